@@ -1,0 +1,46 @@
+# Two commands: `make book` and `make test`. The rest is in `make help`.
+
+PYTHON    ?= python3
+PROFILE   ?= laptop
+ARTIFACTS ?= artifacts
+
+VENV      := .venv
+PY        := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help book test test-slow lab install clean
+
+help: ## say what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@echo
+	@echo "Variables: PYTHON=$(PYTHON) (makes .venv), PROFILE=$(PROFILE), ARTIFACTS=$(ARTIFACTS)"
+
+book: $(INSTALLED) ## execute the notebooks, render the book to _build/html/index.html, check it
+	$(PY) book/tools/execute.py --profile $(PROFILE) --out book/chapters --artifacts $(ARTIFACTS)
+	$(PY) book/tools/render.py
+	$(PY) book/tools/audit.py _build/html
+
+test: $(INSTALLED) ## fast tests: mathematics, promises, every notebook at smoke size, the book in a browser
+	$(PY) -m pytest -m "not slow"
+
+test-slow: $(INSTALLED) ## tests that take longer: full-size models, kill and resume
+	$(PY) -m pytest -m slow
+
+lab: $(INSTALLED) ## open the notebooks in JupyterLab
+	$(PY) -m jupyter lab notebooks
+
+install: $(INSTALLED) ## make .venv and install what the other commands need
+
+clean: ## remove the rendered book and the executed notebooks; artifacts and .venv stay
+	rm -rf _build book/chapters
+
+# An existing .venv is used as it is; pip adds what it lacks.
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "ddoq needs Python 3.11 or newer, and '$(PYTHON)' is not; try: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): pyproject.toml constraints.txt | $(PY)
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[book,dev]'
+	@touch $@

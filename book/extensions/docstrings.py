@@ -1,0 +1,45 @@
+"""Sphinx extension: docstrings of the package are plain text, and the API page shows them as they are written.
+
+They are written for the reader of the code: mathematics as |X - x_i|^2, code between single backticks. Sphinx reads
+reStructuredText, where |, * and a trailing _ are marks. They are escaped here, before Napoleon reads the sections.
+"""
+
+import re
+
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+PACKAGE = "ddoq_core"
+MARKS = re.compile(r"([\\*|]|_(?!\w))")
+
+
+def escape_marks(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Escape the marks of a docstring, in place; `code` becomes ``code``."""
+    lines[:] = [_escaped(line) for line in lines]
+    if what in ("attribute", "property"):
+        lines.insert(0, "")  # else Napoleon takes what stands before a colon for a type
+
+
+def _escaped(line: str) -> str:
+    parts = line.split("`")
+    if len(parts) % 2 == 0:  # a backtick without its partner
+        return MARKS.sub(r"\\\1", line.replace("`", "'"))
+    return "".join(f"``{p}``" if i % 2 else MARKS.sub(r"\\\1", p) for i, p in enumerate(parts))
+
+
+def show_foreign_types_as_text(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement
+) -> nodes.TextElement | None:
+    """Types of other packages in a signature are text: their manuals are on the network. Ours must be found."""
+    if node.get("refdomain") == "py" and node.get("py:module", "").startswith(PACKAGE):
+        return None if node.get("reftarget", "").startswith(PACKAGE) else content
+    return None
+
+
+def setup(app: Sphinx) -> dict:
+    """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", escape_marks, priority=100)
+    app.connect("missing-reference", show_foreign_types_as_text)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

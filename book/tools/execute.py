@@ -1,0 +1,196 @@
+"""Run the notebooks at a profile and put their executed copies where the book reads them.
+
+In: notebooks/NN_slug.md (MyST text) and a profile. Out: book/chapters/NN_slug.ipynb, one for each. A notebook is run
+again only when something that shapes its page has changed: its text, the values it gets, the package, the lock.
+"""
+
+import argparse
+import ast
+import hashlib
+import json
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+import papermill
+from nbformat import NotebookNode
+from papermill.exceptions import PapermillExecutionError
+
+import ddoq_core
+from ddoq_core.errors import InputError
+from ddoq_core.profile import Profile, find_profile, read_profile
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(ddoq_core.__file__).parent
+NOTEBOOK_ONLY = ("papermill", "widgets", "jupytext")
+CELL_ONLY = ("papermill", "execution", "ExecuteTime")
+QUIET = {"extra_arguments": ["--IPKernelApp.log_level=CRITICAL"]}  # the kernel's own log; errors of cells are raised
+
+
+def execute_all(notebooks: Path, profile: str, out: Path, artifacts: str) -> None:
+    """Execute every notebook of a folder at a profile, one after the other, skipping those that are fresh.
+
+    Args:
+        notebooks: folder of NN_slug.md files.
+        profile: name in notebooks/profiles, or the path of a YAML file.
+        out: folder of the executed notebooks; copies whose notebook is gone are removed.
+        artifacts: folder of the runs' artifacts, relative to the repository root or absolute.
+    Raises:
+        InputError: a parameter that neither the package nor a notebook declares, or a value out of range.
+        SystemExit: a notebook fails; says which line of which error, and where the executed part is.
+    """
+    sources = sorted(notebooks.glob("[0-9][0-9]_*.md"))
+    parsed = {source: jupytext.read(source) for source in sources}
+    values = profile_values(profile, artifacts, [declared(notebook) for notebook in parsed.values()])
+    out.mkdir(parents=True, exist_ok=True)
+    for stale in set(out.glob("*.ipynb")) - {out / f"{source.stem}.ipynb" for source in sources}:
+        stale.unlink()
+    for source, notebook in parsed.items():
+        parameters = given(declared(notebook), values)
+        key = freshness_key(source, parameters)
+        target = out / f"{source.stem}.ipynb"
+        if stored_key(target) == key:
+            print(f"{source.stem}: unchanged", flush=True)
+            continue
+        began = time.monotonic()
+        executed = execute(notebook, source.stem, parameters, out)
+        executed.metadata["ddoq"] = {"key": key, "profile": values["profile"], "source": f"notebooks/{source.name}"}
+        write_atomically(executed, target)
+        print(f"{source.stem}: executed in {time.monotonic() - began:.0f} s", flush=True)
+
+
+def declared(notebook: NotebookNode) -> dict:
+    """Names and default values of the cell tagged `parameters`; empty when there is none."""
+    for cell in notebook.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            assignments = (s for s in ast.parse(cell.source).body if isinstance(s, ast.AnnAssign))
+            return {s.target.id: ast.literal_eval(s.value) for s in assignments}
+    return {}
+
+
+def profile_values(profile: str, artifacts: str, declarations: list[dict]) -> dict:
+    """The checked content of a profile file: knobs of `Profile`, and sizes that some notebook declares.
+
+    Raises:
+        InputError: a name that nobody declares, a value of another type than its default, or out of range.
+    """
+    path = find_profile(profile)
+    content = {"profile": path.stem} | read_profile(path) | {"artifacts": artifacts}
+    Profile.of({name: value for name, value in content.items() if name in Profile.knobs()})
+    for names in declarations:
+        for name in (set(names) & set(content)) - set(Profile.knobs()):
+            if not _same_kind(content[name], names[name]):
+                raise InputError(f"{name} = {content[name]!r} in profile {path.name}, but it is like {names[name]!r}")
+    return content
+
+
+def given(names: dict, values: dict) -> dict:
+    """What of a profile one notebook gets: what it declares, and every knob when it declares `profile`."""
+    every_knob = "profile" in names
+    return {n: v for n, v in values.items() if n in names or (every_knob and n in Profile.knobs())}
+
+
+def freshness_key(source: Path, parameters: dict) -> str:
+    """SHA-256 of all that shapes an executed notebook: its text, its values, the package, the lock, this driver.
+
+    Where artifacts lie shapes nothing, so that folder is left out.
+    """
+    files = [source, *sorted(PACKAGE.rglob("*.py")), ROOT / "constraints.txt", Path(__file__)]
+    shaping = {name: value for name, value in parameters.items() if name != "artifacts"}
+    digest = hashlib.sha256(json.dumps(shaping, sort_keys=True).encode())
+    for file in files:
+        digest.update(f"\n{file.name}\n".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def stored_key(executed: Path) -> str | None:
+    """Key that an executed notebook was made with, or None when there is none to be read."""
+    try:
+        return json.loads(executed.read_text())["metadata"]["ddoq"]["key"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def execute(notebook: NotebookNode, name: str, parameters: dict, out: Path) -> NotebookNode:
+    """Run a notebook from the repository root with these values in the place of its defaults; cleaned.
+
+    What ran is kept in `out`/failed when a cell fails.
+    """
+    partial = out / "failed" / f"{name}.ipynb"
+    partial.parent.mkdir(exist_ok=True)
+    try:
+        executed = papermill.execute_notebook(
+            notebook, partial, parameters, kernel_name="python3", cwd=ROOT, progress_bar=False, **QUIET
+        )
+    except PapermillExecutionError as error:
+        last_line = next(iter(reversed(error.evalue.strip().splitlines())), "")
+        sys.exit(f"{name}: {error.ename}: {last_line}\n{name}: the executed part is in {partial}")
+    partial.unlink()
+    if not any(partial.parent.iterdir()):
+        partial.parent.rmdir()
+    return cleaned(executed, name)
+
+
+def cleaned(notebook: NotebookNode, name: str) -> NotebookNode:
+    """The notebook without what a run leaves behind: paths, timings, random ids, standard error.
+
+    The cell of injected values is hidden, since the page says at its end which values made it.
+    """
+    for key in NOTEBOOK_ONLY:
+        notebook.metadata.pop(key, None)
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"{name}-{number:03d}"
+        for key in CELL_ONLY:
+            cell.metadata.pop(key, None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata["tags"] = [*cell.metadata["tags"], "remove-cell"]
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _is_stderr(output, name)]
+    return notebook
+
+
+def _is_stderr(output: NotebookNode, name: str) -> bool:
+    """Whether an output is standard error; if so it is said here, where the person who builds the book sees it."""
+    found = output.output_type == "stream" and output.name == "stderr"
+    if found:
+        print(f"{name}: standard error: {output.text.strip()}", file=sys.stderr)
+    return found
+
+
+def _same_kind(value: object, default: object) -> bool:
+    if isinstance(default, list):
+        return isinstance(value, list) and all(_same_kind(item, default[0]) for item in value if default)
+    if isinstance(default, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is type(default)
+
+
+def write_atomically(notebook: NotebookNode, target: Path) -> None:
+    """Write a notebook under a temporary name, then rename, so that a half-written one is never read."""
+    temporary = target.with_name(f".{os.getpid()}.{target.name}")
+    nbformat.write(notebook, temporary)
+    os.replace(temporary, target)
+
+
+def main() -> None:
+    """Command line; exit code 2 for what the user can mend, 1 for a notebook that fails."""
+    parser = argparse.ArgumentParser(description="Execute the notebooks of the book at a profile.")
+    parser.add_argument("--profile", default="laptop", help="name in notebooks/profiles, or a YAML file")
+    parser.add_argument("--out", type=Path, default=ROOT / "book" / "chapters", help="folder of the executed copies")
+    parser.add_argument("--artifacts", default="artifacts", help="folder that keeps what the runs make")
+    arguments = parser.parse_args()
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")  # tqdm misses widgets that a page cannot have
+    logging.getLogger("papermill").setLevel(logging.ERROR)  # it warns of every knob that a notebook does not declare
+    try:
+        execute_all(ROOT / "notebooks", arguments.profile, arguments.out, arguments.artifacts)
+    except InputError as error:
+        print(f"ddoq: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""The `ddoq` command: Algorithm 4 step by step, or all of it, for a profile.
+
+Everything that it makes stands in the folder `artifacts` and is found again: a command that was interrupted, by
+Ctrl-C, a crash or a power cut, is simply given once more.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from .errors import InputError
+from .profile import Profile, parse_assignment
+from .store import readable
+
+app = typer.Typer(
+    help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+
+ProfileName = Annotated[
+    str, typer.Option("--profile", metavar="NAME|FILE", help="profile of notebooks/profiles, or a YAML file")
+]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-p", "--parameter", metavar="NAME=VALUE", help="change one parameter; may be repeated; see `ddoq knobs`"
+    ),
+]
+Folder = Annotated[str, typer.Option(metavar="FOLDER", help="the same as -p with this name")]
+
+
+def _run(profile: str, parameters: list[str] | None, **folders: str):
+    values = dict(parse_assignment(text) for text in parameters or []) | {n: f for n, f in folders.items() if f}
+    checked = Profile.load(profile, values)
+    from .pipeline.run import Run  # torch takes seconds to import: a bad parameter is told before
+
+    return Run(checked)
+
+
+def _made(*artifacts) -> None:
+    for artifact in artifacts:
+        print(artifact.path)
+
+
+@app.command()
+def run(
+    profile: ProfileName = "laptop",
+    parameter: Parameters = None,
+    data_root: Folder = "",
+    prior_path: Folder = "",
+    artifacts: Folder = "",
+) -> None:
+    """Do everything: prior, teacher, Algorithm 4 for every method and IPC, students; write results.jsonl."""
+    whole = _run(profile, parameter, data_root=data_root, prior_path=prior_path, artifacts=artifacts)
+    whole.train_students()
+    print(whole.folder / "results.jsonl")
+
+
+@app.command()
+def pretrain(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
+    """Fit the generative prior on the training images (prior = pretrain), in DiTPipeline layout."""
+    _made(_run(profile, parameter).prior)
+
+
+@app.command()
+def teacher(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
+    """Train the teacher on the real training images, or load the one that teacher_path names."""
+    _made(_run(profile, parameter).teacher)
+
+
+@app.command()
+def assess(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
+    """Measure the prior: reconstruction error, and how many generated images the teacher recognises."""
+    artifact = _run(profile, parameter).assessment
+    for name, value in artifact.json("metrics.json").items():
+        print(f"{name}: {value}")
+
+
+@app.command()
+def encode(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
+    """Algorithm 4, line 1: latents of all training images, class by class."""
+    _made(_run(profile, parameter).latents)
+
+
+@app.command()
+def cluster(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
+    """Algorithm 4, lines 2-3: codebook and cell counts of every class, for every IPC and distillation seed."""
+    whole = _run(profile, parameter)
+    _made(*(whole.prototypes(seed) for seed in range(whole.profile.n_seeds)))
+
+
+@app.command()
+def synthesize(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
+    """Algorithm 4, lines 4-5: the distilled images of every method, IPC and distillation seed."""
+    whole = _run(profile, parameter)
+    _made(*dict.fromkeys(d.artifact for d, _ in whole.distilled_sets()))
+
+
+@app.command()
+def relabel(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
+    """Algorithm 4, line 6: the teacher's logits on the augmented distilled images (soft_labels = stored)."""
+    whole = _run(profile, parameter)
+    if whole.profile.soft_labels == "online":
+        raise InputError("soft_labels = online stores no labels; set soft_labels=stored, or go on with `ddoq train`")
+    _made(*dict.fromkeys(whole.soft_labels(d, seed) for d, seed in whole.distilled_sets("soft")))
+
+
+@app.command()
+def train(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
+    """Algorithm 4, line 7: train and score every student; the same as `ddoq run`, named for its last step."""
+    run(profile, parameter)
+
+
+@app.command()
+def knobs() -> None:
+    """List every parameter: name, default (the laptop profile), meaning."""
+    for name, knob in Profile.knobs().items():
+        choices = f" One of: {', '.join(knob.metadata['of'])}." if knob.metadata["of"] else ""
+        print(f"{name} = {getattr(Profile(), name)!r}\n    {knob.metadata['meaning']}.{choices}")
+
+
+def main() -> None:
+    """Entry point: an error that the user can mend is one line and exit code 2."""
+    try:
+        app()
+    except (InputError, OSError) as error:
+        line = error if isinstance(error, InputError) else readable(error)
+        print(f"ddoq: {line}", file=sys.stderr)
+        sys.exit(2)

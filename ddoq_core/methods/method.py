@@ -1,0 +1,43 @@
+"""What a row of Table 1 is: a way to distil, and a weighting. One file of this package defines one row."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..pipeline.distilled import DistilledDataset
+from ..pipeline.splits import Dataset
+from ..profile import Profile
+from ..store import Artifact, Store
+
+
+class Run(Protocol):
+    """What a method may ask of a run: every step is made when first asked for."""
+
+    profile: Profile
+    store: Store
+    dataset: Dataset
+    prior: Artifact
+    teacher: Artifact
+    latents: Artifact
+
+    def prototypes(self, distill_seed: int) -> Artifact:
+        """Centroids and counts of every class (Algorithm 4, lines 2-3)."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of Table 1; all rows share labels, trainer and score."""
+
+    name: str  # in profiles and results: the name of its file
+    title: str  # as the table prints it
+    rank: int  # place in the table, from the top
+    reference: str = ""  # key in the bibliography
+    distill: Callable[[Run, int, int], DistilledDataset] | None = None  # of a run, images per class, distillation seed
+    weights: str | float | None = "uniform"  # of its images in the loss; None takes the profile's
+    # without a distilled set: of store, data set, profile, student, seed
+    train: Callable[[Store, Dataset, Profile, str, int], Artifact] | None = None
+    result: str = "result.json"  # file of what `train` makes that holds the score
+
+    def weights_of(self, profile: Profile) -> str | float:
+        """The weighting under a profile."""
+        return profile.weights if self.weights is None else self.weights

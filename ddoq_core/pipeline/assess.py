@@ -1,0 +1,70 @@
+"""How good is the prior? What its autoencoder loses, and how many of its images the teacher recognises.
+
+In: a prior and a teacher. Out: metrics.json with the mean squared error of reconstructed validation images, the share
+of images generated from pure noise that the teacher gives their class, and the same share of real test images.
+"""
+
+import torch
+from tqdm import tqdm
+
+from ..keys import torch_rng
+from ..profile import Profile
+from ..store import Artifact, Store, Workspace
+from .datasets import Dataset, Split
+from .plan import threads
+from .prior import DiTPrior, load_prior
+from .synthesize import synthesize_images
+from .teacher import load_teacher
+
+PER_CLASS = 50  # images generated of each class
+BATCH = 100
+
+
+def assess(store: Store, dataset: Dataset, prior: Artifact, teacher: Artifact, profile: Profile) -> Artifact:
+    """Reconstruction error of the prior and the teacher's recognition rate of its images, percent, with n."""
+
+    def build(work: Workspace) -> None:
+        model = load_prior(prior.path, profile.device)
+        recognised = _recognised(model, dataset, teacher, profile)
+        split = dataset.validation if len(dataset.validation) else dataset.train
+        work.json(
+            "metrics.json",
+            {
+                "reconstruction_mse": _reconstruction_error(model, split),
+                "n_reconstructed": len(split),
+                "recognised": 100 * recognised.float().mean().item(),
+                "recognised_by_class": (100 * recognised.float().mean(1)).tolist(),
+                "n_generated": recognised.numel(),
+                "teacher_top1": teacher.json("metrics.json")["top1"],
+                "n_test": len(dataset.test),
+            },
+        )
+
+    parameters = profile.pick("seed", "guidance_scale", "n_steps", "sampler")
+    with threads(profile.threads):
+        return store.make(
+            "assess", build, parameters=parameters, inputs=[dataset.key, prior, teacher], modules=(__name__,),
+            label=dataset.name, plan=profile.pick("threads", "device"),
+        )  # fmt: skip
+
+
+def _reconstruction_error(model: DiTPrior, split: Split) -> float:
+    """Mean squared error per pixel on [-1, 1]."""
+    total = 0.0
+    for rows in torch.arange(len(split)).split(BATCH):
+        images = split.images(rows)
+        total += (2 * (model.decode(model.encode(images)).cpu() - images)).square().mean((1, 2, 3)).sum().item()
+    return total / len(split)
+
+
+@torch.no_grad()
+def _recognised(model: DiTPrior, dataset: Dataset, teacher: Artifact, profile: Profile) -> torch.Tensor:
+    """Bool [n_classes, PER_CLASS]: the teacher gives an image made of pure noise the class it was made for."""
+    network = load_teacher(teacher, profile.device)
+    ids = model.label_ids(dataset.class_names)
+    right = []
+    for rows in tqdm(torch.arange(dataset.n_classes * PER_CLASS).split(BATCH), desc="assess", disable=None):
+        noise = [torch_rng(profile.seed, "assess", *divmod(i, PER_CLASS)) for i in rows.tolist()]
+        images = synthesize_images(model, None, ids[rows // PER_CLASS], noise, profile)
+        right.append(network(dataset.normalise(images.to(profile.device))).argmax(1).cpu() == rows // PER_CLASS)
+    return torch.cat(right).reshape(dataset.n_classes, PER_CLASS)

@@ -1,0 +1,122 @@
+"""Algorithm 4, lines 2-3 (Algorithm 3, lines 3-11): prototypes z_k of each class and the counts v_k of their cells.
+
+In: the latents of every class. Out: class00000.safetensors with, for each level K, points_000KK [K, c, h, w],
+counts_000KK [K] int64 (they sum to the class size) and history_000KK; and clusters.jsonl, one row per class and K.
+The weights w_k of line 3 follow from the counts when a student is trained (quantization/weights.py).
+"""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from tqdm import tqdm
+
+from ..errors import InputError
+from ..keys import numpy_rng
+from ..profile import Profile
+from ..quantization.clvq import clvq, power_steps
+from ..quantization.lloyd import best_of_restarts
+from ..quantization.minibatch import minibatch
+from ..quantization.seeding import kmeans_plus_plus
+from ..quantization.span import span_of
+from ..quantization.voronoi import Quantizer
+from ..store import Artifact, Store, Workspace
+from .plan import threads
+
+
+def cluster(store: Store, latents: Artifact, profile: Profile, *, distill_seed: int) -> Artifact:
+    """Algorithm 4, lines 2-3: quantize the latents of every class at every level K of the profile.
+
+    Raises:
+        InputError: a level K above the size of a class, or latents that are not finite.
+    """
+    classes, levels = latents.json("classes.json"), levels_of(profile)
+    check_sizes(classes, levels)
+
+    def build(work: Workspace) -> None:
+        for row in tqdm(classes, desc="cluster", disable=None):
+            write = functools.partial(_write_class, latents, row["index"], levels, profile, distill_seed)
+            work.chunk(_file(row["index"]), write)
+        work.jsonl("clusters.jsonl", (r for row in classes for r in _summaries(work.path, row["index"], levels)))
+
+    knob = "n_restarts" if profile.quantizer == "lloyd" else "n_passes"
+    parameters = profile.pick("seed", "quantizer", knob) | {"levels": levels, "distill_seed": distill_seed}
+    with threads(profile.threads):
+        return store.make(
+            "cluster", build, parameters=parameters, inputs=[latents], modules=(__name__,),
+            label=f"{profile.quantizer}-{distill_seed}", plan=profile.pick("threads"),
+        )  # fmt: skip
+
+
+def quantize_class(samples: Float[Tensor, "n d"], K: int, profile: Profile, *key: int | str) -> Quantizer:
+    """The codebook of one class: `quantizer` of the profile from k-means++, its draws keyed by (seed, step, *key)."""
+    rng = numpy_rng(profile.seed, "cluster", *key)
+    if profile.quantizer == "lloyd":
+        return best_of_restarts(samples, K, n_restarts=profile.n_restarts, rng=rng)
+    start = kmeans_plus_plus(samples, K, rng)
+    if profile.quantizer == "minibatch":
+        return minibatch(samples, start, passes=profile.n_passes, rng=rng)
+    return clvq(samples, start, steps=power_steps(K), passes=profile.n_passes, rng=rng)
+
+
+def load_prototypes(prototypes: Artifact, ipc: int) -> tuple[Float[Tensor, "C K c h w"], Int64[Tensor, "C K"]]:
+    """Prototypes and counts of every class at level K = ipc.
+
+    Raises:
+        InputError: that level was not made.
+    """
+    files = [safetensors.torch.load_file(path) for path in sorted(prototypes.path.glob("class*.safetensors"))]
+    if f"points_{ipc:05d}" not in files[0]:
+        raise InputError(f"no prototypes for ipc = {ipc} in {prototypes.path}; add {ipc} to ipc")
+    return torch.stack([f[f"points_{ipc:05d}"] for f in files]), torch.stack([f[f"counts_{ipc:05d}"] for f in files])
+
+
+def levels_of(profile: Profile) -> list[int]:
+    """Every K that a run of this profile trains on."""
+    return sorted({*profile.ipc, *(profile.hard_ipc if "hard" in profile.targets else [])})
+
+
+def check_sizes(classes: list[dict], levels: list[int]) -> None:
+    """Every class has at least as many images as the largest level.
+
+    Raises:
+        InputError: naming the first class that has not.
+    """
+    for row in classes:
+        for K in levels:
+            if row["n"] < K:
+                named = f'class {row["index"]} ("{row["name"]}", {row["directory"]})'
+                raise InputError(f"ipc = {K}, but {named} has {row['n']} images; lower ipc or drop the class")
+
+
+def _write_class(
+    latents: Artifact, index: int, levels: list[int], profile: Profile, distill_seed: int, path: Path
+) -> None:
+    Z = safetensors.torch.load_file(latents.path / "latents" / _file(index))["latents"]
+    try:
+        span, tensors = span_of(Z.flatten(1)), {}
+    except InputError as error:
+        raise InputError(f"latents of class {index}: {error}") from None
+    for K in levels:
+        found = span.lift(quantize_class(span.coordinates, K, profile, distill_seed, index, K))
+        tensors[f"points_{K:05d}"] = found.points.reshape(K, *Z.shape[1:]).contiguous()
+        tensors[f"counts_{K:05d}"] = found.counts
+        tensors[f"history_{K:05d}"] = torch.tensor([*found.history, found.distortion], dtype=torch.float64)
+    safetensors.torch.save_file(tensors, path)
+
+
+def _summaries(folder: Path, index: int, levels: list[int]) -> Iterator[dict]:
+    """Rows of clusters.jsonl for one class, read back from its file, whichever run wrote it."""
+    tensors = safetensors.torch.load_file(folder / _file(index))
+    for K in levels:
+        *history, distortion = tensors[f"history_{K:05d}"].tolist()
+        counts = tensors[f"counts_{K:05d}"].tolist()
+        yield {"class": index, "ipc": K, "distortion": distortion, "history": history, "counts": counts}
+
+
+def _file(index: int) -> str:
+    return f"class{index:05d}.safetensors"

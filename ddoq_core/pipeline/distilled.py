@@ -1,0 +1,115 @@
+"""The distilled set: a folder that other tools read unchanged, and its reader.
+
+In: images in [0, 1], how many real images each stands for. Out: `00000/class00000_id00000.png`, in the order of the
+classes, beside `metadata.jsonl` (Hugging Face's `imagefolder` format); the class table stands in the manifest's
+parameters. One set serves every weighting: it keeps the counts, and the weights are computed when training.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from PIL import Image
+from torch import Tensor
+
+from ..quantization.weights import companion_weights
+from ..store import Artifact, Workspace, sha256_of
+from .splits import Dataset
+
+
+@dataclass(frozen=True)
+class DistilledDataset:
+    """A finished distilled set: n = classes x ipc images, class by class; row i of everything is image i."""
+
+    artifact: Artifact
+
+    @cached_property
+    def metadata(self) -> list[dict]:
+        """One row per image: file_name, label, count, weight (eq. 33), seed, prompt, sha256."""
+        return self.artifact.jsonl("metadata.jsonl")
+
+    @property
+    def classes(self) -> list[dict]:
+        """The class table: index, directory, name, prompt."""
+        return self.artifact.manifest["parameters"]["classes"]
+
+    @property
+    def ipc(self) -> int:
+        """Images per class, K."""
+        return len(self) // len(self.classes)
+
+    def __len__(self) -> int:
+        return len(self.metadata)
+
+    @cached_property
+    def labels(self) -> Int64[Tensor, " n"]:
+        """Class index of every image."""
+        return torch.tensor([row["label"] for row in self.metadata])
+
+    @cached_property
+    def counts(self) -> Int64[Tensor, " n"]:
+        """Real images that every image stands for, v: the size of its centroid's cell."""
+        return torch.tensor([row["count"] for row in self.metadata])
+
+    def weights(self, scheme: str | float) -> Float[Tensor, " n"]:
+        """Weights of the images in the loss, from their counts class by class."""
+        weights = companion_weights(self.counts.reshape(-1, self.ipc), scheme)
+        return weights.float().reshape(-1)
+
+    def pixels(self) -> UInt8[Tensor, "n C H W"]:
+        """All images as stored, 8 bits a channel."""
+        return torch.stack([read_pixels(self.artifact.path / row["file_name"]) for row in self.metadata])
+
+    def images(self) -> Float[Tensor, "n C H W"]:
+        """All images in [0, 1]."""
+        return self.pixels().float() / 255
+
+
+def image_name(label: int, item: int) -> str:
+    """File of image `item` of class `label`; sorted names are in class order."""
+    return f"{label:05d}/class{label:05d}_id{item:05d}.png"
+
+
+def write_image(work: Workspace, label: int, item: int, image: Float[Tensor, "C H W"]) -> None:
+    """Write one image of [0, 1] as PNG, grey or RGB, unless an earlier run did."""
+    pixels = (image.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    work.chunk(image_name(label, item), lambda path: picture.save(path, format="png"))
+
+
+def read_pixels(path: Path) -> UInt8[Tensor, "C H W"]:
+    """Pixels of a PNG, as stored."""
+    with Image.open(path) as picture:
+        pixels = torch.from_numpy(np.array(picture))
+    return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1).contiguous()
+
+
+def write_metadata(
+    work: Workspace, dataset: Dataset, counts: Int64[Tensor, "classes ipc"], *, seed: int, sources: Sequence[str] = ()
+) -> None:
+    """Write `metadata.jsonl` over images that `write_image` has written.
+
+    Args:
+        counts: real images that each image stands for.
+        seed: which distillation it is; with the manifest's `seed` it names every draw.
+        sources: identities of the real images that were kept, if they are real ones.
+    """
+    weights = companion_weights(counts, "sqrt")
+    rows = []
+    for label, item in np.ndindex(*counts.shape):
+        name = image_name(label, item)
+        row = {
+            "file_name": name,
+            "label": label,
+            "count": int(counts[label, item]),
+            "weight": round(float(weights[label, item]), 6),
+            "seed": seed,
+            "prompt": dataset.prompts[label],
+            "sha256": sha256_of(work.path / name),
+        }
+        rows.append(row | ({"source": sources[len(rows)]} if sources else {}))
+    work.jsonl("metadata.jsonl", rows)

@@ -1,0 +1,103 @@
+"""Image files: whatever mode, depth or orientation a file has, the same 8-bit RGB square comes out.
+
+In: a path. Out: uint8 [3, size, size], upright, the shorter side resized and the centre cut out.
+"""
+
+import concurrent.futures
+import hashlib
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from ..errors import InputError
+
+SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
+READERS = 8  # files read side by side; reading draws nothing, so their number changes no result
+
+
+def read_image(path: Path, size: int) -> UInt8[Tensor, "3 {size} {size}"]:
+    """RGB square of an image file, turned upright as its EXIF says, transparency laid on white.
+
+    Raises:
+        InputError: the file cannot be read as an image, or has more pixels than Pillow takes for safe.
+    """
+    return _square(_opened(path.read_bytes(), str(path)), size)
+
+
+def read_images(paths: list[Path], size: int) -> UInt8[Tensor, "b 3 {size} {size}"]:
+    """`read_image` of several files, read side by side, in their order."""
+    with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
+        return torch.stack(list(pool.map(read_image, paths, [size] * len(paths))))
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a look at one file found: the checksum of its bytes, and why it cannot be read ('' when it can)."""
+
+    sha256: str
+    problem: str
+
+
+def check_image(path: Path) -> Checked:
+    """Read a file whole and decode it, as `read_image` will."""
+    content = path.read_bytes()
+    try:
+        _opened(content, str(path))
+        problem = ""
+    except InputError as error:
+        problem = str(error)
+    return Checked(hashlib.sha256(content).hexdigest(), problem)
+
+
+def check_images(paths: list[Path]) -> list[Checked]:
+    """`check_image` of several files, read side by side, in their order."""
+    with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(check_image, paths))
+
+
+def _opened(content: bytes, name: str) -> Image.Image:
+    """Decoded image in RGB, upright."""
+    mend = "repair or remove it, or set skip_unreadable=true"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as image:
+                image.load()
+                return _rgb(ImageOps.exif_transpose(image))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(f"image {name} is too large ({' '.join(str(error).split())}); {mend}") from error
+    except (OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, IndexError, MemoryError) as error:
+        raise InputError(f"image {name} cannot be read ({_reason(error)}); {mend}") from error
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return "not an image" if "cannot identify" in text or not text else text
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """8-bit RGB of any mode: 16-bit grey is scaled, not cut off; transparency shows white."""
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.int64)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError("its values are not 16-bit")
+        return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("its values are floating-point, of unknown range")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _square(image: Image.Image, size: int) -> UInt8[Tensor, "3 {size} {size}"]:
+    square = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.asarray(square).copy()).permute(2, 0, 1).contiguous()

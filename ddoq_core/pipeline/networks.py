@@ -1,0 +1,91 @@
+"""Classifiers by name: the ConvNet of the dataset-distillation field, and the ResNets of torchvision.
+
+`convnet-WIDTH` (three blocks of convolution, instance norm, ReLU, average pool at 32 pixels), any ResNet of
+torchvision (`resnet18`, `resnet50`, `wide_resnet50_2`, ...), and `NAME-small`, the same with a stem for small images.
+"""
+
+import difflib
+import itertools
+import re
+
+import torch
+import torchvision
+from torch import nn
+
+from ..errors import InputError
+from .training import initialised
+
+RESNETS = [
+    n for n in torchvision.models.list_models(module=torchvision.models) if re.match(r"(wide_)?res(net|next)\d", n)
+]
+
+
+class HalvingPool(nn.Module):
+    """nn.AvgPool2d(2) as one matrix product: on a CPU the pool would be a third of a student's training step."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Means of 2 x 2 blocks, [b, c, h, w] to [b, c, h // 2, w // 2]; an odd last row or column is left out."""
+        b, c, h, w = (*x.shape[:2], x.shape[2] // 2, x.shape[3] // 2)
+        blocks = torch.eye(w, dtype=x.dtype, device=x.device).repeat_interleave(2, 0).repeat(2, 1) / 4  # (2 rows, w)
+        return x[..., : 2 * h, : 2 * w].reshape(b, c, h, 4 * w) @ blocks
+
+
+class ConvNet(nn.Module):
+    """The field's ConvNet (Gidaris & Komodakis 2018): its norm has no batch statistics.
+
+    One block more for each doubling of the side beyond 32 pixels, so that about 4 x 4 cells reach the classifier.
+    """
+
+    def __init__(self, width: int, n_classes: int, channels: int, image_size: int) -> None:
+        super().__init__()
+        depth = max(3, (image_size // 4).bit_length() - 1)
+        widths = [channels] + [width] * depth
+        blocks = [
+            nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.GroupNorm(b, b), nn.ReLU(inplace=True), HalvingPool())
+            for a, b in itertools.pairwise(widths)
+        ]
+        self.features = nn.Sequential(*blocks)
+        self.classifier = nn.Linear(width * (image_size >> depth) ** 2, n_classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits [b, n_classes] of normalised images [b, C, H, W]."""
+        return self.classifier(self.features(images).flatten(1))
+
+
+def make_network(name: str, n_classes: int, channels: int, image_size: int, rng: torch.Generator) -> nn.Module:
+    """A network of this name, freshly initialised; equal generators (same seed) give equal parameters.
+
+    Raises:
+        InputError: no network has this name.
+    """
+    check_network(name)
+    with initialised(rng):
+        if name.startswith("convnet-"):
+            return ConvNet(int(name.removeprefix("convnet-")), n_classes, channels, image_size)
+        network = torchvision.models.get_model(name.removesuffix("-small"), weights=None, num_classes=n_classes)
+        stem = network.conv1
+        if name.endswith("-small"):
+            network.conv1 = nn.Conv2d(channels, stem.out_channels, 3, stride=1, padding=1, bias=False)
+            network.maxpool = nn.Identity()
+        elif channels != 3:
+            network.conv1 = nn.Conv2d(channels, stem.out_channels, 7, stride=2, padding=3, bias=False)
+        if network.conv1 is not stem:
+            nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+        return network
+
+
+def check_network(name: str) -> None:
+    """Say whether a network has this name.
+
+    Raises:
+        InputError: none has; the nearest name is suggested.
+    """
+    if re.fullmatch(r"convnet-[1-9]\d*", name) or name.removesuffix("-small") in RESNETS:
+        return
+    close = difflib.get_close_matches(
+        name, ["convnet-128", *RESNETS, *(f"{n}-small" for n in RESNETS)], n=1, cutoff=0.4
+    )
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    raise InputError(
+        f"unknown network '{name}'{hint} Known: convnet-WIDTH, {', '.join(RESNETS)}, each also as NAME-small"
+    )

@@ -1,0 +1,123 @@
+"""Algorithm 4, line 6: soft labels, the teacher's logits of every view that students will be shown.
+
+In: a distilled set and the teacher. Out: float16 logits per epoch, one row per image in the set's own order, tied to
+the images by their checksums. The views are drawn by key (`augment`), so no crop or mix is stored. Students that share
+a label seed share views and labels, as in FKD. `teacher_logits` is also what `train` calls when nothing is stored: on
+the same fixed pieces of an epoch, so that both ways give the same numbers.
+"""
+
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Float16, UInt8
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ..errors import InputError
+from ..profile import Profile
+from ..store import Artifact, Store, Workspace
+from .augment import Views, draw_views, views_of
+from .distilled import DistilledDataset
+from .plan import threads
+from .splits import Dataset
+from .teacher import load_teacher
+
+PIECE = 250  # images of an epoch that are made, and shown to the teacher, together; fixed, whatever the batch size
+FILE_EPOCHS, FILE_BYTES = 10, 2**24  # most epochs in one file, and most bytes if that is more than one epoch
+VIEW_KNOBS = ("seed", "crop_scale", "flip", "cutmix")
+
+
+def relabel(
+    store: Store, distilled: DistilledDataset, dataset: Dataset, teacher: Artifact, profile: Profile, *, label_seed: int
+) -> Artifact:
+    """Soft labels Psi(x) of every view x of all epochs (Algorithm 4, line 6), stored.
+
+    Returns:
+        Artifact of `epochs00000.safetensors`, named by its first epoch: `logits` [epochs, n, classes], float16;
+        and `images.jsonl`, the checksum of each row's image.
+    """
+
+    def build(work: Workspace) -> None:
+        network = frozen_teacher(teacher, profile.device)
+        pixels = distilled.pixels().to(profile.device)
+        n, size = len(pixels), pixels.shape[-1]
+        together = epochs_per_file(n, dataset.n_classes)
+        for first in tqdm(range(0, profile.epochs, together), desc="soft labels", unit_scale=together, disable=None):
+            epochs = range(first, min(first + together, profile.epochs))
+
+            def write(path: Path, epochs: range = epochs) -> None:
+                drawn = (draw_views(n, size, profile, label_seed, epoch).to(profile.device) for epoch in epochs)
+                logits = [_epoch_logits(network, dataset, pixels, views) for views in drawn]
+                save_file({"logits": torch.stack(logits)}, path)
+
+            work.chunk(_file(first), write)
+        work.jsonl("images.jsonl", _identities(distilled))
+
+    with threads(profile.threads):
+        return store.make(
+            "relabel", build, parameters=profile.pick(*VIEW_KNOBS, "epochs") | {"label_seed": label_seed},
+            inputs=[distilled.artifact, teacher], modules=(__name__,), label=distilled.artifact.path.name,
+            plan=profile.pick("threads", "device"),
+        )  # fmt: skip
+
+
+def frozen_teacher(teacher: Artifact, device: str) -> nn.Module:
+    """The teacher's network, ready for `teacher_logits`; channels last in memory, which is faster."""
+    return load_teacher(teacher, device).to(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def teacher_logits(
+    network: nn.Module, dataset: Dataset, images: Float[Tensor, "b C H W"]
+) -> Float16[Tensor, "b classes"]:
+    """Logits as they are stored, float16, of images in [0, 1]."""
+    return network(dataset.normalise(images)).half()
+
+
+def _epoch_logits(
+    network: nn.Module, dataset: Dataset, pixels: UInt8[Tensor, "n C H W"], views: Views
+) -> Float16[Tensor, "n classes"]:
+    logits = torch.empty(len(pixels), dataset.n_classes, dtype=torch.float16)
+    for rows in views.order.split(PIECE):
+        logits[rows.cpu()] = teacher_logits(network, dataset, views_of(pixels, views, rows)).cpu()
+    return logits
+
+
+def check_labels(labels: Artifact, distilled: DistilledDataset, profile: Profile, label_seed: int) -> None:
+    """Say whether stored labels are those of these images and these views.
+
+    Raises:
+        InputError: they belong to other images, to other views, or end too early.
+    """
+    made = labels.manifest["parameters"]
+    wanted = profile.pick(*VIEW_KNOBS) | {"label_seed": label_seed}
+    differing = [name for name, value in wanted.items() if made[name] != value]
+    if differing:
+        name = differing[0]
+        raise InputError(f"soft labels {labels.path} were made with {name} = {made[name]}, not {wanted[name]}; relabel")
+    if made["epochs"] < profile.epochs:
+        raise InputError(f"soft labels {labels.path} end after {made['epochs']} epochs of {profile.epochs}; relabel")
+    if labels.jsonl("images.jsonl") != _identities(distilled):
+        raise InputError(f"soft labels {labels.path} belong to other images than {distilled.artifact.path}; relabel")
+
+
+def stored_logits(labels: Artifact, n: int, n_classes: int, epoch: int) -> Float16[Tensor, "n classes"]:
+    """One epoch of stored labels, only that part of its file being read."""
+    place = epoch % epochs_per_file(n, n_classes)
+    with safe_open(labels.path / _file(epoch - place), framework="pt") as file:
+        return file.get_slice("logits")[place]
+
+
+def epochs_per_file(n: int, n_classes: int) -> int:
+    """Epochs that one file of labels holds; a function of the set alone."""
+    return max(1, min(FILE_EPOCHS, FILE_BYTES // (2 * n * n_classes)))
+
+
+def _file(first_epoch: int) -> str:
+    return f"epochs{first_epoch:05d}.safetensors"
+
+
+def _identities(distilled: DistilledDataset) -> list[dict]:
+    return [{"file_name": row["file_name"], "sha256": row["sha256"]} for row in distilled.metadata]

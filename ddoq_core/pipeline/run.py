@@ -1,0 +1,169 @@
+"""A run: Algorithm 4 and its evaluation for one profile, every step made once and found again.
+
+Images -> latents -> prototypes + counts -> distilled images -> soft labels -> students -> results.jsonl.
+"""
+
+import functools
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ..errors import InputError
+from ..methods import METHODS
+from ..profile import Profile, unknown_name
+from ..store import Artifact, Store, Workspace
+from .assess import assess
+from .cluster import cluster
+from .datasets import Dataset, load_dataset
+from .distilled import DistilledDataset
+from .encode import encode
+from .pretrain import pretrain
+from .prior import prior_artifact
+from .relabel import relabel
+from .students import Job, Student, train_all
+from .teacher import teacher
+
+ANOTHER_SCALE = 100  # classes; above it a notebook reads a finished run and never starts one
+MACHINE = ("artifacts", "data_root", "download", "device", "threads", "workers")  # knobs that change no result
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Every step of a profile, made when first asked for."""
+
+    profile: Profile
+
+    @cached_property
+    def store(self) -> Store:
+        """Where the artifacts are."""
+        return Store(Path(self.profile.artifacts))
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The real images."""
+        return load_dataset(self.profile, self.store)
+
+    @cached_property
+    def prior(self) -> Artifact:
+        """The latent diffusion model: encoder, decoder, denoiser."""
+        if self.profile.prior == "pretrain":
+            return pretrain(self.store, self.dataset, self.profile)
+        return prior_artifact(self.profile)
+
+    @cached_property
+    def teacher(self) -> Artifact:
+        """The classifier that labels."""
+        return teacher(self.store, self.dataset, self.profile)
+
+    @cached_property
+    def assessment(self) -> Artifact:
+        """Reconstruction error of the prior, and how many of its images the teacher recognises."""
+        return assess(self.store, self.dataset, self.prior, self.teacher, self.profile)
+
+    @cached_property
+    def latents(self) -> Artifact:
+        """Algorithm 4, line 1."""
+        return encode(self.store, self.dataset, self.prior, self.profile)
+
+    def prototypes(self, distill_seed: int = 0) -> Artifact:
+        """Algorithm 4, lines 2-3, for every IPC of the profile."""
+        return cluster(self.store, self.latents, self.profile, distill_seed=distill_seed)
+
+    @functools.cache  # noqa: B019 - a Run lives as long as its process
+    def distilled(self, method: str, ipc: int, distill_seed: int = 0) -> DistilledDataset:
+        """Algorithm 4, lines 4-5, or what another method puts in their place."""
+        return METHODS[method].distill(self, ipc, distill_seed)
+
+    def soft_labels(self, distilled: DistilledDataset, distill_seed: int) -> Artifact | None:
+        """Algorithm 4, line 6; None when the teacher is run while training."""
+        if self.profile.soft_labels == "online":
+            return None
+        return relabel(self.store, distilled, self.dataset, self.teacher, self.profile, label_seed=distill_seed)
+
+    def job(self, task: Student) -> Job:
+        """Everything that this student is trained on, made."""
+        if METHODS[task.method].distill is None:
+            return Job(self.profile, task)
+        distilled = self.distilled(task.method, task.ipc, task.distill_seed)
+        weights = METHODS[task.method].weights_of(self.profile)
+        if task.labels == "hard":
+            return Job(self.profile, task, weights, distilled.artifact)
+        labels = self.soft_labels(distilled, task.distill_seed)
+        return Job(self.profile, task, weights, distilled.artifact, self.teacher, labels)
+
+    @cached_property
+    def plan(self) -> list[Student]:
+        """All students of this profile, in the order of the table."""
+        p = self.profile
+        for name in p.methods:
+            if name not in METHODS:
+                raise unknown_name(name, METHODS, "methods")
+        tasks = []
+        for name in (m for m in METHODS if m in p.methods):
+            whole = METHODS[name].distill is None
+            levels = {"soft": p.ipc, "hard": p.hard_ipc} if not whole else {"hard": [None]}
+            seeds = range(1 if whole else p.n_seeds)
+            tasks += [
+                Student(name, ipc, student, labels, distill_seed, seed)
+                for student in p.students
+                for labels in levels
+                if whole or labels in p.targets
+                for ipc in levels[labels]
+                for distill_seed in seeds
+                for seed in range(p.n_seeds * p.n_student_seeds if whole else p.n_student_seeds)
+            ]
+        return tasks
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where `results.jsonl` of this run is: named by its profile and the values that shape its results."""
+        values = {n: v for n, v in asdict(self.profile).items() if n not in MACHINE}
+        key = hashlib.sha256(json.dumps([values, self.dataset.key], sort_keys=True).encode()).hexdigest()[:12]
+        return self.store.root / "runs" / f"{self.profile.profile}-{key}"
+
+    def results(self) -> list[dict]:
+        """Rows of `results.jsonl`; what is not trained yet is trained, unless that is work for another machine.
+
+        Raises:
+            InputError: the run is not finished and has more than 100 classes.
+        """
+        if self.dataset.n_classes <= ANOTHER_SCALE:
+            return self.train_students()
+        try:
+            return [json.loads(line) for line in (self.folder / "results.jsonl").read_text().splitlines()]
+        except FileNotFoundError:
+            raise InputError(
+                f"the run of profile {self.profile.profile} is not finished in {self.store.root}; "
+                f"run `ddoq run --profile {self.profile.profile}` with the same parameters first"
+            ) from None
+
+    def distilled_sets(self, labels: str | None = None) -> list[tuple[DistilledDataset, int]]:
+        """The distilled sets of the plan, or of its students with `labels`, each with its distillation seed."""
+        wanted = [t for t in self.plan if t.ipc is not None and labels in (None, t.labels)]
+        keys = dict.fromkeys((t.method, t.ipc, t.distill_seed) for t in wanted)
+        return [(self.distilled(*key), key[2]) for key in tqdm(keys, desc="distilled sets", disable=None)]
+
+    def train_students(self) -> list[dict]:
+        """Make every step and train every student, `workers` side by side; write and return the rows."""
+        self.distilled_sets()
+        for distilled, seed in self.distilled_sets("soft"):
+            self.soft_labels(distilled, seed)
+        students = train_all([self.job(task) for task in self.plan], self.profile.workers)
+        rows = [self._row(task, artifact) for task, artifact in zip(self.plan, students, strict=True)]
+        Workspace(self.folder).jsonl("results.jsonl", rows)
+        return rows
+
+    def _row(self, task: Student, artifact: Artifact) -> dict:
+        p, run = self.profile, artifact.run
+        method = METHODS[task.method]
+        return (
+            {"dataset": p.dataset, "profile": p.profile, "key": artifact.key}
+            | asdict(task)
+            | {"weights": method.weights_of(p) if method.distill else "uniform"}
+            | artifact.json(method.result)
+            | {name: run[name] for name in ("seconds", "device", "commit", "versions")}
+        )

@@ -1,0 +1,117 @@
+"""Students side by side: every network of a run trained once, each in a process of one thread.
+
+In: jobs, which hold all that a student is trained on, made before. Out: the trained artifacts, in the jobs' order.
+"""
+
+import concurrent.futures
+import contextlib
+import ctypes
+import functools
+import json
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ..profile import Profile
+from ..store import Artifact, Store
+from .datasets import Dataset, load_dataset
+from .distilled import DistilledDataset
+from .train import train
+
+
+@dataclass(frozen=True)
+class Student:
+    """One network to be trained: which method's set, labels and seeds it is trained on."""
+
+    method: str
+    ipc: int | None  # None: all real images
+    student: str
+    labels: str
+    distill_seed: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """One student to train with all that it is trained on: what a worker is handed."""
+
+    profile: Profile
+    task: Student
+    weights: str | float = "uniform"
+    distilled: Artifact | None = None  # None: all real images
+    teacher: Artifact | None = None
+    labels: Artifact | None = None
+
+    @property
+    def identity(self) -> tuple:
+        """What the student depends on: not the name of the method, but what the method made."""
+        t, made = self.task, self.distilled.key if self.distilled else self.task.method
+        return made, str(self.weights), t.student, t.labels, t.distill_seed, t.seed
+
+
+def train_all(jobs: list[Job], workers: int) -> list[Artifact]:
+    """Train every student, `workers` at a time; two rows that ask for the same student share it."""
+    once = list({job.identity: job for job in jobs}.values())
+    bar = {"total": len(once), "desc": "students", "disable": None}
+    if min(workers, len(once)) <= 1:
+        made = [train_student(job) for job in tqdm(once, **bar)]
+    else:
+        with _pool(min(workers, len(once))) as pool:
+            made = list(tqdm(pool.map(train_student, once), **bar))
+    found = {job.identity: artifact for job, artifact in zip(once, made, strict=True)}
+    return [found[job.identity] for job in jobs]
+
+
+def train_student(job: Job) -> Artifact:
+    """Algorithm 4, line 7: one trained and scored student; on a CPU one thread, whatever the number of workers."""
+    task, profile = job.task, job.profile.but(threads=1)
+    store = Store(Path(profile.artifacts))
+    if job.distilled is None:
+        from ..methods import METHODS  # its modules import the prior's, which a worker seldom needs
+
+        return METHODS[task.method].train(store, _dataset_of(profile), profile, task.student, task.seed)
+    return train(
+        store, DistilledDataset(job.distilled), _dataset_of(profile), job.teacher, job.labels, profile,
+        student=task.student, target=task.labels, weights=job.weights,
+        student_seed=task.seed, label_seed=task.distill_seed,
+    )  # fmt: skip
+
+
+def _dataset_of(profile: Profile) -> Dataset:
+    return _dataset(json.dumps(asdict(profile)))
+
+
+@functools.cache
+def _dataset(profile: str) -> Dataset:
+    """One data set in memory per process."""
+    values = Profile.of(json.loads(profile))
+    return load_dataset(values, Store(Path(values.artifacts)))
+
+
+@contextlib.contextmanager
+def _pool(workers: int) -> Iterator[concurrent.futures.ProcessPoolExecutor]:
+    """Worker processes that end at once when this one is interrupted, and with it when it is killed."""
+    context = multiprocessing.get_context("spawn")
+    before = set(multiprocessing.active_children())
+    with concurrent.futures.ProcessPoolExecutor(workers, context, _die_with_parent, (os.getpid(),)) as pool:
+        try:
+            yield pool
+        except BaseException:
+            for process in set(multiprocessing.active_children()) - before:
+                process.terminate()
+            raise
+
+
+def _die_with_parent(parent: int) -> None:
+    """A worker ends with the process that started it, however that ends; otherwise two could write one artifact."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:
+            os._exit(1)

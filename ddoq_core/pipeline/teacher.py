@@ -1,0 +1,210 @@
+"""The teacher: a classifier of the real images, whose logits become the soft labels.
+
+In: a data set. Out: an artifact with config.json, model.safetensors and metrics.json (validation and test accuracy,
+the test read once, after the last epoch). `fit_classifier` is the recipe; the row `full` uses it for its students.
+"""
+
+import base64
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+import torchvision
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from ..errors import InputError
+from ..keys import numpy_rng, torch_rng
+from ..profile import Profile
+from ..store import Artifact, Store, Workspace, sha256_of
+from .datasets import Dataset, Split
+from .imagefolder import IMAGENET_MEAN
+from .networks import check_network, make_network
+from .plan import threads
+from .training import Loss, Recipe, train_network
+
+RECIPE = Recipe(batch=50, rate=4e-3, warm_up=0.2, decay=0.05)
+EVALUATION_BATCH = 250
+SMOOTHING = 0.05
+SHIFT = 1 / 16  # largest shift, as a share of the side
+SCALE = 0.15  # largest change of scale
+PRETRAINED = "pretrained"  # the teacher_path that means torchvision's weights
+HERE = ("ddoq_core.pipeline.teacher",)
+
+
+def teacher(store: Store, dataset: Dataset, profile: Profile) -> Artifact:
+    """The classifier Psi of Algorithm 4: trained here, or torchvision's own weights, or a state dict of yours.
+
+    Raises:
+        InputError: unknown architecture; a teacher_path that is not there or does not fit.
+    """
+    if not profile.teacher_path:
+        return fit_classifier(store, dataset, profile, profile.teacher, 0)
+    check_network(profile.teacher)
+    source = Path(profile.teacher_path)
+    given = "torchvision" if profile.teacher_path == PRETRAINED else sha256_of(source) if source.is_file() else ""
+    recipe = {"network": profile.teacher, "epochs": 0, "learning_rate": None, "given": given}
+
+    def build(work: Workspace) -> None:
+        _finish(work, _given_weights(dataset, profile), dataset, profile, recipe)
+
+    with threads(profile.threads):
+        return store.make(
+            "teacher", build, parameters=recipe, inputs=[dataset.key], modules=HERE, label=profile.teacher,
+            plan=profile.pick("threads", "device"),
+        )  # fmt: skip
+
+
+def fit_classifier(store: Store, dataset: Dataset, profile: Profile, network_name: str, seed: int) -> Artifact:
+    """Train a network on all real training images and their labels; `seed` tells repetitions apart.
+
+    AdamW, one rise and cosine fall of the rate, label smoothing, small shifts and changes of scale, and mirror
+    images if the profile says so. The last epoch counts.
+    """
+    check_network(network_name)
+    key = (profile.seed, "classifier", network_name, seed)
+    recipe = {
+        "network": network_name,
+        "epochs": profile.teacher_epochs,
+        "flip": profile.flip,
+        "seed": [profile.seed, seed],
+    }
+
+    def build(work: Workspace) -> None:
+        shape = (dataset.n_classes, dataset.channels, dataset.image_size)
+        network = make_network(network_name, *shape, torch_rng(*key, "init")).to(profile.device)
+        _train(work, network, dataset, profile, key)
+        _finish(work, network, dataset, profile, recipe | {"learning_rate": RECIPE.rate})
+
+    with threads(profile.threads):
+        return store.make(
+            "teacher", build, parameters=recipe, inputs=[dataset.key], modules=HERE, label=network_name,
+            plan=profile.pick("threads", "device"),
+        )  # fmt: skip
+
+
+def load_teacher(artifact: Artifact, device: str = "cpu") -> nn.Module:
+    """The network of a teacher artifact, in evaluation mode: normalised images in, logits out."""
+    config = artifact.json("config.json")
+    shape = (config["n_classes"], config["channels"], config["image_size"])
+    network = make_network(config["network"], *shape, torch_rng(0, "replaced"))
+    network.load_state_dict(safetensors.torch.load_file(artifact.path / "model.safetensors"))
+    return network.to(device).eval()
+
+
+@torch.no_grad()
+def predict(network: nn.Module, dataset: Dataset, split: Split, device: str = "cpu") -> Float[Tensor, "n C"]:
+    """Logits of every image of a split, on the CPU."""
+    network.eval()
+    chunks = torch.arange(len(split)).split(EVALUATION_BATCH)
+    return torch.cat([network(dataset.normalise(split.images(i).to(device))).float().cpu() for i in chunks])
+
+
+def accuracy(logits: Float[Tensor, "n C"], labels: Int64[Tensor, " n"]) -> dict:
+    """top1 and top5 in percent, their n, and which images were hit (base64 of a bit set in image order)."""
+    best = logits.topk(min(5, logits.shape[1]), dim=1).indices
+    hits = best[:, 0] == labels
+    within = (best == labels[:, None]).any(1)
+    return {
+        "top1": 100 * hits.double().mean().item(),
+        "top5": 100 * within.double().mean().item(),
+        "n_test": len(labels),
+        "hits": base64.b64encode(np.packbits(hits.numpy()).tobytes()).decode(),
+    }
+
+
+def _train(work: Workspace, network: nn.Module, dataset: Dataset, profile: Profile, key: tuple) -> None:
+    """The recipe on all training images."""
+    n = len(dataset.train)
+
+    def loss_of(epoch: int) -> Loss:
+        maps = _affine_maps(n, profile.flip, numpy_rng(*key, "augment", epoch))
+
+        def loss(rows: Tensor) -> Float[Tensor, ""]:
+            images = _moved(dataset.normalise(dataset.train.images(rows)), maps[rows])
+            logits = network(images.to(profile.device))
+            return nn.functional.cross_entropy(
+                logits, dataset.train.labels[rows].to(profile.device), label_smoothing=SMOOTHING
+            )
+
+        return loss
+
+    train_network(work, network, loss_of, n, RECIPE, epochs=profile.teacher_epochs, name="classifier", key=key)
+    work.discard("classifier.pt")
+
+
+def _affine_maps(n: int, flip: bool, rng: np.random.Generator) -> Float[Tensor, "n 2 3"]:
+    """One shift and change of scale per training image (row = its index), mirrored half the time if `flip`."""
+    draws = rng.random((n, 5), dtype=np.float32)
+    maps = np.zeros((n, 2, 3), dtype=np.float32)
+    scales = 1 + SCALE * (2 * draws[:, :2] - 1)
+    maps[:, 0, 0], maps[:, 1, 1] = scales.T
+    maps[:, :, 2] = 2 * SHIFT * (2 * draws[:, 2:4] - 1)
+    if flip:
+        maps[:, 0, 0] *= np.where(draws[:, 4] < 0.5, -1, 1)
+    return torch.from_numpy(maps)
+
+
+def _moved(images: Float[Tensor, "b C H W"], maps: Float[Tensor, "b 2 3"]) -> Float[Tensor, "b C H W"]:
+    grid = nn.functional.affine_grid(maps, list(images.shape), align_corners=False)
+    return nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def _finish(work: Workspace, network: nn.Module, dataset: Dataset, profile: Profile, recipe: dict) -> None:
+    """Weights, configuration, and accuracy on the validation and the test images."""
+    tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
+    work.replace("model.safetensors", lambda path: safetensors.torch.save_file(tensors, path))
+    shape = {"n_classes": dataset.n_classes, "channels": dataset.channels, "image_size": dataset.image_size}
+    work.json("config.json", recipe | shape | {"mean": dataset.mean, "std": dataset.std})
+    metrics = accuracy(predict(network, dataset, dataset.test, profile.device), dataset.test.labels)
+    metrics |= {"epochs": recipe["epochs"], "learning_rate": recipe["learning_rate"], "validation_top1": None}
+    if len(dataset.validation):
+        logits = predict(network, dataset, dataset.validation, profile.device)
+        metrics["validation_top1"] = accuracy(logits, dataset.validation.labels)["top1"]
+    work.json("metrics.json", metrics)
+
+
+def _given_weights(dataset: Dataset, profile: Profile) -> nn.Module:
+    """The architecture with torchvision's ImageNet weights, or with the state dict of a file."""
+    network = make_network(
+        profile.teacher, dataset.n_classes, dataset.channels, dataset.image_size, torch_rng(0, "replaced")
+    )
+    network = network.to(profile.device)
+    if profile.teacher_path == PRETRAINED:
+        state = _torchvision_weights(dataset, profile.teacher)
+    else:
+        state = _read_state(Path(profile.teacher_path))
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        detail = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"{profile.teacher_path} does not fit {profile.teacher} with {dataset.n_classes} classes: {detail}"
+        ) from error
+    return network
+
+
+def _torchvision_weights(dataset: Dataset, name: str) -> dict:
+    if name not in torchvision.models.list_models() or dataset.n_classes != 1000 or dataset.mean != IMAGENET_MEAN:
+        raise InputError(
+            f"teacher_path = pretrained needs a torchvision ResNet and the 1,000 ImageNet classes as an imagefolder, "
+            f"but teacher = {name} and {dataset.name} has {dataset.n_classes} classes; empty teacher_path to train it"
+        )
+    return torchvision.models.get_model_weights(name).DEFAULT.get_state_dict(progress=True)
+
+
+def _read_state(path: Path) -> dict:
+    if not path.is_file():
+        raise InputError(f"no file {path}; set teacher_path to a state dict (.safetensors, or .pt), or to 'pretrained'")
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # both readers raise errors of their own kinds for a file that is not theirs
+        raise InputError(
+            f"{path} is not a state dict ({' '.join(str(error).split())[:200]}); save one with safetensors"
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
+        raise InputError(f"{path} is not a state dict of tensors; save model.state_dict()")
+    return state

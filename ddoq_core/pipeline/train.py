@@ -1,0 +1,220 @@
+"""Algorithm 4, line 7: train a student on the weighted distilled set, and score it once on the test images.
+
+In: a distilled set, and the teacher or its stored labels. Out: `result.json` (accuracies, which test images were hit)
+and `student.safetensors`. The student's first weights are keyed by (seed, "student", student, student_seed); order,
+crops, flips and CutMix by the label seed, which the students of one distilled set share. Validation images are scored
+for whoever tunes; nothing but the score depends on the test images; the last epoch counts.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64, UInt8
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ..keys import torch_rng
+from ..profile import Profile
+from ..store import Artifact, Store, Workspace
+from .augment import Views, draw_views, mixed, rebatch, views_of
+from .distilled import DistilledDataset
+from .networks import check_network, make_network
+from .plan import threads
+from .relabel import PIECE, VIEW_KNOBS, check_labels, frozen_teacher, stored_logits, teacher_logits
+from .splits import Dataset
+from .teacher import accuracy, predict
+
+CHECKPOINT_SECONDS = 30  # at least so long between two checkpoints, so that a small student pays for none
+STEP_AT, STEP = 5 / 6, 1 / 4  # the paper's Table 3: a quarter of the rate from epoch 250 of 300
+
+LogTargets = Callable[[Int64[Tensor, " b"], Float[Tensor, "b C H W"]], Float[Tensor, "b classes"]]
+
+
+def train(
+    store: Store, distilled: DistilledDataset, dataset: Dataset, teacher: Artifact | None, labels: Artifact | None,
+    profile: Profile, *, student: str, target: str, weights: str | float, student_seed: int, label_seed: int,
+) -> Artifact:  # fmt: skip
+    """One student phi of a distilled set (Algorithm 4, line 7), trained and scored.
+
+    Args:
+        teacher: asked for soft labels while training if `labels` is None; None for hard targets.
+        labels: the soft labels that `relabel` stored.
+        target: soft (weighted KL to the teacher) or hard (weighted cross-entropy to the class).
+        weights: how the images' weights follow from their counts.
+    Raises:
+        InputError: no network is called `student`; the labels belong to other images or views.
+    """
+    check_network(student)
+    if labels is not None:
+        check_labels(labels, distilled, profile, label_seed)
+
+    def build(work: Workspace) -> None:
+        rng = torch_rng(profile.seed, "student", student, student_seed)
+        network = make_network(student, dataset.n_classes, dataset.channels, dataset.image_size, rng).to(profile.device)
+        if target == "soft":
+            targets = _soft(distilled, dataset, teacher, labels, profile)
+            temperature, direction = profile.temperature, profile.loss
+        else:
+            targets = _hard(distilled, profile)
+            temperature, direction = 1.0, "forward"
+        pixels, w = distilled.pixels().to(profile.device), distilled.weights(weights).to(profile.device)
+        lessons = Lessons(pixels, w, dataset, profile, label_seed, targets)
+        fit(work, network, lessons, lambda *batch: weighted_kl(*batch, temperature, direction))
+        state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
+        work.replace("student.safetensors", lambda path: save_file(state, path))
+        work.json("result.json", score(network, dataset, profile))
+        work.discard("checkpoint.pt")
+
+    parameters = _knobs(profile, target, weights) | {
+        "student": student,
+        "target": target,
+        "weights": weights,
+        "student_seed": student_seed,
+        "label_seed": label_seed,
+    }
+    inputs = [distilled.artifact, dataset.key, labels or teacher]
+    with threads(1 if profile.device == "cpu" else profile.threads):
+        return store.make(
+            "train", build, parameters=parameters, inputs=[i for i in inputs if i], modules=(__name__,),
+            label=f"{student}-{target}-{weights}-{distilled.artifact.path.name}", plan=profile.pick("device"),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Lessons:
+    """What a student is shown, epoch after epoch: views of the distilled images, their targets, their weights."""
+
+    pixels: UInt8[Tensor, "n C H W"]
+    weights: Float[Tensor, " n"]
+    dataset: Dataset
+    profile: Profile
+    label_seed: int
+    log_targets: Callable[[int, Views], LogTargets]  # of an epoch; then of rows and the images they became
+
+    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Batches (normalised images, log-probabilities aimed at, weights); every image once in the epoch."""
+        n, size = len(self.pixels), self.pixels.shape[-1]
+        views = draw_views(n, size, self.profile, self.label_seed, epoch).to(self.profile.device)
+        log_targets = self.log_targets(epoch, views)
+
+        def pieces() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+            for rows in views.order.split(PIECE):
+                images = views_of(self.pixels, views, rows)
+                w = mixed(self.weights, views, rows) if self.profile.cutmix_weight == "mixture" else self.weights[rows]
+                yield self.dataset.normalise(images), log_targets(rows, images), w
+
+        return rebatch(pieces(), self.profile.batch_size)
+
+
+def _soft(
+    distilled: DistilledDataset, dataset: Dataset, teacher: Artifact | None, labels: Artifact | None, profile: Profile
+) -> Callable[[int, Views], LogTargets]:
+    """The teacher's probabilities at temperature T, from its stored logits or from the teacher itself."""
+    T = profile.temperature
+    if labels is None:
+        network = frozen_teacher(teacher, profile.device)
+
+        def asked(rows: Int64[Tensor, " b"], images: Float[Tensor, "b C H W"]) -> Float[Tensor, "b classes"]:
+            return (teacher_logits(network, dataset, images).float() / T).log_softmax(1)
+
+        return lambda epoch, views: asked
+
+    def of_epoch(epoch: int, views: Views) -> LogTargets:
+        logits = stored_logits(labels, len(distilled), dataset.n_classes, epoch).to(profile.device).float()
+        return lambda rows, images: (logits[rows] / T).log_softmax(1)
+
+    return of_epoch
+
+
+def _hard(distilled: DistilledDataset, profile: Profile) -> Callable[[int, Views], LogTargets]:
+    """The image's class; with CutMix, the classes of both images in proportion to their areas."""
+    classes = F.one_hot(distilled.labels, len(distilled.classes)).float().to(profile.device)
+    return lambda epoch, views: lambda rows, images: mixed(classes, views, rows).log()
+
+
+def weighted_kl(
+    logits: Float[Tensor, "b classes"], log_p: Float[Tensor, "b classes"], weights: Float[Tensor, " b"],
+    temperature: float, direction: str,
+) -> Float[Tensor, ""]:  # fmt: skip
+    """Mean of w KL over a batch, at temperature T; for one-hot p, forward, T = 1, it is weighted cross-entropy.
+
+    Args:
+        log_p: log-probabilities aimed at, already at temperature T; -inf is a probability of 0 (forward only).
+        direction: forward KL(p || student), what the public codes compute, or reverse KL(student || p), as the paper
+            prints it (Section 3.1, step 4). Neither is multiplied by T^2.
+    """
+    log_q = (logits / temperature).log_softmax(1)
+    if direction == "reverse":
+        divergence = (log_q.exp() * (log_q - log_p)).sum(1)
+    else:
+        divergence = F.kl_div(log_q, log_p.exp(), reduction="none").sum(1)
+    return (weights * divergence).mean()
+
+
+def fit(work: Workspace, network: nn.Module, lessons: Lessons, loss: Callable[..., Float[Tensor, ""]]) -> None:
+    """AdamW over all epochs; an interrupted run goes on from its checkpoint and ends with the same bytes."""
+    p = lessons.profile
+    optimiser = torch.optim.AdamW(_groups(network, p.weight_decay), lr=p.learning_rate, fused=True)
+    done = _resume(work, network, optimiser)
+    saved = time.monotonic()
+    network.train()
+    for epoch in tqdm(range(done, p.epochs), desc="student", initial=done, total=p.epochs, disable=None, leave=False):
+        for group in optimiser.param_groups:
+            group["lr"] = rate(p, epoch)
+        for images, log_p, weights in lessons.batches(epoch):
+            optimiser.zero_grad()
+            loss(network(images), log_p, weights).backward()
+            optimiser.step()
+        if time.monotonic() - saved >= CHECKPOINT_SECONDS:
+            state = {"epoch": epoch + 1, "network": network.state_dict(), "optimiser": optimiser.state_dict()}
+            work.replace("checkpoint.pt", lambda path, state=state: torch.save(state, path))
+            saved = time.monotonic()
+
+
+def rate(profile: Profile, epoch: int) -> float:
+    """The learning rate of an epoch: `cosine` falls to 0, `step` falls once, to a quarter after 5/6 of the epochs."""
+    part = epoch / profile.epochs
+    if profile.lr_schedule == "step":
+        return profile.learning_rate * (STEP if part >= STEP_AT else 1)
+    return profile.learning_rate * (1 + math.cos(math.pi * part)) / 2
+
+
+def score(network: nn.Module, dataset: Dataset, profile: Profile) -> dict:
+    """Accuracy of a trained student: top1, top5 (percent), hits on the test images, top1 on the validation images."""
+    result = accuracy(predict(network, dataset, dataset.test, profile.device), dataset.test.labels)
+    result |= profile.pick("epochs", "learning_rate") | {"validation_top1": None}
+    if len(dataset.validation):
+        logits = predict(network, dataset, dataset.validation, profile.device)
+        result["validation_top1"] = accuracy(logits, dataset.validation.labels)["top1"]
+    return result
+
+
+def _knobs(profile: Profile, target: str, weights: str | float) -> dict:
+    """The knobs that shape this student, and no others, so that what is equal is trained once."""
+    names = [*VIEW_KNOBS, "epochs", "batch_size", "learning_rate", "weight_decay", "lr_schedule"]
+    names += ["temperature", "loss"] if target == "soft" else []
+    names += ["cutmix_weight"] if profile.cutmix and weights != "uniform" else []
+    return profile.pick(*names)
+
+
+def _groups(network: nn.Module, weight_decay: float) -> list[dict]:
+    """Decay for the matrices and kernels, none for biases and norms (as D4M)."""
+    decayed = [p for name, p in network.named_parameters() if p.ndim >= 2 and name.endswith("weight")]
+    others = [p for name, p in network.named_parameters() if p.ndim < 2 or not name.endswith("weight")]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _resume(work: Workspace, network: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+    """Epochs that a checkpoint has behind it, its state put back; 0 without one."""
+    path = work.path / "checkpoint.pt"
+    if not path.exists():
+        return 0
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    network.load_state_dict(state["network"])
+    optimiser.load_state_dict(state["optimiser"])
+    return state["epoch"]

@@ -1,0 +1,274 @@
+"""Every knob of a run: name, type, default, range, meaning. A name that is not here is an error.
+
+The defaults are the `laptop` profile. A profile is a YAML file of the same names (`notebooks/profiles/`); the same
+names stand in the notebooks' `parameters` cells and after `ddoq run -p`.
+"""
+
+import ast
+import dataclasses
+import difflib
+import json
+import os
+import re
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from .errors import InputError
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+PROFILES = NOTEBOOKS / "profiles"
+ROWS = tuple(sorted(p.stem for p in (Path(__file__).parent / "methods").glob("[a-z]*.py") if p.stem != "method"))
+NETWORK = r"convnet-\d+|(wide_)?resne(t|xt)\w*(-small)?"
+
+
+def knob(default, meaning: str, *, of: tuple = (), like: str = "", low: float | None = None, high: float | None = None):
+    """A field with its meaning and the values it may take.
+
+    They are one `of` a few names, or a text `like` a pattern, or a number from `low` to `high`.
+    """
+    metadata = {"meaning": meaning, "of": of, "like": like, "low": low, "high": high}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The parameters of one run of Algorithm 4 and its evaluation; defaults are the `laptop` profile."""
+
+    profile: str = knob("laptop", "name of this set of values, printed with every result")
+    artifacts: str = knob("artifacts", "folder that keeps what was made")
+    seed: int = knob(0, "seed of everything", low=0)
+
+    # data
+    dataset: str = knob(
+        "mnist5k", "what is distilled", of=("mnist5k", "mnist", "fashion_mnist", "cifar10", "cifar100", "imagefolder")
+    )
+    data_root: str = knob("", "folder of the data; not needed by mnist5k")
+    download: bool = knob(False, "let torchvision fetch a data set that data_root lacks")
+    image_size: int = knob(32, "side of an image in pixels", low=8, high=1024)
+    validation_fraction: float = knob(0.125, "share of the training images held out for tuning", low=0.0, high=0.5)
+    skip_unreadable: bool = knob(False, "leave out images that cannot be read, listed and counted, instead of stopping")
+
+    # the generative prior and the teacher
+    prior: str = knob("pretrain", "latent diffusion model: fitted on the spot, or a DiT folder", of=("pretrain", "dit"))
+    prior_path: str = knob("", "folder of the DiT prior")
+    vae_epochs: int = knob(6, "epochs of the autoencoder (prior = pretrain)", low=1)
+    diffusion_epochs: int = knob(40, "epochs of the diffusion transformer (prior = pretrain)", low=1)
+    teacher: str = knob("convnet-64", "network of the teacher: convnet-WIDTH, resnet18, resnet18-small, ...", like=NETWORK
+    )
+    teacher_path: str = knob("", "state dict of the teacher; 'pretrained' takes torchvision's weights; empty trains it")
+    teacher_epochs: int = knob(12, "epochs of the teacher on the real images", low=1)
+
+    # Algorithm 4
+    ipc: list[int] = knob([1, 2, 5, 10], "images per class, K", low=1)
+    methods: list[str] = knob(
+        ["random_real", "random_generated", "d4m", "ddoq", "ddoq_proportional", "full"], "rows of Table 1", of=ROWS
+    )
+    encode_sample: bool = knob(False, "encode by a keyed sample of the posterior (as D4M) instead of its mean")
+    quantizer: str = knob("lloyd", "how the codebook is found", of=("lloyd", "minibatch", "clvq"))
+    n_restarts: int = knob(10, "k-means++ starts, best kept (lloyd)", low=1)
+    n_passes: int = knob(10, "passes over a class (minibatch, clvq)", low=1)
+    sampler: str = knob("checkpoint", "reverse process", of=("checkpoint", "ddim", "ddpm"))
+    strength: float = knob(0.7, "share of the noise schedule that a centroid is re-noised to", low=0.0, high=1.0)
+    guidance_scale: float = knob(2.0, "classifier-free guidance; 1 is none", low=1.0)
+    n_steps: int = knob(50, "steps of the full reverse process", low=1)
+    synthesis_batch: int = knob(50, "images denoised together", low=1)
+    weights: str | float = knob(
+        "sqrt",
+        "weights of the row ddoq: sqrt (eq. 33), proportional, uniform, or an exponent",
+        like="sqrt|proportional|uniform",
+    )
+
+    # soft labels and students
+    soft_labels: str = knob(
+        "stored", "teacher logits per epoch on disk, or teacher run while training", of=("stored", "online")
+    )
+    targets: list[str] = knob(["soft", "hard"], "labels that students are trained on", of=("soft", "hard"))
+    hard_ipc: list[int] = knob([10], "images per class that are also trained with hard labels", low=1)
+    students: list[str] = knob(["convnet-32"], "networks of the students", like=NETWORK)
+    n_seeds: int = knob(3, "distillations, each with its own seed", low=1)
+    n_student_seeds: int = knob(1, "students trained on each distillation", low=1)
+    epochs: int = knob(100, "epochs of a student", low=1)
+    batch_size: int = knob(10, "images per step of a student", low=1)
+    temperature: float = knob(20.0, "temperature of the soft labels", low=0.01)
+    loss: str = knob(
+        "forward", "forward KL(teacher || student), or reverse as the paper prints it", of=("forward", "reverse")
+    )
+    learning_rate: float = knob(3e-3, "AdamW's rate at the start", low=0.0)
+    weight_decay: float = knob(0.01, "AdamW's decay", low=0.0)
+    lr_schedule: str = knob("cosine", "cosine to 0, or step: a quarter after 5/6 of the epochs", of=("step", "cosine"))
+    crop_scale: float = knob(0.5, "smallest area of a RandomResizedCrop", low=0.01, high=1.0)
+    flip: bool = knob(False, "mirror images at random; off for digits")
+    cutmix: bool = knob(True, "CutMix with Beta(1, 1)")
+    cutmix_weight: str = knob("mixture", "weight of a mixed image: mixture or base", of=("mixture", "base"))
+
+    # the machine
+    device: str = knob("cpu", "where networks run", of=("cpu", "cuda"))
+    threads: int = knob(2, "threads of one process; students always take 1 on a CPU", low=1)
+    workers: int = knob(2, "students trained side by side", low=1)
+
+    @classmethod
+    def load(cls, name: str | Path = "laptop", overrides: dict | None = None) -> "Profile":
+        """Profile of a file (a path, or a name in notebooks/profiles) with `overrides` on top.
+
+        Raises:
+            InputError: no such file, a name that neither a knob nor a notebook declares, a wrong type or range.
+        """
+        content = read_profile(find_profile(name))
+        return cls.of({n: v for n, v in content.items() if n in cls.knobs()} | (overrides or {}))
+
+    @classmethod
+    def of(cls, values: dict) -> "Profile":
+        """Profile with these values on top of the defaults, every one checked.
+
+        Raises:
+            InputError: an unknown name, a wrong type, a value out of range.
+        """
+        for name in set(values) - set(cls.knobs()):
+            raise unknown_name(name, cls.knobs(), "the parameters")
+        return cls(**{name: _checked(cls.knobs()[name], value) for name, value in values.items()})
+
+    @classmethod
+    def from_notebook(cls, namespace: dict) -> "Profile":
+        """Profile of a notebook: every knob that stands in its namespace (`globals()`), declared there or injected.
+
+        Relative paths stand for the repository root, wherever the notebook runs.
+        """
+        values = {name: namespace[name] for name in cls.knobs() if name in namespace}
+        profile = cls.of(values)
+        paths = {n: getattr(profile, n) for n in ("artifacts", "data_root", "prior_path", "teacher_path")}
+        here = {n: os.path.relpath(NOTEBOOKS.parent / p) for n, p in paths.items() if p not in ("", "pretrained")}
+        return profile.but(**here)
+
+    @classmethod
+    def knobs(cls) -> dict[str, dataclasses.Field]:
+        """All knobs by name."""
+        return {f.name: f for f in dataclasses.fields(cls)}
+
+    def but(self, **changes) -> "Profile":
+        """The same profile with some values changed, checked."""
+        return self.of(dataclasses.asdict(self) | changes)
+
+    def pick(self, *names: str) -> dict:
+        """Values of some knobs by name."""
+        return {name: getattr(self, name) for name in names}
+
+
+def find_profile(name: str | Path) -> Path:
+    """File of a profile: a path, or a name in notebooks/profiles."""
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if path.is_file():
+            return path
+        raise InputError(
+            f"no profile file {path}; give the path of a YAML file or one of: {', '.join(_profile_names())}"
+        )
+    if str(name) not in _profile_names():
+        raise InputError(
+            f"unknown profile '{name}'{_nearest(str(name), _profile_names())}; known: {', '.join(_profile_names())}"
+        )
+    return PROFILES / f"{name}.yaml"
+
+
+def read_profile(path: Path) -> dict:
+    """Names and values of a profile file.
+
+    Raises:
+        InputError: no mapping of names, or a name that neither a knob nor a notebook declares.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"profile {path} cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"profile {path} holds no 'name: value' lines")
+    known = set(Profile.knobs()).union(*(notebook_parameters(n) for n in NOTEBOOKS.glob("*.ipynb")))
+    for name in content:
+        if name not in known:
+            raise unknown_name(name, known, f"profile {path.name}")
+    return content
+
+
+def notebook_parameters(path: Path) -> dict:
+    """Names and default values that the cell tagged `parameters` of a notebook declares."""
+    for cell in json.loads(path.read_text())["cells"]:
+        if "parameters" in cell["metadata"].get("tags", []):
+            body = ast.parse("".join(cell["source"])).body
+            return {node.target.id: ast.literal_eval(node.value) for node in body if isinstance(node, ast.AnnAssign)}
+    return {}
+
+
+def unknown_name(name: str, known: typing.Iterable[str], where: str) -> InputError:
+    """The error for a name that nobody declares, with the nearest one that somebody does."""
+    return InputError(f"unknown parameter '{name}' in {where}{_nearest(str(name), known)}")
+
+
+def parse_assignment(text: str) -> tuple[str, typing.Any]:
+    """`name=value` of a command line, the value read as YAML."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise InputError(f"'{text}' is not name=value; write for example -p ipc=[1,10]")
+    if name in Profile.knobs() and Profile.knobs()[name].type is str:
+        return name, value
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise InputError(f"the value of '{name}' cannot be read: {value}") from error
+
+
+def _profile_names() -> list[str]:
+    return sorted(p.stem for p in PROFILES.glob("*.yaml"))
+
+
+def _nearest(name: str, known: typing.Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def _checked(knob: dataclasses.Field, value):
+    """The value, in the knob's type and range, or one line that says what it should be."""
+    items = value if isinstance(value, list) else [value]
+    value = _typed(knob.name, knob.type, value)
+    m = knob.metadata
+    for item in items:
+        if m["of"] and item not in m["of"]:
+            raise InputError(
+                f"{knob.name} = {item!r}, but it is one of {', '.join(m['of'])}{_nearest(str(item), m['of'])}"
+            )
+        if m["like"] and isinstance(item, str) and not re.fullmatch(m["like"], item):
+            raise InputError(f"{knob.name} = {item!r}, but it is {knob.metadata['meaning']}")
+        if m["low"] is not None and not item >= m["low"]:
+            raise InputError(f"{knob.name} = {item}, but it is at least {m['low']}")
+        if m["high"] is not None and not item <= m["high"]:
+            raise InputError(f"{knob.name} = {item}, but it is at most {m['high']}")
+    return value
+
+
+def _typed(name: str, kind, value):
+    wrong = InputError(f"{name} = {value!r}, but it is {_type_name(kind)}")
+    if isinstance(kind, types.GenericAlias):
+        if not isinstance(value, list) or not value:
+            raise wrong
+        return [_typed(name, typing.get_args(kind)[0], v) for v in value]
+    if isinstance(kind, types.UnionType):
+        return (
+            float(value)
+            if isinstance(value, (int, float)) and not isinstance(value, bool)
+            else _typed(name, str, value)
+        )
+    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    raise wrong
+
+
+def _type_name(kind) -> str:
+    if isinstance(kind, types.GenericAlias):
+        return f"a list of {typing.get_args(kind)[0].__name__}, not empty"
+    return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}.get(kind, str(kind))

@@ -1,0 +1,39 @@
+"""Optimal quantization: codebooks, their Voronoi cells, and the weights that make them closest to mu in W_2."""
+
+from .clvq import OnlineQuantizer, clvq, power_steps
+from .exact import (
+    NormalQuantizer,
+    exact_quantizer,
+    finite_differences,
+    normal_centroids,
+    normal_distortion,
+    normal_gradient,
+)
+from .lloyd import best_of_restarts, lloyd
+from .minibatch import minibatch
+from .seeding import kmeans_plus_plus, random_samples
+from .voronoi import Iterate, Quantizer, assign, distortion, quantize
+from .weights import companion_weights
+
+__all__ = [
+    "Iterate",
+    "NormalQuantizer",
+    "OnlineQuantizer",
+    "Quantizer",
+    "assign",
+    "best_of_restarts",
+    "clvq",
+    "companion_weights",
+    "distortion",
+    "exact_quantizer",
+    "finite_differences",
+    "kmeans_plus_plus",
+    "lloyd",
+    "minibatch",
+    "normal_centroids",
+    "normal_distortion",
+    "normal_gradient",
+    "power_steps",
+    "quantize",
+    "random_samples",
+]

@@ -1,0 +1,85 @@
+"""CLVQ (Algorithm 1): stochastic gradient descent on the distortion, one sample at a time."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..errors import InputError
+from .voronoi import Iterate, Quantizer, check_samples, distortion, quantize
+
+
+@dataclass(frozen=True)
+class OnlineQuantizer(Quantizer):
+    """A quantization found one sample at a time, with the masses that the algorithm estimated on its way."""
+
+    companion: Float[Tensor, " K"]  # sum 1; an estimate of the cell masses, where `weights` are the exact ones
+
+
+def clvq(
+    samples: Float[Tensor, "n d"],
+    codebook: Float[Tensor, "K d"],
+    *,
+    steps: Callable[[int], float] | Sequence[float],
+    passes: int = 1,
+    rng: np.random.Generator | None = None,
+    callback: Callable[[Iterate], None] | None = None,
+) -> OnlineQuantizer:
+    """CLVQ (Algorithm 1): move the nearest point a step gamma_k towards each sample X_k, and the weights with it.
+
+    Args:
+        samples: n points X ~ mu, finite; one pass meets each once.
+        codebook: the K starting points, in the hull of the support; not modified.
+        steps: gamma_k in (0, 1) for k = 0, 1, ..., as a function of k, or a sequence of passes * n numbers.
+        passes: times that the samples are gone through.
+        rng: orders each pass; None keeps the given order.
+        callback: called after every step with |X_k - x_win|^2, whose running mean tends to G (Proposition 7).
+    Returns:
+        OnlineQuantizer; `companion` are the w of line 7, `history` the exact distortion at the start and per pass.
+    Raises:
+        InputError: K < 1, K > n, a sample that is not finite, too few steps, or a step outside (0, 1).
+    """
+    check_samples(samples, len(codebook))
+    gamma = _checked(steps, passes * len(samples))
+    X, x = samples.double().numpy(), codebook.double().numpy().copy()
+    w, history, k = np.full(len(x), 1 / len(x)), [distortion(samples, codebook)], 0
+    for _ in range(passes):
+        for n in range(len(X)) if rng is None else rng.permutation(len(X)):
+            squared = ((X[n] - x) ** 2).sum(1)
+            win = squared.argmin()
+            x[win] = (1 - gamma[k]) * x[win] + gamma[k] * X[n]
+            w *= 1 - gamma[k]
+            w[win] += gamma[k]
+            k += 1
+            if callback is not None:
+                callback(Iterate(k, torch.from_numpy(x), squared[win].item()))
+        history.append(distortion(samples, torch.from_numpy(x).to(samples.dtype)))
+    return recount(samples, x, history, w)
+
+
+def power_steps(K: int, *, exponent: float = 0.7) -> Callable[[int], float]:
+    """Step sizes gamma_k = (2 + k / K)^(-exponent): each of K points sees about the same schedule.
+
+    They satisfy Proposition 7 for 0 < exponent <= 1. Admissible is not fast: 1/k is the slowest of them.
+    """
+    return lambda k: (2 + k / K) ** -exponent
+
+
+def recount(samples: Float[Tensor, "n d"], x: np.ndarray, history: list[float], mass: np.ndarray) -> OnlineQuantizer:
+    """Exact cell counts of the points x, beside the masses that the algorithm estimated."""
+    exact = quantize(samples, torch.from_numpy(x).to(samples.dtype), tuple(history))
+    return OnlineQuantizer(exact.points, exact.counts, exact.distortion, exact.history, torch.from_numpy(mass))
+
+
+def _checked(steps: Callable[[int], float] | Sequence[float], size: int) -> np.ndarray:
+    gamma = np.array([steps(k) for k in range(size)] if callable(steps) else steps, dtype=np.float64)
+    if len(gamma) < size:
+        raise InputError(f"CLVQ has {size} steps to make, but {len(gamma)} step sizes; give one for each")
+    outside = ~((gamma > 0) & (gamma < 1))
+    if outside.any():
+        k = int(outside.argmax())
+        raise InputError(f"CLVQ's step size gamma_{k} = {gamma[k]:g}, but it lies strictly between 0 and 1")
+    return gamma

@@ -1,0 +1,55 @@
+"""Mini-batch k-means as printed in Algorithm 3 (D4M): one sample at a time, each point with its own step 1/v."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .clvq import OnlineQuantizer, recount
+from .voronoi import Iterate, check_samples, distortion
+
+
+def minibatch(
+    samples: Float[Tensor, "n d"],
+    codebook: Float[Tensor, "K d"],
+    *,
+    passes: int = 1,
+    rng: np.random.Generator | None = None,
+    callback: Callable[[Iterate], None] | None = None,
+) -> OnlineQuantizer:
+    """Mini-batch k-means (Algorithm 3, lines 3-11), run `passes` times, each from the points of the last.
+
+    As printed: inside a batch the samples are met one at a time, so the batches' size changes nothing and is no
+    parameter; each run begins with v = 1, so that what the last one did is forgotten but for its points.
+    The step 1/v belongs to the point: this is MacQueen's k-means, not CLVQ, whose step is shared by all.
+
+    Args:
+        samples: n points, finite; one pass meets each once.
+        codebook: the K starting points; not modified.
+        passes: 1 is the paper's and D4M's.
+        rng: orders each pass; None keeps the given order.
+        callback: called after every step with |X - x_win|^2.
+    Returns:
+        OnlineQuantizer of the pass that ended lowest. `companion` is its v / sum v, which also counts the start and
+        samples lost since; `counts` are the exact cells. `history` is the distortion at the start and per pass.
+    Raises:
+        InputError: K < 1, K > n, or a sample that is not finite.
+    """
+    check_samples(samples, len(codebook))
+    X, x = samples.double().numpy(), codebook.double().numpy().copy()
+    history = [distortion(samples, codebook)]
+    for p in range(passes):
+        v = np.ones(len(x))
+        for step, n in enumerate(range(len(X)) if rng is None else rng.permutation(len(X)), start=p * len(X) + 1):
+            squared = ((X[n] - x) ** 2).sum(1)
+            win = squared.argmin()
+            v[win] += 1
+            x[win] = (1 - 1 / v[win]) * x[win] + X[n] / v[win]
+            if callback is not None:
+                callback(Iterate(step, torch.from_numpy(x), squared[win].item()))
+        history.append(distortion(samples, torch.from_numpy(x).to(samples.dtype)))
+        if history[-1] == min(history[1:]):
+            best, best_v = x.copy(), v
+    return recount(samples, best, history, best_v / best_v.sum())

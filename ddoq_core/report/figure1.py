@@ -1,0 +1,98 @@
+"""Figure 1: the distilled images of one class, sorted by weight, beside the nearest real training images.
+
+In: a run. Out: the K images with the share of the class that each stands for, v_k / sum v, as the paper prints it,
+and for each the real image whose latent lies nearest to the centroid that it was made from.
+"""
+
+from dataclasses import dataclass
+
+import safetensors.torch
+import torch
+from jaxtyping import Float, Int64
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..errors import InputError
+from ..methods import METHODS
+from ..pipeline.cluster import levels_of, load_prototypes
+from ..pipeline.run import ANOTHER_SCALE, Run
+from ..profile import unknown_name
+from ..quantization.voronoi import squared_distances
+from .images import distilled_images, find_class, image_rows
+from .style import figure_style
+
+PER_LINE = 10  # images side by side
+
+
+@dataclass(frozen=True)
+class WeightedClass:
+    """K distilled images of one class, heaviest first; row k of everything belongs to image k."""
+
+    class_name: str
+    images: Float[Tensor, "K C H W"]
+    masses: Float[Tensor, " K"]  # v_k / sum v; they sum to 1
+    real: Float[Tensor, "K C H W"]  # nearest training image of the class, in latent space
+    real_ids: list[str]
+    distances: Float[Tensor, " K"]  # |z_k - latent of that image|
+
+    @property
+    def spread(self) -> float:
+        """Heaviest mass over lightest."""
+        return float(self.masses[0] / self.masses[-1])
+
+
+def weighted_class(run: Run, class_name: str, ipc: int, method: str = "ddoq", distill_seed: int = 0) -> WeightedClass:
+    """What Figure 1 shows, read from the run's artifacts.
+
+    Raises:
+        InputError: no such class; a method without prototypes; an IPC that the run does not make; a run at
+            ImageNet's scale that is not finished.
+    """
+    levels = levels_of(run.profile)
+    if ipc not in levels:
+        raise InputError(f"figure_ipc = {ipc}, but the run has images per class {levels}; choose one of them")
+    if method not in METHODS or METHODS[method].distill is None:
+        raise unknown_name(method, [m for m in METHODS if METHODS[m].distill], "method")
+    if run.dataset.n_classes > ANOTHER_SCALE:
+        run.results()  # read, never made: says what to do when the run is not finished
+    label = find_class(run.dataset, class_name)
+    distilled = run.distilled(method, ipc, distill_seed)
+    prototypes = run.prototypes(distill_seed)
+    if prototypes.key not in distilled.artifact.manifest["inputs"]:
+        raise InputError(f"method = '{method}' starts from no prototypes, so its images have no weights; choose ddoq")
+    points, counts = load_prototypes(prototypes, ipc)
+    found = safetensors.torch.load_file(run.latents.path / "latents" / f"class{label:05d}.safetensors")
+    order = torch.argsort(counts[label], descending=True, stable=True)
+    nearest, distances = nearest_latents(points[label][order], found["latents"])
+    real = found["index"][nearest]
+    members = torch.nonzero(distilled.labels == label).flatten()[order]
+    return WeightedClass(
+        run.dataset.class_names[label],
+        distilled_images(distilled, members.tolist()),
+        counts[label][order].double() / counts[label].sum(),
+        run.dataset.train.images(real),
+        [run.dataset.train.ids[i] for i in real.tolist()],
+        distances,
+    )
+
+
+def nearest_latents(
+    points: Float[Tensor, "K ..."], latents: Float[Tensor, "n ..."]
+) -> tuple[Int64[Tensor, " K"], Float[Tensor, " K"]]:
+    """Index of the latent nearest to each point, and its distance."""
+    squared = squared_distances(latents.flatten(1), points.flatten(1))
+    nearest = squared.argmin(0)
+    return nearest, squared.gather(0, nearest[None])[0].sqrt()
+
+
+@figure_style()
+def figure1(shown: WeightedClass) -> Figure:
+    """Figure 1: distilled images, heaviest first, each with its weight v / sum v, above the nearest real image."""
+    rows = []
+    for start in range(0, len(shown.images), PER_LINE):
+        part = slice(start, start + PER_LINE)
+        rows += [("distilled", shown.images[part]), ("nearest\nreal", shown.real[part])]
+    figure, axes = image_rows(rows)
+    for k, mass in enumerate(shown.masses.tolist()):
+        axes[2 * (k // PER_LINE), k % PER_LINE].set_title(f"{mass:.3f}", loc="center", fontsize=9)
+    return figure

@@ -1,0 +1,71 @@
+"""A table of results that a notebook shows as HTML and a reader copies as Markdown, LaTeX or CSV."""
+
+import csv
+import html
+import io
+from dataclasses import dataclass
+
+NOTHING = "–"  # a value that the run was not asked for
+LATEX = {
+    "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "–": "--",
+    "±": r"$\pm$", "−": "$-$", "∝": r"$\propto$", "⁴": "$^4$", "²": "$^2$",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells of text under a caption; `blocks` are groups of rows, each led by its name in the first column."""
+
+    caption: str
+    columns: tuple[str, ...]
+    blocks: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]  # (name of the block, rows without it)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """All rows, each with the name of its block first."""
+        return [(name, *row) for name, rows in self.blocks for row in rows]
+
+    def markdown(self) -> str:
+        """GitHub's pipe table, with the caption above and the notes below."""
+        lines = [self.columns, tuple("---" for _ in self.columns), *self.rows]
+        body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        return "\n\n".join([f"**{self.caption}**", body, *self.notes]) + "\n"
+
+    def csv(self) -> str:
+        """Comma-separated values: the columns' names, then one line per row."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self.columns, *self.rows])
+        return text.getvalue()
+
+    def latex(self) -> str:
+        """A booktabs `tabular`, a rule between blocks."""
+        lines = [" & ".join(map(_latex, self.columns)) + r" \\"]
+        for name, rows in self.blocks:
+            lines.append(r"\midrule")
+            lines += [" & ".join(map(_latex, (name if i == 0 else "", *row))) + r" \\" for i, row in enumerate(rows)]
+        alignment = "l" * 2 + "c" * (len(self.columns) - 2)
+        begin, end = rf"\begin{{tabular}}{{{alignment}}}", r"\end{tabular}"
+        return "\n".join([begin, r"\toprule", *lines, r"\bottomrule", end, ""])
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col">{html.escape(c)}</th>' for c in self.columns)
+        bodies = "".join(f"<tbody>{''.join(_html_rows(name, rows))}</tbody>" for name, rows in self.blocks)
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+        caption = f"<caption>{html.escape(self.caption)}</caption>"
+        return f'<table class="table ddoq-table">{caption}<thead><tr>{head}</tr></thead>{bodies}</table>{notes}'
+
+
+def _html_rows(name: str, rows: tuple[tuple[str, ...], ...]) -> list[str]:
+    lead = f'<th scope="rowgroup" rowspan="{len(rows)}">{html.escape(name)}</th>'
+    return [
+        f"<tr>{lead if i == 0 else ''}" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+        for i, row in enumerate(rows)
+    ]
+
+
+def _latex(text: str) -> str:
+    return "".join(LATEX.get(character, character) for character in text)

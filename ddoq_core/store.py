@@ -1,0 +1,236 @@
+"""Artifacts on disk: made once, named by content, verified by checksum, resumed after any interruption.
+
+An artifact is a folder `<root>/<step>/<label>-<key>/`. Its key is the SHA-256 of the step's parameters, the keys of
+its inputs and the source of the modules that make it. Every file but `run.json` belongs to its identity;
+`manifest.json` lists them with checksums. `run.json` holds what may differ between two identical runs.
+"""
+
+import errno
+import functools
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from .errors import InputError
+from .source import source_key
+
+
+def report_line(text: str) -> None:
+    """Say something to the person at the terminal without disturbing a result on standard output."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished, verified result of one step."""
+
+    path: Path
+    step: str
+    key: str
+
+    @property
+    def manifest(self) -> dict:
+        """Parameters, input keys and the checksum of every file."""
+        return json.loads((self.path / "manifest.json").read_text())
+
+    @property
+    def run(self) -> dict:
+        """Seconds, date, device, versions of the run that made it: never part of its identity."""
+        return json.loads((self.path / "run.json").read_text())
+
+    def json(self, name: str) -> dict:
+        """Content of one of its JSON files."""
+        return json.loads((self.path / name).read_text())
+
+    def jsonl(self, name: str) -> list[dict]:
+        """Rows of one of its JSON Lines files."""
+        return [json.loads(line) for line in (self.path / name).read_text().splitlines()]
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where an artifact is being made. What `chunk` has finished survives an interruption and is not redone."""
+
+    path: Path
+
+    def chunk(self, name: str, write: Callable[[Path], None]) -> Path:
+        """Make file `name` atomically with `write(temporary path)`, unless an earlier run finished it."""
+        final = self.path / name
+        if not final.exists():
+            self.replace(name, write)
+        return final
+
+    def replace(self, name: str, write: Callable[[Path], None]) -> Path:
+        """Like `chunk`, but always write (a checkpoint that moves on)."""
+        final = self.path / name
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary = final.with_name(f".{os.getpid()}.{final.name}")
+        try:
+            write(temporary)
+            os.replace(temporary, final)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return final
+
+    def json(self, name: str, content: dict | list) -> Path:
+        """Write `content` as JSON, keys sorted, so that equal content means equal bytes."""
+        return self.replace(name, lambda p: p.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n"))
+
+    def jsonl(self, name: str, rows: Iterable[dict]) -> Path:
+        """Write rows as JSON Lines."""
+        return self.replace(name, lambda p: p.write_text("".join(json.dumps(r, sort_keys=True) + "\n" for r in rows)))
+
+    def discard(self, name: str) -> None:
+        """Remove a file that helped making the artifact and is not part of it (a checkpoint)."""
+        (self.path / name).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Store:
+    """Folder of artifacts."""
+
+    root: Path
+    say: Callable[[str], None] = report_line
+
+    def make(
+        self,
+        step: str,
+        build: Callable[[Workspace], None],
+        *,
+        parameters: dict,
+        inputs: Iterable[Artifact | str] = (),
+        modules: Iterable[str] = (),
+        label: str = "",
+        plan: dict | None = None,
+    ) -> Artifact:
+        """Return the finished artifact of this step and these inputs; build it, or what is missing of it, if needed.
+
+        Args:
+            build: writes the files into the workspace it gets, through its methods; may be called on a half-made one.
+            parameters: JSON values that determine the result.
+            inputs: artifacts (or keys of other things, such as a dataset) that the result is made from.
+            modules: dotted names of the modules whose source, with what they import from this package, makes it.
+            label: human-readable beginning of the folder's name.
+            plan: threads, processes, device; recorded in `run.json` only.
+        Raises:
+            InputError: the folder cannot be written, or the disk is full.
+        """
+        input_keys = [i.key if isinstance(i, Artifact) else i for i in inputs]
+        identity = {"step": step, "parameters": parameters, "inputs": input_keys, "source": source_key(tuple(modules))}
+        key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+        final = self.root / step / (f"{label}-{key}" if label else key)
+        partial = final.with_name(final.name + ".partial")
+        if final.exists():
+            damaged = self._damaged(final)
+            if not damaged:
+                return Artifact(final, step, key)
+            self.say(f"ddoq: {step} artifact {final} is damaged ({damaged[0]}); it is redone")
+            self._reopen(final, partial, damaged)
+        try:
+            partial.mkdir(parents=True, exist_ok=True)
+            _drop_temporaries(partial)
+            began = time.time()
+            build(Workspace(partial))
+            self._finish(partial, final, identity, time.time() - began, plan or {})
+        except OSError as error:
+            raise readable(error) from error
+        return Artifact(final, step, key)
+
+    def _finish(self, partial: Path, final: Path, identity: dict, seconds: float, plan: dict) -> None:
+        work = Workspace(partial)
+        work.discard("manifest.json")
+        files = {name: {"bytes": p.stat().st_size, "sha256": sha256_of(p)} for name, p in _files(partial)}
+        work.json("run.json", provenance() | {"seconds": round(seconds, 3), "plan": plan})
+        work.json("manifest.json", identity | {"files": files})
+        os.replace(partial, final)
+
+    @staticmethod
+    def _damaged(folder: Path) -> list[str]:
+        """Names, with the reason, of files that are not what the manifest says; empty when all is well."""
+        try:
+            files = json.loads((folder / "manifest.json").read_text())["files"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return ["manifest.json: unreadable"]
+        found = []
+        for name, entry in files.items():
+            path = folder / name
+            if not path.is_file():
+                found.append(f"{name}: missing")
+            elif path.stat().st_size != entry["bytes"] or sha256_of(path) != entry["sha256"]:
+                found.append(f"{name}: checksum differs")
+        return found
+
+    @staticmethod
+    def _reopen(final: Path, partial: Path, damaged: list[str]) -> None:
+        """Back to half-made: drop what is damaged, keep the sound chunks; all goes when the manifest itself is."""
+        shutil.rmtree(partial, ignore_errors=True)
+        os.replace(final, partial)
+        for name in (d.rsplit(":", 1)[0] for d in damaged):
+            if name == "manifest.json":
+                shutil.rmtree(partial)
+                return
+            (partial / name).unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> list[tuple[str, Path]]:
+    outside = {"run.json", "manifest.json"}
+    found = sorted(p for p in folder.rglob("*") if p.is_file())
+    return [(str(p.relative_to(folder)), p) for p in found if str(p.relative_to(folder)) not in outside]
+
+
+def _drop_temporaries(folder: Path) -> None:
+    for path in folder.rglob(".*"):
+        if path.is_file():
+            path.unlink()
+
+
+def readable(error: OSError) -> InputError:
+    """What the disk refused, as one line that names the file and the mend."""
+    file = error.filename or "the folder of artifacts"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return InputError(f"no space left on the disk of {file}; free some, or set 'artifacts' to another folder")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        return InputError(f"cannot write to {file} ({error.strerror}); set 'artifacts' to a folder you own")
+    return InputError(f"{error.strerror or error}: {file}")
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def provenance() -> dict:
+    """Where and with what this process runs: recorded beside results, never part of their identity."""
+    import torch
+
+    return {
+        "date": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
+        "device": torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else f"CPU {platform.machine()}, {os.cpu_count()} cores",
+        "threads": torch.get_num_threads(),
+        "commit": _commit(),
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("ddoq_core", "torch", "diffusers", "numpy", "scikit-learn")},
+    }
+
+
+@functools.cache
+def _commit() -> str:
+    """Commit of the checkout this package stands in, or '' when it is installed elsewhere."""
+    import subprocess
+
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""

@@ -1,0 +1,1 @@
+"""What the statements of the paper are checked with: test measures, optimal transport."""

@@ -1,0 +1,75 @@
+"""The audit finds each fault that it is there to find."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "book" / "tools"))
+import audit  # noqa: E402 - a tool beside the book, not a part of the package
+
+SOUND = '<h1 id="top">T</h1><img src="a.png" alt="A line that falls"><a href="#top">up</a><a href="https://x.org">x</a>'
+
+
+@pytest.fixture
+def findings(tmp_path):
+    """Findings of a book of one page with this content."""
+    (tmp_path / "a.png").write_bytes(b"picture")
+
+    def of(content: str, **others: str) -> list[str]:
+        (tmp_path / "page.html").write_text(content)
+        for name, text in others.items():
+            (tmp_path / name.replace("_", ".")).write_text(text)
+        return list(audit.audit(tmp_path, ["/home/somebody"]))
+
+    return of
+
+
+def test_a_sound_page_has_no_finding(findings):
+    assert findings(SOUND) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '<script src="https://cdn.org/x.js"></script>',
+        '<script src="//cdn.org/x.js"></script>',
+        '<link rel="stylesheet" href="https://cdn.org/x.css">',
+        '<link rel="preload" href="https://cdn.org/x.woff2">',
+        '<img src="https://cdn.org/x.png" alt="A line that falls">',
+        '<img srcset="a.png 1x, https://cdn.org/x.png 2x" alt="A line that falls">',
+        '<iframe src="https://cdn.org"></iframe>',
+        "<style>@import 'https://cdn.org/x.css';</style>",
+        '<div style="background: url(https://cdn.org/x.png)"></div>',
+    ],
+)
+def test_what_a_page_would_load_from_the_network_is_found(findings, content):
+    assert any("from the network" in f for f in findings(SOUND + content))
+
+
+def test_what_a_style_sheet_would_load_from_the_network_is_found(findings):
+    assert any(
+        "from the network" in f for f in findings(SOUND, x_css="@font-face { src: url('https://cdn.org/f.woff2') }")
+    )
+
+
+def test_a_missing_file_and_a_missing_anchor_are_found(findings):
+    assert any("b.png, which is missing" in f for f in findings('<img src="b.png" alt="A line that falls">'))
+    assert any("other.html, which is missing" in f for f in findings('<a href="other.html">o</a>'))
+    assert any("does not have" in f for f in findings('<a href="#nowhere">o</a>'))
+    assert any("does not have" in f for f in findings('<a href="page.html#nowhere">o</a>'))
+
+
+@pytest.mark.parametrize("alt", ["", 'alt=""', 'alt="figure"', 'alt="_images/0123456789abcdef.png"'])
+def test_a_picture_without_a_description_is_found(findings, alt):
+    assert any("no alt text" in f for f in findings(f'<img src="a.png" {alt}>'))
+
+
+def test_a_folder_of_the_machine_is_found_on_a_page_and_in_its_source(findings):
+    assert any("/home/somebody" in f for f in findings(SOUND + "<pre>/home/somebody/x.py</pre>"))
+    assert any("/home/somebody" in f for f in findings(SOUND, page_ipynb='{"path": "/home/somebody/x.py"}'))
+
+
+def test_a_book_without_pages_is_a_finding(tmp_path):
+    assert list(audit.audit(tmp_path, [])) == [f"no page in {tmp_path}"]

@@ -1,0 +1,131 @@
+"""The rendered book as a reader meets it: every page in a browser, opened from a folder, with the network off."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Error, Page, Route, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+MISSING = "[...document.images].filter(i => i.complete && !i.naturalWidth && i.src).map(i => i.src.slice(0, 100))"
+BARE_MATHS = "[...document.querySelectorAll('.math')].filter(m => !m.querySelector('mjx-container')).length"
+
+
+@dataclass
+class Visit:
+    """What happened when one page was opened."""
+
+    name: str
+    errors: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    missing_images: list[str] = field(default_factory=list)
+    maths: int = 0
+    bare_maths: int = 0
+    wide: bool = False
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        message = f"no browser found: install one of {', '.join(NAMES)} to have the pages opened"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, headless=True, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def visits(browser, smoke_book) -> list[Visit]:
+    """Every page of the smoke book, opened."""
+    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
+    pages = [p for p in sorted(smoke_book.rglob("*.html")) if not {"_static", "_modules"} & set(p.parts)]
+    found = [_visit(context.new_page(), path, smoke_book) for path in pages]
+    context.close()
+    return found
+
+
+def _visit(page: Page, path: Path, root: Path) -> Visit:
+    visit = Visit(str(path.relative_to(root)))
+
+    def answer(route: Route) -> None:
+        if route.request.url.startswith(("file:", "data:", "blob:")):
+            route.continue_()
+        else:
+            visit.outside.append(route.request.url)
+            route.abort()
+
+    page.route("**/*", answer)
+    page.on("requestfailed", lambda request: visit.failed.append(f"{request.url[:200]}: {request.failure}"))
+    page.on("pageerror", lambda error: visit.errors.append(str(error)))
+    page.on("console", lambda m: visit.errors.append(m.text) if m.type == "error" else None)
+    page.goto(path.as_uri(), wait_until="load")
+    page.wait_for_load_state("networkidle")
+    try:
+        page.wait_for_function("!document.querySelector('.math') || document.querySelector('.math mjx-container')")
+        page.evaluate("window.MathJax?.startup?.promise")
+    except Error as error:
+        visit.errors.append(str(error))
+    visit.maths = page.locator("mjx-container").count()
+    visit.bare_maths = page.evaluate(BARE_MATHS)
+    visit.missing_images = page.evaluate(MISSING)
+    visit.wide = page.evaluate("document.documentElement.scrollWidth > window.innerWidth + 1")
+    page.close()
+    return visit
+
+
+def faults(visits: list[Visit], name: str) -> dict:
+    return {v.name: getattr(v, name) for v in visits if getattr(v, name)}
+
+
+def test_every_page_was_opened(visits, smoke_tree):
+    chapters = {f"chapters/{p.stem}.html" for p in (smoke_tree / "notebooks").glob("*.md")}
+    pages = {f"{p.stem}.html" for p in (smoke_tree / "book").glob("*.md")}
+    assert chapters | pages | {"index.html"} <= {v.name for v in visits}
+
+
+def test_no_page_asks_the_network_for_anything(visits):
+    assert faults(visits, "outside") == {}
+
+
+def test_no_request_of_a_page_fails(visits):
+    assert faults(visits, "failed") == {}
+
+
+def test_no_page_has_an_error_in_the_console(visits):
+    assert faults(visits, "errors") == {}
+
+
+def test_all_mathematics_is_set(visits):
+    assert faults(visits, "bare_maths") == {}
+    assert next(v for v in visits if v.name == "notation.html").maths > 20
+
+
+def test_no_image_is_missing(visits):
+    assert faults(visits, "missing_images") == {}
+
+
+def test_no_page_is_wider_than_the_window(visits):
+    assert faults(visits, "wide") == {}
+
+
+def test_the_search_finds_a_chapter(browser, smoke_book):
+    page = browser.new_context(offline=True).new_page()
+    page.goto((smoke_book / "search.html").as_uri() + "?q=distortion")
+    page.wait_for_selector("#search-results a")
+    assert "11_optimal_quantization" in page.locator("#search-results").inner_html()
+    page.close()

@@ -1,0 +1,177 @@
+"""The driver that runs the notebooks: what it refuses, what it passes on, what it leaves behind, when it runs again."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+
+import ddoq_core.profile
+from ddoq_core.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "book" / "tools"))
+import execute  # noqa: E402 - a tool beside the book, not a part of the package
+
+NOTEBOOK = """---
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+# A page
+
+```{code-cell} ipython3
+:tags: [parameters]
+profile: str = "laptop"  # name of this set of values
+n_samples: int = 10      # a size of this page alone
+scale: float = 1.0       # another
+```
+
+```{code-cell} ipython3
+import os, sys
+print(n_samples, profile, globals().get("epochs"), os.getcwd())
+print("a warning", file=sys.stderr)
+```
+"""
+
+
+@pytest.fixture
+def notebooks(tmp_path, monkeypatch) -> Path:
+    """A folder that holds the page above and its twin, and is the only one that declares names."""
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    (folder / "11_page.md").write_text(NOTEBOOK)
+    jupytext.write(jupytext.reads(NOTEBOOK, "md:myst"), folder / "11_page.ipynb")
+    monkeypatch.setattr(ddoq_core.profile, "NOTEBOOKS", folder)
+    return folder
+
+
+@pytest.fixture
+def profile(tmp_path):
+    def write(text: str) -> str:
+        path = tmp_path / "mine.yaml"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory) -> nbformat.NotebookNode:
+    """The page above, run at n_samples = 3, epochs = 7."""
+    folder = tmp_path_factory.mktemp("run")
+    page = jupytext.reads(NOTEBOOK, "md:myst")
+    return execute.execute(page, "11_page", {"profile": "mine", "n_samples": 3, "epochs": 7}, folder)
+
+
+def declarations(notebooks: Path) -> list[dict]:
+    return [execute.declared(jupytext.read(p)) for p in notebooks.glob("*.md")]
+
+
+def test_a_name_that_nobody_declares_is_refused_with_the_nearest_one(notebooks, profile):
+    with pytest.raises(
+        InputError, match=r"unknown parameter 'n_sample' in profile mine\.yaml; did you mean 'n_samples'"
+    ):
+        execute.profile_values(profile("n_sample: 3"), "artifacts", declarations(notebooks))
+    with pytest.raises(InputError, match=r"'guidence_scale'.*'guidance_scale'"):
+        execute.profile_values(profile("guidence_scale: 3.0"), "artifacts", declarations(notebooks))
+
+
+def test_a_value_of_the_wrong_type_is_refused(notebooks, profile):
+    with pytest.raises(InputError, match="n_samples = 'many'"):
+        execute.profile_values(profile("n_samples: many"), "artifacts", declarations(notebooks))
+    with pytest.raises(InputError, match="epochs"):
+        execute.profile_values(profile("epochs: many"), "artifacts", declarations(notebooks))
+
+
+def test_a_whole_number_stands_for_a_real_one(notebooks, profile):
+    assert execute.profile_values(profile("scale: 2"), "artifacts", declarations(notebooks))["scale"] == 2
+
+
+def test_a_bad_parameter_is_one_line_and_exit_code_2(profile, tmp_path):
+    command = [sys.executable, ROOT / "book/tools/execute.py", "--profile", profile("guidence_scale: 3.0")]
+    places = ["--out", tmp_path / "out", "--artifacts", tmp_path / "artifacts"]
+    done = subprocess.run([*command, *places], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("ddoq: unknown parameter") and len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_notebook_gets_what_it_declares_and_every_knob_if_it_declares_profile():
+    values = {"profile": "mine", "epochs": 7, "n_samples": 3, "artifacts": "there"}
+    assert execute.given({"n_samples": 10}, values) == {"n_samples": 3}
+    assert execute.given({"profile": "laptop"}, values) == {"profile": "mine", "epochs": 7, "artifacts": "there"}
+
+
+def test_the_values_of_the_profile_reach_the_cells(executed):
+    assert executed.cells[3].outputs[0].text.startswith("3 mine 7")
+
+
+def test_a_notebook_runs_in_the_root_of_the_repository(executed):
+    assert executed.cells[3].outputs[0].text.split()[-1] == str(ROOT)
+
+
+def test_an_executed_notebook_names_no_machine_and_no_time(executed):
+    text = json.dumps([executed.metadata, *(c.metadata for c in executed.cells)])
+    assert "papermill" not in text and "start_time" not in text and str(Path.home()) not in text
+
+
+def test_the_cell_of_injected_values_is_hidden(executed):
+    injected = next(c for c in executed.cells if "injected-parameters" in c.metadata.get("tags", []))
+    assert "remove-cell" in injected.metadata["tags"]
+
+
+def test_standard_error_does_not_reach_the_page(executed):
+    assert "a warning" not in json.dumps([c.outputs for c in executed.cells if c.cell_type == "code"])
+
+
+def test_a_failing_notebook_says_its_last_line_and_where_its_executed_part_is(notebooks, profile, tmp_path, capsys):
+    (notebooks / "11_page.md").write_text(NOTEBOOK + '\n```{code-cell} ipython3\nraise ValueError("no\\nluck")\n```\n')
+    with pytest.raises(SystemExit) as stop:
+        execute.execute_all(notebooks, profile("seed: 1"), tmp_path / "out", "artifacts")
+    partial = tmp_path / "out" / "failed" / "11_page.ipynb"
+    assert stop.value.code.startswith("11_page: ValueError: luck")
+    assert str(partial) in stop.value.code
+    assert "10 mine" in partial.read_text()
+    assert not (tmp_path / "out" / "11_page.ipynb").exists()
+
+
+def test_what_is_fresh_is_not_run_again_and_what_is_gone_is_removed(notebooks, profile, tmp_path, monkeypatch):
+    runs = []
+
+    def run(notebook, name, parameters, out):
+        runs.append(name)
+        return notebook
+
+    monkeypatch.setattr(execute, "execute", run)
+    out = tmp_path / "out"
+    for text in ("n_samples: 3", "n_samples: 3", "n_samples: 4"):
+        execute.execute_all(notebooks, profile(text), out, "artifacts")
+    assert runs == ["11_page", "11_page"]
+    shutil.move(notebooks / "11_page.md", notebooks / "12_page.md")
+    execute.execute_all(notebooks, profile("n_samples: 4"), out, "artifacts")
+    assert [p.name for p in out.glob("*.ipynb")] == ["12_page.ipynb"]
+
+
+def test_the_key_follows_the_text_the_values_the_package_and_the_lock(notebooks, tmp_path, monkeypatch):
+    source = notebooks / "11_page.md"
+    for folder in ("ddoq_core", "book"):
+        (tmp_path / folder).mkdir()
+    module, lock = tmp_path / "ddoq_core" / "m.py", tmp_path / "constraints.txt"
+    module.write_text("x = 1\n")
+    lock.write_text("torch==2.0\n")
+    monkeypatch.setattr(execute, "PACKAGE", tmp_path / "ddoq_core")
+    monkeypatch.setattr(execute, "ROOT", tmp_path)
+    keys = [execute.freshness_key(source, {"n": 1})]
+    assert execute.freshness_key(source, {"n": 1, "artifacts": "elsewhere"}) == keys[0]
+    keys.append(execute.freshness_key(source, {"n": 2}))
+    for file in (source, module, lock):
+        file.write_text(file.read_text() + "\n")
+        keys.append(execute.freshness_key(source, {"n": 1}))
+    assert len(set(keys)) == len(keys)

@@ -1,0 +1,123 @@
+"""The notebooks as text: what is committed, what they declare, and that the book holds exactly them."""
+
+import ast
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+import yaml
+
+from ddoq_core.profile import Profile
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.md"))
+LONGEST_CELL = 25
+
+each_notebook = pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+
+
+def code_cells(source: Path) -> list[nbformat.NotebookNode]:
+    return [cell for cell in jupytext.read(source).cells if cell.cell_type == "code"]
+
+
+def parameters(source: Path) -> nbformat.NotebookNode:
+    return next(cell for cell in code_cells(source) if "parameters" in cell.metadata.get("tags", []))
+
+
+def content(notebook: nbformat.NotebookNode) -> list[tuple]:
+    """Cells of a notebook without their ids, which a twin gets anew."""
+    return [(c.cell_type, c.source, {k: v for k, v in c.metadata.items() if v}) for c in notebook.cells]
+
+
+@each_notebook
+def test_text_and_twin_say_the_same(source):
+    twin = source.with_suffix(".ipynb")
+    assert twin.is_file(), f"make it: jupytext --to ipynb notebooks/{source.name}"
+    assert content(nbformat.read(twin, as_version=4)) == content(jupytext.read(source)), (
+        f"one of them was edited alone: jupytext --sync notebooks/{source.name}"
+    )
+
+
+def test_no_notebook_lacks_its_text():
+    assert {p.stem for p in (ROOT / "notebooks").glob("*.ipynb")} == {p.stem for p in SOURCES}
+
+
+@each_notebook
+def test_no_output_is_committed(source):
+    for cell in json.loads(source.with_suffix(".ipynb").read_text())["cells"]:
+        assert not cell.get("outputs") and cell.get("execution_count") is None
+
+
+@each_notebook
+def test_the_header_holds_nothing_of_one_machine(source):
+    header = yaml.safe_load(source.read_text().split("---")[1])
+    assert set(header) <= {"jupytext", "kernelspec"}
+    assert set(header["jupytext"]) <= {"formats", "text_representation"}
+    assert set(header["jupytext"].get("text_representation", {})) <= {"extension", "format_name"}
+    assert header["kernelspec"]["name"] == "python3"
+
+
+@each_notebook
+def test_the_first_code_cell_declares_the_parameters(source):
+    cells = code_cells(source)
+    assert "parameters" in cells[0].metadata.get("tags", [])
+    assert sum("parameters" in c.metadata.get("tags", []) for c in cells) == 1
+
+
+@each_notebook
+def test_a_parameter_is_a_typed_literal_with_a_comment(source):
+    text = parameters(source).source
+    for statement in ast.parse(text).body:
+        line = text.splitlines()[statement.end_lineno - 1]
+        assert isinstance(statement, ast.AnnAssign) and statement.value is not None, line
+        ast.literal_eval(statement.value)
+        assert re.search(r"#\s*\w", line), f"no comment: {line}"
+
+
+@each_notebook
+def test_a_declared_knob_has_the_default_of_the_package(source):
+    knobs = dataclasses.asdict(Profile())
+    declared = {s.target.id: ast.literal_eval(s.value) for s in ast.parse(parameters(source).source).body}
+    assert {n: v for n, v in declared.items() if n in knobs} == {n: knobs[n] for n in declared if n in knobs}
+
+
+@each_notebook
+def test_no_cell_is_long(source):
+    assert [c.source for c in code_cells(source) if len(c.source.splitlines()) > LONGEST_CELL] == []
+
+
+@each_notebook
+def test_a_notebook_holds_no_algorithm(source):
+    """Loops, functions and classes are in the package; a notebook calls them."""
+    code = "\n".join(c.source for c in code_cells(source))
+    assert [n for n in ast.walk(ast.parse(code)) if isinstance(n, ast.FunctionDef | ast.ClassDef | ast.While)] == []
+
+
+@each_notebook
+def test_every_figure_is_described(source):
+    for cell in code_cells(source):
+        style = cell.metadata.get("mystnb", {})
+        if "figure" in style:
+            assert len(style.get("image", {}).get("alt", "")) >= 10, style["figure"].get("name")
+
+
+def test_the_book_holds_every_notebook_and_no_other():
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
+    files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    assert sorted(f.removeprefix("chapters/") for f in files if f.startswith("chapters/")) == [p.stem for p in SOURCES]
+    pages = {toc["root"], *(f for f in files if not f.startswith("chapters/"))}
+    assert pages == {p.stem for p in (ROOT / "book").glob("*.md")}
+
+
+def test_every_module_is_in_the_api_reference():
+    api = (ROOT / "book" / "api.md").read_text()
+    modules = {
+        ".".join(p.relative_to(ROOT).with_suffix("").parts)
+        for p in (ROOT / "ddoq_core").rglob("*.py")
+        if not p.name.startswith("__") and p.parent.name != "methods"
+    }
+    assert modules <= set(re.findall(r"automodule:: ([\w.]+)", api))

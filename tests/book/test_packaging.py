@@ -1,0 +1,100 @@
+"""What is installed: pyproject.toml, constraints.txt and environment.yml say the same, and the tree is lint-free."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
+EXTRAS = PROJECT["optional-dependencies"]
+REQUIREMENTS = [Requirement(r) for r in [*PROJECT["dependencies"], *(r for extra in EXTRAS.values() for r in extra)]]
+LINES = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
+LOCK = {canonicalize_name(Requirement(line).name): Requirement(line) for line in LINES}
+
+
+def locked(name: str) -> str:
+    return next(iter(LOCK[canonicalize_name(name)].specifier)).version
+
+
+@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=lambda r: r.name)
+def test_the_lock_holds_a_version_inside_the_range_of_every_dependency(requirement):
+    assert canonicalize_name(requirement.name) in LOCK
+    assert locked(requirement.name) in requirement.specifier
+
+
+def test_every_line_of_the_lock_is_one_exact_version():
+    for line in LINES:
+        assert re.fullmatch(r"[\w.-]+==[\w.+]+( ; .+)?", line), line
+    assert len(LOCK) == len(LINES)
+
+
+def test_lines_of_cuda_are_for_linux_only():
+    cuda = [r for name, r in LOCK.items() if name.startswith(("nvidia-", "cuda-")) or name == "triton"]
+    assert cuda
+    assert all(not r.marker.evaluate({"sys_platform": "darwin"}) for r in cuda)
+    assert all(r.marker.evaluate({"sys_platform": "linux"}) for r in cuda)
+    assert all(r.marker is None for name, r in LOCK.items() if r not in cuda)
+
+
+def test_conda_users_get_the_same_packages_and_versions():
+    pip = next(entry["pip"] for entry in ENVIRONMENT["dependencies"] if isinstance(entry, dict))
+    extras = ",".join(sorted(EXTRAS))
+    assert pip == ["--constraint constraints.txt", f"--editable .[{extras}]"]
+
+
+def test_the_python_of_conda_is_one_that_the_package_takes():
+    python = next(e for e in ENVIRONMENT["dependencies"] if isinstance(e, str) and e.startswith("python="))
+    assert python.removeprefix("python=") + ".0" in SpecifierSet(PROJECT["requires-python"])
+
+
+def test_make_installs_from_the_lock_with_all_extras():
+    makefile = (ROOT / "Makefile").read_text()
+    assert f"--constraint constraints.txt --editable '.[{','.join(sorted(EXTRAS))}]'" in makefile
+    assert "pyproject.toml constraints.txt" in makefile
+
+
+def test_what_is_installed_here_is_what_the_lock_says():
+    installed = {canonicalize_name(d.metadata["Name"]): d.version.split("+")[0] for d in distributions()}
+    wrong = {
+        name: (installed[name], locked(name))
+        for name, requirement in LOCK.items()
+        if name in installed and _applies(requirement.marker) and installed[name] != locked(name)
+    }
+    assert not wrong
+
+
+def _applies(marker: Marker | None) -> bool:
+    return marker is None or marker.evaluate()
+
+
+def test_the_book_is_built_by_jupyter_book_1():
+    assert "==1.0.4.post1" in next(str(r.specifier) for r in REQUIREMENTS if r.name == "jupyter-book")
+
+
+def test_the_citation_names_this_version_and_the_paper():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert str(citation["version"]) == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"]
+    assert [a["family-names"] for a in citation["preferred-citation"]["authors"]] == ["Tan", "Slade"]
+    assert "2501.07681" in citation["preferred-citation"]["url"]
+
+
+def test_the_code_is_lint_free():
+    done = subprocess.run([sys.executable, "-m", "ruff", "check", "."], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_no_module_is_longer_than_300_lines():
+    modules = [*(ROOT / "ddoq_core").rglob("*.py"), *(ROOT / "book" / "tools").glob("*.py")]
+    assert {p.name: n for p in modules if (n := len(p.read_text().splitlines())) > 300} == {}

@@ -1,0 +1,51 @@
+"""The smoke book as files: every notebook runs at the profile `smoke`, the pages stand alone, and a rerun is quick."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "book" / "tools"))
+import audit  # noqa: E402 - a tool beside the book, not a part of the package
+
+
+def test_every_notebook_runs_at_smoke_size(smoke_tree):
+    executed = {p.stem for p in (smoke_tree / "book" / "chapters").glob("*.ipynb")}
+    assert executed == {p.stem for p in (ROOT / "notebooks").glob("[0-9][0-9]_*.md")}
+
+
+def test_every_code_cell_was_run(smoke_tree):
+    for path in (smoke_tree / "book" / "chapters").glob("*.ipynb"):
+        cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code" and c.source]
+        assert all(c.execution_count for c in cells), path.name
+
+
+def test_every_chapter_says_what_made_it(smoke_book):
+    for page in (smoke_book / "chapters").glob("*.html"):
+        text = page.read_text()
+        assert "What made this page" in text and "smoke" in text, page.name
+
+
+def test_the_audit_finds_nothing(smoke_book, smoke_tree):
+    assert list(audit.audit(smoke_book, [f"{Path.home()}/", str(ROOT), str(smoke_tree)])) == []
+
+
+def test_a_second_run_executes_nothing(smoke_tree):
+    command = [
+        sys.executable,
+        "book/tools/execute.py",
+        "--profile",
+        "smoke",
+        "--artifacts",
+        str(smoke_tree / "artifacts"),
+    ]
+    done = subprocess.run([*command, "--out", "book/chapters"], cwd=smoke_tree, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert all(line.endswith(": unchanged") for line in done.stdout.splitlines())
+
+
+def test_the_front_page_shows_the_claim(smoke_book):
+    claim = (smoke_book / "intro.html").read_text().split("The claim, on real digits")[1]
+    assert claim.count("pasted-text") >= 10

@@ -1,0 +1,80 @@
+"""The rows of Table 1."""
+
+import types
+
+import pytest
+import torch
+
+from ddoq_core.errors import InputError
+from ddoq_core.methods import METHODS
+from ddoq_core.methods.random_real import random_real
+from ddoq_core.pipeline.splits import Dataset, Split
+from ddoq_core.profile import Profile
+from ddoq_core.store import Store
+
+SIZES = [5, 4, 7]
+PROFILE = Profile.of({"image_size": 8})
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    """Three classes of unequal size, every image of one grey of its own."""
+    labels = torch.arange(3).repeat_interleave(torch.tensor(SIZES))
+    pixels = torch.arange(16, dtype=torch.uint8).reshape(16, 1, 1, 1).expand(16, 1, 8, 8)
+    split = Split(labels, [f"train/{i}" for i in range(16)], pixels, 8)
+    return Dataset(
+        "greys", split, split, split, class_ids=["n01", "n02", "n03"], class_names=["tench", "bee eater", "jeep"],
+        prompts=["a", "b", "c"], image_size=8, channels=1, mean=(0.5,), std=(0.5,), key="greys",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path):
+    """An empty store."""
+    return Store(tmp_path)
+
+
+def test_the_rows_stand_in_the_order_of_the_table_under_the_names_of_their_files():
+    assert list(METHODS) == ["random_real", "random_generated", "d4m", "ddoq", "ddoq_proportional", "full"]
+    assert all(method.name == name for name, method in METHODS.items())
+    assert set(Profile().methods) <= set(METHODS)
+
+
+def test_every_row_distils_or_trains_on_everything_and_has_a_title_of_its_own():
+    assert all((method.distill is None) != (method.train is None) for method in METHODS.values())
+    assert len({method.title for method in METHODS.values()}) == len(METHODS)
+
+
+def test_d4m_and_ddoq_share_one_distilled_set_and_differ_in_their_weights():
+    assert METHODS["d4m"].distill is METHODS["ddoq"].distill is METHODS["ddoq_proportional"].distill
+    weights = {name: METHODS[name].weights_of(Profile()) for name in ("d4m", "ddoq", "ddoq_proportional")}
+    assert weights == {"d4m": "uniform", "ddoq": "sqrt", "ddoq_proportional": "proportional"}
+    assert METHODS["ddoq"].weights_of(Profile.of({"weights": 0.25})) == 0.25
+
+
+def test_random_real_keeps_different_training_images_of_the_right_class(store, dataset):
+    made = random_real(store, dataset, PROFILE, ipc=4, distill_seed=0)
+    greys = (made.images()[:, 0, 0, 0] * 255).round().long()
+    assert len(set(greys.tolist())) == 12
+    assert dataset.train.labels[greys].equal(made.labels)
+    assert [row["source"] for row in made.metadata] == [f"train/{g}" for g in greys.tolist()]
+    assert made.weights("sqrt").equal(torch.ones(12))
+
+
+def test_random_real_draws_by_seed_and_a_larger_set_keeps_the_smaller_one(store, dataset):
+    def kept(ipc, seed):
+        made = random_real(store, dataset, PROFILE, ipc=ipc, distill_seed=seed)
+        return [{row["source"] for row in made.metadata if row["label"] == c} for c in range(3)]
+
+    assert all(small <= large for small, large in zip(kept(2, 0), kept(4, 0), strict=True))
+    assert kept(2, 0) != kept(2, 1)
+
+
+def test_more_images_than_a_class_has_are_refused_by_its_name(store, dataset):
+    with pytest.raises(InputError, match=r'ipc = 5, but class 1 \("bee eater", n02\) has 4 training images; lower ipc'):
+        random_real(store, dataset, PROFILE, ipc=5, distill_seed=0)
+
+
+def test_random_real_asks_a_run_for_nothing_but_its_data(store, dataset):
+    run = types.SimpleNamespace(profile=PROFILE, store=store, dataset=dataset)
+    assert METHODS["random_real"].distill(run, 1, 0).ipc == 1

@@ -1,0 +1,104 @@
+"""Algorithm 4, lines 2-3: prototypes and counts of every class."""
+
+import pytest
+import safetensors.torch
+import torch
+
+from ddoq_core.errors import InputError
+from ddoq_core.keys import torch_rng
+from ddoq_core.pipeline.cluster import cluster, load_prototypes
+from ddoq_core.profile import Profile
+from ddoq_core.store import Artifact, Store, Workspace
+
+SIZES = [30, 25, 41]
+PROFILE = Profile.of({"ipc": [1, 4], "hard_ipc": [9], "n_restarts": 2, "n_passes": 2, "threads": 1})
+
+
+def latents_of(store: Store, sizes: list[int], scale: float = 1.0) -> Artifact:
+    def build(work: Workspace) -> None:
+        for c, n in enumerate(sizes):
+            Z = scale * torch.randn(n, 2, 3, 3, generator=torch_rng(0, "latents", c)) + c
+            content = {"latents": Z, "index": torch.arange(n)}
+            work.chunk(f"latents/class{c:05d}.safetensors", lambda p, t=content: safetensors.torch.save_file(t, p))
+        rows = [{"index": c, "directory": f"n0{c}", "name": f"bird {c}", "n": n} for c, n in enumerate(sizes)]
+        work.json("classes.json", rows)
+
+    return store.make("encode", build, parameters={"sizes": sizes, "scale": scale})
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path)
+
+
+@pytest.mark.parametrize("quantizer", ["lloyd", "minibatch", "clvq"])
+def test_counts_sum_to_the_class_size_at_every_level_for_every_quantizer(store, quantizer):
+    made = cluster(store, latents_of(store, SIZES), PROFILE.but(quantizer=quantizer), distill_seed=0)
+    for K in (1, 4, 9):
+        points, counts = load_prototypes(made, K)
+        assert points.shape == (3, K, 2, 3, 3)
+        assert counts.sum(1).tolist() == SIZES
+
+
+def test_one_prototype_of_a_class_is_its_mean(store):
+    latents = latents_of(store, SIZES)
+    points = load_prototypes(cluster(store, latents, PROFILE, distill_seed=0), 1)[0]
+    for c in range(3):
+        Z = safetensors.torch.load_file(latents.path / f"latents/class{c:05d}.safetensors")["latents"]
+        torch.testing.assert_close(points[c, 0], Z.mean(0))
+
+
+def test_summary_rows_tell_the_distortion_and_counts_of_every_class_and_level(store):
+    made = cluster(store, latents_of(store, SIZES), PROFILE, distill_seed=0)
+    rows = made.jsonl("clusters.jsonl")
+    assert [(r["class"], r["ipc"]) for r in rows] == [(c, K) for c in range(3) for K in (1, 4, 9)]
+    assert all(sum(r["counts"]) == SIZES[r["class"]] for r in rows)
+    assert all(r["distortion"] <= r["history"][0] for r in rows)
+
+
+def test_prototypes_of_a_class_do_not_depend_on_the_other_classes_or_levels(store):
+    many = load_prototypes(cluster(store, latents_of(store, SIZES), PROFILE, distill_seed=1), 4)[0]
+    one_level = PROFILE.but(ipc=[4], targets=["soft"])
+    alone = load_prototypes(cluster(store, latents_of(store, SIZES[:1]), one_level, distill_seed=1), 4)[0]
+    assert torch.equal(many[:1], alone)
+
+
+def test_another_distillation_seed_starts_elsewhere(store):
+    latents = latents_of(store, SIZES)
+    first, second = (load_prototypes(cluster(store, latents, PROFILE, distill_seed=s), 9)[0] for s in (0, 1))
+    assert not torch.equal(first, second)
+
+
+def test_an_interrupted_clustering_resumes_to_the_same_bytes(store, tmp_path, monkeypatch):
+    latents = latents_of(store, SIZES)
+    whole = cluster(store, latents, PROFILE, distill_seed=0)
+    save, calls = safetensors.torch.save_file, []
+
+    def save_twice_then_stop(*arguments):
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        calls.append(save(*arguments))
+
+    other = Store(tmp_path / "other")
+    monkeypatch.setattr(safetensors.torch, "save_file", save_twice_then_stop)
+    with pytest.raises(KeyboardInterrupt):
+        cluster(other, latents, PROFILE, distill_seed=0)
+    monkeypatch.setattr(safetensors.torch, "save_file", save)
+    assert cluster(other, latents, PROFILE, distill_seed=0).manifest == whole.manifest
+
+
+def test_a_level_above_the_class_size_names_the_class_and_the_mend(store):
+    with pytest.raises(InputError, match=r'ipc = 26, but class 1 \("bird 1", n01\) has 25 images; lower ipc or drop'):
+        cluster(store, latents_of(store, SIZES), PROFILE.but(ipc=[26]), distill_seed=0)
+    assert not (store.root / "cluster").exists()
+
+
+def test_latents_that_are_not_finite_name_their_class(store):
+    with pytest.raises(InputError, match=r"latents of class 0: 30 of 30 samples are NaN or infinite"):
+        cluster(store, latents_of(store, SIZES, scale=float("inf")), PROFILE, distill_seed=0)
+
+
+def test_hard_levels_count_only_when_students_are_trained_on_hard_labels(store):
+    made = cluster(store, latents_of(store, [5]), PROFILE.but(ipc=[4], targets=["soft"]), distill_seed=0)
+    with pytest.raises(InputError, match="no prototypes for ipc = 9"):
+        load_prototypes(made, 9)

@@ -1,0 +1,71 @@
+"""Encoding: every image of a class, in its own file, whatever the batch and however often interrupted."""
+
+from dataclasses import replace
+
+import pytest
+import safetensors.torch
+import torch
+
+from ddoq_core.errors import InputError
+from ddoq_core.pipeline import encode as module
+from ddoq_core.pipeline.encode import encode, encode_images
+from ddoq_core.pipeline.prior import load_prior
+from ddoq_core.store import Artifact, Store
+
+
+def test_every_training_image_is_encoded_once_under_its_class(store, squares, prior, tiny):
+    made = encode(store, squares, prior, tiny)
+    files = [safetensors.torch.load_file(made.path / f"latents/class{c:05d}.safetensors") for c in range(3)]
+    for c, held in enumerate(files):
+        assert held["index"].tolist() == squares.train.of_class(c).tolist()
+        assert held["latents"].dtype == torch.float32 and held["latents"].shape == (12, 4, 8, 8)
+    assert torch.cat([f["index"] for f in files]).sort().values.tolist() == list(range(36))
+    assert [(row["index"], row["name"], row["n"]) for row in made.json("classes.json")] == [
+        (0, "left", 12), (1, "middle", 12), (2, "right", 12),
+    ]  # fmt: skip
+
+
+def test_latents_are_the_posteriors_mean_in_scaled_units(store, squares, prior, tiny):
+    made = encode(store, squares, prior, tiny)
+    held = safetensors.torch.load_file(made.path / "latents/class00001.safetensors")
+    images = squares.train.images(held["index"])
+    torch.testing.assert_close(held["latents"], load_prior(prior.path).encode(images))
+
+
+@pytest.mark.parametrize("sample", [False, True])
+def test_another_batch_size_gives_the_same_draws_and_values_equal_to_rounding(squares, prior, tiny, sample):
+    model, profile, index = load_prior(prior.path), tiny.but(encode_sample=sample), torch.arange(36)
+    a, b = (encode_images(model, squares, index, profile, batch) for batch in (36, 5))
+    torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
+
+
+def test_drawn_latents_follow_the_seed(store, squares, prior, tiny):
+    made = [encode(store, squares, prior, tiny.but(encode_sample=s, seed=i)).key for s in (False, True) for i in (0, 1)]
+    assert made[0] == made[1] != made[2] != made[3]
+
+
+def test_an_interrupted_encoding_does_only_what_is_missing_with_the_same_bytes(
+    tmp_path, squares, prior, tiny, contents, monkeypatch
+):
+    whole = encode(Store(tmp_path / "whole"), squares, prior, tiny)
+    calls, real = [], module.encode_images
+
+    def dying(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(module, "encode_images", dying)
+    with pytest.raises(KeyboardInterrupt):
+        encode(Store(tmp_path / "cut"), squares, prior, tiny)
+    assert contents(encode(Store(tmp_path / "cut"), squares, prior, tiny)) == contents(whole)
+    assert len(calls) == 4  # one whole, one cut off, then the two that were missing
+
+
+def test_a_prior_for_other_images_is_an_error(tmp_path, store, squares, prior, tiny, save_random_prior):
+    save_random_prior(tmp_path / "colour", channels=3)
+    with pytest.raises(InputError, match="the prior has 3 image channels, but squares has 1"):
+        encode(store, squares, Artifact(tmp_path / "colour", "prior", "colour"), tiny)
+    with pytest.raises(InputError, match="the prior makes images of 16 pixels, but image_size = 32"):
+        encode(store, replace(squares, image_size=32), prior, tiny)

@@ -1,0 +1,124 @@
+"""The teacher learns, resumes, is read back, and takes weights that fit and no others."""
+
+import base64
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from ddoq_core.errors import InputError
+from ddoq_core.keys import numpy_rng, torch_rng
+from ddoq_core.pipeline import training
+from ddoq_core.pipeline.networks import make_network
+from ddoq_core.pipeline.teacher import _affine_maps, _moved, accuracy, fit_classifier, load_teacher, predict, teacher
+from ddoq_core.store import Store
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory, squares, tiny):
+    return teacher(Store(tmp_path_factory.mktemp("store")), squares, tiny.but(teacher_epochs=25))
+
+
+def test_it_learns_what_can_be_learnt(taught):
+    metrics = taught.json("metrics.json")
+    assert metrics["top1"] == metrics["validation_top1"] == 100
+    assert metrics["n_test"] == 18
+
+
+def test_the_network_read_back_scores_what_the_metrics_say(taught, squares):
+    network = load_teacher(taught)
+    assert not network.training
+    found = accuracy(predict(network, squares, squares.test), squares.test.labels)
+    metrics = taught.json("metrics.json")
+    assert {k: metrics[k] for k in found} == found
+
+
+def test_hits_are_a_bit_set_in_image_order():
+    labels = torch.tensor([0, 1, 2, 3, 4, 5, 0, 1, 2])
+    logits = torch.nn.functional.one_hot(torch.tensor([0, 0, 2, 3, 0, 5, 0, 1, 1]), 6).float()
+    found = accuracy(logits, labels)
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(found["hits"]), np.uint8))[: found["n_test"]]
+    assert bits.tolist() == [1, 0, 1, 1, 0, 1, 1, 1, 0]
+    assert found["top1"] == pytest.approx(100 * 6 / 9)
+
+
+def test_with_fewer_than_five_classes_top5_is_certain():
+    assert accuracy(torch.randn(7, 3, generator=torch_rng(0, "t")), torch.zeros(7).long())["top5"] == 100
+
+
+def test_an_interrupted_teacher_ends_with_the_same_bytes(tmp_path, squares, tiny, contents, monkeypatch):
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    whole = teacher(Store(tmp_path / "whole"), squares, tiny)
+    save = training._save
+
+    def save_then_die(*arguments):
+        save(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "_save", save_then_die)
+    with pytest.raises(KeyboardInterrupt):
+        teacher(Store(tmp_path / "cut"), squares, tiny)
+    monkeypatch.setattr(training, "_save", save)
+    assert contents(teacher(Store(tmp_path / "cut"), squares, tiny)) == contents(whole)
+
+
+def test_repetitions_differ_and_the_global_generator_is_left_alone(store, squares, tiny):
+    before = torch.random.get_rng_state()
+    a, b = (fit_classifier(store, squares, tiny, "convnet-4", seed) for seed in (0, 1))
+    assert torch.equal(before, torch.random.get_rng_state())
+    states = [safetensors.torch.load_file(x.path / "model.safetensors") for x in (a, b)]
+    assert not torch.equal(states[0]["classifier.weight"], states[1]["classifier.weight"])
+
+
+def test_without_validation_images_there_is_no_validation_accuracy(store, squares, tiny):
+    nothing = squares.validation.subset(torch.tensor([], dtype=torch.int64))
+    metrics = teacher(store, replace(squares, validation=nothing), tiny).json("metrics.json")
+    assert metrics["validation_top1"] is None and 0 <= metrics["top1"] <= 100
+
+
+def test_digits_are_mirrored_only_if_the_profile_says_so():
+    images = torch.rand(64, 1, 16, 16, generator=torch_rng(0, "images"))
+    for flip in (False, True):
+        maps = _affine_maps(64, flip, numpy_rng(0, "test"))
+        assert (maps[:, 0, 0] < 0).any() == flip
+        assert _moved(images, maps).shape == images.shape
+    still = torch.tensor([[[1.0, 0, 0], [0, 1, 0]]]).repeat(64, 1, 1)
+    torch.testing.assert_close(_moved(images, still), images, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_your_state_dict_is_taken_as_it_is(tmp_path, store, squares, tiny, suffix):
+    state = make_network("convnet-8", 3, 1, 16, torch_rng(7, "mine")).state_dict()
+    path = tmp_path / f"mine{suffix}"
+    safetensors.torch.save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
+    mine = load_teacher(teacher(store, squares, tiny.but(teacher_path=str(path)))).state_dict()
+    assert all(torch.equal(mine[k], state[k]) for k in state)
+
+
+class _Evil:
+    """What an unpickled file could run."""
+
+    def __reduce__(self):
+        return (print, ("ran",))
+
+
+def test_a_file_that_would_run_code_is_refused(tmp_path, store, squares, tiny, capsys):
+    torch.save({"weight": _Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(InputError, match=r"evil.pt is not a state dict"):
+        teacher(store, squares, tiny.but(teacher_path=str(tmp_path / "evil.pt")))
+    assert "ran" not in capsys.readouterr().out
+
+
+def test_weights_that_do_not_fit_or_are_not_there_are_errors(tmp_path, store, squares, tiny):
+    with pytest.raises(InputError, match=r"no file .*gone.pt; set teacher_path"):
+        teacher(store, squares, tiny.but(teacher_path=str(tmp_path / "gone.pt")))
+    torch.save(make_network("convnet-4", 3, 1, 16, torch_rng(0, "t")).state_dict(), tmp_path / "small.pt")
+    with pytest.raises(InputError, match=r"small.pt does not fit convnet-8 with 3 classes"):
+        teacher(store, squares, tiny.but(teacher_path=str(tmp_path / "small.pt")))
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(InputError, match=r"list.pt is not a state dict of tensors"):
+        teacher(store, squares, tiny.but(teacher_path=str(tmp_path / "list.pt")))
+    with pytest.raises(InputError, match="pretrained needs a torchvision ResNet and the 1,000 ImageNet classes"):
+        teacher(store, squares, tiny.but(teacher="resnet18", teacher_path="pretrained"))

@@ -1,0 +1,88 @@
+"""Algorithm 1: competitive learning, one sample at a time."""
+
+import numpy as np
+import pytest
+import torch
+
+from ddoq_core.errors import InputError
+from ddoq_core.keys import numpy_rng, torch_rng
+from ddoq_core.quantization import clvq, distortion, exact_quantizer, power_steps, random_samples
+
+LINE = torch.tensor([[0.0], [4.0], [1.0]])  # three samples on a line
+
+
+def test_one_step_moves_the_winner_by_gamma_and_nobody_else():
+    found = clvq(LINE, torch.tensor([[1.0], [5.0]]), steps=[0.25, 1e-12, 1e-12])
+    assert found.points.flatten().tolist() == pytest.approx([0.75, 5.0])  # 1 -> (1 - 1/4) 1 + (1/4) 0
+
+
+def test_companion_weights_follow_line_7():
+    gamma = [0.5, 0.25, 0.1]
+    found = clvq(LINE, torch.tensor([[0.0], [5.0]]), steps=gamma)  # winners: first, second, first
+    w = np.array([0.5, 0.5])
+    for g, hit in zip(gamma, np.eye(2)[[0, 1, 0]], strict=True):
+        w = (1 - g) * w + g * hit
+    np.testing.assert_allclose(found.companion, w, rtol=1e-12)
+
+
+def test_companion_weights_stay_a_probability(samples, codebook):
+    found = clvq(samples, codebook, steps=power_steps(8), passes=2, rng=numpy_rng(0, "test"))
+    assert (found.companion >= 0).all()
+    assert found.companion.sum() == pytest.approx(1)
+
+
+def test_points_stay_in_the_hull_of_the_samples(samples):
+    found = clvq(samples, random_samples(samples, 8, numpy_rng(0, "test")), steps=lambda k: 0.9)
+    assert (found.points >= samples.min(0).values).all()
+    assert (found.points <= samples.max(0).values).all()
+
+
+def test_a_step_function_and_the_sequence_of_its_values_do_the_same(samples, codebook):
+    steps = power_steps(8)
+    by_function = clvq(samples, codebook, steps=steps)
+    assert torch.equal(by_function.points, clvq(samples, codebook, steps=[steps(k) for k in range(600)]).points)
+
+
+def test_each_pass_is_ordered_by_the_key_alone(samples, codebook):
+    runs = [clvq(samples, codebook, steps=power_steps(8), passes=2, rng=numpy_rng(s, "test")) for s in (0, 0, 1)]
+    assert torch.equal(runs[0].points, runs[1].points)
+    assert not torch.equal(runs[0].points, runs[2].points)
+
+
+def test_history_is_the_exact_distortion_at_the_start_and_after_each_pass(samples, codebook):
+    found = clvq(samples, codebook, steps=power_steps(8), passes=3, rng=numpy_rng(0, "test"))
+    assert len(found.history) == 4
+    assert found.history[0] == distortion(samples, codebook)
+    assert found.history[-1] == pytest.approx(distortion(samples, found.points), rel=1e-9)
+
+
+def test_counts_are_those_of_the_final_cells_not_of_the_wins(samples, codebook):
+    assert clvq(samples, codebook, steps=power_steps(8), passes=3).counts.sum() == len(samples)
+
+
+def test_callback_sees_every_step_with_the_squared_distance_to_the_winner():
+    seen = []
+    clvq(LINE, torch.tensor([[1.0], [5.0]]), steps=[0.25, 0.5, 0.5], callback=lambda it: seen.append(it.distortion))
+    assert seen == pytest.approx([1.0, 1.0, 0.0625])
+
+
+@pytest.mark.parametrize("gamma", [0.0, 1.0, -0.1, float("nan")])
+def test_a_step_outside_0_1_is_refused(gamma):
+    with pytest.raises(InputError, match=r"gamma_1 = .* strictly between 0 and 1"):
+        clvq(LINE, LINE[:1], steps=[0.5, gamma, 0.5])
+
+
+def test_too_few_steps_are_refused():
+    with pytest.raises(InputError, match="6 steps to make, but 3 step sizes"):
+        clvq(LINE, LINE[:1], steps=[0.5, 0.4, 0.3], passes=2)
+
+
+def test_clvq_on_the_normal_law_finds_its_exact_points_and_weights():
+    # Proposition 7 on N(0, 1), K = 5: points, companion weights and the running mean of |X_k - x_win|^2
+    X = torch.randn(60_000, 1, generator=torch_rng(0, "test", "normal"), dtype=torch.float64)
+    G = []
+    found = clvq(X, X[:5], steps=power_steps(5), callback=lambda it: G.append(it.distortion))
+    exact, order = exact_quantizer(5), found.points[:, 0].argsort()
+    np.testing.assert_allclose(found.points[order, 0], exact.points, atol=0.08)
+    np.testing.assert_allclose(found.companion[order], exact.weights, atol=0.04)
+    assert np.mean(G) == pytest.approx(exact.distortion, rel=0.1)

@@ -1,0 +1,122 @@
+"""The `ddoq` command: documentation in --help, one clear line and exit code 2 for what the user can mend."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+
+from ddoq_core import cli
+
+STEPS = ["run", "pretrain", "teacher", "assess", "encode", "cluster", "synthesize", "relabel", "train", "knobs"]
+
+
+@pytest.fixture
+def ddoq(monkeypatch, capsys, tmp_path):
+    """Run the command in an empty folder; exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["ddoq", *words])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def test_help_names_every_step_with_its_line_of_algorithm_4(ddoq):
+    code, out, _ = ddoq("--help")
+    assert code == 0 and all(step in out for step in STEPS) and "Algorithm 4, line 1" in out
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_every_command_explains_itself(ddoq, step):
+    code, out, _ = ddoq(step, "--help")
+    assert code == 0 and len(out.split()) > 10
+
+
+def test_knobs_lists_every_parameter_with_default_and_meaning(ddoq):
+    _, out, _ = ddoq("knobs")
+    assert "guidance_scale = 2.0" in out and "classifier-free guidance" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--profile", "labtop"], "unknown profile 'labtop'; did you mean 'laptop'?"),
+        (["--profile", "mine.yaml"], "no profile file mine.yaml"),
+        (["-p", "guidence_scale=3"], "unknown parameter 'guidence_scale'"),
+        (["-p", "epochs=many"], "epochs = 'many', but it is a whole number"),
+        (["-p", "epochs"], "'epochs' is not name=value"),
+        (["-p", "ipc=[0]"], "ipc = 0, but it is at least 1"),
+        (["-p", "dataset=cifar10", "-p", "data_root=nowhere"], "nowhere"),
+        (["-p", "dataset=imagefolder", "-p", "data_root=nowhere"], "nowhere"),
+        (["-p", "dataset=imagefolder"], "data_root"),
+        (["-p", "prior=dit", "-p", "prior_path=nowhere"], "nowhere"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_bad_input_is_one_line_that_names_it_and_exit_code_2(ddoq, tmp_path, words, message):
+    code, out, err = ddoq("encode", *words)
+    assert code == 2 and out == ""
+    assert err.startswith("ddoq: ") and err.count("\n") == 1 and message in err
+    assert not list(tmp_path.iterdir())
+
+
+def folder_of_images(root, **classes: int):
+    for part in ("train", "val"):
+        for name, n in classes.items():
+            (root / part / name).mkdir(parents=True)
+            for i in range(n):
+                Image.new("RGB", (40, 40), (i % 256, 10, 10)).save(root / part / name / f"{i:03d}.png")
+    return root
+
+
+SMALL = ["--profile", "smoke", "-p", "dataset=imagefolder", "-p", "data_root=data", "-p", "validation_fraction=0.0"]
+
+
+def test_an_empty_class_folder_is_named(ddoq, tmp_path):
+    (folder_of_images(tmp_path / "data", ant=4) / "train" / "bee").mkdir()
+    code, _, err = ddoq("encode", *SMALL)
+    assert code == 2 and "bee" in err and err.count("\n") == 1
+
+
+def test_an_unreadable_image_is_named_and_skipped_only_when_allowed(ddoq, tmp_path):
+    root = folder_of_images(tmp_path / "data", ant=6, bee=6)
+    (root / "train" / "bee" / "002.png").write_bytes(b"\x89PNG no more")
+    code, _, err = ddoq("encode", *SMALL)
+    assert code == 2 and "002.png" in err and "skip_unreadable" in err
+    code, _, err = ddoq("encode", *SMALL, "-p", "skip_unreadable=true")
+    assert code == 0 and "002.png" in err
+
+
+def test_ipc_above_the_class_size_names_the_class_and_its_size(ddoq, tmp_path):
+    folder_of_images(tmp_path / "data", ant=6, bee=3)
+    code, _, err = ddoq("cluster", *SMALL, "-p", "ipc=[5]")
+    assert code == 2 and err.splitlines()[-1].startswith("ddoq: ipc = 5") and "bee" in err and "3 images" in err
+
+
+def test_a_folder_that_cannot_be_written_is_named(ddoq, tmp_path):
+    (tmp_path / "artifacts").write_text("a file stands here")
+    code, _, err = ddoq("pretrain", "--profile", "smoke")
+    assert code == 2 and "artifacts" in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "-p", "guidence_scale=3"]], ids=["help", "bad parameter"])
+def test_the_command_answers_before_it_imports_anything_heavy(words):
+    call = "from ddoq_core import cli\ntry: cli.main()\nexcept SystemExit: pass"
+    code = f"import sys\n{call}\nsys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_program_is_installed_under_its_name():
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-m", "ddoq_core", "-h"], capture_output=True, text=True)
+    assert time.monotonic() - began < 60 and done.returncode in (0, 2)

@@ -1,0 +1,58 @@
+"""Proposition 2 and eq. 8-9, by a linear program that knows nothing of Voronoi cells."""
+
+import numpy as np
+import pytest
+import torch
+
+from ddoq_core.errors import InputError
+from ddoq_core.keys import numpy_rng, torch_rng
+from ddoq_core.quantization import kmeans_plus_plus, lloyd, quantize
+from ddoq_core.theory.transport import wasserstein2
+
+
+@pytest.fixture
+def cloud():
+    return torch.randn(300, 2, generator=torch_rng(0, "test", "cloud"), dtype=torch.float64)
+
+
+@pytest.fixture
+def codebook(cloud):
+    return kmeans_plus_plus(cloud, 6, numpy_rng(0, "test", "codebook"))
+
+
+def test_the_distance_of_sorted_points_on_the_line_is_that_of_their_quantiles():
+    x, y = np.array([[0.0], [1.0], [5.0]]), np.array([[2.0], [-1.0], [7.0]])
+    uniform = np.full(3, 1 / 3)
+    assert wasserstein2(x, uniform, y) == pytest.approx(np.sqrt((1 + 1 + 4) / 3))
+    assert wasserstein2(x, uniform, x) == 0
+
+
+def test_weighted_samples_count_as_often_as_they_weigh(cloud, codebook):
+    w = np.full(6, 1 / 6)
+    twice = torch.cat([cloud, cloud[:150]])
+    mass = torch.ones(300, dtype=torch.float64)
+    mass[:150] = 2
+    weighted = wasserstein2(codebook, w, cloud, mass / mass.sum())
+    assert weighted == pytest.approx(wasserstein2(codebook, w, twice), rel=1e-9)
+
+
+def test_w2_of_the_voronoi_weights_squared_is_the_distortion(cloud, codebook):  # eq. 8
+    found = quantize(cloud, codebook)
+    assert wasserstein2(found.points, found.weights, cloud) ** 2 == pytest.approx(found.distortion, rel=1e-9)
+
+
+def test_voronoi_weights_are_the_best_weights_on_that_support(cloud, codebook):  # Proposition 2
+    found, rng = quantize(cloud, codebook), numpy_rng(0, "test", "weights")
+    others = [np.full(6, 1 / 6), *rng.dirichlet(np.ones(6), 100), *rng.dirichlet(1e3 * found.weights.numpy(), 100)]
+    assert min(wasserstein2(codebook, w, cloud) for w in others) > found.distortion**0.5
+
+
+def test_lowering_the_distortion_lowers_the_distance(cloud, codebook):  # eq. 9
+    before, after = quantize(cloud, codebook), lloyd(cloud, codebook)
+    assert wasserstein2(after.points, after.weights, cloud) < wasserstein2(before.points, before.weights, cloud)
+
+
+@pytest.mark.parametrize("weights", [[0.5, 0.4], [1.5, -0.5], [1.0], [float("nan"), 1.0]])
+def test_weights_that_are_no_probability_are_refused(weights):
+    with pytest.raises(InputError, match=r"weights has shape .* that sum to 1"):
+        wasserstein2(np.zeros((2, 1)), np.array(weights), np.ones((4, 1)))
