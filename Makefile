@@ -4,6 +4,9 @@ PYTHON    ?= python3
 PROFILE   ?= laptop
 ARTIFACTS ?= artifacts
 
+# Threads that wait by spinning make PyTorch ten times slower when anything else runs on the machine.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 VENV      := .venv
 PY        := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed

@@ -23,6 +23,7 @@ from papermill.exceptions import PapermillExecutionError
 import ddoq_core
 from ddoq_core.errors import InputError
 from ddoq_core.profile import Profile, find_profile, read_profile
+from ddoq_core.report.provenance import FOLDERS
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(ddoq_core.__file__).parent
@@ -136,7 +137,7 @@ def execute(notebook: NotebookNode, name: str, parameters: dict, out: Path) -> N
 
 
 def cleaned(notebook: NotebookNode, name: str) -> NotebookNode:
-    """The notebook without what a run leaves behind: paths, timings, random ids, standard error.
+    """The notebook without what a run leaves behind: folders, timings, random ids, standard error.
 
     The cell of injected values is hidden, since the page says at its end which values made it.
     """
@@ -148,6 +149,7 @@ def cleaned(notebook: NotebookNode, name: str) -> NotebookNode:
             cell.metadata.pop(key, None)
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata["tags"] = [*cell.metadata["tags"], "remove-cell"]
+            cell.source = "\n".join(line for line in cell.source.splitlines() if line.split(" =")[0] not in FOLDERS)
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not _is_stderr(output, name)]
     return notebook

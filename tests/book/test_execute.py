@@ -41,6 +41,9 @@ print("a warning", file=sys.stderr)
 """
 
 
+SECRET = {"data_root": "/home/somebody/data"}
+
+
 @pytest.fixture
 def notebooks(tmp_path, monkeypatch) -> Path:
     """A folder that holds the page above and its twin, and is the only one that declares names."""
@@ -67,7 +70,7 @@ def executed(tmp_path_factory) -> nbformat.NotebookNode:
     """The page above, run at n_samples = 3, epochs = 7."""
     folder = tmp_path_factory.mktemp("run")
     page = jupytext.reads(NOTEBOOK, "md:myst")
-    return execute.execute(page, "11_page", {"profile": "mine", "n_samples": 3, "epochs": 7}, folder)
+    return execute.execute(page, "11_page", {"profile": "mine", "n_samples": 3, "epochs": 7} | SECRET, folder)
 
 
 def declarations(notebooks: Path) -> list[dict]:
@@ -120,6 +123,10 @@ def test_a_notebook_runs_in_the_root_of_the_repository(executed):
 def test_an_executed_notebook_names_no_machine_and_no_time(executed):
     text = json.dumps([executed.metadata, *(c.metadata for c in executed.cells)])
     assert "papermill" not in text and "start_time" not in text and str(Path.home()) not in text
+
+
+def test_an_executed_notebook_names_no_folder_of_the_run(executed):
+    assert "/home/somebody" not in json.dumps(executed)
 
 
 def test_the_cell_of_injected_values_is_hidden(executed):
