@@ -4,6 +4,7 @@ Everything that it makes stands in the folder `artifacts` and is found again: a 
 Ctrl-C, a crash or a power cut, is simply given once more.
 """
 
+import os
 import sys
 from typing import Annotated
 
@@ -121,6 +122,7 @@ def knobs() -> None:
 
 def main() -> None:
     """Entry point: an error that the user can mend is one line and exit code 2."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while they wait stall on a busy machine
     try:
         app()
     except (InputError, OSError) as error:

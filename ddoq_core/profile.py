@@ -58,8 +58,9 @@ class Profile:
     prior: str = knob("pretrain", "latent diffusion model: fitted on the spot, or a DiT folder", of=("pretrain", "dit"))
     prior_path: str = knob("", "folder of the DiT prior")
     vae_epochs: int = knob(6, "epochs of the autoencoder (prior = pretrain)", low=1)
-    diffusion_epochs: int = knob(40, "epochs of the diffusion transformer (prior = pretrain)", low=1)
-    teacher: str = knob("convnet-64", "network of the teacher: convnet-WIDTH, resnet18, resnet18-small, ...", like=NETWORK
+    diffusion_epochs: int = knob(36, "epochs of the diffusion transformer (prior = pretrain)", low=1)
+    teacher: str = knob(
+        "convnet-32", "network of the teacher: convnet-WIDTH, resnet18, resnet18-small, ...", like=NETWORK
     )
     teacher_path: str = knob("", "state dict of the teacher; 'pretrained' takes torchvision's weights; empty trains it")
     teacher_epochs: int = knob(12, "epochs of the teacher on the real images", low=1)
@@ -213,12 +214,12 @@ def parse_assignment(text: str) -> tuple[str, typing.Any]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise InputError(f"'{text}' is not name=value; write for example -p ipc=[1,10]")
-    if name in Profile.knobs() and Profile.knobs()[name].type is str:
-        return name, value
     try:
-        return name, yaml.safe_load(value)
+        read = yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise InputError(f"the value of '{name}' cannot be read: {value}") from error
+    is_text = name in Profile.knobs() and Profile.knobs()[name].type is str
+    return name, value if is_text and not isinstance(read, str) else read  # a folder may be called 2024
 
 
 def _profile_names() -> list[str]:

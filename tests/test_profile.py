@@ -91,6 +91,7 @@ def test_assignments_are_read_as_yaml():
     assert parse_assignment("ipc=[1,10]") == ("ipc", [1, 10])
     assert parse_assignment("strength=0.5") == ("strength", 0.5)
     assert parse_assignment("data_root=2024") == ("data_root", "2024")
+    assert parse_assignment('data_root="my birds"') == ("data_root", "my birds")
     with pytest.raises(InputError, match="not name=value"):
         parse_assignment("strength")
 
