@@ -61,10 +61,13 @@ class Table:
 
 def _html_rows(name: str, rows: tuple[tuple[str, ...], ...]) -> list[str]:
     lead = f'<th scope="rowgroup" rowspan="{len(rows)}">{html.escape(name)}</th>'
-    return [
-        f"<tr>{lead if i == 0 else ''}" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-        for i, row in enumerate(rows)
-    ]
+    return [f"<tr>{lead if i == 0 else ''}" + "".join(map(_html_cell, row)) + "</tr>" for i, row in enumerate(rows)]
+
+
+def _html_cell(text: str) -> str:
+    """A number and its interval stand on one line."""
+    kind = ' class="number"' if text[:1].isdigit() or text[:1] in ("+", "−") else ""
+    return f"<td{kind}>{html.escape(text)}</td>"
 
 
 def _latex(text: str) -> str:

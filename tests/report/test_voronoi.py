@@ -67,7 +67,8 @@ def test_equal_traces_give_equal_animations_and_different_ones_share_no_name(tra
     assert names[0] != names[1]
 
 
-def test_figures_are_drawn(traces):
-    cells_figure(traces[0].samples, traces[0].result).draw_without_rendering()
-    moments_figure(traces[1]).draw_without_rendering()
-    distortion_figure(*traces).draw_without_rendering()
+def test_every_figure_is_drawn_and_shows_something(traces):
+    figures = cells_figure(traces[0].samples, traces[0].result), moments_figure(traces[1]), distortion_figure(*traces)
+    for figure in figures:
+        figure.draw_without_rendering()
+        assert all(axes.has_data() for axes in figure.axes)
