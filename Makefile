@@ -4,7 +4,7 @@ PYTHON    ?= python3
 PROFILE   ?= laptop
 ARTIFACTS ?= artifacts
 
-# Threads that wait by spinning make PyTorch ten times slower when anything else runs on the machine.
+# Threads that wait by spinning can stall PyTorch when anything else runs on the machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 
 VENV      := .venv
