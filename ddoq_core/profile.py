@@ -93,7 +93,7 @@ class Profile:
     hard_ipc: list[int] = knob([10], "images per class that are also trained with hard labels", low=1)
     students: list[str] = knob(["convnet-32"], "networks of the students", like=NETWORK)
     n_seeds: int = knob(3, "distillations, each with its own seed", low=1)
-    n_student_seeds: int = knob(1, "students trained on each distillation", low=1)
+    n_student_seeds: int = knob(1, "student seeds crossed with the distillations; 1: each has its own", low=1)
     epochs: int = knob(100, "epochs of a student", low=1)
     batch_size: int = knob(10, "images per step of a student", low=1)
     temperature: float = knob(20.0, "temperature of the soft labels", low=0.01)

@@ -106,17 +106,22 @@ class Run:
         for name in (m for m in METHODS if m in p.methods):
             whole = METHODS[name].distill is None
             levels = {"soft": p.ipc, "hard": p.hard_ipc} if not whole else {"hard": [None]}
-            seeds = range(1 if whole else p.n_seeds)
             tasks += [
                 Student(name, ipc, student, labels, distill_seed, seed)
                 for student in p.students
                 for labels in levels
                 if whole or labels in p.targets
                 for ipc in levels[labels]
-                for distill_seed in seeds
-                for seed in range(p.n_seeds * p.n_student_seeds if whole else p.n_student_seeds)
+                for distill_seed, seed in self._seeds(whole)
             ]
         return tasks
+
+    def _seeds(self, whole: bool) -> list[tuple[int, int]]:
+        """Seeds of the distillation and of the student: crossed, or one student with first weights of its own each."""
+        n, m = self.profile.n_seeds, self.profile.n_student_seeds
+        if whole:
+            return [(0, seed) for seed in range(n * m)]
+        return [(i, s) for i in range(n) for s in ([i] if m == 1 else range(m))]
 
     @cached_property
     def folder(self) -> Path:

@@ -147,8 +147,10 @@ class Records:
         return np.einsum("isb,bi,bs->b", np.broadcast_to(grid, (*grid.shape[:2], N_DRAWS)), *shares)
 
     def _seeds(self, members: list[int]) -> tuple[list[int], list[int]]:
+        """Seeds of the two factors; where each distillation has one student, the student's is part of the first."""
         rows = [self.rows[i] for i in members]
-        return sorted({r["distill_seed"] for r in rows}), sorted({r["seed"] for r in rows})
+        distill = sorted({r["distill_seed"] for r in rows})
+        return distill, [0] if len(distill) == len(rows) else sorted({r["seed"] for r in rows})
 
 
 def unpack_hits(text: str, n_test: int) -> Bool[np.ndarray, "n_test"]:

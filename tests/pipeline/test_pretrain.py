@@ -10,8 +10,12 @@ from diffusers import DiTPipeline
 from ddoq_core.errors import InputError
 from ddoq_core.pipeline import pretrain as module
 from ddoq_core.pipeline import training
+from ddoq_core.pipeline.assess import assess
+from ddoq_core.pipeline.datasets import load_dataset
 from ddoq_core.pipeline.pretrain import pretrain
 from ddoq_core.pipeline.prior import NULL, load_prior
+from ddoq_core.pipeline.teacher import teacher
+from ddoq_core.profile import Profile
 from ddoq_core.store import Store
 
 

@@ -110,6 +110,12 @@ def test_the_plan_crosses_distillation_and_student_seeds():
     assert len(seeds) == len(run.plan) == (2 + 1) * 3 * 2
 
 
+def test_one_student_for_each_distillation_has_first_weights_of_its_own():
+    run = Run(Profile(methods=["d4m", "full"], ipc=[1], hard_ipc=[1], n_seeds=3, n_student_seeds=1))
+    assert [(t.distill_seed, t.seed) for t in run.plan if t.labels == "soft"] == [(0, 0), (1, 1), (2, 2)]
+    assert [(t.distill_seed, t.seed) for t in run.plan if t.method == "full"] == [(0, 0), (0, 1), (0, 2)]
+
+
 def test_the_plan_follows_the_order_of_the_table():
     names = list(reversed(Profile().methods))
     assert [t.method for t in Run(Profile(methods=names)).plan] == [t.method for t in Run(Profile()).plan]

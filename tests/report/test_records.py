@@ -25,6 +25,13 @@ def simulated(rng, n_distill: int, n_student: int, spread: float, n_test: int = 
     ]
 
 
+def test_a_student_of_its_own_for_each_distillation_counts_as_part_of_it():
+    hits = numpy_rng(0, "test", "own").random((3, 400)) < [[0.86], [0.9], [0.94]]
+    own = Records.of([row(h, distill_seed=i, seed=i) for i, h in enumerate(hits)]).accuracy(cell())
+    shared = Records.of([row(h, distill_seed=i, seed=0) for i, h in enumerate(hits)]).accuracy(cell())
+    assert own == shared and own.n_runs == 3
+
+
 @pytest.mark.parametrize(("n_distill", "n_student", "spread"), [(1, 1, 0.0), (3, 1, 0.01), (3, 1, 0.05), (3, 3, 0.03)])
 def test_the_interval_covers_the_true_accuracy_of_a_simulation(n_distill, n_student, spread):
     trials = 100
