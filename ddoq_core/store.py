@@ -22,6 +22,8 @@ from pathlib import Path
 from .errors import InputError
 from .source import source_key
 
+FULL_DISK = ("No space left", "failed writing file", "unexpected pos")  # of safetensors and torch.save: not an OSError
+
 
 def report_line(text: str) -> None:
     """Say something to the person at the terminal without disturbing a result on standard output."""
@@ -141,7 +143,12 @@ class Store:
             build(Workspace(partial))
             self._finish(partial, final, identity, time.time() - began, plan or {})
         except OSError as error:
+            error.filename = error.filename or str(partial)
             raise readable(error) from error
+        except Exception as error:
+            if any(words in str(error) for words in FULL_DISK):
+                raise readable(OSError(errno.ENOSPC, str(error), str(partial))) from error
+            raise
         return Artifact(final, step, key)
 
     def _finish(self, partial: Path, final: Path, identity: dict, seconds: float, plan: dict) -> None:
@@ -194,7 +201,7 @@ def _drop_temporaries(folder: Path) -> None:
 
 def readable(error: OSError) -> InputError:
     """What the disk refused, as one line that names the file and the mend."""
-    file = error.filename or "the folder of artifacts"
+    file = error.filename or "a file"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return InputError(f"no space left on the disk of {file}; free some, or set 'artifacts' to another folder")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):

@@ -2,8 +2,12 @@
 
 import errno
 import os
+import shutil
+import subprocess
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from ddoq_core.errors import InputError
 from ddoq_core.store import Store
@@ -130,6 +134,43 @@ def test_a_full_or_unwritable_disk_is_one_clear_line_and_loses_nothing(store, nu
     assert "\n" not in str(caught.value) and "artifacts" in str(caught.value)
     (kept,) = store.root.rglob("first.txt")
     assert kept.read_text() == "kept" and ".partial" in str(kept)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 1 MiB, and what makes it larger."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", str(folder)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a small tmpfs needs root on Linux")
+    yield folder, lambda: subprocess.run(["mount", "-o", "remount,size=16M", str(folder)], check=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)  # a failed torch.save may hold its file open
+
+
+LARGE = torch.zeros(2**19)  # 2 MiB
+WRITERS = {
+    "torch": lambda path: torch.save(LARGE, path),
+    "safetensors": lambda path: save_file({"x": LARGE}, path),
+    "text": lambda path: path.write_text("x" * 2**21),
+}
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_a_step_on_a_really_full_disk_says_so_and_goes_on_when_there_is_space(small_disk, said, write):
+    folder, enlarge = small_disk
+    store, small = Store(folder / "artifacts", said.append), Builder()
+
+    def build(work):
+        small(work)
+        work.chunk("large", write)
+
+    with pytest.raises(InputError, match=r"no space left on the disk of .*disk/artifacts/step"):
+        store.make("step", build, parameters={})
+    assert not list(folder.rglob("*large*"))
+    enlarge()
+    assert (store.make("step", build, parameters={}).path / "large").stat().st_size >= 2**21
+    assert small.made == ["0", "1", "2"]
 
 
 def test_a_file_where_the_folder_should_be_is_one_clear_line(tmp_path):
