@@ -58,7 +58,7 @@ class Profile:
     prior: str = knob("pretrain", "latent diffusion model: fitted on the spot, or a DiT folder", of=("pretrain", "dit"))
     prior_path: str = knob("", "folder of the DiT prior")
     vae_epochs: int = knob(6, "epochs of the autoencoder (prior = pretrain)", low=1)
-    diffusion_epochs: int = knob(36, "epochs of the diffusion transformer (prior = pretrain)", low=1)
+    diffusion_epochs: int = knob(30, "epochs of the diffusion transformer (prior = pretrain)", low=1)
     teacher: str = knob(
         "convnet-32", "network of the teacher: convnet-WIDTH, resnet18, resnet18-small, ...", like=NETWORK
     )
@@ -77,7 +77,7 @@ class Profile:
     sampler: str = knob("checkpoint", "reverse process", of=("checkpoint", "ddim", "ddpm"))
     strength: float = knob(0.7, "share of the noise schedule that a centroid is re-noised to", low=0.0, high=1.0)
     guidance_scale: float = knob(2.0, "classifier-free guidance; 1 is none", low=1.0)
-    n_steps: int = knob(50, "steps of the full reverse process", low=1)
+    n_steps: int = knob(30, "steps of the full reverse process", low=1)
     synthesis_batch: int = knob(50, "images denoised together", low=1)
     weights: str | float = knob(
         "sqrt",
