@@ -45,5 +45,5 @@ $(PY):
 	$(PYTHON) -m venv $(VENV)
 
 $(INSTALLED): pyproject.toml constraints.txt | $(PY)
-	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[book,dev]'
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[bench,book,dev]'
 	@touch $@

@@ -6,13 +6,14 @@ Ctrl-C, a crash or a power cut, is simply given once more.
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .errors import InputError
 from .profile import Profile, parse_assignment
-from .store import readable
+from .store import Workspace, readable
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
@@ -110,6 +111,25 @@ def relabel(profile: ProfileName = "laptop", parameter: Parameters = None) -> No
 def train(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
     """Algorithm 4, line 7: train and score every student; the same as `ddoq run`, named for its last step."""
     run(profile, parameter)
+
+
+@app.command()
+def bench(
+    task: Annotated[list[str] | None, typer.Option(help="One task; may be repeated. All by default.")] = None,
+    reps: Annotated[int, typer.Option(min=1, help="Repetitions, each with its own seed.")] = 5,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of every method.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="File for the rows, as JSON Lines.")] = None,
+) -> None:
+    """Time the quantizers beside scikit-learn, faiss, kmeans1d and plain torch; print a Markdown table."""
+    import torch
+
+    from .report import bench as side_by_side
+
+    torch.set_num_threads(threads)
+    rows = side_by_side.bench(task or list(side_by_side.TASKS), reps)
+    if out:
+        Workspace(out.parent).jsonl(out.name, rows)
+    print(side_by_side.table(rows).markdown())
 
 
 @app.command()

@@ -9,7 +9,8 @@ from PIL import Image
 
 from ddoq_core import cli
 
-STEPS = ["run", "pretrain", "teacher", "assess", "encode", "cluster", "synthesize", "relabel", "train", "knobs"]
+STEPS = ["run", "pretrain", "teacher", "assess", "encode", "cluster", "synthesize", "relabel", "train"]
+COMMANDS = [*STEPS, "bench", "knobs"]
 
 
 @pytest.fixture
@@ -32,13 +33,18 @@ def ddoq(monkeypatch, capsys, tmp_path):
 
 def test_help_names_every_step_with_its_line_of_algorithm_4(ddoq):
     code, out, _ = ddoq("--help")
-    assert code == 0 and all(step in out for step in STEPS) and "Algorithm 4, line 1" in out
+    assert code == 0 and all(command in out for command in COMMANDS) and "Algorithm 4, line 1" in out
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", COMMANDS)
 def test_every_command_explains_itself(ddoq, step):
     code, out, _ = ddoq(step, "--help")
     assert code == 0 and len(out.split()) > 10
+
+
+def test_a_task_that_the_benchmark_does_not_know_is_one_line(ddoq):
+    code, _, err = ddoq("bench", "--task", "plain")
+    assert code == 2 and err.startswith("ddoq: no task 'plain'; tasks: latents, ") and err.count("\n") == 1
 
 
 def test_knobs_lists_every_parameter_with_default_and_meaning(ddoq):

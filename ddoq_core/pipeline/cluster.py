@@ -9,6 +9,7 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import safetensors.torch
 import torch
 from jaxtyping import Float, Int64
@@ -22,7 +23,6 @@ from ..quantization.clvq import clvq, power_steps
 from ..quantization.lloyd import best_of_restarts
 from ..quantization.minibatch import minibatch
 from ..quantization.seeding import kmeans_plus_plus
-from ..quantization.span import span_of
 from ..quantization.voronoi import Quantizer
 from ..store import Artifact, Store, Workspace
 from .plan import threads
@@ -52,11 +52,15 @@ def cluster(store: Store, latents: Artifact, profile: Profile, *, distill_seed: 
         )  # fmt: skip
 
 
-def quantize_class(samples: Float[Tensor, "n d"], K: int, profile: Profile, *key: int | str) -> Quantizer:
-    """The codebook of one class: `quantizer` of the profile from k-means++, its draws keyed by (seed, step, *key)."""
-    rng = numpy_rng(profile.seed, "cluster", *key)
+def quantize_class(samples: Float[Tensor, "n d"], levels: list[int], profile: Profile, *key: int) -> list[Quantizer]:
+    """The codebooks of one class: `quantizer` of the profile from k-means++, its draws keyed by (seed, step, *key)."""
     if profile.quantizer == "lloyd":
-        return best_of_restarts(samples, K, n_restarts=profile.n_restarts, rng=rng)
+        rng = numpy_rng(profile.seed, "cluster", *key)
+        return best_of_restarts(samples, levels, n_restarts=profile.n_restarts, rng=rng)
+    return [_online(samples, K, profile, numpy_rng(profile.seed, "cluster", *key, K)) for K in levels]
+
+
+def _online(samples: Float[Tensor, "n d"], K: int, profile: Profile, rng: np.random.Generator) -> Quantizer:
     start = kmeans_plus_plus(samples, K, rng)
     if profile.quantizer == "minibatch":
         return minibatch(samples, start, passes=profile.n_passes, rng=rng)
@@ -98,11 +102,11 @@ def _write_class(
 ) -> None:
     Z = safetensors.torch.load_file(latents.path / "latents" / _file(index))["latents"]
     try:
-        span, tensors = span_of(Z.flatten(1)), {}
+        codebooks = quantize_class(Z.flatten(1), levels, profile, distill_seed, index)
     except InputError as error:
         raise InputError(f"latents of class {index}: {error}") from None
-    for K in levels:
-        found = span.lift(quantize_class(span.coordinates, K, profile, distill_seed, index, K))
+    tensors = {}
+    for K, found in zip(levels, codebooks, strict=True):
         tensors[f"points_{K:05d}"] = found.points.reshape(K, *Z.shape[1:]).contiguous()
         tensors[f"counts_{K:05d}"] = found.counts
         tensors[f"history_{K:05d}"] = torch.tensor([*found.history, found.distortion], dtype=torch.float64)

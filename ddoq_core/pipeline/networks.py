@@ -5,6 +5,7 @@ torchvision (`resnet18`, `resnet50`, `wide_resnet50_2`, ...), and `NAME-small`, 
 """
 
 import difflib
+import functools
 import itertools
 import re
 
@@ -26,8 +27,13 @@ class HalvingPool(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Means of 2 x 2 blocks, [b, c, h, w] to [b, c, h // 2, w // 2]; an odd last row or column is left out."""
         b, c, h, w = (*x.shape[:2], x.shape[2] // 2, x.shape[3] // 2)
-        blocks = torch.eye(w, dtype=x.dtype, device=x.device).repeat_interleave(2, 0).repeat(2, 1) / 4  # (2 rows, w)
-        return x[..., : 2 * h, : 2 * w].reshape(b, c, h, 4 * w) @ blocks
+        return x[..., : 2 * h, : 2 * w].reshape(b, c, h, 4 * w) @ _means_of_blocks(w, x.dtype, x.device)
+
+
+@functools.cache
+def _means_of_blocks(w: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Two rows of 2 w pixels, one after the other, to the w means of their 2 x 2 blocks."""
+    return torch.eye(w, dtype=dtype, device=device).repeat_interleave(2, 0).repeat(2, 1) / 4
 
 
 class ConvNet(nn.Module):

@@ -40,7 +40,7 @@ def relabel(
     """
 
     def build(work: Workspace) -> None:
-        network = frozen_teacher(teacher, profile.device)
+        network = load_teacher(teacher, profile.device)
         pixels = distilled.pixels().to(profile.device)
         n, size = len(pixels), pixels.shape[-1]
         together = epochs_per_file(n, dataset.n_classes)
@@ -61,11 +61,6 @@ def relabel(
             inputs=[distilled.artifact, teacher], modules=(__name__,), label=distilled.artifact.path.name,
             plan=profile.pick("threads", "device"),
         )  # fmt: skip
-
-
-def frozen_teacher(teacher: Artifact, device: str) -> nn.Module:
-    """The teacher's network, ready for `teacher_logits`; channels last in memory, which is faster."""
-    return load_teacher(teacher, device).to(memory_format=torch.channels_last)
 
 
 @torch.no_grad()

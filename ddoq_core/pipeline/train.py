@@ -25,9 +25,9 @@ from .augment import Views, draw_views, mixed, rebatch, views_of
 from .distilled import DistilledDataset
 from .networks import check_network, make_network
 from .plan import threads
-from .relabel import PIECE, VIEW_KNOBS, check_labels, frozen_teacher, stored_logits, teacher_logits
+from .relabel import PIECE, VIEW_KNOBS, check_labels, stored_logits, teacher_logits
 from .splits import Dataset
-from .teacher import accuracy, predict
+from .teacher import accuracy, load_teacher, predict
 
 CHECKPOINT_SECONDS = 30  # at least so long between two checkpoints, so that a small student pays for none
 STEP_AT, STEP = 5 / 6, 1 / 4  # the paper's Table 3: a quarter of the rate from epoch 250 of 300
@@ -117,7 +117,7 @@ def _soft(
     """The teacher's probabilities at temperature T, from its stored logits or from the teacher itself."""
     T = profile.temperature
     if labels is None:
-        network = frozen_teacher(teacher, profile.device)
+        network = load_teacher(teacher, profile.device)
 
         def asked(rows: Int64[Tensor, " b"], images: Float[Tensor, "b C H W"]) -> Float[Tensor, "b classes"]:
             return (teacher_logits(network, dataset, images).float() / T).log_softmax(1)

@@ -11,7 +11,7 @@ from .exact import (
 )
 from .lloyd import best_of_restarts, lloyd
 from .minibatch import minibatch
-from .seeding import kmeans_plus_plus, random_samples
+from .seeding import companding, kmeans_plus_plus, random_samples
 from .voronoi import Iterate, Quantizer, assign, distortion, quantize
 from .weights import companion_weights
 
@@ -19,10 +19,12 @@ __all__ = [
     "Iterate",
     "NormalQuantizer",
     "OnlineQuantizer",
+    "OptimalQuantizer",
     "Quantizer",
     "assign",
     "best_of_restarts",
     "clvq",
+    "companding",
     "companion_weights",
     "distortion",
     "exact_quantizer",
@@ -37,3 +39,11 @@ __all__ = [
     "quantize",
     "random_samples",
 ]
+
+
+def __getattr__(name: str):
+    if name != "OptimalQuantizer":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .estimator import OptimalQuantizer  # scikit-learn takes a second to import
+
+    return OptimalQuantizer

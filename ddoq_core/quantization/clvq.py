@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from numpy import ndarray
 from torch import Tensor
 
 from ..errors import InputError
-from .voronoi import Iterate, Quantizer, check_samples, distortion, quantize
+from .kernels import learn_clvq
+from .voronoi import Iterate, Quantizer, checked, distortion, quantize
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ def clvq(
     samples: Float[Tensor, "n d"],
     codebook: Float[Tensor, "K d"],
     *,
-    steps: Callable[[int], float] | Sequence[float],
+    steps: Callable[[Int[ndarray, " k"]], Float[ndarray, " k"]] | Sequence[float],
     passes: int = 1,
     rng: np.random.Generator | None = None,
     callback: Callable[[Iterate], None] | None = None,
@@ -33,7 +35,7 @@ def clvq(
     Args:
         samples: n points X ~ mu, finite; one pass meets each once.
         codebook: the K starting points, in the hull of the support; not modified.
-        steps: gamma_k in (0, 1) for k = 0, 1, ..., as a function of k, or a sequence of passes * n numbers.
+        steps: gamma_k in (0, 1) for k = 0, 1, ..., as a function of an array of k, or passes * n numbers.
         passes: times that the samples are gone through.
         rng: orders each pass; None keeps the given order.
         callback: called after every step with |X_k - x_win|^2, whose running mean tends to G (Proposition 7).
@@ -42,25 +44,22 @@ def clvq(
     Raises:
         InputError: K < 1, K > n, a sample that is not finite, too few steps, or a step outside (0, 1).
     """
-    check_samples(samples, len(codebook))
-    gamma = _checked(steps, passes * len(samples))
-    X, x = samples.double().numpy(), codebook.double().numpy().copy()
-    w, history, k = np.full(len(x), 1 / len(x)), [distortion(samples, codebook)], 0
-    for _ in range(passes):
-        for n in range(len(X)) if rng is None else rng.permutation(len(X)):
-            squared = ((X[n] - x) ** 2).sum(1)
-            win = squared.argmin()
-            x[win] = (1 - gamma[k]) * x[win] + gamma[k] * X[n]
-            w *= 1 - gamma[k]
-            w[win] += gamma[k]
-            k += 1
+    samples = checked(samples, len(codebook))
+    n, gamma = len(samples), _checked_steps(steps, passes * len(samples))
+    X, x = samples.double().numpy(), codebook.double().numpy().T.copy()  # (d, K): neighbours in memory are compared
+    w, history = np.full(x.shape[1], 1 / x.shape[1]), [distortion(samples, codebook.to(samples))]
+    for first in range(0, passes * n, n):
+        order = np.arange(n) if rng is None else rng.permutation(n)
+        at_once = n if callback is None else 1
+        for k in range(0, n, at_once):
+            squared = learn_clvq(X, order[k : k + at_once], gamma[first + k : first + k + at_once], x, w)
             if callback is not None:
-                callback(Iterate(k, torch.from_numpy(x), squared[win].item()))
-        history.append(distortion(samples, torch.from_numpy(x).to(samples.dtype)))
+                callback(Iterate(first + k + 1, torch.from_numpy(x.T), squared))
+        history.append(distortion(samples, torch.from_numpy(x.T.copy()).to(samples.dtype)))
     return recount(samples, x, history, w)
 
 
-def power_steps(K: int, *, exponent: float = 0.7) -> Callable[[int], float]:
+def power_steps(K: int, *, exponent: float = 0.7) -> Callable[[Int[ndarray, " k"]], Float[ndarray, " k"]]:
     """Step sizes gamma_k = (2 + k / K)^(-exponent): each of K points sees about the same schedule.
 
     They satisfy Proposition 7 for 0 < exponent <= 1. Admissible is not fast: 1/k is the slowest of them.
@@ -68,18 +67,20 @@ def power_steps(K: int, *, exponent: float = 0.7) -> Callable[[int], float]:
     return lambda k: (2 + k / K) ** -exponent
 
 
-def recount(samples: Float[Tensor, "n d"], x: np.ndarray, history: list[float], mass: np.ndarray) -> OnlineQuantizer:
+def recount(
+    samples: Float[Tensor, "n d"], x: Float[ndarray, "d K"], history: list[float], mass: Float[ndarray, " K"]
+) -> OnlineQuantizer:
     """Exact cell counts of the points x, beside the masses that the algorithm estimated."""
-    exact = quantize(samples, torch.from_numpy(x).to(samples.dtype), tuple(history))
-    return OnlineQuantizer(exact.points, exact.counts, exact.distortion, exact.history, torch.from_numpy(mass))
+    exact = quantize(samples, torch.from_numpy(x.T.copy()).to(samples.dtype), tuple(history))
+    return OnlineQuantizer(**vars(exact), companion=torch.from_numpy(mass))
 
 
-def _checked(steps: Callable[[int], float] | Sequence[float], size: int) -> np.ndarray:
-    gamma = np.array([steps(k) for k in range(size)] if callable(steps) else steps, dtype=np.float64)
+def _checked_steps(steps: Callable | Sequence[float], size: int) -> Float[ndarray, " size"]:
+    gamma = np.broadcast_to(steps(np.arange(size)), size) if callable(steps) else np.asarray(steps, dtype=np.float64)
     if len(gamma) < size:
         raise InputError(f"CLVQ has {size} steps to make, but {len(gamma)} step sizes; give one for each")
     outside = ~((gamma > 0) & (gamma < 1))
     if outside.any():
         k = int(outside.argmax())
         raise InputError(f"CLVQ's step size gamma_{k} = {gamma[k]:g}, but it lies strictly between 0 and 1")
-    return gamma
+    return np.ascontiguousarray(gamma, dtype=np.float64)

@@ -1,20 +1,33 @@
-"""Lloyd's algorithm (Algorithm 2), and the best of several starts of it."""
+"""Lloyd's algorithm (Algorithm 2), and the best of several starts of it.
 
-from collections.abc import Callable
+The algorithm stands here once; what it costs depends on the form of the samples that `form_of` chooses.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from .seeding import kmeans_plus_plus
-from .voronoi import Iterate, Quantizer, assign, check_samples, quantize, residuals
+from ..errors import InputError
+from .forms import Direct, Form, Gram
+from .line import Line
+from .seeding import any_samples, far_samples
+from .voronoi import Iterate, Quantizer, checked, checked_mass, quantizer_of
+
+STARTS = {"k-means++": far_samples, "random": any_samples}
+ITERATIONS, SEEDING = 20, 30  # passes over the samples that a run, and a k-means++ start, are worth
+MOST = 2**14  # samples of the Gram form: their inner products take 1 GiB
 
 
 def lloyd(
     samples: Float[Tensor, "n d"],
     codebook: Float[Tensor, "K d"],
     *,
+    mass: Float[Tensor, " n"] | None = None,
     max_iter: int = 300,
     tol: float = 1e-6,
     callback: Callable[[Iterate], None] | None = None,
@@ -28,66 +41,107 @@ def lloyd(
     Args:
         samples: n points X ~ mu, finite.
         codebook: the K starting points; not modified.
+        mass: of each sample, 0 or more; None is 1 each.
         max_iter: at most this many moves.
         tol: stop when the distortion falls by no more than this fraction and no cell is empty.
         callback: called with every iterate, the start first.
     Returns:
-        Quantizer with points (K, d), counts (K,) summing to n, distortion (mean squared distance), history.
+        Quantizer with points (K, d), in increasing order if d = 1; counts (K,) summing to n; history.
     Raises:
-        InputError: K < 1, K > n, or a sample that is not finite.
+        InputError: K < 1, K > n, a sample that is not finite, or a mass that is none.
     """
-    check_samples(samples, len(codebook))
-    points, new, history = codebook, codebook, []
-    for step in range(max_iter + 1):
-        labels = assign(samples, new)
-        cost = residuals(samples, new, labels)
-        G = cost.mean().item()
-        if history and history[-1] <= G:  # nothing gained, or rounding: the last points stand
-            break
-        points = new
-        history.append(G)
-        if callback is not None:
-            callback(Iterate(step, points, G))
-        full = torch.bincount(labels, minlength=len(points)) > 0
-        if len(history) > 1 and full.all() and history[-2] - G <= tol * history[-2]:
-            break
-        new = split_costliest(samples, centroids(samples, labels, points), labels, cost, full)
-    return quantize(samples, points, tuple(history))
+    samples, mass = checked(samples, len(codebook)), checked_mass(mass, samples)
+    form = form_of(samples, mass, [len(codebook)], min(max_iter, ITERATIONS))
+    run = _iterate(form, form.place(codebook), max_iter, tol, callback)
+    return _finished(form, run, samples, mass)
 
 
 def best_of_restarts(
-    samples: Float[Tensor, "n d"], K: int, *, n_restarts: int, rng: np.random.Generator, max_iter: int = 300
-) -> Quantizer:
-    """The lowest distortion among `n_restarts` runs of Lloyd's algorithm, each from its own k-means++ start.
-
-    Raises:
-        InputError: K < 1, K > n, or a sample that is not finite.
-    """
-    runs = (lloyd(samples, kmeans_plus_plus(samples, K, rng), max_iter=max_iter) for _ in range(n_restarts))
-    return min(runs, key=lambda quantizer: quantizer.distortion)
-
-
-def centroids(
-    samples: Float[Tensor, "n d"], labels: Int[Tensor, " n"], points: Float[Tensor, "K d"]
-) -> Float[Tensor, "K d"]:
-    """Mean of each cell (Algorithm 2, line 4), summed in float64; a point whose cell is empty stays."""
-    sums = torch.zeros(points.shape, dtype=torch.float64, device=samples.device)
-    sums.index_add_(0, labels, samples.double())
-    counts = torch.bincount(labels, minlength=len(points))[:, None]
-    return torch.where(counts > 0, sums / counts.clamp_min(1), points.double()).to(samples.dtype)
-
-
-def split_costliest(
     samples: Float[Tensor, "n d"],
-    points: Float[Tensor, "K d"],
-    labels: Int[Tensor, " n"],
-    cost: Float[Tensor, " n"],
-    full: Tensor,
-) -> Float[Tensor, "K d"]:
-    """Move each point of an empty cell to the farthest sample of the cell that holds most of the distortion."""
-    for empty in (~full).nonzero()[:, 0]:
-        share = torch.zeros(len(points), dtype=cost.dtype, device=cost.device).index_add_(0, labels, cost)
-        farthest = torch.where(labels == share.argmax(), cost, -1.0).argmax()
-        points[empty] = samples[farthest]
-        cost = torch.minimum(cost, (samples - samples[farthest]).square().sum(1, dtype=cost.dtype))
-    return points
+    K: int | Sequence[int],
+    *,
+    n_restarts: int,
+    rng: np.random.Generator,
+    init: str = "k-means++",
+    mass: Float[Tensor, " n"] | None = None,
+    max_iter: int = 300,
+    tol: float = 1e-6,
+) -> Quantizer | list[Quantizer]:
+    """The lowest distortion among `n_restarts` runs of Lloyd's algorithm, each from its own start.
+
+    Args:
+        K: a level, or several, which share what the form of the samples costs; the result at one level does not
+            depend on the others.
+        init: `k-means++` or `random` samples. On a line the optimum itself takes the place of all k-means++ starts.
+    Returns:
+        A Quantizer, or one for each of several levels.
+    Raises:
+        InputError: K < 1, K > n, a sample that is not finite, a mass that is none, or an unknown `init`.
+    """
+    if init not in STARTS:
+        raise InputError(f"init = {init!r}, but it is {' or '.join(STARTS)}")
+    levels = [K] if isinstance(K, int) else list(K)
+    samples = checked(samples, *levels)
+    mass = checked_mass(mass, samples)
+    form, best = form_of(samples, mass, levels, n_restarts * (SEEDING + ITERATIONS)), {}
+    for start in _starts(form, init, max(levels), n_restarts, rng):
+        for level in best.keys() | levels:
+            run = _iterate(form, start(level), max_iter, tol)
+            best[level] = min(best.get(level, run), run, key=lambda run: run.history[-1])
+    found = [_finished(form, best[level], samples, mass) for level in levels]
+    return found[0] if isinstance(K, int) else found
+
+
+def form_of(samples: Float[Tensor, "n d"], mass: Float[Tensor, " n"], levels: list[int], passes: int) -> Form:
+    """The form in which this many passes over the samples at each of these levels take the least time.
+
+    On a line, Line. Otherwise by operations: Direct makes 2 n K d in a pass, Gram n^2 d once and n^2 in a pass, where
+    each counts for ten of a matrix product.
+    """
+    n, d = samples.shape
+    if d == 1:
+        return Line(samples, mass)
+    direct, gram = 2 * n * d * sum(levels) * passes, n * n * (d + 10 * passes * len(levels))
+    return Gram(samples, mass) if n <= MOST and gram < direct else Direct(samples, mass)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where one run of the algorithm has come to rest."""
+
+    codebook: Any
+    cells: Any
+    history: tuple[float, ...]
+
+
+def _iterate(form: Form, start: Any, max_iter: int, tol: float, callback: Callable | None = None) -> Run:
+    """Algorithm 2 in the given form."""
+    new, history = start, []
+    for step in range(max_iter + 1):
+        found = form.sweep(new)
+        if history and history[-1] <= found.distortion:  # nothing gained, or rounding: the last points stand
+            break
+        book, cells_of_book = new, found
+        history.append(found.distortion)
+        if callback is not None:
+            callback(Iterate(step, form.points(book), found.distortion))
+        gain = history[-2] - history[-1] if step else math.inf
+        if gain <= tol * found.distortion and (found.masses > 0).all():
+            break
+        new = form.centroids(found, book)
+    return Run(book, cells_of_book, tuple(history))
+
+
+def _starts(form: Form, init: str, K: int, n_restarts: int, rng: np.random.Generator) -> Iterator[Callable[[int], Any]]:
+    """Each start as a function of the level, at most K. The codebook of a level is the first part of a higher one's."""
+    if isinstance(form, Line) and init == "k-means++":
+        yield form.optimum
+        return
+    for one in rng.spawn(n_restarts):
+        rows = STARTS[init](form, K, one)
+        yield lambda level, rows=rows: form.choose(rows[:level])
+
+
+def _finished(form: Form, run: Run, samples: Float[Tensor, "n d"], mass: Float[Tensor, " n"]) -> Quantizer:
+    """The run's points with the exact masses, counts and distortion of their cells."""
+    return quantizer_of(samples, form.points(run.codebook), form.labels(run.cells), run.history, mass)

@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .clvq import OnlineQuantizer, recount
-from .voronoi import Iterate, check_samples, distortion
+from .kernels import learn_minibatch
+from .voronoi import Iterate, checked, distortion
 
 
 def minibatch(
@@ -37,19 +38,17 @@ def minibatch(
     Raises:
         InputError: K < 1, K > n, or a sample that is not finite.
     """
-    check_samples(samples, len(codebook))
-    X, x = samples.double().numpy(), codebook.double().numpy().copy()
-    history = [distortion(samples, codebook)]
-    for p in range(passes):
-        v = np.ones(len(x))
-        for step, n in enumerate(range(len(X)) if rng is None else rng.permutation(len(X)), start=p * len(X) + 1):
-            squared = ((X[n] - x) ** 2).sum(1)
-            win = squared.argmin()
-            v[win] += 1
-            x[win] = (1 - 1 / v[win]) * x[win] + X[n] / v[win]
+    samples = checked(samples, len(codebook))
+    n, X, x = len(samples), samples.double().numpy(), codebook.double().numpy().T.copy()
+    history = [distortion(samples, codebook.to(samples))]
+    for first in range(0, passes * n, n):
+        order, v = np.arange(n) if rng is None else rng.permutation(n), np.ones(x.shape[1])
+        at_once = n if callback is None else 1
+        for k in range(0, n, at_once):
+            squared = learn_minibatch(X, order[k : k + at_once], x, v)
             if callback is not None:
-                callback(Iterate(step, torch.from_numpy(x), squared[win].item()))
-        history.append(distortion(samples, torch.from_numpy(x).to(samples.dtype)))
+                callback(Iterate(first + k + 1, torch.from_numpy(x.T), squared))
+        history.append(distortion(samples, torch.from_numpy(x.T.copy()).to(samples.dtype)))
         if history[-1] == min(history[1:]):
             best, best_v = x.copy(), v
     return recount(samples, best, history, best_v / best_v.sum())

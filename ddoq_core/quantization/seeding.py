@@ -7,29 +7,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .voronoi import check_samples, squared_distances
+from ..errors import InputError
+from .forms import Direct, Form
+from .line import Line
+from .voronoi import checked, checked_mass
 
 
 def kmeans_plus_plus(samples: Float[Tensor, "n d"], K: int, rng: np.random.Generator) -> Float[Tensor, "K d"]:
     """Greedy k-means++ (Arthur and Vassilvitskii 2007): each new point is a sample drawn far from the others.
 
-    Of 2 + ln K candidates, drawn with probability proportional to the squared distance to the nearest point so far,
-    the one that lowers the distortion most is kept.
+    Of 2 + ln k candidates for the k-th point, drawn with probability proportional to the squared distance to the
+    nearest point so far, the one that lowers the distortion most is kept. The first points of many start fewer.
 
     Raises:
         InputError: K < 1, K > n, or a sample that is not finite.
     """
-    check_samples(samples, K)
-    n_candidates = 2 + int(math.log(K))
-    chosen = [int(rng.integers(len(samples)))]
-    nearest = squared_distances(samples, samples[chosen])[:, 0]
-    while len(chosen) < K:
-        candidates = _draw(nearest, n_candidates, rng)
-        lowered = torch.minimum(squared_distances(samples, samples[candidates]), nearest[:, None])
-        best = int(lowered.sum(0, dtype=torch.float64).argmin())
-        chosen.append(int(candidates[best]))
-        nearest = lowered[:, best]
-    return samples[chosen].clone()
+    samples = checked(samples, K)
+    return samples[far_samples(Direct(samples, checked_mass(None, samples)), K, rng)].clone()
 
 
 def random_samples(samples: Float[Tensor, "n d"], K: int, rng: np.random.Generator) -> Float[Tensor, "K d"]:
@@ -38,15 +32,47 @@ def random_samples(samples: Float[Tensor, "n d"], K: int, rng: np.random.Generat
     Raises:
         InputError: K < 1, K > n, or a sample that is not finite.
     """
-    check_samples(samples, K)
-    return samples[torch.from_numpy(rng.choice(len(samples), K, replace=False))].clone()
+    samples = checked(samples, K)
+    return samples[rng.choice(len(samples), K, replace=False)].clone()
 
 
-def _draw(mass: Float[Tensor, " n"], size: int, rng: np.random.Generator) -> Tensor:
-    """Indices drawn with probability proportional to `mass`; uniformly when there is no mass left."""
-    cumulated = mass.double().cumsum(0).cpu().numpy()
+def companding(samples: Float[Tensor, "n 1"], K: int) -> Float[Tensor, "K 1"]:
+    """K points on a line with density p^(1/3), which is optimal as K grows (Zador 1982).
+
+    Raises:
+        InputError: more than one dimension, K < 1, K > n, or a sample that is not finite.
+    """
+    samples = checked(samples, K)
+    if samples.shape[1] != 1:
+        raise InputError(f"samples have {samples.shape[1]} dimensions, but companding is for one; use k-means++")
+    line = Line(samples, checked_mass(None, samples))
+    return line.points(line.companding(K))
+
+
+def any_samples(form: Form, K: int, rng: np.random.Generator) -> list[int]:
+    """Rows of K samples, each as likely as its mass, none twice."""
+    return (rng.exponential(size=len(form.mass)) / form.mass.cpu().numpy()).argsort()[:K].tolist()
+
+
+def far_samples(form: Form, K: int, rng: np.random.Generator) -> list[int]:
+    """Rows of the samples that greedy k-means++ draws, from samples in any form."""
+    mass = form.mass
+    chosen = _draw(mass, 1, rng).tolist()
+    nearest = form.squared_distances(chosen)[0]
+    while len(chosen) < K:
+        candidates = _draw(nearest * mass, 2 + int(math.log(len(chosen) + 1)), rng)
+        lowered = torch.minimum(form.squared_distances(candidates), nearest)
+        best = int((lowered.double() @ mass).argmin())
+        chosen.append(int(candidates[best]))
+        nearest = lowered[best]
+    return chosen
+
+
+def _draw(weight: Float[Tensor, " n"], size: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices drawn with probability proportional to `weight`; uniformly when there is no weight left."""
+    cumulated = weight.double().cumsum(0).cpu().numpy()
     uniform = rng.random(size)
     if cumulated[-1] <= 0:
-        return torch.from_numpy((uniform * len(mass)).astype(np.int64))
+        return (uniform * len(weight)).astype(np.int64)
     found = np.searchsorted(cumulated, uniform * cumulated[-1], side="right")
-    return torch.from_numpy(np.minimum(found, len(mass) - 1))
+    return np.minimum(found, len(weight) - 1)

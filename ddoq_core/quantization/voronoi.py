@@ -12,8 +12,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..errors import InputError
+from . import kernels
 
-CHUNK = 2**24  # distances held at once: 64 MiB in float32
+CHUNK = 2**18  # distances held at once: 1 MiB in float32, so that they stay in the second cache
+LOW = 8  # dimensions up to which a compiled loop beats a matrix product
 
 
 @dataclass(frozen=True)
@@ -22,13 +24,9 @@ class Quantizer:
 
     points: Float[Tensor, "K d"]
     counts: Int[Tensor, " K"]  # samples per Voronoi cell; they sum to n
+    weights: Float[Tensor, " K"]  # cell masses, counts / n for samples of equal mass: they minimise W_2 on these points
     distortion: float  # G(x): mean squared distance of a sample to its point
     history: tuple[float, ...]  # distortion along the algorithm, start first
-
-    @property
-    def weights(self) -> Float[Tensor, " K"]:
-        """Cell masses counts / n: the weights that minimise W_2 on these points (Proposition 2)."""
-        return self.counts.double() / self.counts.sum()
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,17 @@ class Iterate:
     step: int
     points: Float[Tensor, "K d"]
     distortion: float
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Samples divided among K points, in float64: what Lloyd's algorithm needs to know of it."""
+
+    masses: Float[Tensor, " K"]
+    sums: Float[Tensor, "K d"]  # of mass times sample
+    labels: Int[Tensor, " n"]
+    cost: Float[Tensor, " n"]  # squared distance of a sample to the point of its cell
+    distortion: float  # mean of the cost
 
 
 def squared_distances(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"]) -> Float[Tensor, "n K"]:
@@ -52,44 +61,129 @@ def squared_distances(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"
 
 def assign(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"]) -> Int[Tensor, " n"]:
     """Voronoi cell of each sample (eq. 6): index of the nearest point; on a boundary, of one of them."""
-    return torch.cat([squared_distances(part, points).argmin(1) for part in _chunks(samples, len(points))])
+    if not wants_origin(samples):
+        return nearest(samples, points)
+    centre = points.mean(0)
+    return torch.cat([nearest(part - centre, points - centre) for part in _chunks(samples, samples.shape[1])])
 
 
-def residuals(
-    samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"], labels: Int[Tensor, " n"]
-) -> Float[Tensor, " n"]:
-    """|X - x_label|^2 of each sample by direct subtraction, summed in float64."""
-    parts = zip(_chunks(samples, samples.shape[1]), _chunks(labels, samples.shape[1]), strict=True)
-    return torch.cat([(part - points[cell]).square().sum(1, dtype=torch.float64) for part, cell in parts])
+def nearest(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"]) -> Int[Tensor, " n"]:
+    """`assign` for samples about the origin: the matrix product would cancel in float32 far from it."""
+    if samples.device.type == "cpu" and samples.shape[1] <= LOW:
+        labels = torch.empty(len(samples), dtype=torch.int64)
+        X, x, found = samples.numpy(), points.numpy(), labels.numpy()
+        kernels.in_runs(lambda rows: kernels.nearest_in(X.shape[1])(X[rows], x, found[rows]), len(X))
+        return labels
+    half = points.square().sum(1, keepdim=True) / 2
+    return torch.cat([least(torch.addmm(half, points, X.T, alpha=-1)) for X in _chunks(samples, len(points))])
+
+
+def wants_origin(samples: Float[Tensor, "n d"]) -> bool:
+    """Whether `nearest` expands squared distances, and so cancels far from the origin."""
+    return samples.device.type != "cpu" or samples.shape[1] > kernels.EXACT
+
+
+def least(values: Float[Tensor, "K b"]) -> Int[Tensor, " b"]:
+    """Index of the least of each column."""
+    if values.device.type != "cpu":
+        return values.argmin(0)
+    labels = torch.empty(values.shape[1], dtype=torch.int64)
+    kernels.least(values.numpy(), labels.numpy())
+    return labels
+
+
+def cells(
+    samples: Float[Tensor, "n d"],
+    points: Float[Tensor, "K d"],
+    labels: Int[Tensor, " n"],
+    mass: Float[Tensor, " n"] | None = None,
+) -> Cells:
+    """Masses, sums and costs of the cells that `labels` say, by direct subtraction, summed in float64.
+
+    Args:
+        mass: of each sample; None is 1 each.
+    """
+    mass = torch.ones(len(samples), dtype=torch.float64, device=samples.device) if mass is None else mass
+    if samples.device.type == "cpu":
+        cost = torch.empty(len(samples), dtype=torch.float64)
+        x, X, *columns = (tensor.numpy() for tensor in (points, samples, labels, mass, cost))
+        runs = kernels.in_runs(lambda rows: kernels.gather(X[rows], x, *(c[rows] for c in columns)), len(X))
+        masses, sums = (torch.from_numpy(sum(parts)) for parts in zip(*runs, strict=True))
+        return Cells(masses, sums, labels, cost, (cost @ mass / mass.sum()).item())
+    masses = torch.zeros(len(points), dtype=torch.float64, device=samples.device).index_add_(0, labels, mass)
+    sums, cost = torch.zeros(points.shape, dtype=torch.float64, device=samples.device), []
+    for X, l, m in zip(*(_chunks(tensor, samples.shape[1]) for tensor in (samples, labels, mass)), strict=True):
+        sums.index_add_(0, l, X.double() * m[:, None])
+        cost.append((X - points[l]).square().sum(1, dtype=torch.float64))
+    cost = torch.cat(cost)
+    return Cells(masses, sums, labels, cost, (cost @ mass / mass.sum()).item())
+
+
+def refilled(masses: Float[Tensor, " K"], labels: Int[Tensor, " n"], cost: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
+    """Labels that give each empty cell the farthest sample of the cell that holds most of the cost, if any."""
+    for empty in (masses == 0).nonzero()[:, 0]:
+        share = torch.zeros_like(masses).index_add_(0, labels, cost)
+        farthest = torch.where(labels == share.argmax(), cost, -1.0).argmax()
+        if cost[farthest] > 0:
+            labels, cost = labels.clone(), cost.clone()
+            labels[farthest], cost[farthest] = empty, 0
+    return labels
 
 
 def distortion(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"]) -> float:
     """Quadratic distortion G(x) = E min_i |X - x_i|^2 (Definition 1, eq. 7) of the empirical measure."""
-    return residuals(samples, points, assign(samples, points)).mean().item()
+    return cells(samples, points, assign(samples, points)).distortion
 
 
 def quantize(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"], history: tuple[float, ...] = ()) -> Quantizer:
     """The best quantization on these points (Proposition 2): one exact pass counts every Voronoi cell."""
-    labels = assign(samples, points)
+    return quantizer_of(samples, points, assign(samples, points), history)
+
+
+def quantizer_of(
+    samples: Float[Tensor, "n d"],
+    points: Float[Tensor, "K d"],
+    labels: Int[Tensor, " n"],
+    history: tuple[float, ...] = (),
+    mass: Float[Tensor, " n"] | None = None,
+) -> Quantizer:
+    """The points with the masses, counts and distortion of the cells that `labels` say."""
+    found = cells(samples, points, labels, mass)
     counts = torch.bincount(labels, minlength=len(points))
-    return Quantizer(points, counts, residuals(samples, points, labels).mean().item(), tuple(history))
+    return Quantizer(points, counts, found.masses / found.masses.sum(), found.distortion, tuple(history))
 
 
-def check_samples(samples: Float[Tensor, "n d"], K: int) -> None:
-    """Refuse what no codebook can be fitted to.
+def checked(samples: Float[Tensor, "n d"], *levels: int) -> Float[Tensor, "n d"]:
+    """Samples as every algorithm takes them, in float32 at least.
 
     Raises:
-        InputError: not a matrix, K < 1, K > n, or a sample that is not finite.
+        InputError: not a matrix of floats, K < 1, K > n, or a sample that is not finite.
     """
     if samples.ndim != 2 or not samples.is_floating_point():
         raise InputError(f"samples are {tuple(samples.shape)} of {samples.dtype}; give a matrix (n, d) of floats")
     n = len(samples)
-    if not 1 <= K <= n:
-        raise InputError(f"K = {K}, but there are {n} samples; choose K from 1 to {n}")
-    finite = torch.isfinite(samples).all(1)
-    if not finite.all():
-        first = (~finite).nonzero()[0].item()
-        raise InputError(f"{n - int(finite.sum())} of {n} samples are NaN or infinite, first row {first}; remove them")
+    for K in levels:
+        if not 1 <= K <= n:
+            raise InputError(f"K = {K}, but there are {n} samples; choose K from 1 to {n}")
+    if not samples.sum().isfinite():  # one pass; the rows are looked at only when there is cause
+        wrong = (~torch.isfinite(samples).all(1)).nonzero()[:, 0]
+        if len(wrong):
+            first = wrong[0].item()
+            raise InputError(f"{len(wrong)} of {n} samples are NaN or infinite, first row {first}; remove them")
+    return samples.float() if samples.element_size() < 4 else samples
+
+
+def checked_mass(mass: Float[Tensor, " n"] | None, samples: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+    """The samples' masses in float64, 1 each unless given.
+
+    Raises:
+        InputError: another number of them, one that is negative or not finite, or all 0.
+    """
+    if mass is None:
+        return torch.ones(len(samples), dtype=torch.float64, device=samples.device)
+    if mass.shape != samples.shape[:1] or not (torch.isfinite(mass) & (mass >= 0)).all() or not mass.any():
+        raise InputError(f"mass is {tuple(mass.shape)}; give one finite number of 0 or more per sample, not all 0")
+    return mass.to(samples.device, torch.float64)
 
 
 def _chunks(rows: Tensor, width: int) -> Iterator[Tensor]:

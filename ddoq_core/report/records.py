@@ -134,7 +134,7 @@ class Records:
 
     def _draws(
         self, members: list[int], accuracy: Float[np.ndarray, "runs draws"], only: int | None = None
-    ) -> Float[np.ndarray, "draws"]:
+    ) -> Float[np.ndarray, " draws"]:
         """Bootstrap draws of the mean over runs; of `accuracy` per run; `only` one factor of the seeds resampled."""
         seeds = self._seeds(members)
         grid = accuracy.reshape(len(seeds[0]), len(seeds[1]), -1)
@@ -153,7 +153,7 @@ class Records:
         return distill, [0] if len(distill) == len(rows) else sorted({r["seed"] for r in rows})
 
 
-def unpack_hits(text: str, n_test: int) -> Bool[np.ndarray, "n_test"]:
+def unpack_hits(text: str, n_test: int) -> Bool[np.ndarray, " n_test"]:
     """The bitset of a row as one truth value per test image."""
     return np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8), count=n_test).astype(bool)
 

@@ -9,7 +9,8 @@ from ddoq_core.errors import InputError
 from ddoq_core.methods.random_real import random_real
 from ddoq_core.pipeline import relabel as module
 from ddoq_core.pipeline.augment import draw_views, views_of
-from ddoq_core.pipeline.relabel import check_labels, epochs_per_file, frozen_teacher, relabel, stored_logits
+from ddoq_core.pipeline.relabel import check_labels, epochs_per_file, relabel, stored_logits
+from ddoq_core.pipeline.teacher import load_teacher
 from ddoq_core.pipeline.teacher import teacher as make_teacher
 from ddoq_core.store import Store
 
@@ -34,7 +35,7 @@ def logits_of(labels, epoch):
 def test_a_label_is_the_teachers_logits_of_that_epochs_view(store, squares, profile, made):
     distilled, teacher = made
     labels = relabel(store, distilled, squares, teacher, profile, label_seed=1)
-    network = frozen_teacher(teacher, "cpu")
+    network = load_teacher(teacher, "cpu")
     for epoch in range(5):
         view = views_of(distilled.pixels(), draw_views(9, 16, profile, 1, epoch), torch.arange(9))
         with torch.no_grad():

@@ -1,0 +1,159 @@
+"""Three forms of the same samples, each making one kind of data fast for Lloyd's algorithm and k-means++.
+
+`Direct` meets every sample in every iteration. `Gram` pays n^2 d once, and nothing after it depends on d. `Line`
+(line.py) sorts samples of one dimension once, and nothing after it depends on n. What a codebook is to a form, only
+the form knows.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from jaxtyping import Float, Int
+from numpy import ndarray
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from .voronoi import Cells, cells, least, nearest, refilled, wants_origin
+
+
+class Form(Protocol):
+    """Samples as Lloyd's algorithm and k-means++ see them."""
+
+    mass: Float[Tensor, " n"]
+
+    def place(self, points: Float[Tensor, "K d"]) -> Any:
+        """These points as a codebook."""
+
+    def choose(self, rows: list[int]) -> Any:
+        """These samples as a codebook."""
+
+    def squared_distances(self, rows: Int[ndarray, " c"]) -> Float[Tensor, "c n"]:
+        """From these samples to all."""
+
+    def sweep(self, codebook: Any) -> Any:
+        """The Voronoi cells of a codebook: their `masses`, the `distortion`, and what `centroids` asks for."""
+
+    def centroids(self, found: Any, codebook: Any) -> Any:
+        """Mean of each cell (Algorithm 2, line 4); an empty one gets the farthest sample of the costliest."""
+
+    def points(self, codebook: Any) -> Float[Tensor, "K d"]:
+        """A codebook as points."""
+
+    def labels(self, found: Any) -> Int[Tensor, " n"]:
+        """Cell of each sample."""
+
+
+class Direct:
+    """The samples themselves, moved to the origin if they lie far from it; a codebook is its points."""
+
+    def __init__(self, samples: Float[Tensor, "n d"], mass: Float[Tensor, " n"]) -> None:
+        self.mass = mass
+        self.centre = torch.zeros_like(samples[0])
+        if wants_origin(samples) and samples.mean(0).norm() ** 2 > samples.norm() ** 2 / len(samples) / 2:
+            self.centre = samples.mean(0)
+            samples = samples - self.centre
+        self.samples = samples
+
+    def place(self, points: Float[Tensor, "K d"]) -> Float[Tensor, "K d"]:
+        return points.to(self.samples) - self.centre
+
+    def choose(self, rows: list[int]) -> Float[Tensor, "K d"]:
+        return self.samples[rows]
+
+    def squared_distances(self, rows: Int[ndarray, " c"]) -> Float[Tensor, "c n"]:
+        X, x = self.samples, self.samples[rows]
+        if not wants_origin(X):
+            return sum((X[:, t] - x[:, t, None]).square() for t in range(X.shape[1]))
+        return torch.addmm(self.squares, x, X.T, alpha=-2).add_(self.squares[rows, None]).clamp_min_(0)
+
+    @functools.cached_property
+    def squares(self) -> Float[Tensor, " n"]:
+        """|X|^2."""
+        return self.samples.square().sum(1)
+
+    def sweep(self, points: Float[Tensor, "K d"]) -> Cells:
+        return cells(self.samples, points, nearest(self.samples, points), self.mass)
+
+    def centroids(self, found: Cells, points: Float[Tensor, "K d"]) -> Float[Tensor, "K d"]:
+        if (found.masses == 0).any():
+            found = cells(self.samples, points, refilled(found.masses, found.labels, found.cost), self.mass)
+        full = found.masses[:, None] > 0
+        return torch.where(full, found.sums / found.masses[:, None], points.double()).to(points.dtype)
+
+    def points(self, points: Float[Tensor, "K d"]) -> Float[Tensor, "K d"]:
+        return points + self.centre
+
+    def labels(self, found: Cells) -> Int[Tensor, " n"]:
+        return found.labels
+
+
+@dataclass(frozen=True)
+class Barycentres:
+    """A codebook in the span of the samples: what the Gram form knows of it."""
+
+    inner: Float[Tensor, "K n"]  # x_k . X_i, both seen from the samples' mean
+    squares: Float[Tensor, " K"]  # |x_k|^2
+    points: Callable[[], Float[Tensor, "K d"]]  # made when asked for, in d dimensions
+
+
+class Gram:
+    """All inner products of the samples, seen from their mean: for fewer samples than dimensions, and many starts."""
+
+    def __init__(self, samples: Float[Tensor, "n d"], mass: Float[Tensor, " n"]) -> None:
+        self.samples, self.mass = samples, mass
+        self.centre = samples.mean(0)
+        self.inner = _inner_products(samples - self.centre)
+        self.squares = self.inner.diagonal().clone()
+        self.weighted = self.inner if (mass == 1).all() else self.inner * mass.to(samples)[:, None]
+
+    def place(self, points: Float[Tensor, "K d"]) -> Barycentres:
+        x = points.to(self.samples) - self.centre
+        inner = x @ self.samples.T - (x @ self.centre)[:, None]
+        return Barycentres(inner, x.square().sum(1), lambda: points.to(self.samples))
+
+    def choose(self, rows: list[int]) -> Barycentres:
+        return Barycentres(self.inner[rows], self.squares[rows], lambda: self.samples[rows])
+
+    def squared_distances(self, rows: Int[ndarray, " c"]) -> Float[Tensor, "c n"]:
+        return self.inner[rows].mul_(-2).add_(self.squares).add_(self.squares[rows, None]).clamp_min_(0)
+
+    def sweep(self, codebook: Barycentres) -> Cells:
+        distances = torch.add(codebook.squares[:, None], codebook.inner, alpha=-2)  # but for |X|^2
+        labels = least(distances)
+        cost = (self.squares + distances.gather(0, labels[None])[0]).clamp_min(0).double()
+        masses = self.mass.new_zeros(len(distances)).index_add_(0, labels, self.mass)
+        return Cells(masses, None, labels, cost, (cost @ self.mass / self.mass.sum()).item())
+
+    def centroids(self, found: Cells, codebook: Barycentres) -> Barycentres:
+        labels = refilled(found.masses, found.labels, found.cost)
+        masses = torch.zeros_like(found.masses).index_add_(0, labels, self.mass).to(self.samples)
+        inner = torch.zeros_like(codebook.inner).index_add_(0, labels, self.weighted)
+        inner /= masses[:, None]
+        inner[masses == 0] = self.inner[0]  # fewer distinct samples than points: any sample will do
+        own = inner.gather(0, labels[None])[0] * self.mass.to(inner)  # x_k . X_i for the k of each sample
+        squares = torch.zeros_like(codebook.squares).index_add_(0, labels, own) / masses
+        squares[masses == 0] = self.squares[0]
+        return Barycentres(inner, squares, lambda: self._means(labels, len(squares)))
+
+    def points(self, codebook: Barycentres) -> Float[Tensor, "K d"]:
+        return codebook.points()
+
+    def labels(self, found: Cells) -> Int[Tensor, " n"]:
+        return found.labels
+
+    def _means(self, labels: Int[Tensor, " n"], K: int) -> Float[Tensor, "K d"]:
+        first = self.samples[:1].expand(K, -1).contiguous()
+        found = cells(self.samples, first, labels, self.mass)
+        means = torch.where(found.masses[:, None] > 0, found.sums / found.masses[:, None], first.double())
+        return means.to(self.samples.dtype)
+
+
+def _inner_products(X: Float[Tensor, "n d"]) -> Float[Tensor, "n n"]:
+    """X X^T; NumPy sees that it is symmetric and computes half of it."""
+    if X.device.type != "cpu":
+        return X @ X.T
+    with threadpool_limits(torch.get_num_threads(), "blas"):
+        return torch.from_numpy(X.numpy() @ X.numpy().T)

@@ -1,0 +1,196 @@
+"""Compiled loops: what a matrix product cannot do fast on a CPU.
+
+Each works on a run of rows, releases the interpreter's lock, and adds in a fixed order: `in_runs` cuts the rows the
+same way whatever the number of threads, so that results do not depend on it.
+"""
+
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numba
+import numpy as np
+import torch
+from numpy import ndarray
+
+RUN = 2**16  # rows per call
+EXACT = 3  # dimensions up to which squared distances are summed as such
+CACHED = 2**11  # coordinates of the samples whose nearest points are sought together: 8 KiB in float32
+
+compiled = functools.partial(numba.njit, nogil=True, cache=True, error_model="numpy")
+
+
+def in_runs(work: Callable[[slice], ndarray | tuple | None], n: int) -> list:
+    """`work` on each run of rows, by as many threads as torch uses; results in the order of the rows."""
+    runs = [slice(first, min(first + RUN, n)) for first in range(0, n, RUN)]
+    if len(runs) == 1 or torch.get_num_threads() == 1:
+        return [work(run) for run in runs]
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        return list(pool.map(work, runs))
+
+
+@functools.cache
+def nearest_in(d: int) -> Callable[[ndarray, ndarray, ndarray], None]:
+    """Voronoi cells in R^d by brute force; d is known to the compiler, which unrolls the sum over coordinates.
+
+    Up to d = EXACT it compares |X - x|^2, beyond |x|^2 / 2 - X.x, half the work, which wants samples about the origin.
+    """
+
+    block = CACHED // d
+
+    @functools.partial(compiled, fastmath={"contract"})
+    def nearest(X, points, labels):
+        """X (n, d), points (K, d); writes the index of the nearest point into labels (n,)."""
+        half = np.zeros(len(points), X.dtype)
+        if d > EXACT:
+            for k in range(len(points)):
+                half[k] = (points[k] * points[k]).sum() / 2
+        Y = np.empty((d, block), X.dtype)
+        best, which = np.empty(block, X.dtype), np.empty(block, np.int32)
+        for first in range(0, len(X), block):
+            m = min(block, len(X) - first)
+            for t in range(d):
+                for i in range(m):
+                    Y[t, i] = X[first + i, t]
+            best[:], which[:] = np.inf, 0
+            for k in range(len(points)):
+                name = np.int32(k)  # as wide as a distance in float32: both are compared and kept side by side
+                for i in range(block):
+                    if d <= EXACT:
+                        away = Y[0, i] - points[k, 0]
+                        value = away * away
+                        for t in range(1, d):
+                            away = Y[t, i] - points[k, t]
+                            value += away * away
+                    else:
+                        value = half[k]
+                        for t in range(d):
+                            value -= Y[t, i] * points[k, t]
+                    nearer = value < best[i]
+                    which[i] = name if nearer else which[i]
+                    best[i] = value if nearer else best[i]
+            labels[first : first + m] = which[:m]
+
+    return nearest
+
+
+@compiled
+def least(values, labels):
+    """Index of the least of values (K, b) in each column, into labels (b,)."""
+    best = values[0].copy()
+    which = np.zeros(len(best), labels.dtype)
+    for k in range(1, len(values)):
+        for i in range(len(best)):
+            which[i] = k if values[k, i] < best[i] else which[i]
+            best[i] = min(values[k, i], best[i])
+    labels[:] = which
+
+
+@functools.partial(compiled, fastmath={"reassoc", "contract", "nsz"})  # sums in the order that the machine adds best
+def gather(X, points, labels, mass, cost):
+    """Mass (K,) and sum (K, d) of the cells that labels (n,) say; writes squared distances into cost (n,)."""
+    K, d = points.shape
+    masses, sums = np.zeros(K), np.zeros((K, d))
+    for i in range(len(X)):
+        k, m, squared = labels[i], mass[i], 0.0
+        masses[k] += m
+        for t in range(d):
+            x = np.float64(X[i, t])
+            sums[k, t] += m * x
+            squared += (x - points[k, t]) ** 2
+        cost[i] = squared
+    return masses, sums
+
+
+@compiled
+def learn_clvq(X, order, gamma, x, w):
+    """Algorithm 1, lines 3-7: samples X[order] with steps gamma move the points x (d, K) and the weights w in place.
+
+    Returns:
+        Squared distance of the last sample to the point that won.
+    """
+    squared = np.empty(x.shape[1])
+    for s in range(len(order)):
+        win = _winner(X[order[s]], x, squared)
+        for t in range(len(x)):
+            x[t, win] = (1 - gamma[s]) * x[t, win] + gamma[s] * X[order[s], t]
+        w *= 1 - gamma[s]
+        w[win] += gamma[s]
+    return squared[win]
+
+
+@compiled
+def learn_minibatch(X, order, x, v):
+    """Algorithm 3, lines 5-9: the point that wins a sample counts it in v and moves 1 / v of the way to it.
+
+    Returns:
+        Squared distance of the last sample to the point that won.
+    """
+    squared = np.empty(x.shape[1])
+    for s in range(len(order)):
+        win = _winner(X[order[s]], x, squared)
+        v[win] += 1
+        for t in range(len(x)):
+            x[t, win] = (1 - 1 / v[win]) * x[t, win] + X[order[s], t] / v[win]
+    return squared[win]
+
+
+@compiled
+def _winner(sample, x, squared):
+    squared[:] = 0
+    for t in range(len(x)):
+        for k in range(len(squared)):
+            squared[k] += (sample[t] - x[t, k]) ** 2
+    return squared.argmin()
+
+
+@compiled
+def cut(masses, sums, price, edges):
+    """The division of sorted samples into intervals that costs least, at a price for each interval.
+
+    A last interval that starts later wins, once it wins, for all later ends (the quadrangle inequality), so that the
+    candidates for the start of the last interval form a queue, each best from some end on (Wilber 1988).
+
+    Args:
+        masses, sums: prefix sums (n + 1,) of mass and mass times sample.
+        edges: (n + 1,); its first entries become the starts of the intervals, in reverse order.
+    Returns:
+        Number of intervals.
+    """
+    n = len(masses) - 1
+    least, before = np.zeros(n + 1), np.zeros(n + 1, np.int64)
+    queue, since = np.empty(n + 1, np.int64), np.empty(n + 1, np.int64)
+    queue[0], since[0], first, last = 0, 1, 0, 0
+    for end in range(1, n + 1):
+        while first < last and since[first + 1] <= end:
+            first += 1
+        before[end] = queue[first]
+        least[end] = _cost(masses, sums, least, queue[first], end) + price
+        while last > first and since[last] > end:
+            at = since[last]
+            if _cost(masses, sums, least, end, at) > _cost(masses, sums, least, queue[last], at):
+                break
+            last -= 1
+        low, high = max(since[last], end) + 1, n + 1  # the first end at which the new candidate wins is in [low, high]
+        while low < high:
+            middle = (low + high) // 2
+            if _cost(masses, sums, least, end, middle) <= _cost(masses, sums, least, queue[last], middle):
+                high = middle
+            else:
+                low = middle + 1
+        if low <= n:
+            last += 1
+            queue[last], since[last] = end, low
+    count, end = 0, n
+    while end > 0:
+        end = before[end]
+        edges[count] = end
+        count += 1
+    return count
+
+
+@compiled
+def _cost(masses, sums, least, start, end):
+    """Least cost of all up to `end` with a last interval from `start`, but for the second moment and its price."""
+    mass, moment = masses[end] - masses[start], sums[end] - sums[start]
+    return least[start] - (moment * moment / mass if mass > 0 else 0.0)

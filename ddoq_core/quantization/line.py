@@ -1,0 +1,119 @@
+"""Samples on a line, sorted once: cells are intervals, and prefix sums tell their masses and means.
+
+Here the optimum itself can be had. Lloyd's algorithm from random samples ends far above it when there are many points;
+`Line.optimum` finds the K intervals of least distortion. It is convex in K, so there is a price per interval at which K
+of them cost least; at a given price the best intervals follow in n log n steps (`kernels.cut`).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy import ndarray
+from torch import Tensor
+
+from .kernels import cut
+from .voronoi import refilled
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """The Voronoi cells of points on a line."""
+
+    edges: Int[ndarray, " K+1"]  # first sample of each cell, and n
+    masses: Float[ndarray, " K"]
+    sums: Float[ndarray, " K"]
+    distortion: float
+
+
+class Line:
+    """Sorted samples, seen from their mean, with prefix sums in float64; a codebook is its increasing points."""
+
+    def __init__(self, samples: Float[Tensor, "n 1"], mass: Float[Tensor, " n"]) -> None:
+        self.samples, self.mass = samples, mass
+        x, m = samples[:, 0].double().cpu().numpy(), mass.cpu().numpy()
+        self.centre = x.mean()
+        self.order = x.argsort(kind="stable")
+        self.x = x[self.order] - self.centre
+        self.masses, self.sums, self.squares = (
+            np.concatenate([[0], np.cumsum(m[self.order] * self.x**power)]) for power in (0, 1, 2)
+        )
+
+    def place(self, points: Float[Tensor, "K 1"]) -> Float[ndarray, " K"]:
+        return np.sort(points[:, 0].double().cpu().numpy() - self.centre)
+
+    def choose(self, rows: list[int]) -> Float[ndarray, " K"]:
+        return self.place(self.samples[rows])
+
+    def squared_distances(self, rows: Int[ndarray, " c"]) -> Float[Tensor, "c n"]:
+        return (self.samples[rows].double() - self.samples[:, 0].double()).square()
+
+    def sweep(self, points: Float[ndarray, " K"]) -> Intervals:
+        inner = self.x.searchsorted((points[1:] + points[:-1]) / 2)
+        return self._intervals(np.concatenate([[0], inner, [len(self.x)]]), points)
+
+    def centroids(self, found: Intervals, points: Float[ndarray, " K"]) -> Float[ndarray, " K"]:
+        masses, sums = found.masses, found.sums
+        if (masses == 0).any():
+            labels, mass = np.repeat(np.arange(len(points)), np.diff(found.edges)), np.diff(self.masses)
+            cost = torch.from_numpy(mass * (self.x - points[labels]) ** 2)
+            labels = refilled(torch.from_numpy(masses), torch.from_numpy(labels), cost).numpy()
+            masses, sums = (np.bincount(labels, m, len(points)) for m in (mass, mass * self.x))
+        return np.sort(np.divide(sums, masses, out=points.copy(), where=masses > 0))
+
+    def points(self, points: Float[ndarray, " K"]) -> Float[Tensor, "K 1"]:
+        return torch.from_numpy(points + self.centre)[:, None].to(self.samples)
+
+    def labels(self, found: Intervals) -> Int[Tensor, " n"]:
+        labels = np.empty(len(self.x), np.int64)
+        labels[self.order] = np.repeat(np.arange(len(found.masses)), np.diff(found.edges))
+        return torch.from_numpy(labels).to(self.samples.device)
+
+    def companding(self, K: int) -> Float[ndarray, " K"]:
+        """K points of density p^(1/3), optimal as K grows (Zador 1982); p is read off quantiles of the samples."""
+        n = len(self.x)
+        ranks = np.unique(np.linspace(0, n - 1, max(2, min(n, 2 * K, 1 + n // 16))).round().astype(int))
+        steps = np.diff(self.masses[ranks]) ** (1 / 3) * np.diff(self.x[ranks]) ** (2 / 3)  # p^(1/3) dx
+        shares = np.concatenate([[0], np.cumsum(steps)])
+        return np.interp((np.arange(K) + 0.5) / K * shares[-1], shares, self.x[ranks])
+
+    def optimum(self, K: int) -> Float[ndarray, " K"]:
+        """The K points of least distortion: up to rounding, no others are better."""
+        distinct = np.append(np.unique(self.x, return_index=True)[1], len(self.x))
+        if len(distinct) <= K:  # every sample has its point
+            return np.pad(self.x[distinct[:-1]], (0, K + 1 - len(distinct)), mode="edge")
+        edges = self._cheapest(K, np.array([0, len(self.x)]), distinct)
+        masses, sums = (np.diff(p[edges]) for p in (self.masses, self.sums))
+        return np.divide(sums, masses, out=self.x[edges[:-1]].copy(), where=masses > 0)
+
+    def _cheapest(self, K: int, few: Int[ndarray, " k"], many: Int[ndarray, " l"]) -> Int[ndarray, " K+1"]:
+        """Edges of the K best intervals, by bisection of the price between divisions into too few and too many.
+
+        It begins at the price that K intervals of equal distortion G / K are worth as K grows, 2 G / K each.
+        """
+        starts = np.empty(len(self.masses), np.int64)
+        price = 2 * self.sweep(self.companding(K)).distortion * self.masses[-1] / K
+        low, high = 0.0, math.inf
+        while high > low * (1 + 1e-12):
+            n_intervals = cut(self.masses, self.sums, price, starts)
+            edges = np.append(starts[:n_intervals][::-1], len(self.x))
+            if n_intervals == K:
+                return edges
+            if n_intervals > K:
+                low, many = price, edges
+            else:
+                high, few = price, edges
+            price = 2 * low if high == math.inf else high / 2 if low == 0 else math.sqrt(low * high)
+        # At one price both are best: follow one, and change to the other where an interval of it holds one of the other
+        skipped = len(many) - 1 - K
+        begin, end = few[:-1], few[1:]
+        ahead = many[skipped : skipped + len(few)]
+        i = int(((begin <= ahead[:-1]) & (ahead[1:] <= end)).argmax())
+        return np.concatenate([few[: i + 1], many[i + skipped + 1 :]])
+
+    def _intervals(self, edges: Int[ndarray, " K+1"], points: Float[ndarray, " K"]) -> Intervals:
+        masses, sums, squares = (np.diff(p[edges]) for p in (self.masses, self.sums, self.squares))
+        G = np.sum(squares - 2 * points * sums + points**2 * masses) / self.masses[-1]
+        return Intervals(edges, masses, sums, max(float(G), 0.0))

@@ -1,0 +1,314 @@
+"""`ddoq bench`: this package's quantizers beside the libraries that a user would pick instead.
+
+All methods of a task run in turn inside each repetition, on the same samples with the same seed, in one process with
+one number of threads: read the ratios, not the seconds. Memory is the peak above the samples, of a process of its own.
+"""
+
+import importlib.util
+import multiprocessing
+import os
+import resource
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from tqdm import tqdm
+
+from ..errors import InputError
+from ..quantization import best_of_restarts, clvq, distortion, lloyd, power_steps
+from ..store import provenance
+from .table import NOTHING, Table
+
+OURS = "ddoq_core"
+Method = Callable[[Float[ndarray, "n d"], int, int], Float[ndarray, "K d"]]  # samples, K, seed -> points
+
+
+@dataclass(frozen=True)
+class Task:
+    """Samples, a number of points, and the methods that quantize the ones by the others."""
+
+    title: str
+    samples: Callable[[], Float[ndarray, "n d"]]
+    K: int
+    methods: dict[str, Method]
+    iterations: int | None = None  # over all samples, where every method makes as many
+
+
+def latents(n: int, d: int, modes: int = 30) -> Float[ndarray, "n d"]:
+    """Stand-in for the latents of one class: modes of unequal mass, a spectrum that falls."""
+    rng = np.random.default_rng(0)
+    scale = np.sqrt(1 / (1 + np.arange(d)), dtype=np.float32)
+    centres = rng.standard_normal((modes, d), dtype=np.float32)
+    own = rng.standard_normal((n, d), dtype=np.float32)
+    return (0.8 * centres[rng.choice(modes, n, p=rng.dirichlet(np.ones(modes)))] + own) * scale
+
+
+def normal(n: int, d: int) -> Float[ndarray, "n d"]:
+    """Samples of N(0, I)."""
+    return np.random.default_rng(0).standard_normal((n, d), dtype=np.float32)
+
+
+def start(X: Float[ndarray, "n d"], K: int, seed: int) -> Float[ndarray, "K d"]:
+    """The same K samples for every method that is given its start."""
+    return X[np.random.default_rng(seed).choice(len(X), K, replace=False)]
+
+
+def ours_best(n_restarts: int) -> Method:
+    """Lloyd, the best of k-means++ starts (on a line: companding and exchanges)."""
+
+    def run(X: ndarray, K: int, seed: int) -> ndarray:
+        rng = np.random.default_rng(seed)
+        return best_of_restarts(torch.from_numpy(X), K, n_restarts=n_restarts, rng=rng).points.numpy()
+
+    return run
+
+
+def ours_levels(X: ndarray, K: int, seed: int) -> ndarray:
+    """Ten starts at each of four levels in one call; the points of level K."""
+    levels, rng = (10, 50, 100, 200), np.random.default_rng(seed)
+    found = best_of_restarts(torch.from_numpy(X), levels, n_restarts=10, rng=rng)
+    return found[levels.index(K)].points.numpy()
+
+
+def ours_lloyd(X: ndarray, K: int, seed: int) -> ndarray:
+    """Lloyd's algorithm from given points."""
+    codebook = torch.from_numpy(start(X, K, seed))
+    return lloyd(torch.from_numpy(X), codebook, max_iter=10, tol=0).points.numpy()
+
+
+def ours_clvq(X: ndarray, K: int, seed: int) -> ndarray:
+    """Algorithm 1, one pass."""
+    return clvq(torch.from_numpy(X), torch.from_numpy(start(X, K, seed)), steps=power_steps(K)).points.numpy()
+
+
+def sklearn_kmeans(**options) -> Method:
+    """scikit-learn's KMeans; `max_iter` from the common start."""
+
+    def run(X: ndarray, K: int, seed: int) -> ndarray:
+        from sklearn.cluster import KMeans
+
+        given = {"init": start(X, K, seed), "n_init": 1, "tol": 0} if "max_iter" in options else {}
+        return KMeans(K, random_state=seed, **options, **given).fit(X).cluster_centers_
+
+    return run
+
+
+def sklearn_minibatch(X: ndarray, K: int, seed: int) -> ndarray:
+    """scikit-learn's MiniBatchKMeans as it comes."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    return MiniBatchKMeans(K, random_state=seed).fit(X).cluster_centers_
+
+
+def d4m_minibatch(X: ndarray, K: int, seed: int) -> ndarray:
+    """MiniBatchKMeans as D4M calls it on ImageNet: one pass in batches of K, starting at the first."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    X = X[np.random.default_rng(seed).permutation(len(X))]
+    model = MiniBatchKMeans(K, random_state=0, batch_size=K, n_init="auto")
+    for first in range(0, len(X) - K + 1, K):
+        model.partial_fit(X[first : first + K])
+    return model.cluster_centers_
+
+
+def faiss_kmeans(iterations: int) -> Method:
+    """faiss.Kmeans on all samples from the common start."""
+
+    def run(X: ndarray, K: int, seed: int) -> ndarray:
+        import faiss
+
+        faiss.omp_set_num_threads(torch.get_num_threads())
+        model = faiss.Kmeans(X.shape[1], K, niter=iterations, min_points_per_centroid=1, max_points_per_centroid=len(X))
+        model.train(X, init_centroids=start(X, K, seed))
+        return model.centroids
+
+    return run
+
+
+def plain_torch(X: ndarray, K: int, seed: int) -> ndarray:
+    """Lloyd's algorithm as one writes it in torch."""
+    samples, points = torch.from_numpy(X), torch.from_numpy(start(X, K, seed))
+    for _ in range(10):
+        labels = torch.cat([torch.cdist(part, points).argmin(1) for part in samples.split(2**16)])
+        counts = torch.bincount(labels, minlength=K)[:, None]
+        points = torch.zeros_like(points).index_add_(0, labels, samples) / counts.clamp_min(1)
+    return points.numpy()
+
+
+def exact_line(X: ndarray, K: int, seed: int) -> ndarray:
+    """The optimum on a line by dynamic programming."""
+    import kmeans1d
+
+    return np.array(kmeans1d.cluster(X[:, 0].tolist(), K).centroids, np.float32)[:, None]
+
+
+def numpy_clvq(X: ndarray, K: int, seed: int) -> ndarray:
+    """Algorithm 1 as one writes it in NumPy."""
+    x, gamma = start(X, K, seed).astype(np.float64), power_steps(K)(np.arange(len(X)))
+    w = np.full(K, 1 / K)
+    for sample, g in zip(X.astype(np.float64), gamma, strict=True):
+        win = ((sample - x) ** 2).sum(1).argmin()
+        x[win] = (1 - g) * x[win] + g * sample
+        w *= 1 - g
+        w[win] += g
+    return x.astype(np.float32)
+
+
+FIXED = {OURS: ours_lloyd, "faiss": faiss_kmeans(10), "scikit-learn": sklearn_kmeans(max_iter=10),
+         "plain torch": plain_torch}  # fmt: skip
+TASKS = {
+    "latents": Task(
+        "One class of latents, n = 1,300, d = 16,384, K = 50: from the samples to a codebook",
+        lambda: latents(1300, 16384),
+        50,
+        {
+            OURS: ours_best(10),
+            f"{OURS}, 1 start": ours_best(1),
+            f"{OURS}, K = 10, 50, 100, 200 at once": ours_levels,
+            "scikit-learn, 10 starts": sklearn_kmeans(n_init=10),
+            "scikit-learn, default": sklearn_kmeans(),
+            "scikit-learn, mini-batch": sklearn_minibatch,
+            "scikit-learn, as D4M calls it": d4m_minibatch,
+            "faiss, 25 iterations": faiss_kmeans(25),
+        },
+    ),
+    "small latents": Task(
+        "n = 6,000, d = 256, K = 50: one k-means++ start to convergence",
+        lambda: latents(6000, 256),
+        50,
+        {
+            OURS: ours_best(1),
+            "scikit-learn": sklearn_kmeans(n_init=1, init="k-means++"),
+            "scikit-learn, mini-batch": sklearn_minibatch,
+            "faiss, 25 iterations": faiss_kmeans(25),
+        },
+    ),
+    "iterations": Task("n = 6,000, d = 256, K = 200: 10 iterations", lambda: latents(6000, 256), 200, FIXED, 10),
+    "plane": Task("n = 1,000,000, d = 2, K = 200: 10 iterations", lambda: normal(10**6, 2), 200, FIXED, 10),
+    "eight": Task("n = 1,000,000, d = 8, K = 200: 10 iterations", lambda: normal(10**6, 8), 200, FIXED, 10),
+    "line": Task(
+        "n = 100,000, d = 1, K = 1,000: to the optimum",
+        lambda: normal(10**5, 1),
+        1000,
+        {OURS: ours_best(1), "kmeans1d, exact": exact_line, "scikit-learn": sklearn_kmeans(n_init=1)},
+    ),
+    "clvq": Task(
+        "CLVQ, d = 2, K = 200: 1,000,000 samples",
+        lambda: normal(10**6, 2),
+        200,
+        {OURS: ours_clvq, "numpy": numpy_clvq},
+    ),
+}  # fmt: skip
+PEERS = {"faiss": "faiss-cpu", "kmeans1d": "kmeans1d"}  # module, and what pip calls it
+
+
+def bench(names: list[str], reps: int) -> list[dict]:
+    """One row per task and method: seconds, what they are against ours, distortion over the best, memory, peak share.
+
+    Raises:
+        InputError: an unknown task, or a peer that is not installed.
+    """
+    for name in names:
+        if name not in TASKS:
+            raise InputError(f"no task '{name}'; tasks: {', '.join(TASKS)}")
+    missing = [package for module, package in PEERS.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        raise InputError(f"{' and '.join(missing)} not installed; run: pip install 'ddoq_core[bench]'")
+    warnings.filterwarnings("ignore")
+    rows = []
+    for name in names:
+        rows += _run(name, TASKS[name], reps)
+    return rows
+
+
+def _run(name: str, task: Task, reps: int) -> list[dict]:
+    X = task.samples()
+    seconds, G = ({method: [] for method in task.methods} for _ in range(2))
+    peaks = []
+    for method in task.methods.values():
+        method(X[: 4 * max(task.K, 200)], task.K, 0)  # compile, load libraries
+    for rep in tqdm(range(reps), desc=name, disable=None):
+        peaks.append(_peak())
+        for title, method in task.methods.items():
+            began = time.perf_counter()
+            points = method(X, task.K, rep)
+            seconds[title].append(time.perf_counter() - began)
+            G[title].append(distortion(torch.from_numpy(X), torch.from_numpy(np.ascontiguousarray(points))))
+    best, ours = min(map(min, G.values())), seconds[OURS]
+    flop = 2 * len(X) * X.shape[1] * task.K * task.iterations / 1e9 if task.iterations else None
+    return [
+        {
+            "task": task.title,
+            "method": title,
+            "reps": reps,
+            "seconds": [min(times), statistics.median(times), max(times)],
+            "times_ours": statistics.median(t / o for t, o in zip(times, ours, strict=True)),
+            "over_best": statistics.median(G[title]) / best,
+            "over_ours": statistics.median(g / o for g, o in zip(G[title], G[OURS], strict=True)),
+            "peak_share": statistics.median(flop / t / p for t, p in zip(times, peaks, strict=True)) if flop else None,
+            "memory_mib": _memory(name, title),
+        }
+        | {key: provenance()[key] for key in ("date", "device", "threads", "versions")}
+        for title, times in seconds.items()
+    ]
+
+
+def _peak(n: int = 2048) -> float:
+    """GFLOP/s of a matrix product in float32."""
+    A = torch.ones(n, n)
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        A @ A
+        times.append(time.perf_counter() - began)
+    return 2 * n**3 / min(times) / 1e9
+
+
+def _memory(name: str, method: str) -> float:
+    """Peak MiB that a method needs above its samples, in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_memory_here, (name, method, torch.get_num_threads()))
+
+
+def _memory_here(name: str, method: str, threads: int) -> float:
+    torch.set_num_threads(threads)
+    os.environ["TQDM_DISABLE"] = "1"
+    warnings.filterwarnings("ignore")
+    task = TASKS[name]
+    X = task.samples()
+    task.methods[method](X[: 4 * max(task.K, 200)], task.K, 0)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    task.methods[method](X, task.K, 0)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def table(rows: list[dict]) -> Table:
+    """Rows of `bench` as a table, one block per task."""
+    tasks = dict.fromkeys(row["task"] for row in rows)
+    blocks = tuple((task, tuple(_cells(row) for row in rows if row["task"] == task)) for task in tasks)
+    first = rows[0]
+    return Table(
+        "Quantizers side by side",
+        ("Task", "Method", "Seconds: min / median / max", "Time over ours", "Distortion over the best", "Share of peak",
+         "MiB"),
+        blocks,
+        (
+            "Median ratios over repetitions. Share of peak: of the operations per second that a matrix product of the "
+            "same run reaches. MiB: peak above the samples.",
+            f"{first['device']}, {first['threads']} thread(s), {first['reps']} repetitions, {first['date']}, "
+            + ", ".join(f"{name} {version}" for name, version in first["versions"].items()) + ".",
+        ),
+    )  # fmt: skip
+
+
+def _cells(row: dict) -> tuple[str, ...]:
+    seconds = " / ".join(f"{value:.3g}" for value in row["seconds"])
+    share = NOTHING if row["peak_share"] is None else f"{row['peak_share']:.2f}"
+    ratios = f"{row['times_ours']:.2f}", f"{row['over_best']:.4f}"
+    return row["method"], seconds, *ratios, share, f"{row['memory_mib']:.0f}"
