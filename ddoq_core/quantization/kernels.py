@@ -149,7 +149,7 @@ def cut(masses, sums, price, edges):
     """The division of sorted samples into intervals that costs least, at a price for each interval.
 
     A last interval that starts later wins, once it wins, for all later ends (the quadrangle inequality), so that the
-    candidates for the start of the last interval form a queue, each best from some end on (Wilber 1988).
+    candidates for its start form a queue, each best from some end on (Hirschberg and Larmore 1987).
 
     Args:
         masses, sums: prefix sums (n + 1,) of mass and mass times sample.

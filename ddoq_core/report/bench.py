@@ -6,7 +6,6 @@ one number of threads: read the ratios, not the seconds. Memory is the peak abov
 
 import importlib.util
 import multiprocessing
-import os
 import resource
 import statistics
 import time
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy import ndarray
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from ..errors import InputError
@@ -221,10 +221,8 @@ def bench(names: list[str], reps: int) -> list[dict]:
     if missing:
         raise InputError(f"{' and '.join(missing)} not installed; run: pip install 'ddoq_core[bench]'")
     warnings.filterwarnings("ignore")
-    rows = []
-    for name in names:
-        rows += _run(name, TASKS[name], reps)
-    return rows
+    with threadpool_limits(torch.get_num_threads()):
+        return [row for name in names for row in _run(name, TASKS[name], reps)]
 
 
 def _run(name: str, task: Task, reps: int) -> list[dict]:
@@ -278,11 +276,10 @@ def _memory(name: str, method: str) -> float:
 
 def _memory_here(name: str, method: str, threads: int) -> float:
     torch.set_num_threads(threads)
-    os.environ["TQDM_DISABLE"] = "1"
     warnings.filterwarnings("ignore")
     task = TASKS[name]
     X = task.samples()
-    task.methods[method](X[: 4 * max(task.K, 200)], task.K, 0)
+    task.methods[method](X[: 4 * max(task.K, 200)], task.K, 0)  # what is loaded once is not the method's
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     task.methods[method](X, task.K, 0)
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
