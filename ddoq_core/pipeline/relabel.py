@@ -6,6 +6,7 @@ a label seed share views and labels, as in FKD. `teacher_logits` is also what `t
 the same fixed pieces of an epoch, so that both ways give the same numbers.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -44,18 +45,22 @@ def relabel(
         pixels = distilled.pixels().to(profile.device)
         n, size = len(pixels), pixels.shape[-1]
         together = epochs_per_file(n, dataset.n_classes)
-        for first in tqdm(range(0, profile.epochs, together), desc="soft labels", unit_scale=together, disable=None):
-            epochs = range(first, min(first + together, profile.epochs))
 
-            def write(path: Path, epochs: range = epochs) -> None:
+        def label(first: int) -> None:
+            def write(path: Path) -> None:
+                epochs = range(first, min(first + together, profile.epochs))
                 drawn = (draw_views(n, size, profile, label_seed, epoch).to(profile.device) for epoch in epochs)
                 logits = [_epoch_logits(network, dataset, pixels, views) for views in drawn]
                 save_file({"logits": torch.stack(logits)}, path)
 
             work.chunk(_file(first), write)
+
+        files = range(0, profile.epochs, together)
+        with ThreadPoolExecutor(profile.threads) as pool:
+            list(tqdm(pool.map(label, files), total=len(files), desc="soft labels", disable=None))
         work.jsonl("images.jsonl", _identities(distilled))
 
-    with threads(profile.threads):
+    with threads(1):  # files side by side: small images keep no more than one thread busy
         return store.make(
             "relabel", build, parameters=profile.pick(*VIEW_KNOBS, "epochs") | {"label_seed": label_seed},
             inputs=[distilled.artifact, teacher], modules=(__name__,), label=distilled.artifact.path.name,

@@ -85,7 +85,7 @@ def best_of_restarts(
     mass = checked_mass(mass, samples)
     form, best = form_of(samples, mass, levels, n_restarts * (SEEDING + ITERATIONS)), {}
     for start in _starts(form, init, max(levels), n_restarts, rng):
-        for level in best.keys() | levels:
+        for level in dict.fromkeys(levels):
             run = _iterate(form, start(level), max_iter, tol)
             best[level] = min(best.get(level, run), run, key=lambda run: run.history[-1])
     found = [_finished(form, best[level], samples, mass) for level in levels]

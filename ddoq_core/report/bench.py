@@ -279,10 +279,11 @@ def _memory_here(name: str, method: str, threads: int) -> float:
     warnings.filterwarnings("ignore")
     task = TASKS[name]
     X = task.samples()
-    task.methods[method](X[: 4 * max(task.K, 200)], task.K, 0)  # what is loaded once is not the method's
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    task.methods[method](X, task.K, 0)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    with threadpool_limits(threads):
+        task.methods[method](X[: 4 * max(task.K, 200)], task.K, 0)  # what is loaded once is not the method's
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        task.methods[method](X, task.K, 0)
+        return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 
 
 def table(rows: list[dict]) -> Table:

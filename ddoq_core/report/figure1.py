@@ -80,9 +80,8 @@ def nearest_latents(
     points: Float[Tensor, "K ..."], latents: Float[Tensor, "n ..."]
 ) -> tuple[Int64[Tensor, " K"], Float[Tensor, " K"]]:
     """Index of the latent nearest to each point, and its distance."""
-    squared = squared_distances(latents.flatten(1), points.flatten(1))
-    nearest = squared.argmin(0)
-    return nearest, squared.gather(0, nearest[None])[0].sqrt()
+    nearest = squared_distances(latents.flatten(1), points.flatten(1)).argmin(0)
+    return nearest, (latents[nearest] - points).flatten(1).norm(dim=1)
 
 
 @figure_style()
