@@ -6,12 +6,12 @@ one number of threads: read the ratios, not the seconds. Memory is the peak abov
 
 import importlib.util
 import multiprocessing
-import resource
 import statistics
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -268,8 +268,10 @@ def _peak(n: int = 2048) -> float:
     return 2 * n**3 / min(times) / 1e9
 
 
-def _memory(name: str, method: str) -> float:
-    """Peak MiB that a method needs above its samples, in a process of its own."""
+def _memory(name: str, method: str) -> float | None:
+    """Peak MiB that a method needs above its samples, in a process of its own; None where there is no /proc."""
+    if not Path("/proc/self/clear_refs").exists():
+        return None
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_memory_here, (name, method, torch.get_num_threads()))
 
@@ -281,15 +283,25 @@ def _memory_here(name: str, method: str, threads: int) -> float:
     X = task.samples()
     with threadpool_limits(threads):
         task.methods[method](X[: 4 * max(task.K, 200)], task.K, 0)  # what is loaded once is not the method's
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = _resident("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
         task.methods[method](X, task.K, 0)
-        return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        return _resident("VmHWM") - before
+
+
+def _resident(name: str) -> float:
+    """MiB of this process in memory, now (VmRSS) or at most so far (VmHWM), as Linux tells."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1024
 
 
 def table(rows: list[dict]) -> Table:
     """Rows of `bench` as a table, one block per task."""
-    tasks = dict.fromkeys(row["task"] for row in rows)
-    blocks = tuple((task, tuple(_cells(row) for row in rows if row["task"] == task)) for task in tasks)
+    tasks = dict.fromkeys((row["task"], row["reps"]) for row in rows)
+    blocks = tuple(
+        (f"{task} (repetitions: {reps})", tuple(_cells(row) for row in rows if row["task"] == task))
+        for task, reps in tasks
+    )
     first = rows[0]
     return Table(
         "Quantizers side by side",
@@ -299,7 +311,7 @@ def table(rows: list[dict]) -> Table:
         (
             "Median ratios over repetitions. Share of peak: of the operations per second that a matrix product of the "
             "same run reaches. MiB: peak above the samples.",
-            f"{first['device']}, {first['threads']} thread(s), {first['reps']} repetitions, {first['date']}, "
+            f"{first['device']}, {first['threads']} thread(s), {first['date']}, "
             + ", ".join(f"{name} {version}" for name, version in first["versions"].items()) + ".",
         ),
     )  # fmt: skip
@@ -309,4 +321,5 @@ def _cells(row: dict) -> tuple[str, ...]:
     seconds = " / ".join(f"{value:.3g}" for value in row["seconds"])
     share = NOTHING if row["peak_share"] is None else f"{row['peak_share']:.2f}"
     ratios = f"{row['times_ours']:.2f}", f"{row['over_best']:.4f}"
-    return row["method"], seconds, *ratios, share, f"{row['memory_mib']:.0f}"
+    memory = NOTHING if row["memory_mib"] is None else f"{row['memory_mib']:.0f}"
+    return row["method"], seconds, *ratios, share, memory

@@ -51,6 +51,15 @@ def test_labels_do_not_depend_on_the_students_batch_size(tmp_path, squares, prof
     assert contents(a) == contents(b)
 
 
+def test_labels_do_not_depend_on_the_number_of_threads(tmp_path, squares, profile, made, contents, monkeypatch):
+    monkeypatch.setattr(module, "FILE_EPOCHS", 1)
+    a, b = (
+        relabel(Store(tmp_path / str(n)), made[0], squares, made[1], profile.but(threads=n), label_seed=0)
+        for n in (1, 3)
+    )
+    assert contents(a) == contents(b)
+
+
 def test_another_piece_gives_the_same_draws_and_values_equal_to_rounding(tmp_path, squares, profile, made, monkeypatch):
     a = relabel(Store(tmp_path / "a"), made[0], squares, made[1], profile, label_seed=0)
     monkeypatch.setattr(module, "PIECE", 4)

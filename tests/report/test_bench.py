@@ -52,7 +52,7 @@ def test_rows_hold_what_the_table_prints(monkeypatch):
     assert rows[0]["times_ours"] == 1 and all(row["over_best"] >= 1 for row in rows)
     assert all(row["seconds"] == sorted(row["seconds"]) and row["peak_share"] > 0 for row in rows)
     text = table(rows).markdown()
-    assert "tiny task" in text and "plain torch" in text and "2 repetitions" in text
+    assert "tiny task" in text and "plain torch" in text and "repetitions: 2" in text
 
 
 def test_an_unknown_task_is_refused():
