@@ -13,7 +13,7 @@ import typer
 
 from .errors import InputError
 from .profile import Profile, parse_assignment
-from .store import Workspace, readable
+from .store import readable
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
@@ -118,7 +118,7 @@ def bench(
     task: Annotated[list[str] | None, typer.Option(help="One task; may be repeated. All by default.")] = None,
     reps: Annotated[int, typer.Option(min=1, help="Repetitions, each with its own seed.")] = 5,
     threads: Annotated[int, typer.Option(min=1, help="Threads of every method.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="File for the rows, as JSON Lines.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File that keeps the rows; those it has are not made again.")] = None,
 ) -> None:
     """Time the quantizers beside scikit-learn, faiss, kmeans1d and plain torch; print a Markdown table."""
     import torch
@@ -126,10 +126,7 @@ def bench(
     from .report import bench as side_by_side
 
     torch.set_num_threads(threads)
-    rows = side_by_side.bench(task or list(side_by_side.TASKS), reps)
-    if out:
-        Workspace(out.parent).jsonl(out.name, rows)
-    print(side_by_side.table(rows).markdown())
+    print(side_by_side.table(side_by_side.bench(task or list(side_by_side.TASKS), reps, out)).markdown())
 
 
 @app.command()

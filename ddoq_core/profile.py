@@ -58,7 +58,7 @@ class Profile:
     prior: str = knob("pretrain", "latent diffusion model: fitted on the spot, or a DiT folder", of=("pretrain", "dit"))
     prior_path: str = knob("", "folder of the DiT prior")
     vae_epochs: int = knob(6, "epochs of the autoencoder (prior = pretrain)", low=1)
-    diffusion_epochs: int = knob(36, "epochs of the diffusion transformer (prior = pretrain)", low=1)
+    diffusion_epochs: int = knob(34, "epochs of the diffusion transformer (prior = pretrain)", low=1)
     teacher: str = knob(
         "convnet-32", "network of the teacher: convnet-WIDTH, resnet18, resnet18-small, ...", like=NETWORK
     )

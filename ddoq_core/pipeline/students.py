@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import functools
 import json
+import math
 import multiprocessing
 import os
 import signal
@@ -56,8 +57,8 @@ class Job:
 
 
 def train_all(jobs: list[Job], workers: int) -> list[Artifact]:
-    """Train every student, `workers` at a time; two rows that ask for the same student share it."""
-    once = list({job.identity: job for job in jobs}.values())
+    """Train every student, `workers` at a time, long ones first; two rows that ask for the same student share it."""
+    once = sorted({job.identity: job for job in jobs}.values(), key=lambda job: -(job.task.ipc or math.inf))
     bar = {"total": len(once), "desc": "students", "disable": None}
     if min(workers, len(once)) <= 1:
         made = [train_student(job) for job in tqdm(once, **bar)]

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from .voronoi import Cells, cells, least, nearest, refilled, wants_origin
+from .voronoi import Cells, cells, nearest, nearest_by_products, refilled, wants_origin
 
 
 class Form(Protocol):
@@ -47,10 +48,13 @@ class Form(Protocol):
 
 
 class Direct:
-    """The samples themselves, moved to the origin if they lie far from it; a codebook is its points."""
+    """The samples themselves: in few dimensions by place, in more seen from their mean; a codebook is its points."""
 
     def __init__(self, samples: Float[Tensor, "n d"], mass: Float[Tensor, " n"]) -> None:
-        self.mass = mass
+        self.order, self.mass = np.arange(len(samples)), mass
+        if not wants_origin(samples):
+            self.order = by_place(samples)
+            samples, self.mass = (torch.from_numpy(values.numpy().take(self.order, 0)) for values in (samples, mass))
         self.centre = torch.zeros_like(samples[0])
         if wants_origin(samples) and samples.mean(0).norm() ** 2 > samples.norm() ** 2 / len(samples) / 2:
             self.centre = samples.mean(0)
@@ -87,7 +91,22 @@ class Direct:
         return points + self.centre
 
     def labels(self, found: Cells) -> Int[Tensor, " n"]:
-        return found.labels
+        labels = np.empty(len(self.order), np.int64)
+        labels[self.order] = found.labels.cpu().numpy()
+        return torch.from_numpy(labels).to(found.labels.device)
+
+
+def by_place(samples: Float[Tensor, "n d"]) -> Int[ndarray, " n"]:
+    """Rows in an order in which neighbours stand together: along a Z-curve through a grid (Morton 1966)."""
+    X, d = samples.numpy(), samples.shape[1]
+    key, bits = np.zeros(len(X), np.uint16), 16 // d
+    for t, column in enumerate(X.T):
+        low, high = np.quantile(column[:: 1 + len(X) // 1000], (0.01, 0.99))
+        per_unit = 2**bits / (high - low) if high > low else 0
+        cell = ((column - low) * per_unit).clip(0, 2**bits - 1).astype(np.uint16)
+        for bit in range(bits):
+            key |= (cell >> bit & 1) << bit * d + t
+    return key.argsort(kind="stable")
 
 
 @dataclass(frozen=True)
@@ -121,10 +140,10 @@ class Gram:
         return self.inner[rows].mul_(-2).add_(self.squares).add_(self.squares[rows, None]).clamp_min_(0)
 
     def sweep(self, codebook: Barycentres) -> Cells:
-        distances = torch.add(codebook.squares[:, None], codebook.inner, alpha=-2)  # but for |X|^2
-        labels = least(distances)
-        cost = (self.squares + distances.gather(0, labels[None])[0]).clamp_min(0).double()
-        masses = self.mass.new_zeros(len(distances)).index_add_(0, labels, self.mass)
+        inner, squares = codebook.inner, codebook.squares
+        labels = nearest_by_products(squares / 2, inner)
+        cost = (self.squares - 2 * inner.gather(0, labels[None])[0] + squares[labels]).clamp_min_(0).double()
+        masses = self.mass.new_zeros(len(squares)).index_add_(0, labels, self.mass)
         return Cells(masses, None, labels, cost, (cost @ self.mass / self.mass.sum()).item())
 
     def centroids(self, found: Cells, codebook: Barycentres) -> Barycentres:

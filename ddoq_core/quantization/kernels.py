@@ -31,9 +31,10 @@ def in_runs(work: Callable[[slice], ndarray | tuple | None], n: int) -> list:
 
 @functools.cache
 def nearest_in(d: int) -> Callable[[ndarray, ndarray, ndarray], None]:
-    """Voronoi cells in R^d by brute force; d is known to the compiler, which unrolls the sum over coordinates.
+    """Voronoi cells in R^d; d is known to the compiler, which unrolls the sum over coordinates.
 
-    Up to d = EXACT it compares |X - x|^2, beyond |x|^2 / 2 - X.x, half the work, which wants samples about the origin.
+    Up to d = EXACT it compares |X - x|^2 for the points in reach of a block of samples: few, if those lie together.
+    Beyond, it compares |x|^2 / 2 - X.x for all, half the work for a pair, which wants samples about the origin.
     """
 
     block = CACHED // d
@@ -47,25 +48,29 @@ def nearest_in(d: int) -> Callable[[ndarray, ndarray, ndarray], None]:
                 half[k] = (points[k] * points[k]).sum() / 2
         Y = np.empty((d, block), X.dtype)
         best, which = np.empty(block, X.dtype), np.empty(block, np.int32)
+        rivals, x = np.arange(len(points)).astype(np.int32), points  # names as wide as distances go through as fast
         for first in range(0, len(X), block):
             m = min(block, len(X) - first)
             for t in range(d):
                 for i in range(m):
                     Y[t, i] = X[first + i, t]
+            if d <= EXACT:
+                rivals = _in_reach(X[first : first + m], points)
+                x = points[rivals]
             best[:], which[:] = np.inf, 0
-            for k in range(len(points)):
-                name = np.int32(k)  # as wide as a distance in float32: both are compared and kept side by side
+            for k in range(len(x)):
+                name = rivals[k]
                 for i in range(block):
                     if d <= EXACT:
-                        away = Y[0, i] - points[k, 0]
+                        away = Y[0, i] - x[k, 0]
                         value = away * away
                         for t in range(1, d):
-                            away = Y[t, i] - points[k, t]
+                            away = Y[t, i] - x[k, t]
                             value += away * away
                     else:
                         value = half[k]
                         for t in range(d):
-                            value -= Y[t, i] * points[k, t]
+                            value -= Y[t, i] * x[k, t]
                     nearer = value < best[i]
                     which[i] = name if nearer else which[i]
                     best[i] = value if nearer else best[i]
@@ -75,14 +80,38 @@ def nearest_in(d: int) -> Callable[[ndarray, ndarray, ndarray], None]:
 
 
 @compiled
-def least(values, labels):
-    """Index of the least of values (K, b) in each column, into labels (b,)."""
-    best = values[0].copy()
-    which = np.zeros(len(best), labels.dtype)
-    for k in range(1, len(values)):
+def _in_reach(X, points):
+    """Indices of the points that can be nearest to a sample in the box around X.
+
+    One that is farther from the whole box than another is from its farthest corner is not, up to rounding.
+    """
+    low, high = X[0].copy(), X[0].copy()
+    for i in range(1, len(X)):
+        for t in range(X.shape[1]):
+            low[t], high[t] = min(low[t], X[i, t]), max(high[t], X[i, t])
+    from_box, reach = np.empty(len(points)), np.inf
+    for k in range(len(points)):
+        near = far = 0.0
+        for t in range(X.shape[1]):
+            before, behind = low[t] - points[k, t], points[k, t] - high[t]
+            near += max(before, behind, 0.0) ** 2
+            far += min(before, behind) ** 2
+        from_box[k], reach = near, min(reach, far)
+    return np.nonzero(from_box <= reach * (1 + 1e-5))[0].astype(np.int32)
+
+
+@compiled
+def nearest_by_products(half, inner, labels):
+    """Index k of the least |x_k|^2 / 2 - x_k . X, from half (K,) and the inner products (K, b), into labels (b,)."""
+    best = half[0] - inner[0]
+    which = np.zeros(len(best), np.int32)
+    for k in range(1, len(half)):
+        name = np.int32(k)
         for i in range(len(best)):
-            which[i] = k if values[k, i] < best[i] else which[i]
-            best[i] = min(values[k, i], best[i])
+            value = half[k] - inner[k, i]
+            nearer = value < best[i]
+            which[i] = name if nearer else which[i]
+            best[i] = value if nearer else best[i]
     labels[:] = which
 
 

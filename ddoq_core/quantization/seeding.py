@@ -23,7 +23,8 @@ def kmeans_plus_plus(samples: Float[Tensor, "n d"], K: int, rng: np.random.Gener
         InputError: K < 1, K > n, or a sample that is not finite.
     """
     samples = checked(samples, K)
-    return samples[far_samples(Direct(samples, checked_mass(None, samples)), K, rng)].clone()
+    form = Direct(samples, checked_mass(None, samples))
+    return samples[form.order[far_samples(form, K, rng)]]
 
 
 def random_samples(samples: Float[Tensor, "n d"], K: int, rng: np.random.Generator) -> Float[Tensor, "K d"]:

@@ -5,11 +5,12 @@ one number of threads: read the ratios, not the seconds. Memory is the peak abov
 """
 
 import importlib.util
+import json
 import multiprocessing
 import statistics
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tqdm import tqdm
 
 from ..errors import InputError
 from ..quantization import distortion
-from ..store import provenance
+from ..store import Workspace, provenance
 from .contenders import (
     Method,
     d4m_minibatch,
@@ -49,65 +50,57 @@ class Task:
     """Samples, a number of points, and the methods that quantize the ones by the others."""
 
     title: str
-    samples: Callable[[], Float[ndarray, "n d"]]
+    law: Callable[[int, int], Float[ndarray, "n d"]]
+    n: int
+    d: int
     K: int
     methods: dict[str, Method]
     iterations: int | None = None  # over all samples, where every method makes as many
+
+    def samples(self) -> Float[ndarray, "n d"]:
+        """The same at every call."""
+        return self.law(self.n, self.d)
 
 
 FIXED = {OURS: ours_lloyd, "faiss": faiss_kmeans(10), "scikit-learn": sklearn_kmeans(max_iter=10),
          "plain torch": plain_torch}  # fmt: skip
 TASKS = {
-    "latents": Task(
-        "One class of latents, n = 1,300, d = 16,384, K = 50: from the samples to a codebook",
-        lambda: latents(1300, 16384),
-        50,
-        {
-            OURS: ours_best(10),
-            f"{OURS}, 1 start": ours_best(1),
-            f"{OURS}, K = 10, 50, 100, 200 at once": ours_levels,
-            "scikit-learn, 10 starts": sklearn_kmeans(n_init=10),
-            "scikit-learn, default": sklearn_kmeans(),
-            "scikit-learn, mini-batch": sklearn_minibatch,
-            "scikit-learn, as D4M calls it": d4m_minibatch,
-            "faiss, 25 iterations": faiss_kmeans(25),
-        },
-    ),
-    "small latents": Task(
-        "n = 6,000, d = 256, K = 50: one k-means++ start to convergence",
-        lambda: latents(6000, 256),
-        50,
-        {
-            OURS: ours_best(1),
-            "scikit-learn": sklearn_kmeans(n_init=1, init="k-means++"),
-            "scikit-learn, mini-batch": sklearn_minibatch,
-            "faiss, 25 iterations": faiss_kmeans(25),
-        },
-    ),
-    "iterations": Task("n = 6,000, d = 256, K = 200: 10 iterations", lambda: latents(6000, 256), 200, FIXED, 10),
-    "plane": Task("n = 1,000,000, d = 2, K = 200: 10 iterations", lambda: normal(10**6, 2), 200, FIXED, 10),
-    "eight": Task("n = 1,000,000, d = 8, K = 200: 10 iterations", lambda: normal(10**6, 8), 200, FIXED, 10),
-    "line": Task(
-        "n = 100,000, d = 1, K = 1,000: to the optimum",
-        lambda: normal(10**5, 1),
-        1000,
-        {OURS: ours_best(1), "kmeans1d, exact": exact_line, "scikit-learn": sklearn_kmeans(n_init=1)},
-    ),
-    "clvq": Task(
-        "CLVQ, d = 2, K = 200: 1,000,000 samples",
-        lambda: normal(10**6, 2),
-        200,
-        {OURS: ours_clvq, "numpy": numpy_clvq},
-    ),
+    "latents": Task("One class of latents, samples to codebook", latents, 1300, 16384, 50, {
+        OURS: ours_best(10),
+        f"{OURS}, 1 start": ours_best(1),
+        f"{OURS}, K = 10, 50, 100, 200 at once": ours_levels,
+        "scikit-learn, 10 starts": sklearn_kmeans(n_init=10),
+        "scikit-learn, default": sklearn_kmeans(),
+        "scikit-learn, mini-batch": sklearn_minibatch,
+        "scikit-learn, as D4M calls it": d4m_minibatch,
+        "faiss, 25 iterations": faiss_kmeans(25),
+    }),
+    "small latents": Task("One k-means++ start to convergence", latents, 6000, 256, 50, {
+        OURS: ours_best(1),
+        "scikit-learn": sklearn_kmeans(n_init=1, init="k-means++"),
+        "scikit-learn, mini-batch": sklearn_minibatch,
+        "faiss, 25 iterations": faiss_kmeans(25),
+    }),
+    "iterations": Task("10 iterations", latents, 6000, 256, 200, FIXED, 10),
+    "plane": Task("10 iterations", normal, 10**6, 2, 200, FIXED, 10),
+    "eight": Task("10 iterations", normal, 10**6, 8, 200, FIXED, 10),
+    "line": Task("To the optimum", normal, 10**5, 1, 1000, {
+        OURS: ours_best(1),
+        "kmeans1d, exact": exact_line,
+        "scikit-learn": sklearn_kmeans(n_init=1),
+    }),
+    "clvq": Task("CLVQ, every sample once", normal, 10**6, 2, 200, {OURS: ours_clvq, "numpy": numpy_clvq}),
 }  # fmt: skip
 PEERS = {"faiss": "faiss-cpu", "kmeans1d": "kmeans1d"}  # module, and what pip calls it
 
 
-def bench(names: list[str], reps: int) -> list[dict]:
-    """One row per task and method: seconds, what they are against ours, distortion over the best, memory, peak share.
+def bench(names: list[str], reps: int, out: Path | None = None) -> list[dict]:
+    """One row per task and repetition: seconds, distortion and memory of each method, and what the machine is.
 
+    Args:
+        out: file that keeps the rows, one repetition after the other; those it has are not made again.
     Raises:
-        InputError: an unknown task, or a peer that is not installed.
+        InputError: an unknown task, a peer that is not installed, or a file of other rows.
     """
     for name in names:
         if name not in TASKS:
@@ -115,41 +108,62 @@ def bench(names: list[str], reps: int) -> list[dict]:
     missing = [package for module, package in PEERS.items() if importlib.util.find_spec(module) is None]
     if missing:
         raise InputError(f"{' and '.join(missing)} not installed; run: pip install 'ddoq_core[bench]'")
+    rows = read(out) if out and out.exists() else []
+    machine = _machine()
+    if any({key: row[key] for key in machine} != machine for row in rows):
+        raise InputError(f"{out} holds times of another machine, number of threads or versions; give another file")
     warnings.filterwarnings("ignore")
     with threadpool_limits(torch.get_num_threads()):
-        return [row for name in names for row in _run(name, TASKS[name], reps)]
+        for name in names:
+            done = sum(row["task"] == name for row in rows)
+            for row in tqdm(_repetitions(name, done, reps), desc=name, total=reps, initial=done, disable=None):
+                rows.append(row | {"date": provenance()["date"]} | machine)
+                if out:
+                    Workspace(out.parent).jsonl(out.name, rows)
+    return [row for row in rows if row["task"] in names]
 
 
-def _run(name: str, task: Task, reps: int) -> list[dict]:
+def read(path: Path) -> list[dict]:
+    """The rows that `bench` wrote.
+
+    Raises:
+        InputError: no such file, or one that holds something else.
+    """
+    if not path.exists():
+        raise InputError(f"no records {path}; run: ddoq bench --out {path}")
+    try:
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        if all(TASKS[row["task"]].methods.keys() == row["methods"].keys() for row in rows):
+            return rows
+    except (ValueError, LookupError, TypeError, AttributeError):
+        pass
+    raise InputError(f"{path} is no file of this benchmark's rows; give another, or remove it")
+
+
+def _machine() -> dict:
+    """What the rows of one file share."""
+    return {key: provenance()[key] for key in ("device", "threads", "versions")}
+
+
+def _repetitions(name: str, first: int, reps: int) -> Iterator[dict]:
+    """All methods in turn, again and again; the first repetition also measures their memory."""
+    if first >= reps:
+        return
+    task = TASKS[name]
     X = task.samples()
-    seconds, G = ({method: [] for method in task.methods} for _ in range(2))
-    peaks = []
     for method in task.methods.values():
         method(X[: 4 * max(task.K, 200)], task.K, 0)  # compile, load libraries
-    for rep in tqdm(range(reps), desc=name, disable=None):
-        peaks.append(_peak())
+    for rep in range(first, reps):
+        row = {"task": name, "rep": rep, "peak": _peak(), "methods": {}}
         for title, method in task.methods.items():
             began = time.perf_counter()
             points = method(X, task.K, rep)
-            seconds[title].append(time.perf_counter() - began)
-            G[title].append(distortion(torch.from_numpy(X), torch.from_numpy(np.ascontiguousarray(points))))
-    best, ours = min(map(min, G.values())), seconds[OURS]
-    flop = 2 * len(X) * X.shape[1] * task.K * task.iterations / 1e9 if task.iterations else None
-    return [
-        {
-            "task": task.title,
-            "method": title,
-            "reps": reps,
-            "seconds": [min(times), statistics.median(times), max(times)],
-            "times_ours": statistics.median(t / o for t, o in zip(times, ours, strict=True)),
-            "over_best": statistics.median(G[title]) / best,
-            "over_ours": statistics.median(g / o for g, o in zip(G[title], G[OURS], strict=True)),
-            "peak_share": statistics.median(flop / t / p for t, p in zip(times, peaks, strict=True)) if flop else None,
-            "memory_mib": _memory(name, title),
-        }
-        | {key: provenance()[key] for key in ("date", "device", "threads", "versions")}
-        for title, times in seconds.items()
-    ]
+            row["methods"][title] = {
+                "seconds": time.perf_counter() - began,
+                "distortion": distortion(torch.from_numpy(X), torch.from_numpy(np.ascontiguousarray(points))),
+                "memory_mib": _memory(name, title) if rep == 0 else None,
+            }
+        yield row
 
 
 def _peak(n: int = 2048) -> float:
@@ -191,30 +205,45 @@ def _resident(name: str) -> float:
 
 
 def table(rows: list[dict]) -> Table:
-    """Rows of `bench` as a table, one block per task."""
-    tasks = dict.fromkeys((row["task"], row["reps"]) for row in rows)
-    blocks = tuple(
-        (f"{task} (repetitions: {reps})", tuple(_cells(row) for row in rows if row["task"] == task))
-        for task, reps in tasks
-    )
-    first = rows[0]
+    """Rows of `bench`, one block per task: medians over its repetitions, of ratios within each."""
+    blocks = []
+    for name in dict.fromkeys(row["task"] for row in rows):
+        own = [row for row in rows if row["task"] == name]
+        task = TASKS[name]
+        title = f"{task.title}: n = {task.n:,}, d = {task.d:,}, K = {task.K:,} (repetitions: {len(own)})"
+        blocks.append((title, tuple(_cells(task, method, own) for method in task.methods)))
+    dates = sorted(row["date"] for row in rows)
+    versions = ", ".join(f"{name} {version}" for name, version in rows[0]["versions"].items())
     return Table(
         "Quantizers side by side",
-        ("Task", "Method", "Seconds: min / median / max", "Time over ours", "Distortion over the best", "Share of peak",
-         "MiB"),
-        blocks,
+        ("Task", "Method", "Seconds: min / median / max", "Time over ours", "Distortion over ours",
+         "Distortion over the best", "Share of peak", "MiB"),
+        tuple(blocks),
         (
-            "Median ratios over repetitions. Share of peak: of the operations per second that a matrix product of the "
-            "same run reaches. MiB: peak above the samples.",
-            f"{first['device']}, {first['threads']} thread(s), {first['date']}, "
-            + ", ".join(f"{name} {version}" for name, version in first["versions"].items()) + ".",
+            "Medians over repetitions, of ratios within each; the best is the lowest that any method found in any. "
+            "Share of peak: of the operations per second that a matrix product of the same repetition reaches. "
+            "MiB: peak above the samples.",
+            f"{rows[0]['device']}, {rows[0]['threads']} thread(s), {dates[0]} to {dates[-1]}, {versions}.",
         ),
     )  # fmt: skip
 
 
-def _cells(row: dict) -> tuple[str, ...]:
-    seconds = " / ".join(f"{value:.3g}" for value in row["seconds"])
-    share = NOTHING if row["peak_share"] is None else f"{row['peak_share']:.2f}"
-    ratios = f"{row['times_ours']:.2f}", f"{row['over_best']:.4f}"
-    memory = NOTHING if row["memory_mib"] is None else f"{row['memory_mib']:.0f}"
-    return row["method"], seconds, *ratios, share, memory
+def _cells(task: Task, method: str, rows: list[dict]) -> tuple[str, ...]:
+    def median(value: Callable[[dict, dict], float]) -> float:
+        return statistics.median(value(row["methods"][method], row["methods"][OURS]) for row in rows)
+
+    times = [row["methods"][method]["seconds"] for row in rows]
+    best = min(found["distortion"] for row in rows for found in row["methods"].values())
+    share, memory = NOTHING, rows[0]["methods"][method]["memory_mib"]
+    if task.iterations:
+        operations = 2e-9 * task.n * task.d * task.K * task.iterations
+        share = f"{statistics.median(operations / t / row['peak'] for t, row in zip(times, rows, strict=True)):.2f}"
+    return (
+        method,
+        " / ".join(f"{value:.3g}" for value in (min(times), statistics.median(times), max(times))),
+        f"{median(lambda its, ours: its['seconds'] / ours['seconds']):.2f}",
+        f"{median(lambda its, ours: its['distortion'] / ours['distortion']):.4f}",
+        f"{median(lambda its, ours: its['distortion'] / best):.4f}",
+        share,
+        NOTHING if memory is None else f"{memory:.0f}",
+    )

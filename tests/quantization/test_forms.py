@@ -10,7 +10,7 @@ import torch
 from ddoq_core.errors import InputError
 from ddoq_core.keys import numpy_rng, torch_rng
 from ddoq_core.quantization import assign, best_of_restarts, distortion, lloyd, quantize
-from ddoq_core.quantization.forms import Direct, Gram
+from ddoq_core.quantization.forms import Direct, Gram, by_place
 from ddoq_core.quantization.line import Line
 from ddoq_core.quantization.voronoi import checked_mass
 
@@ -126,7 +126,7 @@ def test_several_levels_from_one_call_are_those_of_calls_of_their_own():
 
 def test_the_form_is_chosen_by_what_it_costs():
     def chosen(n, d, levels, passes):
-        X = torch.empty(n, d)
+        X = torch.zeros(n, d)
         return type(module.form_of(X, checked_mass(None, X), levels, passes))
 
     assert chosen(50, 1, [5], 20) is Line
@@ -162,3 +162,32 @@ def test_nearest_points_are_found_in_every_dimension(n, d, K):
     squared = (X[:, None] - x).square().sum(2)
     torch.testing.assert_close(squared.gather(1, assign(X, x)[:, None])[:, 0], squared.min(1).values)
     assert distortion(X, x) == pytest.approx(squared.min(1).values.mean().item(), rel=1e-5)
+
+
+SCATTERED = {
+    "normal": cloud(5000, 2, torch.float32),
+    "three dimensions": cloud(5000, 3, torch.float32),
+    "on a lattice": torch.cartesian_prod(torch.arange(70.0), torch.arange(70.0)),
+    "two far clouds": torch.cat([cloud(2500, 2, torch.float32), cloud(2500, 2, torch.float32) + 1e5]),
+    "heavy tails": cloud(5000, 2, torch.float32) ** 7,
+    "constant column": cloud(5000, 2, torch.float32) * torch.tensor([1.0, 0.0]),
+}
+
+
+@pytest.mark.parametrize("X", SCATTERED.values(), ids=SCATTERED)
+def test_points_out_of_reach_of_a_block_are_left_out_only_where_they_cannot_win(X):
+    x = X[:: len(X) // 300]
+    form = Direct(X, checked_mass(None, X))
+    found = form.sweep(x)
+    nearest = (X[:, None] - x).square().sum(2).min(1).values
+    torch.testing.assert_close(found.cost.float(), nearest[form.order], rtol=1e-5, atol=0)
+    labels = form.labels(found)
+    assert torch.equal(labels, assign(X, x))  # whatever the order, ties too
+
+
+def test_samples_that_stand_together_lie_close_together():
+    X = cloud(50_000, 2, torch.float32)
+    order = by_place(X)
+    assert np.array_equal(np.sort(order), np.arange(len(X)))
+    spread = [torch.stack([run.var(0).sum() for run in Y.split(1000)]).median() for Y in (X, X[order])]
+    assert spread[1] < spread[0] / 10

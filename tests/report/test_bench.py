@@ -10,6 +10,7 @@ from ddoq_core.errors import InputError
 from ddoq_core.quantization import distortion
 from ddoq_core.report import bench as module
 from ddoq_core.report.bench import OURS, TASKS, Task, bench, table
+from ddoq_core.store import Workspace
 
 METHODS = {(name, title): (task, method) for name, task in TASKS.items() for title, method in task.methods.items()}
 
@@ -43,16 +44,54 @@ def test_compiled_clvq_takes_the_path_of_numpy(small):
     np.testing.assert_allclose(module.ours_clvq(X, 20, 0), module.numpy_clvq(X, 20, 0), rtol=1e-6)
 
 
-def test_rows_hold_what_the_table_prints(monkeypatch):
+@pytest.fixture
+def tiny(monkeypatch):
+    """A task of two methods that takes no time; a list that grows whenever its samples are drawn."""
+    drawn = []
     two = {name: module.FIXED[name] for name in (OURS, "plain torch")}
-    monkeypatch.setitem(TASKS, "tiny", Task("tiny task", lambda: module.normal(900, 2), 5, two, iterations=10))
+    law = lambda n, d: drawn.append(n) or module.normal(n, d)  # noqa: E731
+    monkeypatch.setitem(TASKS, "tiny", Task("Tiny task", law, 900, 2, 5, two, iterations=10))
     monkeypatch.setattr(module, "_memory", lambda name, method: 1.0)
+    return drawn
+
+
+def test_the_table_prints_what_the_rows_hold(tiny):
     rows = bench(["tiny"], reps=2)
-    assert [row["method"] for row in rows] == list(two)
-    assert rows[0]["times_ours"] == 1 and all(row["over_best"] >= 1 for row in rows)
-    assert all(row["seconds"] == sorted(row["seconds"]) and row["peak_share"] > 0 for row in rows)
-    text = table(rows).markdown()
-    assert "tiny task" in text and "plain torch" in text and "repetitions: 2" in text
+    assert [row["rep"] for row in rows] == [0, 1] and rows[1]["methods"][OURS]["memory_mib"] is None
+    (block,) = table(rows).blocks
+    assert block[0] == "Tiny task: n = 900, d = 2, K = 5 (repetitions: 2)"
+    ours, torch_s = block[1]
+    assert ours[2:4] == ("1.00", "1.0000") and ours[6] == "1" and torch_s[0] == "plain torch"
+    ratios = [row["methods"]["plain torch"]["seconds"] / row["methods"][OURS]["seconds"] for row in rows]
+    assert float(torch_s[2]) == pytest.approx(np.median(ratios), abs=0.006)
+
+
+def test_a_benchmark_that_was_interrupted_goes_on_where_it_was(tiny, tmp_path, monkeypatch):
+    out = tmp_path / "bench.jsonl"
+    first = bench(["tiny"], reps=1, out=out)
+    assert bench(["tiny"], reps=1, out=out) == first == module.read(out)
+    assert len(tiny) == 1  # the second call had nothing to do
+    rows = bench(["tiny"], reps=3, out=out)
+    assert rows[:1] == first and [row["rep"] for row in rows] == [0, 1, 2]
+
+
+def test_rows_of_another_machine_are_not_mixed_in(tiny, tmp_path):
+    out = tmp_path / "bench.jsonl"
+    rows = bench(["tiny"], reps=1)
+    Workspace(tmp_path).jsonl(out.name, [rows[0] | {"device": "an abacus"}])
+    before = out.read_bytes()
+    with pytest.raises(InputError, match="times of another machine, number of threads or versions; give another file"):
+        bench(["tiny"], reps=2, out=out)
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", ["{", "[1]\n", '{"task": "plane"}\n', '{"task": "none", "methods": {}}\n'])
+def test_a_file_of_something_else_is_refused(content, tmp_path):
+    (tmp_path / "bench.jsonl").write_text(content)
+    with pytest.raises(InputError, match="is no file of this benchmark's rows"):
+        module.read(tmp_path / "bench.jsonl")
+    with pytest.raises(InputError, match=r"no records .*none\.jsonl; run: ddoq bench --out"):
+        module.read(tmp_path / "none.jsonl")
 
 
 def test_an_unknown_task_is_refused():
