@@ -2,12 +2,13 @@
 
 from .clvq import OnlineQuantizer, clvq, power_steps
 from .exact import (
-    NormalQuantizer,
+    ExactQuantizer,
+    exact_centroids,
+    exact_distortion,
+    exact_gradient,
     exact_quantizer,
     finite_differences,
-    normal_centroids,
-    normal_distortion,
-    normal_gradient,
+    uniform_quantizer,
 )
 from .lloyd import best_of_restarts, lloyd
 from .minibatch import minibatch
@@ -16,8 +17,8 @@ from .voronoi import Iterate, Quantizer, assign, distortion, quantize
 from .weights import companion_weights
 
 __all__ = [
+    "ExactQuantizer",
     "Iterate",
-    "NormalQuantizer",
     "OnlineQuantizer",
     "OptimalQuantizer",
     "Quantizer",
@@ -27,17 +28,18 @@ __all__ = [
     "companding",
     "companion_weights",
     "distortion",
+    "exact_centroids",
+    "exact_distortion",
+    "exact_gradient",
     "exact_quantizer",
     "finite_differences",
     "kmeans_plus_plus",
     "lloyd",
     "minibatch",
-    "normal_centroids",
-    "normal_distortion",
-    "normal_gradient",
     "power_steps",
     "quantize",
     "random_samples",
+    "uniform_quantizer",
 ]
 
 

@@ -7,14 +7,16 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 from numpy import ndarray
+from scipy.stats import norm
 from torch import Tensor
 
-from ..quantization.exact import ZADOR_NORMAL, exact_quantizer, finite_differences, normal_centroids, normal_gradient
+from ..quantization.exact import ZADOR_NORMAL, exact_centroids, exact_gradient, exact_quantizer, finite_differences
 from ..quantization.voronoi import Quantizer
 from ..theory.transport import wasserstein2_of_weights
 from .style import BLUE, INK, MUTED, VERMILION, figure_style, label, subplots, theory_line
 from .table import NOTHING, Table
 
+NORMAL = norm()
 DENSE, SPARSE = 3e3, 0.5  # concentrations of the random weights: nearly the Voronoi weights, to anything
 
 
@@ -74,13 +76,13 @@ def gradient_figure(x: Float[ndarray, " K"]) -> Figure:
     grid = np.linspace(min(-3.5, x[0] - 0.3), max(3.5, x[-1] + 0.3), 400)
     above.fill_between(grid, np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi), color=BLUE, alpha=0.15, linewidth=0)
     above.vlines((x[1:] + x[:-1]) / 2, 0, 0.42, color=INK, linewidth=0.8)
-    for point, centroid in zip(x, normal_centroids(x), strict=True):
+    for point, centroid in zip(x, exact_centroids(NORMAL, x), strict=True):
         pull = {"arrowstyle": "-|>", "color": VERMILION, "shrinkA": 0, "shrinkB": 0}
         above.annotate("", (centroid, 0.03), (point, 0.03), arrowprops=pull)
     above.plot(x, np.full(len(x), 0.03), "o", color=VERMILION, markersize=6, zorder=4)
     above.set(ylabel="density of N(0, 1)", ylim=(0, 0.42))
-    below.bar(x, normal_gradient(x), width=0.12, color=BLUE, alpha=0.5)
-    below.plot(x, finite_differences(x), "x", color=INK, markersize=7)
+    below.bar(x, exact_gradient(NORMAL, x), width=0.12, color=BLUE, alpha=0.5)
+    below.plot(x, finite_differences(NORMAL, x), "x", color=INK, markersize=7)
     below.set_title("bar: eq. 13; cross: finite difference")
     below.axhline(0, color=INK, linewidth=0.8)
     below.set(xlabel="position of the point", ylabel=r"$\partial G / \partial x_i$")
@@ -100,7 +102,7 @@ def zador_figure(K_max: int) -> Figure:
     """K^2 G of the optimal quantizers of N(0, 1) for K = 1 to K_max, against its limit."""
     figure, axes = subplots(height=3.0)
     levels = np.unique(np.geomspace(1, K_max, 24).round().astype(int))
-    axes.plot(levels, [K**2 * exact_quantizer(int(K)).distortion for K in levels], "o-", color=BLUE)
+    axes.plot(levels, [K**2 * exact_quantizer(NORMAL, int(K)).distortion for K in levels], "o-", color=BLUE)
     theory_line(axes, np.array([1, K_max]), np.full(2, ZADOR_NORMAL), "$\\sqrt{3}\\,\\pi/2$\n(Zador)")
     axes.set(xscale="log", xlabel="number of points K", ylabel="$K^2 G$")
     axes.set_ylim(bottom=0)
@@ -108,6 +110,8 @@ def zador_figure(K_max: int) -> Figure:
 
 
 def _normal_row(K: int) -> tuple[str, tuple[tuple[str, ...], ...]]:
-    q = exact_quantizer(K)
-    points, weights = (", ".join(f"{v:.4f}" for v in values[q.points >= 0]) for values in (q.points, q.weights))
+    q = exact_quantizer(NORMAL, K)
+    points, weights = (
+        ", ".join(f"{v:.4f}" for v in np.abs(values[q.points > -1e-9])) for values in (q.points, q.weights)
+    )
     return str(K), ((points, weights, f"{q.distortion:.6f}", f"{K**2 * q.distortion:.4f}"),)

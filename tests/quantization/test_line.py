@@ -4,6 +4,7 @@ import kmeans1d
 import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
 
 from ddoq_core.errors import InputError
 from ddoq_core.keys import numpy_rng
@@ -61,9 +62,7 @@ def test_the_optimum_of_weighed_samples_is_that_of_repeated_ones():
 
 
 def test_the_optimum_of_many_quantiles_is_the_exact_quantizer_of_the_normal_law():
-    from scipy.stats import norm
-
-    exact = exact_quantizer(20)
+    exact = exact_quantizer(norm(), 20)
     found = best(norm.ppf((np.arange(200_000) + 0.5) / 200_000), 20)
     np.testing.assert_allclose(found.points[:, 0], exact.points, atol=1e-3)
     assert found.distortion == pytest.approx(exact.distortion, rel=1e-2)

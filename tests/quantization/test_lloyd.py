@@ -95,6 +95,6 @@ def test_lloyd_on_quantiles_of_the_normal_law_finds_its_exact_quantizer():
     # N(0, 1) is log-concave: the stationary grid is unique
     X = torch.from_numpy(norm.ppf((np.arange(200_000) + 0.5) / 200_000))[:, None]
     found = lloyd(X, kmeans_plus_plus(X, 5, numpy_rng(0, "test")), tol=1e-12, max_iter=2000)
-    exact = exact_quantizer(5)
+    exact = exact_quantizer(norm(), 5)
     np.testing.assert_allclose(found.points[:, 0].sort().values, exact.points, atol=2e-4)
     assert found.distortion == pytest.approx(exact.distortion, abs=1e-4)

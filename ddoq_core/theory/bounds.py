@@ -1,0 +1,87 @@
+"""The constants of the paper's statements, as printed, as corrected, and the sharp ones where they are known.
+
+R is the radius of a ball around the support of mu, T the time of the noise, delta in [0, T) the time at which the
+reverse process is stopped. Constants that overflow are given by their logarithm.
+"""
+
+import math
+
+from .diffusion import Process
+
+
+def log_printed_constant(process: Process, R: float, delta: float, T: float, d: int) -> float:
+    """log C of Theorem 13 as eq. 30 prints it: it has d / 2 too much in the integral, for a noise that cancels."""
+    return log_pathwise_constant(process, R, delta, T) + d / 2 * (T - delta)
+
+
+def log_pathwise_constant(process: Process, R: float, delta: float, T: float) -> float:
+    """log C of eq. 29, corrected: two paths with the same noise move apart by at most this factor (Lemma 12).
+
+    It is infinite at delta = 0.
+    """
+    _, beta, _ = process.bridge(delta, T)
+    if delta == 0:
+        return math.inf
+    return math.log(beta) + R**2 * (process.signal_to_noise(delta) - process.signal_to_noise(T))
+
+
+def law_constant(process: Process, R: float, delta: float, T: float) -> float:
+    """Lambda: |E f(Y^x) - E f(Y^y)| <= L Lambda |x - y| for the reverse SDE and every L-Lipschitz f, sharp.
+
+    From x, its law at delta is the bridge from x to the posterior of X_0, an exponential family in x whose mean moves
+    with its covariance, at most R^2. So eq. 28 holds with Lambda and W_1, also at delta = 0.
+    """
+    alpha, beta, _ = process.bridge(delta, T)
+    return beta + alpha * R**2 * process.decay(T) / process.variance(T)
+
+
+def kl_constant(process: Process, R: float, delta: float, T: float) -> float:
+    """c with KL(nu_delta || mu_delta) <= c W_2(mu_T, nu_T)^2, for any nu_T, atoms too."""
+    _, beta, v = process.bridge(delta, T)
+    bridge = beta**2 / v if delta else 0.0
+    return ((R * process.decay(T) / process.variance(T)) ** 2 + bridge) / 2
+
+
+def score_monotonicity(R: float, t: float) -> float:
+    """Lemma 12: the eigenvalues of Hess log p_t are at most R^2 / t^2 - 1 / t, under Brownian motion."""
+    return (R / t) ** 2 - 1 / t
+
+
+def empirical_gap(error: float, distance: float) -> float:
+    """Theorem 3: an optimal quantizer of mu_n has a distortion under mu at most this far above the least.
+
+    Args:
+        error: e*_K(mu), the root of the least distortion.
+        distance: W_2(mu_n, mu).
+    """
+    return 4 * error * distance + 4 * distance**2
+
+
+def ball_bound(d: int) -> float:
+    """Zador's constant Q_d is at least the normalised second moment of a ball."""
+    return d / (d + 2) / math.pi * _ball(d)
+
+
+def random_coding_bound(d: int) -> float:
+    """Zador's constant Q_d is at most what independent uniform points reach."""
+    return _ball(d) / math.pi * math.gamma(1 + 2 / d)
+
+
+def normal_norm(d: int) -> float:
+    """|p|_{d/(d+2)} of N(0, I_d): K^(2/d) G tends to Q_d times this (Zador)."""
+    return 2 * math.pi * ((d + 2) / d) ** ((d + 2) / 2)
+
+
+def shannon_bound(d: int, K: int) -> float:
+    """No K points quantize N(0, I_d) with less distortion than d K^(-2/d) (Shannon's distortion-rate function)."""
+    return d * K ** (-2 / d)
+
+
+def limit_exponent(d: int, alpha: float) -> float:
+    """beta such that optimal grids with weights proportional to mu(C_i)^alpha tend to the law p^beta / int p^beta."""
+    return (d + 2 * alpha) / (d + 2)
+
+
+def _ball(d: int) -> float:
+    """Gamma(1 + d/2)^(2/d): pi over it is the volume of the unit ball to the power 2/d."""
+    return math.exp(2 / d * math.lgamma(1 + d / 2))

@@ -1,0 +1,127 @@
+"""The constants of the theorems: against quadrature, against values worked out by hand, and attained by measures."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import quad
+
+from ddoq_core.errors import InputError
+from ddoq_core.keys import numpy_rng
+from ddoq_core.theory import bounds
+from ddoq_core.theory.diffusion import BROWNIAN, ORNSTEIN_UHLENBECK
+from ddoq_core.theory.measures import atoms
+
+BOTH = [BROWNIAN, ORNSTEIN_UHLENBECK]
+
+
+def growth_brownian(R, t):
+    return R**2 / t**2 - 1 / t
+
+
+def growth_ornstein_uhlenbeck(R, t):
+    return R**2 * math.exp(-t) / (1 - math.exp(-t)) ** 2 - 1 / (1 - math.exp(-t)) + 1 / 2
+
+
+@pytest.mark.parametrize(
+    ("process", "growth", "value"),
+    [(BROWNIAN, growth_brownian, 5.30241490701), (ORNSTEIN_UHLENBECK, growth_ornstein_uhlenbeck, 4.90627474741)],
+)
+def test_the_pathwise_constant_is_the_integral_of_lemma_12(process, growth, value):
+    R, delta, T = 1.3, 0.2, 2.0
+    found = bounds.log_pathwise_constant(process, R, delta, T)
+    assert found == pytest.approx(quad(lambda t: growth(R, t), delta, T, epsabs=1e-13)[0], abs=1e-11)
+    assert found == pytest.approx(value, abs=1e-10)
+    for d in (1, 7):  # eq. 30 as printed adds d/2 for Brownian motion, (d + 1)/2 in place of 1/2 for the other
+        printed = quad(lambda t, d=d: growth(R, t) + d / 2, delta, T, epsabs=1e-13)[0]
+        assert bounds.log_printed_constant(process, R, delta, T, d) == pytest.approx(printed, abs=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("process", "R", "delta", "T", "value"),
+    [
+        (BROWNIAN, 1, 0.1, 1, 1.0),
+        (BROWNIAN, 1, 0.1, 2, 0.525),
+        (ORNSTEIN_UHLENBECK, 1, 0.1, 1, 0.9528),
+        (ORNSTEIN_UHLENBECK, 1, 0.3, 1, 0.9466),
+    ],
+)
+def test_values_of_the_law_constant(process, R, delta, T, value):
+    assert bounds.law_constant(process, R, delta, T) == pytest.approx(value, abs=5e-5)
+
+
+@pytest.mark.parametrize("process", BOTH)
+def test_the_law_constant_is_finite_where_the_pathwise_one_is_not(process):
+    assert bounds.log_pathwise_constant(process, 1, 0, 1) == math.inf
+    assert bounds.law_constant(process, 1, 0, 1) == pytest.approx(process.decay(1) / process.variance(1))
+
+
+@pytest.mark.parametrize("process", BOTH)
+@pytest.mark.parametrize("delta", [0.0, 0.3])
+def test_two_atoms_attain_the_law_constant(process, delta):
+    R, T, h = 1.3, 0.8, 1e-4
+    two = atoms(torch.tensor([[-R], [R]]))
+    ahead, behind = (two.reversed(process, torch.tensor([[x]]), torch.ones(1), delta, T) for x in (h, -h))
+    slope = (ahead.masses @ ahead.means - behind.masses @ behind.means).item() / (2 * h)
+    assert slope == pytest.approx(bounds.law_constant(process, R, delta, T), rel=1e-6)
+
+
+@pytest.mark.parametrize("process", BOTH)
+def test_no_random_cloud_exceeds_the_law_constant(process):
+    rng, T = numpy_rng(0, "test", "law constant"), 0.7
+    for trial in range(60):
+        n, d, delta = int(rng.integers(2, 7)), int(rng.integers(1, 4)), float(rng.choice([0, 0.2]))
+        points = rng.standard_normal((n, d))
+        points /= np.linalg.norm(points, axis=1).max()
+        cloud = atoms(torch.from_numpy(points), torch.from_numpy(rng.dirichlet(np.ones(n))))
+        x = torch.from_numpy(2 * rng.standard_normal((1, d)))
+        y = x + 0.01 * torch.from_numpy(rng.standard_normal((1, d)))
+        laws = [cloud.reversed(process, start, torch.ones(1), delta, T) for start in (x, y)]
+        moved = (laws[0].masses @ laws[0].means - laws[1].masses @ laws[1].means).norm()  # at most W_1 of the laws
+        assert moved <= bounds.law_constant(process, 1, delta, T) * (x - y).norm() * (1 + 1e-9), trial
+
+
+def test_two_atoms_attain_lemma_12():
+    R = 1.7
+    two = atoms(torch.tensor([[-R], [R]]))
+    for t in (0.1, 0.5, 1.0, 3.0):
+        x = torch.tensor([[-1e-5], [1e-5]])
+        score = two.noised(BROWNIAN, t).score(x)
+        assert ((score[1] - score[0]) / 2e-5).item() == pytest.approx(bounds.score_monotonicity(R, t), rel=1e-4)
+
+
+@pytest.mark.parametrize("process", BOTH)
+def test_the_kl_constant_bounds_the_divergence_of_two_starts(process):
+    R, T, delta = 1.0, 1.0, 0.3
+    two = atoms(torch.tensor([[-R], [R]]))
+    grid = torch.linspace(-8, 8, 8001, dtype=torch.float64)[:, None]
+    laws = [two.reversed(process, torch.tensor([[x]]), torch.ones(1), delta, T) for x in (0.0, 0.01)]
+    log_p, log_q = (law.log_density(grid) for law in laws)
+    divergence = torch.trapezoid(log_q.exp() * (log_q - log_p), grid[:, 0]).item()
+    bound = bounds.kl_constant(process, R, delta, T) * 0.01**2
+    assert 0.9 * bound < divergence <= bound
+
+
+def test_constants_of_zadors_theorem():
+    for d, exact in ((1, 1 / 12), (2, 5 / (18 * math.sqrt(3)))):
+        assert bounds.ball_bound(d) <= exact * (1 + 1e-12) <= bounds.random_coding_bound(d) * (1 + 1e-12)
+    assert [bounds.ball_bound(d) for d in (2, 3)] == pytest.approx([0.159155, 0.230901], abs=5e-7)
+    assert [bounds.random_coding_bound(d) for d in (2, 3)] == pytest.approx([0.318310, 0.347408], abs=5e-7)
+    assert bounds.normal_norm(1) / 12 == pytest.approx(math.sqrt(3) * math.pi / 2)
+    assert 5 / (18 * math.sqrt(3)) * bounds.normal_norm(2) == pytest.approx(4.030665, abs=5e-7)
+    assert [bounds.shannon_bound(d, 200) / d for d in (10, 100, 16384)] == pytest.approx(
+        [0.346, 0.899, 0.99935], abs=6e-4
+    )
+
+
+def test_exponents_of_the_limits_of_weights():
+    assert bounds.limit_exponent(1, 0) == pytest.approx(1 / 3)  # uniform weights: the density of the grid
+    assert bounds.limit_exponent(2, 0.5) == pytest.approx(3 / 4)  # eq. 33
+    assert bounds.limit_exponent(5, 1) == 1
+
+
+@pytest.mark.parametrize(("delta", "T"), [(1.0, 1.0), (-0.1, 1.0), (0.5, math.inf), (math.nan, 1.0)])
+def test_a_time_outside_the_noise_is_refused(delta, T):
+    with pytest.raises(InputError, match="but 0 <= delta < T"):
+        bounds.law_constant(BROWNIAN, 1, delta, T)
