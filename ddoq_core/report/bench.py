@@ -207,9 +207,10 @@ def _resident(name: str) -> float:
 def table(rows: list[dict]) -> Table:
     """Rows of `bench`, one block per task: medians over its repetitions, of ratios within each."""
     blocks = []
-    for name in dict.fromkeys(row["task"] for row in rows):
+    for name, task in TASKS.items():
         own = [row for row in rows if row["task"] == name]
-        task = TASKS[name]
+        if not own:
+            continue
         title = f"{task.title}: n = {task.n:,}, d = {task.d:,}, K = {task.K:,} (repetitions: {len(own)})"
         blocks.append((title, tuple(_cells(task, method, own) for method in task.methods)))
     dates = sorted(row["date"] for row in rows)

@@ -5,6 +5,7 @@ import html
 import io
 from dataclasses import dataclass
 
+LONG = 30  # characters of a block's name
 NOTHING = "–"  # a value that the run was not asked for
 LATEX = {
     "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "–": "--",
@@ -52,16 +53,30 @@ class Table:
         return self.markdown()
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{html.escape(c)}</th>' for c in self.columns)
-        bodies = "".join(f"<tbody>{''.join(_html_rows(name, rows))}</tbody>" for name, rows in self.blocks)
+        across = any(len(name) > LONG for name, _ in self.blocks)
+        columns = self.columns[1:] if across else self.columns
+        head = "".join(f'<th scope="col">{html.escape(c)}</th>' for c in columns)
+        lead = _html_across if across else _html_beside
+        bodies = "".join(f"<tbody>{lead(html.escape(name), rows)}</tbody>" for name, rows in self.blocks)
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
         caption = f"<caption>{html.escape(self.caption)}</caption>"
         return f'<table class="table ddoq-table">{caption}<thead><tr>{head}</tr></thead>{bodies}</table>{notes}'
 
 
-def _html_rows(name: str, rows: tuple[tuple[str, ...], ...]) -> list[str]:
-    lead = f'<th scope="rowgroup" rowspan="{len(rows)}">{html.escape(name)}</th>'
-    return [f"<tr>{lead if i == 0 else ''}" + "".join(map(_html_cell, row)) + "</tr>" for i, row in enumerate(rows)]
+def _html_beside(name: str, rows: tuple[tuple[str, ...], ...]) -> str:
+    """The block's name in a column of its own."""
+    lead = f'<th scope="rowgroup" rowspan="{len(rows)}">{name}</th>'
+    return "".join(f"<tr>{lead if i == 0 else ''}{_html_cells(row)}</tr>" for i, row in enumerate(rows))
+
+
+def _html_across(name: str, rows: tuple[tuple[str, ...], ...]) -> str:
+    """The block's name in a row above its rows, where a column would be too narrow."""
+    lead = f'<tr><th scope="rowgroup" colspan="{len(rows[0])}">{name}</th></tr>'
+    return lead + "".join(f"<tr>{_html_cells(row)}</tr>" for row in rows)
+
+
+def _html_cells(row: tuple[str, ...]) -> str:
+    return "".join(map(_html_cell, row))
 
 
 def _html_cell(text: str) -> str:

@@ -84,6 +84,7 @@ def test_ctrl_c_ends_the_run_and_its_workers(tmp_path):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # jobs in the background ignore it
     )
     while process.poll() is None and not list((tmp_path / "a").glob("train/*.partial")):  # a student is being trained
         time.sleep(0.2)

@@ -112,12 +112,13 @@ def test_twice_the_points_of_the_laplace_law_are_those_of_the_exponential_law():
     )
 
 
-def test_a_law_that_is_not_log_concave_is_marked_so():
-    q = exact_quantizer(t(5), 6)
+@pytest.mark.parametrize("K", [3, 6])
+def test_a_law_that_is_not_log_concave_is_marked_so(K):
+    q = exact_quantizer(t(5), K)
     assert not q.optimal
     assert np.abs(exact_gradient(t(5), q.points)).max() < 1e-12
     rng = numpy_rng(0, "test", "t")
-    assert all(exact_distortion(t(5), np.sort(t(5).rvs(6, random_state=rng))) > q.distortion for _ in range(50))
+    assert all(exact_distortion(t(5), np.sort(t(5).rvs(K, random_state=rng))) > q.distortion for _ in range(50))
 
 
 def test_shift_and_scale_go_through():
@@ -151,6 +152,11 @@ def test_the_gradient_of_proposition_6_is_what_finite_differences_measure():
         for K in (1, 2, 5, 9):
             x = np.sort(law.mean() + 2 * rng.standard_normal(K))
             np.testing.assert_allclose(finite_differences(law, x), exact_gradient(law, x), atol=1e-9)
+
+
+def test_no_convergence_is_said():
+    with pytest.raises(ArithmeticError, match="norm, K = 9: no stationary grid in 1 steps"):
+        exact_quantizer(NORMAL, 9, max_iter=1)
 
 
 @pytest.mark.parametrize("quantizer", [exact_quantizer, uniform_quantizer])

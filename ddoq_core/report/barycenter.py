@@ -1,0 +1,165 @@
+"""Tables and figures of the chapter on equal against Voronoi weights: three measures, and what weights tend to."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import ot
+import torch
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from numpy import ndarray
+from scipy.stats import expon, laplace, norm, t
+from torch import Tensor
+
+from ..keys import numpy_rng
+from ..quantization import best_of_restarts, exact_quantizer, minibatch, quantize, random_samples, uniform_quantizer
+from ..quantization.voronoi import Quantizer
+from ..theory.bounds import limit_exponent
+from ..theory.transport import wasserstein2
+from .style import BLUE, GREEN, VERMILION, figure_style, label, subplots
+from .table import Table
+
+LAWS = {"N(0, 1)": norm(), "Laplace": laplace(), "Exponential": expon(), "Student t, 5 degrees": t(5)}
+KINDS = ("optimal quantizer", "best equal masses", "optimal points, equal masses")
+POWERS = {"uniform": 0.0, "square root, eq. 33": 0.5, "proportional": 1.0}  # alpha of weights mu(C_i)^alpha
+
+
+def three_errors(law: Any, K: int) -> tuple[float, float, float]:
+    """W_2^2 to a law on a line of the three measures of KINDS; both grids increase, so mass moves in order."""
+    best, equal = exact_quantizer(law, K), uniform_quantizer(law, K)
+    return best.distortion, equal.distortion, equal.distortion + float(np.mean((best.points - equal.points) ** 2))
+
+
+def errors_table(levels: Sequence[int]) -> Table:
+    """Ratios to the optimum for every law and level."""
+    blocks = []
+    for name, law in LAWS.items():
+        errors = [(K, *three_errors(law, K)) for K in levels]
+        rows = tuple((str(K), f"{G:.6f}", f"{e / G:.4g}", f"{f / G:.4g}") for K, G, e, f in errors)
+        blocks.append((name, rows))
+    columns = ("Law", "K", "optimal W₂²", f"{KINDS[1]}, over it", f"{KINDS[2]}, over it")
+    note = "Student's t is not log-concave: its optimum is the best that 10 starts found, that of the others is proved."
+    return Table("Three K-point measures on a line", columns, tuple(blocks), (note,))
+
+
+@figure_style()
+def errors_figure(name: str, levels: Sequence[int]) -> Figure:
+    """W_2^2 of the three measures against K, for one law."""
+    errors = np.array([three_errors(LAWS[name], K) for K in levels])
+    figure, axes = subplots()
+    for values, kind, colour, marker in zip(errors.T, KINDS, (BLUE, GREEN, VERMILION), "osD", strict=True):
+        axes.plot(levels, values, marker=marker, color=colour)
+        label(axes, levels[-1], values[-1], kind, colour)
+    axes.set(xscale="log", yscale="log", xlabel="number of points K", ylabel="$W_2^2$")
+    axes.set_xticks(levels, [str(K) for K in levels])
+    axes.minorticks_off()
+    axes.set_xlim(right=levels[-1] * 8)
+    return figure
+
+
+@dataclass(frozen=True)
+class LipschitzTrial:
+    """Theorem 5 on the uniform law on [0, 1]: errors in expectation against both bounds."""
+
+    worst: float  # |E_mu f - E_nu f| for f = distance to the grid
+    random: Float[ndarray, " m"]  # for random 1-Lipschitz functions
+    mean_distance: float  # e_1 = W_1(mu, nu), the sharp bound
+    root_distortion: float  # G^(1/2), the paper's
+
+
+def lipschitz_trial(K: int, m: int, rng: np.random.Generator) -> LipschitzTrial:
+    """K optimal points of the uniform law, the distance to them, and m random piecewise linear functions."""
+    x = (np.arange(K) + 0.5) / K
+    grid = np.linspace(0, 1, 200 * K + 1)
+    distance = np.abs(grid[:, None] - x).min(1)
+    slopes = rng.uniform(-1, 1, (m, len(grid) - 1))
+    values = np.concatenate([np.zeros((m, 1)), np.cumsum(slopes * np.diff(grid), 1)], 1)
+    at_points = np.stack([np.interp(x, grid, f) for f in values])
+    errors = np.abs(np.trapezoid(values, grid, axis=1) - at_points.mean(1))
+    mean = float(np.trapezoid(distance, grid))
+    return LipschitzTrial(mean, errors, 1 / (4 * K), 1 / (math.sqrt(12) * K))
+
+
+def second_moment(points: Float[ndarray, "K d"], masses: Float[ndarray, " K"], alpha: float) -> float:
+    """E|x|^2 under weights proportional to masses^alpha."""
+    w = masses**alpha
+    return float(w @ np.square(points).sum(1) / w.sum())
+
+
+def limits_table(levels: Sequence[int]) -> Table:
+    """E x^2 of the optimal quantizers of N(0, 1) under three kinds of weights, and its limit."""
+    rows = []
+    for K in levels:
+        q = exact_quantizer(norm(), K)
+        cells = tuple(f"{second_moment(q.points[:, None], q.weights, a):.4f}" for a in POWERS.values())
+        rows.append((f"{K:,}", (cells,)))
+    rows.append(("∞", (tuple(f"{1 / limit_exponent(1, a):.4f}" for a in POWERS.values()),)))
+    note = "The limit law has density ∝ p^β, here N(0, 1/β); of N(0, 1) itself, E x² = 1."
+    caption = "E x² under weights of optimal quantizers of N(0, 1)"
+    return Table(caption, ("K", *POWERS), tuple(rows), (note,))
+
+
+def plane_moments(K: int, n: int, seeds: Sequence[int]) -> dict[str, Float[ndarray, "seeds weights"]]:
+    """E|x|^2 under the weights of POWERS on N(0, I_2): converged Lloyd, and D4M's single pass from K samples."""
+    found: dict[str, list] = {"Lloyd, converged": [], "one mini-batch pass from samples": []}
+    for seed in seeds:
+        X = torch.from_numpy(numpy_rng(seed, "plane").standard_normal((n, 2)))
+        rng = numpy_rng(seed, "plane", "start")
+        one_pass = minibatch(X, random_samples(X, K, rng), passes=1)
+        books = best_of_restarts(X, K, n_restarts=1, rng=rng), one_pass
+        for name, book in zip(found, books, strict=True):
+            masses = book.weights.numpy()
+            found[name].append([second_moment(book.points.numpy(), masses, alpha) for alpha in POWERS.values()])
+    return {name: np.array(rows) for name, rows in found.items()}
+
+
+def plane_table(moments: dict[str, Float[ndarray, "seeds weights"]]) -> Table:
+    """Mean and 95 % interval over seeds of E|x|^2, against the limits of optimal grids; of N(0, I_2) it is 2."""
+    rows = [
+        (name, (tuple(f"{m:.3f} ± {h:.3f}" for m, h in zip(values.mean(0), _half_width(values), strict=True)),))
+        for name, values in moments.items()
+    ]
+    rows.append(("limit of optimal grids", (tuple(f"{2 / limit_exponent(2, a):.3f}" for a in POWERS.values()),)))
+    note = f"n = {len(next(iter(moments.values())))} seeds, 95 % intervals."
+    return Table("E|x|² on N(0, I₂)", ("codebook", *POWERS), tuple(rows), (note,))
+
+
+def _half_width(values: Float[ndarray, "seeds weights"]) -> Float[ndarray, " weights"]:
+    return t(len(values) - 1).ppf(0.975) * values.std(0, ddof=1) / math.sqrt(len(values))
+
+
+def dimensions_table(dimensions: Sequence[int]) -> Table:
+    """How the effect fades: N(0, I_d), where the limit of uniform weights is N(0, s I) with s = (d + 2) / d."""
+    rows = []
+    for d in dimensions:
+        s = (d + 2) / d
+        spread = math.sqrt(math.expm1(d * (math.log(s) - math.log(2 * s - 1) / 2)))
+        floor = math.sqrt(d + 2) - math.sqrt(d)
+        rows.append((f"{d:,}", ((f"{floor:.4f}", f"{floor / math.sqrt(d):.5f}", f"{spread:.4f}"),)))
+    columns = ("d", "W₂ floor of uniform weights", "over √d, the size of x", "spread of the weights K μ(Cᵢ)")
+    return Table("Uniform weights on N(0, I_d), as K → ∞", columns, tuple(rows))
+
+
+@dataclass(frozen=True)
+class PlaneTrial:
+    """Three K-point measures of samples in the plane: W_2 by linear program."""
+
+    optimal: float
+    equal: float  # the best that POT's free-support barycenter found
+    mixed: float  # optimal points, equal masses
+
+
+def plane_trial(samples: Float[Tensor, "n 2"], K: int, n_starts: int, rng: np.random.Generator) -> PlaneTrial:
+    """The optimal quantizer, and for equal masses the best of several starts of a local method."""
+    best: Quantizer = best_of_restarts(samples, K, n_restarts=10, rng=rng)
+    uniform = torch.full((K,), 1 / K)
+    X, masses = samples.numpy(), np.full(len(samples), 1 / len(samples))
+    solve: Callable = ot.lp.free_support_barycenter
+    begin = [best.points, *(random_samples(samples, K, rng) for _ in range(n_starts - 1))]
+    found = [solve([X], [masses], start.numpy().copy(), np.full(K, 1 / K), numItermax=200) for start in begin]
+    equal = min(wasserstein2(torch.from_numpy(points), uniform, samples) for points in found)
+    exact = quantize(samples, best.points)
+    return PlaneTrial(exact.distortion**0.5, equal, wasserstein2(best.points, uniform, samples))
