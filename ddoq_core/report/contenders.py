@@ -35,7 +35,7 @@ def start(X: Float[ndarray, "n d"], K: int, seed: int) -> Float[ndarray, "K d"]:
 
 
 def ours_best(n_restarts: int) -> Method:
-    """Lloyd, the best of k-means++ starts (on a line: companding and exchanges)."""
+    """Lloyd, the best of k-means++ starts (on a line: the optimum)."""
 
     def run(X: ndarray, K: int, seed: int) -> ndarray:
         rng = np.random.default_rng(seed)

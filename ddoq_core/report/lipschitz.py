@@ -34,11 +34,6 @@ class Start:
     W1: float  # W_1(mu_T, nu_T)
     W2: float  # W_2(mu_T, nu_T)
 
-    @property
-    def measure(self) -> GaussianMixture:
-        """nu_T itself."""
-        return atoms(self.points, self.weights)
-
 
 def starts(data: GaussianMixture, process: Process, T: float, K: int) -> dict[str, Start]:
     """Optimal quantizer of mu_T, best K equal masses, and the optimal points with equal masses (D4M's construction).

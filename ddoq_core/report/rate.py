@@ -16,12 +16,13 @@ from torch import Tensor
 
 from ..keys import numpy_rng
 from ..quantization import best_of_restarts, distortion, exact_distortion, exact_quantizer, lloyd, uniform_quantizer
+from ..quantization.exact import ZADOR_NORMAL
 from ..theory.bounds import ball_bound, empirical_gap, normal_norm, random_coding_bound, shannon_bound
 from .style import BLUE, GREEN, INK, MUTED, ORANGE, VERMILION, figure_style, label, subplots
 from .table import Table
 
 LAWS = {  # law, and the limit of K^2 G (Zador)
-    "N(0, 1)": (norm(), math.sqrt(3) * math.pi / 2),
+    "N(0, 1)": (norm(), float(ZADOR_NORMAL)),
     "Laplace": (laplace(), 9.0),
     "Exponential": (expon(), 9 / 4),
     "Uniform": (uniform(), 1 / 12),
