@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from numpy import ndarray
 from scipy.linalg import LinAlgError, solve_banded
 
 from ..errors import InputError
-from ..keys import numpy_rng
+from .line import Line
 
 ZADOR_NORMAL = np.sqrt(3) * np.pi / 2  # limit of K^2 G for N(0, 1): Zador's constant (1/12) |p|_{1/3}
 LOG_CONCAVE = {
     "expon", "gumbel_l", "gumbel_r", "halfnorm", "hypsecant", "laplace", "logistic", "maxwell", "norm", "rayleigh",
     "semicircular", "uniform",
 }  # fmt: skip
-STARTS = 10  # of a law that is not known to be log-concave
+SHARES = 1000  # into which a law is cut that is not known to be log-concave; 20 for each point at least
 INSIDE, OUTSIDE = (np.polynomial.legendre.leggauss(n) for n in (40, 200))  # nodes for a part of a cell; for a tail
 
 
@@ -40,7 +41,8 @@ def exact_quantizer(
     """Optimal quantizer of a law: grad G = 0 (eq. 13) by Newton's method, and by Lloyd's where that would not help.
 
     If the density is log-concave the stationary grid is unique and so optimal (Graf and Luschgy 2000, Theorem 5.1);
-    of another law it is the best stationary grid from 10 starts, and marked so.
+    of another law it is the better of the stationary grids from two starts, and marked so: points of the density that
+    is right as K grows, and the optimum, found exactly, of the law cut into many shares.
 
     Args:
         law: for example `scipy.stats.norm()`.
@@ -54,8 +56,7 @@ def exact_quantizer(
     proved = _name(law) in LOG_CONCAVE if log_concave is None else log_concave
     starts = [_companding(law, K)]
     if not proved:
-        rng = numpy_rng(0, "exact_quantizer")
-        starts += [law.ppf(np.sort(rng.random(K))) for _ in range(STARTS - 1)]
+        starts.append(_of_shares(law, K))
     grids = [_stationary(law, x, tol * law.std(), max_iter) for x in starts]
     grids = [x for x in grids if x is not None]
     if not grids:
@@ -120,6 +121,15 @@ def _companding(law: Any, K: int) -> Float[ndarray, " K"]:
     return np.interp((np.arange(K) + 0.5) / K * shares[-1], shares, x)
 
 
+def _of_shares(law: Any, K: int) -> Float[ndarray, " K"]:
+    """The best K points for the law cut into shares, each at its mean: of all grids, but for the width of a share."""
+    nodes = _companding(law, max(SHARES, 20 * K))
+    mass, moment, _ = _cells(law, nodes)
+    kept = mass > 0
+    shares = Line(torch.from_numpy(nodes[kept] + moment[kept] / mass[kept])[:, None], torch.from_numpy(mass[kept]))
+    return shares.optimum(K) + shares.centre
+
+
 def _stationary(law: Any, x: Float[ndarray, " K"], tol: float, max_iter: int) -> Float[ndarray, " K"] | None:
     """A grid with grad G = 0: a Newton step where it lowers the gradient, a step of Lloyd's algorithm elsewhere.
 
@@ -128,7 +138,7 @@ def _stationary(law: Any, x: Float[ndarray, " K"], tol: float, max_iter: int) ->
     gradient = exact_gradient(law, x)
     for _ in range(max_iter):
         if np.abs(gradient).max() <= tol:
-            return x
+            return _polished(law, x)
         new = _newton(law, x, gradient)
         at_new = np.full_like(x, np.inf) if new is None else exact_gradient(law, new)
         if np.abs(at_new).max() >= np.abs(gradient).max():
@@ -136,6 +146,23 @@ def _stationary(law: Any, x: Float[ndarray, " K"], tol: float, max_iter: int) ->
             at_new = exact_gradient(law, new)
         x, gradient = new, at_new
     return None
+
+
+def _polished(law: Any, x: Float[ndarray, " K"]) -> Float[ndarray, " K"]:
+    """Two more steps: where the distortion is flat, points are not yet exact when the gradient is.
+
+    A symmetric law gets a symmetric grid: with a boundary on a kink, to shift all points costs nothing to second order.
+    """
+    u, middle, near = np.linspace(0.01, 0.49, 25), law.median(), 1e-6 * law.std()
+    symmetric = np.abs(law.ppf(u) + law.ppf(1 - u) - 2 * middle).max() < 1e-9 * law.std()
+    for _ in range(2):
+        new = _newton(law, x, exact_gradient(law, x))
+        if new is not None and np.abs(new - x).max() < near:
+            x = new
+        even = middle + (x - x[::-1]) / 2
+        if symmetric and np.abs(even - x).max() < near:
+            x = even
+    return x
 
 
 def _newton(law: Any, x: Float[ndarray, " K"], gradient: Float[ndarray, " K"]) -> Float[ndarray, " K"] | None:

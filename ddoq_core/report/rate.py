@@ -1,5 +1,6 @@
 """Tables and figures of the chapter on the rate K^(-1/d): its slope, its constant, and what samples do to it."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from numpy import ndarray
 from scipy.optimize import minimize_scalar
+from scipy.special import expn
 from scipy.stats import expon, laplace, norm, t, uniform
 from torch import Tensor
 
@@ -19,7 +21,7 @@ from ..quantization import best_of_restarts, distortion, exact_distortion, exact
 from ..quantization.exact import ZADOR_NORMAL
 from ..theory.bounds import ball_bound, empirical_gap, normal_norm, random_coding_bound, shannon_bound
 from .style import BLUE, GREEN, INK, MUTED, ORANGE, VERMILION, figure_style, label, subplots
-from .table import Table
+from .table import NOTHING, Table
 
 LAWS = {  # law, and the limit of K^2 G (Zador)
     "N(0, 1)": (norm(), float(ZADOR_NORMAL)),
@@ -32,14 +34,21 @@ FRESH = 200_000  # samples that judge a codebook, none of which it was made from
 
 
 def line_table(levels: Sequence[int]) -> Table:
-    """K^2 G against its limit, and the constant of Proposition 4 with eta = 1, for laws on a line."""
+    """K^2 G against its limit, and the constant of Proposition 4 with eta = 1, for laws on a line.
+
+    The last row extrapolates a + b / K from the two largest levels.
+    """
     blocks = []
     for name, (law, limit) in LAWS.items():
         sigma = _sigma3(law)
-        rows = []
-        for K in levels:
-            G = exact_quantizer(law, K).distortion
-            rows.append((f"{K:,}", f"{K**2 * G:.6f}", f"{K**2 * G / limit:.4f}", f"{math.sqrt(G) * K / sigma:.4f}"))
+        scaled = [K**2 * exact_quantizer(law, K).distortion for K in levels]
+        rows = [
+            (f"{K:,}", f"{value:.6f}", f"{value / limit:.4f}", f"{math.sqrt(value) / sigma:.4f}")
+            for K, value in zip(levels, scaled, strict=True)
+        ]
+        (last, before), (K, J) = scaled[:-3:-1], levels[:-3:-1]
+        beyond = (K * last - J * before) / (K - J)
+        rows.append(("→ ∞", f"{beyond:.6f}", f"{beyond / limit:.4f}", f"{math.sqrt(beyond) / sigma:.4f}"))
         blocks.append((f"{name}, limit {limit:.6f}", tuple(rows)))
     columns = ("Law", "K", "K² G", "over its limit", "K e*_K / σ₃ (Proposition 4)")
     return Table("Optimal quantizers on a line, exact", columns, tuple(blocks))
@@ -107,6 +116,24 @@ def slopes_table(levels: Sequence[int], found: dict[Cloud, Float[ndarray, "seeds
     return Table("Slope of G^(1/2) in K", columns, tuple(blocks), (f"n = {n} seeds, 95 % intervals over them.",))
 
 
+def local_table(levels: Sequence[int], found: dict[Cloud, Float[ndarray, "seeds K"]]) -> Table:
+    """Slopes between neighbouring levels, and the limit of K^(2/d) G extrapolated by a + b K^(-1/d), over Zador's."""
+    rows = []
+    for cloud, G in found.items():
+        pairs = [_interval(slopes(levels[i : i + 2], G[:, i : i + 2])) for i in range(len(levels) - 1)]
+        scaled = np.array(levels) ** (2 / cloud.d) * G / cloud.limit
+        beyond = np.array([np.polyfit(np.array(levels) ** (-1 / cloud.d), row, 1)[1] for row in scaled])
+        cells = [f"{mean:.3f} ± {half:.3f}".replace("-", "−") for mean, half in pairs]
+        mean, half = _interval(beyond)
+        rows.append((cloud.name, ((*cells, f"{mean:.3f} ± {half:.3f}"),)))
+    ends = (f"{a} to {b}" for a, b in itertools.pairwise(levels))
+    n = len(next(iter(found.values())))
+    notes = (
+        f"n = {n} seeds, 95 % over them. Extrapolation: a + b K^(−1/d), fitted to all levels, over Zador's limit.",
+    )
+    return Table("Local slopes of G^(1/2) in K", ("law", *ends, "extrapolated"), tuple(rows), notes)
+
+
 def _interval(values: Float[ndarray, " n"]) -> tuple[float, float]:
     return values.mean(), t(len(values) - 1).ppf(0.975) * values.std(ddof=1) / math.sqrt(len(values))
 
@@ -140,6 +167,41 @@ def circle_table(levels: Sequence[int]) -> Table:
         rows.append((str(K), ((f"{K**2 * G:.4f}", f"{K**2 * found:.4f}"),)))
     rows.append(("∞", ((f"π²/3 = {math.pi**2 / 3:.4f}", ""),)))
     return Table("A circle in R³", ("K", "K² G of K equal arcs", "K² G found by Lloyd"), tuple(rows))
+
+
+def heavy_table(levels: Sequence[int], horizons: Sequence[float], n_shares: int = 20_000) -> Table:
+    """K^2 G on [e, e^y] of the law p(x) ~ x^-3 (log x)^-2, which has a variance but no moment above 2.
+
+    Each entry bounds K^2 G of the whole law from below, and its limit (1/12) (int p^(1/3))^3 grows without end with y.
+    """
+    total, (t, w), columns = float(expn(2, 2)), np.polynomial.legendre.leggauss(8), []
+    for end in horizons:
+        cuts = np.linspace(1, end ** (1 / 3), n_shares + 1) ** 3  # equal shares of p^(1/3) dx = y^(-2/3) dy, y = log x
+        half = np.diff(cuts)[:, None] / 2
+        y = cuts[:-1, None] + half + half * t
+        mass, first, second = ((np.exp(-k * y) / y**2 * half * w).sum(1) / total for k in (2, 1, 0))
+        X, rng = torch.from_numpy(first / mass)[:, None], numpy_rng(0, "unused")
+        books = best_of_restarts(X, levels, n_restarts=1, rng=rng, mass=torch.from_numpy(mass / mass.sum()))
+        within = (second - first**2 / mass).sum()  # of the shares themselves
+        limit = (3 * (end ** (1 / 3) - 1)) ** 3 / total / 12
+        costs = [K**2 * (mass.sum() * book.distortion + within) for K, book in zip(levels, books, strict=True)]
+        columns.append([f"{cost:.2f}" for cost in (*costs, limit)])
+    names = *(f"{K:,}" for K in levels), "∞ (Zador)"
+    caption = "K² G of a law without more than two moments, cut off at e^y"
+    rows = tuple((name, (row,)) for name, row in zip(names, zip(*columns, strict=True), strict=True))
+    return Table(caption, ("K", *(f"y = {y:g}" for y in horizons)), rows)
+
+
+def band_table(dimensions: Sequence[int]) -> Table:
+    """The bounds on Q_d by a ball and by random coding, both divided by d: they meet."""
+    rows = []
+    for d in dimensions:
+        low, high = ball_bound(d), random_coding_bound(d)
+        known = {1: 1 / 12, **ZADOR}.get(d)
+        cells = f"{low / d:.5f}", f"{known / d:.5f}" if known else NOTHING, f"{high / d:.5f}", f"{high / low:.4f}"
+        rows.append((f"{d:,}", (cells,)))
+    columns = ("d", "a ball, over d", "Q_d over d, best known", "random coding, over d", "ratio of the bounds")
+    return Table("Zador's constant lies between", columns, tuple(rows), ("Both tend to 1 / (2πe) = 0.05855.",))
 
 
 @dataclass(frozen=True)

@@ -36,10 +36,32 @@ def law_constant(process: Process, R: float, delta: float, T: float) -> float:
 
 
 def kl_constant(process: Process, R: float, delta: float, T: float) -> float:
-    """c with KL(nu_delta || mu_delta) <= c W_2(mu_T, nu_T)^2, for any nu_T, atoms too."""
+    """c with KL(nu_delta || mu_delta) <= c W_2(mu_T, nu_T)^2, for any nu_T, atoms too.
+
+    For the Voronoi weights of a stationary grid also TV(nu_delta, mu_delta) <= c G: that is c W_2^2 again, not W_2.
+    """
     _, beta, v = process.bridge(delta, T)
     bridge = beta**2 / v if delta else 0.0
     return ((R * process.decay(T) / process.variance(T)) ** 2 + bridge) / 2
+
+
+def curvature_constant(process: Process, R: float, delta: float, T: float) -> float:
+    """sup |Hess u| / L for u(x) = E[f(X_delta) | X_T = x] and every L-Lipschitz f.
+
+    So |E_{mu_delta} f - E_{nu_delta} f| <= L/2 times this times G(x) for a stationary grid x: second order in K^(-1/d).
+    """
+    alpha, beta, v = process.bridge(delta, T)
+    k = process.decay(T) / process.variance(T)
+    smoothing = beta**2 * math.sqrt(2 / (math.pi * v)) if delta else 0.0
+    return 2 * alpha * k**2 * R**3 + 2 * beta * k * R + smoothing
+
+
+def flow_slope(process: Process, R: float, delta: float, T: float) -> float:
+    """Slope at 0 of the probability-flow map from T to delta, for two atoms of equal mass at -R and R.
+
+    At 0 the flow sees half of the worst score of Lemma 12 all the way, so it explodes as delta -> 0.
+    """
+    return math.exp((log_pathwise_constant(process, R, delta, T) + process.rate * (T - delta)) / 2)
 
 
 def score_monotonicity(R: float, t: float) -> float:

@@ -53,6 +53,21 @@ class GaussianMixture:
         noise = torch.from_numpy(rng.standard_normal((n, self.d)))
         return self.means[j] + self.scales[j, None] * noise
 
+    def mean(self) -> Float[Tensor, " d"]:
+        """E X."""
+        return self.masses @ self.means
+
+    def covariance(self) -> Float[Tensor, "d d"]:
+        """Cov X: of the means of the components, and within them."""
+        off = self.means - self.mean()
+        within = (self.masses @ self.scales.square()) * torch.eye(self.d, dtype=torch.float64)
+        return (self.masses[:, None] * off).T @ off + within
+
+    def projected(self, direction: Float[Tensor, " d"]) -> "GaussianMixture":
+        """Law of <u, X> for a unit vector u: on a line."""
+        u = torch.as_tensor(direction, dtype=torch.float64)
+        return GaussianMixture(self.masses, (self.means @ u)[:, None], self.scales)
+
     def noised(self, process: Process, t: float) -> "GaussianMixture":
         """Law of X_t when this is the law of X_0."""
         a, v = process.decay(t), process.variance(t)
@@ -90,6 +105,14 @@ class GaussianMixture:
     def score(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """grad log p(x), exact; every scale is above 0. No array of n J d numbers is made."""
         return torch.cat([self._score(part) for part in self._parts(x)])
+
+    def score_jacobian(self, process: Process, x: Float[Tensor, " d"], t: float) -> Float[Tensor, "d d"]:
+        """Hess log p_t(x) = (a / v)^2 Cov(X_0 | X_t = x) - I / v, with decay a and variance v at t > 0 (Lemma 12)."""
+        if not t > 0:
+            raise InputError(f"t = {t}, but a score needs noise; give t > 0")
+        a, v = process.decay(t), process.variance(t)
+        posterior = self.reversed(process, torch.as_tensor(x)[None], torch.ones(1), 0.0, t)
+        return (a / v) ** 2 * posterior.covariance() - torch.eye(self.d, dtype=torch.float64) / v
 
     def cdf(self, x: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """Mass up to x, on a line; an atom is not asked for at its own place."""

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import InputError
-from .measures import GaussianMixture
+from .measures import GaussianMixture, law_on_line
 
 MAX_PIVOTS = 10_000_000  # of the network simplex: far above what n K entries need
 
@@ -57,6 +57,24 @@ def wasserstein1_on_line(p: GaussianMixture, q: GaussianMixture, n_parts: int = 
     half = cuts.diff()[:, None] / 2
     x = (cuts[:-1, None] + half + half * t).flatten()
     return ((p.cdf(x) - q.cdf(x)).abs() * (half * w).flatten()).sum().item()
+
+
+def wasserstein1_of_samples(x: Float[Tensor, " n"], law: GaussianMixture, n_nodes: int = 20_001) -> float:
+    """W_1 between n samples, 1/n each, and a law on a line: int |F_n - F| by the trapezoidal rule."""
+    ends = torch.cat([law.means[:, 0] + side * 10 * law.scales for side in (-1, 1)] + [x.double()])
+    nodes = torch.linspace(ends.min(), ends.max(), n_nodes, dtype=torch.float64)
+    empirical = torch.searchsorted(x.double().sort().values, nodes, right=True) / len(x)
+    return torch.trapezoid((empirical - law.cdf(nodes)).abs(), nodes).item()
+
+
+def wasserstein2_on_line(p: GaussianMixture, q: GaussianMixture, levels: Float[np.ndarray, " n"]) -> float:
+    """W_2 of two mixtures of densities on a line, by their quantiles: W_2^2 = int_0^1 |Q_p - Q_q|^2 du (trapezoid).
+
+    Args:
+        levels: increasing values of u in (0, 1); dense where the quantile functions are steep.
+    """
+    squared = (law_on_line(p).ppf(levels) - law_on_line(q).ppf(levels)) ** 2
+    return float(np.sqrt(np.trapezoid(squared, levels)))
 
 
 def _cost(points: Float[Tensor, "K d"], samples: Float[Tensor, "n d"]) -> Float[np.ndarray, "K n"]:

@@ -61,8 +61,32 @@ def test_one_draw_for_each_point_is_farther_than_the_law():
 
 
 def test_the_table_prints_the_infinite_and_the_huge():
-    table = lipschitz.bounds_table(FOUR_ATOMS, 1.0, [BROWNIAN], 1.0, 4, [0.0, 0.001, 0.5])
+    table = lipschitz.bounds_table(FOUR_ATOMS, 1.0, [BROWNIAN], 1.0, [4], [0.0, 0.001, 0.5])
     rows = [row for _, block in table.blocks for row in block]
     assert rows[0][2:5] == ("∞", "∞", "∞") and rows[1][2].startswith("10^43")
     assert all(float(rows[2][1]) < float(value) for value in rows[2][2:])
     assert math.isfinite(float(rows[0][5]))
+
+
+def test_coupled_paths_find_the_error_of_the_exact_kernel():
+    for row in lipschitz.coupled_table(FOUR_ATOMS, 1.0, BROWNIAN, 1.0, [2, 4], [0.3, 0.6], 20_000, 0).rows:
+        exact, (mean, half), apart, sharp = float(row[2]), map(float, row[3].split(" ± ")), *map(float, row[4:])
+        assert abs(mean - exact) < 1.7 * half  # 3.3 standard errors
+        assert exact < apart < sharp
+
+
+def test_the_worst_function_is_1_lipschitz_and_attains_w1():
+    mu, nu = FOUR_ATOMS.noised(BROWNIAN, 0.2), atoms(torch.tensor([[0.1], [0.7]])).noised(BROWNIAN, 0.1)
+    f, z = lipschitz.worst_function(mu, nu), torch.linspace(-9, 9, 9001, dtype=torch.float64)
+    assert abs(f(z[1:].numpy()) - f(z[:-1].numpy())).max() <= (z[1] - z[0]).item() * (1 + 1e-9)
+    p, q = (law.log_density(z[:, None]).exp() for law in (mu, nu))
+    gain = torch.trapezoid(torch.from_numpy(f(z.numpy())) * (p - q), z).item()
+    assert gain == pytest.approx(wasserstein1_on_line(mu, nu), abs=1e-4)
+
+
+def test_propositions_10_and_11_are_equalities_where_the_table_says_so():
+    (square,), (mean,), (bridge,) = (rows for _, rows in lipschitz.monotone_table(50_000, 0).blocks)
+    for row, truth in ((square, math.exp(0.3 + 0.32)), (mean, math.exp(0.3))):
+        value, half = map(float, row[0].split(" ± "))
+        assert abs(value - truth) < 1.7 * half + 1e-3
+    assert bridge[0] == "0.300000 to 0.300000"

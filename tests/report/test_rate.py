@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 
 from ddoq_core.report import rate
 
@@ -41,3 +42,34 @@ def test_the_gap_of_theorem_3_is_below_its_bound_and_falls_like_1_over_n():
     scaled = 1000 * gaps.gaps[1]
     assert scaled.mean() == pytest.approx(2 - 2 / math.pi, abs=4 * scaled.std() / 150**0.5)
     assert np.log(gaps.bounds[0].mean() / gaps.bounds[1].mean()) / np.log(10) == pytest.approx(0.5, abs=0.1)
+
+
+def test_two_moments_are_not_enough():
+    """Cut off at e^y, K^2 G tends to (1/12)(int p^(1/3))^3, which grows like y."""
+    blocks = dict(rate.heavy_table([20, 500], [2.0, 4.0, 8.0]).blocks)
+    (few,), (many,), (limit,) = ([tuple(map(float, row)) for row in blocks[key]] for key in ("20", "500", "∞ (Zador)"))
+    assert many == pytest.approx(limit, rel=0.01)
+    assert all(a <= b * 1.01 for a, b in zip(few, limit, strict=True))
+    total = quad(lambda y: math.exp(-2 * y) / y**2, 1, math.inf)[0]
+    assert limit == pytest.approx([(3 * (y ** (1 / 3) - 1)) ** 3 / total / 12 for y in (2, 4, 8)], abs=0.006)
+
+
+def test_extrapolation_lands_on_zadors_limit():
+    for _, rows in rate.line_table([200, 1000]).blocks:
+        assert float(rows[-1][2]) == pytest.approx(1, abs=2e-4)
+
+
+def test_the_bounds_on_zadors_constant_meet_and_hold_the_best_known():
+    rows = {name: cells[0] for name, cells in rate.band_table([1, 2, 3, 16384]).blocks}
+    for d in "123":
+        low, known, high = map(float, rows[d][:3])
+        assert low <= known < high
+    assert float(rows["16,384"][3]) == pytest.approx(1, abs=2e-4)
+    assert float(rows["16,384"][0]) == pytest.approx(1 / (2 * math.pi * math.e), abs=5e-5)
+
+
+def test_local_slopes_and_the_extrapolation_of_an_exact_power_law():
+    cloud, levels = rate.CLOUDS[0], [10, 20, 40]
+    exact = cloud.limit * np.array(levels, float) ** (-2 / cloud.d)
+    ((_, (cells,)),) = rate.local_table(levels, {cloud: np.stack([exact, exact * (1 + 1e-9)])}).blocks
+    assert cells[0].startswith("−0.500") and cells[1].startswith("−0.500") and cells[2].startswith("1.000")

@@ -9,9 +9,12 @@ from scipy.integrate import quad
 
 from ddoq_core.errors import InputError
 from ddoq_core.keys import numpy_rng
+from ddoq_core.quantization import exact_quantizer
 from ddoq_core.theory import bounds
 from ddoq_core.theory.diffusion import BROWNIAN, ORNSTEIN_UHLENBECK
-from ddoq_core.theory.measures import atoms
+from ddoq_core.theory.divergence import total_variation
+from ddoq_core.theory.measures import FOUR_ATOMS, atoms, law_on_line
+from ddoq_core.theory.transport import wasserstein1_on_line
 
 BOTH = [BROWNIAN, ORNSTEIN_UHLENBECK]
 
@@ -101,6 +104,45 @@ def test_the_kl_constant_bounds_the_divergence_of_two_starts(process):
     divergence = torch.trapezoid(log_q.exp() * (log_q - log_p), grid[:, 0]).item()
     bound = bounds.kl_constant(process, R, delta, T) * 0.01**2
     assert 0.9 * bound < divergence <= bound
+
+
+@pytest.mark.parametrize("process", BOTH)
+@pytest.mark.parametrize("delta", [0.0, 0.1, 0.5])
+def test_a_stationary_grid_is_of_second_order_in_w1_and_in_total_variation(process, delta):
+    """|E f - E f| <= L/2 curvature G for every f, and TV <= c G; four atoms, every K."""
+    R, T, grid = 1.0, 1.0, torch.linspace(-9, 9, 4001, dtype=torch.float64)
+    law, mu = law_on_line(FOUR_ATOMS.noised(process, T)), FOUR_ATOMS.noised(process, delta)
+    for K in (2, 5, 20):
+        best = exact_quantizer(law, K, log_concave=True)
+        points, weights = torch.from_numpy(best.points)[:, None], torch.from_numpy(best.weights / best.weights.sum())
+        nu = FOUR_ATOMS.reversed(process, points, weights, delta, T)
+        half = bounds.curvature_constant(process, R, delta, T) / 2
+        assert 0 < wasserstein1_on_line(nu, mu) <= half * best.distortion
+        assert 0 < total_variation(nu, mu, grid) <= bounds.kl_constant(process, R, delta, T) * best.distortion
+
+
+@pytest.mark.parametrize("process", BOTH)
+def test_no_function_is_bent_more_by_the_reverse_kernel_than_its_constant(process):
+    """u'' by central differences, f(z) = |z - a| on random clouds on a line, at random places."""
+    h, T = 1e-3, 1.0
+    for trial in range(50):
+        rng = numpy_rng(trial, "test", "bent")
+        cloud = torch.from_numpy(rng.uniform(-1, 1, (rng.integers(2, 8), 1)))
+        delta, a, x = float(rng.choice([0.05, 0.3])), rng.uniform(-1, 1), rng.uniform(-2, 2)
+        kernels = [
+            atoms(cloud).reversed(process, torch.tensor([[x + i * h]], dtype=torch.float64), torch.ones(1), delta, T)
+            for i in (-1, 0, 1)
+        ]
+        u = [_mean_distance(law, a) for law in kernels]
+        assert abs(u[0] - 2 * u[1] + u[2]) / h**2 <= bounds.curvature_constant(process, 1, delta, T)
+
+
+def _mean_distance(law, a):
+    """E|Z - a| of a mixture of normal laws, in closed form."""
+    m, s = law.means[:, 0] - a, law.scales
+    z = m / s
+    density = torch.exp(-(z**2) / 2) / (2 * math.pi) ** 0.5
+    return (law.masses @ (2 * s * density + m * (2 * torch.special.ndtr(z) - 1))).item()
 
 
 def test_constants_of_zadors_theorem():

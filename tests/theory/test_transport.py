@@ -7,7 +7,8 @@ import torch
 from ddoq_core.errors import InputError
 from ddoq_core.keys import numpy_rng, torch_rng
 from ddoq_core.quantization import kmeans_plus_plus, lloyd, quantize
-from ddoq_core.theory.transport import wasserstein2
+from ddoq_core.theory.measures import GaussianMixture
+from ddoq_core.theory.transport import wasserstein1_of_samples, wasserstein2, wasserstein2_on_line
 
 
 @pytest.fixture
@@ -56,3 +57,16 @@ def test_lowering_the_distortion_lowers_the_distance(cloud, codebook):  # eq. 9
 def test_weights_that_are_no_probability_are_refused(weights):
     with pytest.raises(InputError, match=r"weights has shape .* that sum to 1"):
         wasserstein2(np.zeros((2, 1)), np.array(weights), np.ones((4, 1)))
+
+
+def test_w2_of_normal_laws_on_a_line():
+    """(m - m')^2 + (s - s')^2."""
+    p, q = (GaussianMixture([1.0], [[m]], [s]) for m, s in ((0.0, 1.0), (0.5, 1.4)))
+    levels = torch.special.ndtr(torch.linspace(-7, 7, 4001, dtype=torch.float64)).numpy()
+    assert wasserstein2_on_line(p, q, levels) == pytest.approx((0.25 + 0.16) ** 0.5, abs=1e-6)
+
+
+def test_w1_of_one_sample_is_the_mean_distance_to_it():
+    """E|N| = sqrt(2 / pi)."""
+    law = GaussianMixture([1.0], [[0.0]], [1.0])
+    assert wasserstein1_of_samples(torch.zeros(1), law) == pytest.approx((2 / np.pi) ** 0.5, abs=1e-4)
