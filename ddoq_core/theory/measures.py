@@ -138,6 +138,8 @@ class GaussianMixture:
         x = torch.as_tensor(x, dtype=torch.float64)
         if x.ndim != 2 or x.shape[1] != self.d:
             raise InputError(f"points are {tuple(x.shape)}, but the measure lives in R^{self.d}; give (n, {self.d})")
+        if not x.isfinite().all():
+            raise InputError("a point is not finite; remove it, or mend what made it")
         return x
 
 

@@ -26,7 +26,7 @@ def wasserstein2(
         weights: at least 0, summing to 1.
         sample_weights: masses of the samples, likewise; None means 1/n each.
     Raises:
-        InputError: weights that are negative or do not sum to 1.
+        InputError: weights that are negative or do not sum to 1, another dimension, or what is not finite.
     """
     v = np.full(len(samples), 1 / len(samples)) if sample_weights is None else sample_weights
     v, cost = _mass("sample_weights", v, len(samples)), _cost(points, samples)
@@ -78,7 +78,12 @@ def wasserstein2_on_line(p: GaussianMixture, q: GaussianMixture, levels: Float[n
 
 
 def _cost(points: Float[Tensor, "K d"], samples: Float[Tensor, "n d"]) -> Float[np.ndarray, "K n"]:
-    return ot.dist(np.asarray(points, dtype=np.float64), np.asarray(samples, dtype=np.float64), metric="sqeuclidean")
+    x, X = np.asarray(points, dtype=np.float64), np.asarray(samples, dtype=np.float64)
+    if x.ndim != 2 or X.ndim != 2 or x.shape[1] != X.shape[1]:
+        raise InputError(f"points are {x.shape} and samples {X.shape}; give (K, d) and (n, d)")
+    if not (np.isfinite(x).all() and np.isfinite(X).all()):
+        raise InputError("a point or sample is not finite; remove it, or mend what made it")
+    return ot.dist(x, X, metric="sqeuclidean")
 
 
 def _root_of_program(w: np.ndarray, v: np.ndarray, cost: np.ndarray) -> float:

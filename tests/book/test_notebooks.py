@@ -121,3 +121,10 @@ def test_every_module_is_in_the_api_reference():
         if not p.name.startswith("__") and p.parent.name != "methods"
     }
     assert modules <= set(re.findall(r"automodule:: ([\w.]+)", api))
+
+
+def test_every_test_that_a_page_names_exists():
+    pages = [*(ROOT / "book").glob("*.md"), *SOURCES]
+    named = {name for page in pages for name in re.findall(r"`(?:tests/)?(\w+/test_\w+\.py)`", page.read_text())}
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / "tests" / name).is_file()] == []

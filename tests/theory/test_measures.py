@@ -48,3 +48,14 @@ def test_the_jacobian_of_the_score_is_what_finite_differences_measure():
 def test_a_score_without_noise_is_refused():
     with pytest.raises(InputError, match="t = 0, but a score needs noise; give t > 0"):
         FOUR_ATOMS.score_jacobian(BROWNIAN, torch.zeros(1), 0)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_point_that_is_not_finite_is_refused(value):
+    with pytest.raises(InputError, match="a point is not finite"):
+        FOUR_ATOMS.noised(BROWNIAN, 1).score(torch.tensor([[0.0], [value]]))
+
+
+def test_weights_of_a_start_that_do_not_sum_to_one_are_refused():
+    with pytest.raises(InputError, match=r"masses sum to 0\.8"):
+        FOUR_ATOMS.reversed(BROWNIAN, torch.zeros(2, 1), torch.tensor([0.5, 0.3]), 0.1, 1.0)

@@ -70,3 +70,10 @@ def test_w1_of_one_sample_is_the_mean_distance_to_it():
     """E|N| = sqrt(2 / pi)."""
     law = GaussianMixture([1.0], [[0.0]], [1.0])
     assert wasserstein1_of_samples(torch.zeros(1), law) == pytest.approx((2 / np.pi) ** 0.5, abs=1e-4)
+
+
+def test_points_of_another_dimension_and_points_that_are_not_finite_are_refused(cloud):
+    with pytest.raises(InputError, match=r"points are \(2, 3\) and samples \(300, 2\); give \(K, d\) and \(n, d\)"):
+        wasserstein2(torch.zeros(2, 3), torch.tensor([0.5, 0.5]), cloud)
+    with pytest.raises(InputError, match="a point or sample is not finite"):
+        wasserstein2(torch.full((1, 2), float("nan")), torch.ones(1), cloud)
