@@ -64,7 +64,9 @@ def train_all(jobs: list[Job], workers: int) -> list[Artifact]:
         made = [train_student(job) for job in tqdm(once, **bar)]
     else:
         with _pool(min(workers, len(once))) as pool:
-            made = list(tqdm(pool.map(train_student, once), **bar))
+            with _interrupts_held():  # the workers start here
+                results = pool.map(train_student, once)
+            made = list(tqdm(results, **bar))
     found = {job.identity: artifact for job, artifact in zip(once, made, strict=True)}
     return [found[job.identity] for job in jobs]
 
@@ -107,6 +109,19 @@ def _pool(workers: int) -> Iterator[concurrent.futures.ProcessPoolExecutor]:
             for process in set(multiprocessing.active_children()) - before:
                 process.terminate()
             raise
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C is answered after the block; a process that starts inside never sees it, and so says nothing of it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _die_with_parent(parent: int) -> None:
