@@ -12,7 +12,7 @@ PY        := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-slow lab install clean
+.PHONY: help book test test-slow test-gpu lab install clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -29,6 +29,9 @@ test: $(INSTALLED) ## fast tests: mathematics, promises, every notebook at smoke
 
 test-slow: $(INSTALLED) ## tests that take longer: full-size models, kill and resume
 	$(PY) -m pytest -m slow
+
+test-gpu: $(INSTALLED) ## what only a GPU can prove: that it agrees with the CPU
+	$(PY) -m pytest tests/gpu -ra
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab
 	$(PY) -m jupyter lab notebooks

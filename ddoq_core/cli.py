@@ -31,9 +31,13 @@ Parameters = Annotated[
 Folder = Annotated[str, typer.Option(metavar="FOLDER", help="the same as -p with this name")]
 
 
-def _run(profile: str, parameters: list[str] | None, **folders: str):
+def _checked(profile: str, parameters: list[str] | None, **folders: str) -> Profile:
     values = dict(parse_assignment(text) for text in parameters or []) | {n: f for n, f in folders.items() if f}
-    checked = Profile.load(profile, values)
+    return Profile.load(profile, values)
+
+
+def _run(profile: str, parameters: list[str] | None, **folders: str):
+    checked = _checked(profile, parameters, **folders)
     from .pipeline.run import Run  # torch takes seconds to import: a bad parameter is told before
 
     return Run(checked)
@@ -99,6 +103,16 @@ def synthesize(profile: ProfileName = "laptop", parameter: Parameters = None) ->
 
 
 @app.command()
+def check(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
+    """Tell whether the run is right, before a student is trained: what was made, and what is healthy."""
+    whole = _run(profile, parameter)
+    from .pipeline.facts import fact_lines
+
+    for artifact in whole.checks():
+        print(artifact.path, *fact_lines(artifact), sep="\n")
+
+
+@app.command()
 def relabel(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
     """Algorithm 4, line 6: the teacher's logits on the augmented distilled images (soft_labels = stored)."""
     whole = _run(profile, parameter)
@@ -127,6 +141,49 @@ def bench(
 
     torch.set_num_threads(threads)
     print(side_by_side.table(side_by_side.bench(task or list(side_by_side.TASKS), reps, out)).markdown())
+
+
+@app.command()
+def against_d4m(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
+    """Time encoding, clustering and synthesis beside D4M's way of working, on the same prior and images."""
+    whole = _run(profile, parameter)
+    from .report.d4m_way import against_d4m, d4m_table
+
+    print(d4m_table(against_d4m(whole), whole).markdown())
+
+
+@app.command()
+def cost(
+    profile: ProfileName = "laptop",
+    parameter: Parameters = None,
+    data_root: Folder = "",
+    prior_path: Folder = "",
+    artifacts: Folder = "",
+    classes: Annotated[int | None, typer.Option(help="Classes, with --images-per-class instead of a data set.")] = None,
+    images_per_class: Annotated[int | None, typer.Option(help="Images of a class, validation included.")] = None,
+    peak: Annotated[
+        float | None, typer.Option(help="TFLOP/s of the device. Default: an A6000's 154.8, or 0.16 of two CPU cores.")
+    ] = None,
+    efficiency: Annotated[float | None, typer.Option(help="Share of the peak that is reached. Default: 0.4.")] = None,
+    measured: Annotated[bool, typer.Option("--measured", help="Seconds of the finished run instead.")] = False,
+) -> None:
+    """Tell what `ddoq run` costs before it is paid: operations, disk and hours of each step. Nothing is made."""
+    checked = _checked(profile, parameter, data_root=data_root, prior_path=prior_path, artifacts=artifacts)
+    from .report.budget import Images, device_of  # checks what is given before torch is imported
+
+    device = device_of(checked, peak, efficiency)
+    images = None if measured else Images.of(checked, classes, images_per_class)
+    if measured:
+        from .pipeline.run import Run
+        from .report.timings import measured_table
+
+        print(measured_table(Run(checked), device).markdown())
+        return
+    from .report import cost_tables
+
+    print(cost_tables.cost_table(checked, images, device).markdown())
+    if images.n_classes == 1000:
+        print(cost_tables.paper_table(device).markdown())
 
 
 @app.command()

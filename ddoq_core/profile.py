@@ -6,34 +6,21 @@ names stand in the notebooks' `parameters` cells and after `ddoq run -p`.
 
 import ast
 import dataclasses
-import difflib
 import json
 import os
-import re
-import types
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from .errors import InputError
+from .knobs import checked, knob, nearest, unknown_name
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 PROFILES = NOTEBOOKS / "profiles"
 ROWS = tuple(sorted(p.stem for p in (Path(__file__).parent / "methods").glob("[a-z]*.py") if p.stem != "method"))
-NETWORK = r"convnet-\d+|(wide_)?resne(t|xt)\w*(-small)?"
-
-
-def knob(default, meaning: str, *, of: tuple = (), like: str = "", low: float | None = None, high: float | None = None):
-    """A field with its meaning and the values it may take.
-
-    They are one `of` a few names, or a text `like` a pattern, or a number from `low` to `high`.
-    """
-    metadata = {"meaning": meaning, "of": of, "like": like, "low": low, "high": high}
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
+NETWORK = r"convnet-\d+|[a-z]+\w*(-small)?"
 
 
 @dataclass(frozen=True)
@@ -49,14 +36,20 @@ class Profile:
         "mnist5k", "what is distilled", of=("mnist5k", "mnist", "fashion_mnist", "cifar10", "cifar100", "imagefolder")
     )
     data_root: str = knob("", "folder of the data; not needed by mnist5k")
+    class_list: str = knob("", "classes of an imagefolder: imagenette, imagewoof, or a file of wnids; empty takes all")
+    val_mapping: str = knob("", "file with the class of each image of an imagefolder's val/ that has no class folders")
     download: bool = knob(False, "let torchvision fetch a data set that data_root lacks")
     image_size: int = knob(32, "side of an image in pixels", low=8, high=1024)
     validation_fraction: float = knob(0.125, "share of the training images held out for tuning", low=0.0, high=0.5)
     skip_unreadable: bool = knob(False, "leave out images that cannot be read, listed and counted, instead of stopping")
 
     # the generative prior and the teacher
-    prior: str = knob("pretrain", "latent diffusion model: fitted on the spot, or a DiT folder", of=("pretrain", "dit"))
-    prior_path: str = knob("", "folder of the DiT prior")
+    prior: str = knob(
+        "pretrain",
+        "latent diffusion model: fitted on the spot, or a folder",
+        of=("pretrain", "dit", "stable-diffusion"),
+    )
+    prior_path: str = knob("", "folder of the prior in diffusers' layout, or its name on the Hugging Face hub")
     vae_epochs: int = knob(6, "epochs of the autoencoder (prior = pretrain)", low=1)
     diffusion_epochs: int = knob(34, "epochs of the diffusion transformer (prior = pretrain)", low=1)
     teacher: str = knob(
@@ -70,13 +63,20 @@ class Profile:
     methods: list[str] = knob(
         ["random_real", "random_generated", "d4m", "ddoq", "ddoq_proportional", "full"], "rows of Table 1", of=ROWS
     )
+    resize: str = knob(
+        "center-crop",
+        "how photographs become squares for the prior: center-crop, or squash as D4M",
+        of=("center-crop", "squash"),
+    )
     encode_sample: bool = knob(False, "encode by a keyed sample of the posterior (as D4M) instead of its mean")
+    keep_latents: bool = knob(True, "store the latents, for reports and another clustering; off: one pass, none kept")
     quantizer: str = knob("lloyd", "how the codebook is found", of=("lloyd", "minibatch", "clvq"))
     n_restarts: int = knob(10, "k-means++ starts, best kept (lloyd)", low=1)
     n_passes: int = knob(10, "passes over a class (minibatch, clvq)", low=1)
     sampler: str = knob("checkpoint", "reverse process", of=("checkpoint", "ddim", "ddpm"))
     strength: float = knob(0.7, "share of the noise schedule that a centroid is re-noised to", low=0.0, high=1.0)
     guidance_scale: float = knob(2.0, "classifier-free guidance; 1 is none", low=1.0)
+    negative_prompt: str = knob("", "what guidance leads away from (prior = stable-diffusion)")
     n_steps: int = knob(30, "steps of the full reverse process", low=1)
     synthesis_batch: int = knob(50, "images denoised together", low=1)
     weights: str | float = knob(
@@ -96,6 +96,7 @@ class Profile:
     n_student_seeds: int = knob(1, "student seeds crossed with the distillations; 1: each has its own", low=1)
     epochs: int = knob(100, "epochs of a student", low=1)
     batch_size: int = knob(10, "images per step of a student", low=1)
+    accumulate: int = knob(1, "parts that a batch is cut into, their gradients added up before the step", low=1)
     temperature: float = knob(20.0, "temperature of the soft labels", low=0.01)
     loss: str = knob(
         "forward", "forward KL(teacher || student), or reverse as the paper prints it", of=("forward", "reverse")
@@ -110,6 +111,15 @@ class Profile:
 
     # the machine
     device: str = knob("cpu", "where networks run", of=("cpu", "cuda"))
+    precision: str = knob(
+        "float32",
+        "numbers that the prior computes with; less than float32 is for a GPU",
+        of=("float32", "float16", "bfloat16"),
+    )
+    training_precision: str = knob(
+        "float32", "numbers that students are trained with; bfloat16 is autocast", of=("float32", "bfloat16")
+    )
+    compiled: bool = knob(False, "compile the prior's network (torch.compile)")
     threads: int = knob(2, "threads of one process; students always take 1 on a CPU", low=1)
     workers: int = knob(2, "students trained side by side", low=1)
 
@@ -132,19 +142,20 @@ class Profile:
         """
         for name in set(values) - set(cls.knobs()):
             raise unknown_name(name, cls.knobs(), "the parameters")
-        return cls(**{name: _checked(cls.knobs()[name], value) for name, value in values.items()})
+        return cls(**{name: checked(cls.knobs()[name], value) for name, value in values.items()})
 
     @classmethod
     def from_notebook(cls, namespace: dict) -> "Profile":
         """Profile of a notebook: every knob that stands in its namespace (`globals()`), declared there or injected.
 
-        Relative paths stand for the repository root, wherever the notebook runs.
+        Relative paths stand for the repository root, wherever the notebook runs; a name that is no path there, such as
+        that of a model on a hub, stays as it is.
         """
         values = {name: namespace[name] for name in cls.knobs() if name in namespace}
         profile = cls.of(values)
-        paths = {n: getattr(profile, n) for n in ("artifacts", "data_root", "prior_path", "teacher_path")}
-        here = {n: os.path.relpath(NOTEBOOKS.parent / p) for n, p in paths.items() if p not in ("", "pretrained")}
-        return profile.but(**here)
+        folders, files = ("artifacts", "data_root"), ("prior_path", "teacher_path", "class_list", "val_mapping")
+        paths = {n: NOTEBOOKS.parent / p for n, p in profile.pick(*folders, *files).items() if p}
+        return profile.but(**{n: os.path.relpath(p) for n, p in paths.items() if n in folders or p.exists()})
 
     @classmethod
     def knobs(cls) -> dict[str, dataclasses.Field]:
@@ -171,7 +182,7 @@ def find_profile(name: str | Path) -> Path:
         )
     if str(name) not in _profile_names():
         raise InputError(
-            f"unknown profile '{name}'{_nearest(str(name), _profile_names())}; known: {', '.join(_profile_names())}"
+            f"unknown profile '{name}'{nearest(str(name), _profile_names())}; known: {', '.join(_profile_names())}"
         )
     return PROFILES / f"{name}.yaml"
 
@@ -204,11 +215,6 @@ def notebook_parameters(path: Path) -> dict:
     return {}
 
 
-def unknown_name(name: str, known: typing.Iterable[str], where: str) -> InputError:
-    """The error for a name that nobody declares, with the nearest one that somebody does."""
-    return InputError(f"unknown parameter '{name}' in {where}{_nearest(str(name), known)}")
-
-
 def parse_assignment(text: str) -> tuple[str, typing.Any]:
     """`name=value` of a command line, the value read as YAML."""
     name, equals, value = text.partition("=")
@@ -224,52 +230,3 @@ def parse_assignment(text: str) -> tuple[str, typing.Any]:
 
 def _profile_names() -> list[str]:
     return sorted(p.stem for p in PROFILES.glob("*.yaml"))
-
-
-def _nearest(name: str, known: typing.Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean '{close[0]}'?" if close else ""
-
-
-def _checked(knob: dataclasses.Field, value):
-    """The value, in the knob's type and range, or one line that says what it should be."""
-    items = value if isinstance(value, list) else [value]
-    value = _typed(knob.name, knob.type, value)
-    m = knob.metadata
-    for item in items:
-        if m["of"] and item not in m["of"]:
-            raise InputError(
-                f"{knob.name} = {item!r}, but it is one of {', '.join(m['of'])}{_nearest(str(item), m['of'])}"
-            )
-        if m["like"] and isinstance(item, str) and not re.fullmatch(m["like"], item):
-            raise InputError(f"{knob.name} = {item!r}, but it is {knob.metadata['meaning']}")
-        if m["low"] is not None and not item >= m["low"]:
-            raise InputError(f"{knob.name} = {item}, but it is at least {m['low']}")
-        if m["high"] is not None and not item <= m["high"]:
-            raise InputError(f"{knob.name} = {item}, but it is at most {m['high']}")
-    return value
-
-
-def _typed(name: str, kind, value):
-    wrong = InputError(f"{name} = {value!r}, but it is {_type_name(kind)}")
-    if isinstance(kind, types.GenericAlias):
-        if not isinstance(value, list) or not value:
-            raise wrong
-        return [_typed(name, typing.get_args(kind)[0], v) for v in value]
-    if isinstance(kind, types.UnionType):
-        return (
-            float(value)
-            if isinstance(value, (int, float)) and not isinstance(value, bool)
-            else _typed(name, str, value)
-        )
-    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
-        return value
-    raise wrong
-
-
-def _type_name(kind) -> str:
-    if isinstance(kind, types.GenericAlias):
-        return f"a list of {typing.get_args(kind)[0].__name__}, not empty"
-    return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}.get(kind, str(kind))

@@ -9,8 +9,8 @@ from PIL import Image
 
 from ddoq_core import cli
 
-STEPS = ["run", "pretrain", "teacher", "assess", "encode", "cluster", "synthesize", "relabel", "train"]
-COMMANDS = [*STEPS, "bench", "knobs"]
+STEPS = ["run", "pretrain", "teacher", "assess", "encode", "cluster", "synthesize", "check", "relabel", "train"]
+COMMANDS = [*STEPS, "bench", "cost", "knobs"]
 
 
 @pytest.fixture
@@ -114,7 +114,53 @@ def test_a_folder_that_cannot_be_written_is_named(ddoq, tmp_path):
     assert code == 2 and "artifacts" in err.splitlines()[-1]
 
 
-@pytest.mark.parametrize("words", [["--help"], ["run", "-p", "guidence_scale=3"]], ids=["help", "bad parameter"])
+IMAGENET = ["-p", "dataset=imagefolder", "-p", "image_size=224", "--classes", "1000", "--images-per-class", "1281"]
+
+
+def test_cost_is_a_table_of_steps_and_leaves_nothing_behind(ddoq, tmp_path):
+    code, out, _ = ddoq("cost")
+    assert code == 0 and "| 1 Latent clustering | encode | all | 1 | 41.3 GFLOP |" in out and "| All |" in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_cost_at_imagenets_scale_needs_neither_images_nor_weights_and_quotes_the_papers_hours(ddoq):
+    code, out, _ = ddoq("cost", *IMAGENET, "-p", "prior=stable-diffusion", "-p", "validation_fraction=0")
+    assert code == 0 and "1,281,000 training images of 1,000 classes" in out and "Quoted: hours" in out
+
+
+def test_cost_says_which_run_to_finish_before_it_can_be_measured(ddoq, tmp_path):
+    code, _, err = ddoq("cost", "--measured")
+    assert code == 2 and "run `ddoq run --profile laptop`" in err and err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--peak", "0"], "--peak = 0"),
+        (["--efficiency", "1.5"], "--efficiency = 1.5"),
+        (["--efficiency", "0"], "--efficiency = 0"),
+        (["--classes", "10"], "--classes and --images-per-class go together"),
+        (["--classes", "0", "--images-per-class", "5"], "--classes = 0"),
+        (["-p", "students=[resnet19]"], "unknown network 'resnet19'; did you mean 'resnet18'?"),
+        (["-p", "ipc=[500]"], "ipc = 500, but a class has 350 training images"),
+        (["-p", "dataset=imagefolder"], "set data_root, or give --classes"),
+        (["-p", "dataset=imagefolder", "--data-root", "nowhere"], "no folder nowhere/train"),
+        (["-p", "prior=dit", "--prior-path", "."], "holds no configuration of a dit prior"),
+        (["-p", "image_size=30"], "prior = pretrain needs a multiple of 8"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_cost_of_what_cannot_be_is_one_line_and_exit_code_2(ddoq, words, message):
+    code, out, err = ddoq("cost", *words)
+    assert code == 2 and out == "" and err.startswith("ddoq: ") and err.count("\n") == 1 and message in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["run", "-p", "guidence_scale=3"], ["cost", "--peak", "0"]],
+    ids=["help", "bad parameter", "bad peak"],
+)
 def test_the_command_answers_before_it_imports_anything_heavy(words):
     call = "from ddoq_core import cli\ntry: cli.main()\nexcept SystemExit: pass"
     code = f"import sys\n{call}\nsys.exit('torch' in sys.modules)"

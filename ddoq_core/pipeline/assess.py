@@ -5,6 +5,8 @@ of images generated from pure noise that the teacher gives their class, and the 
 """
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from tqdm import tqdm
 
 from ..keys import torch_rng
@@ -12,7 +14,7 @@ from ..profile import Profile
 from ..store import Artifact, Store, Workspace
 from .datasets import Dataset, Split
 from .plan import threads
-from .prior import DiTPrior, load_prior
+from .prior import KNOBS, GenerativePrior, load_prior
 from .synthesize import synthesize_images
 from .teacher import load_teacher
 
@@ -24,13 +26,13 @@ def assess(store: Store, dataset: Dataset, prior: Artifact, teacher: Artifact, p
     """Reconstruction error of the prior and the teacher's recognition rate of its images, percent, with n."""
 
     def build(work: Workspace) -> None:
-        model = load_prior(prior.path, profile.device)
+        model = load_prior(prior.path, **profile.pick(*KNOBS))
         recognised = _recognised(model, dataset, teacher, profile)
         split = dataset.validation if len(dataset.validation) else dataset.train
         work.json(
             "metrics.json",
             {
-                "reconstruction_mse": _reconstruction_error(model, split),
+                "reconstruction_mse": _reconstruction_error(model, split, profile),
                 "n_reconstructed": len(split),
                 "recognised": 100 * recognised.float().mean().item(),
                 "recognised_by_class": (100 * recognised.float().mean(1)).tolist(),
@@ -40,7 +42,7 @@ def assess(store: Store, dataset: Dataset, prior: Artifact, teacher: Artifact, p
             },
         )
 
-    parameters = profile.pick("seed", "guidance_scale", "n_steps", "sampler")
+    parameters = profile.pick("seed", "guidance_scale", "n_steps", "sampler", "resize", "precision", "negative_prompt")
     with threads(profile.threads):
         return store.make(
             "assess", build, parameters=parameters, inputs=[dataset.key, prior, teacher], modules=(__name__,),
@@ -48,23 +50,27 @@ def assess(store: Store, dataset: Dataset, prior: Artifact, teacher: Artifact, p
         )  # fmt: skip
 
 
-def _reconstruction_error(model: DiTPrior, split: Split) -> float:
-    """Mean squared error per pixel on [-1, 1]."""
+def reconstruction_errors(model: GenerativePrior, images: Float[Tensor, "b C H W"]) -> Float[Tensor, " b"]:
+    """What the autoencoder loses of images in [0, 1]: mean squared error per pixel on [-1, 1]."""
+    return (2 * (model.decode(model.encode(images)).cpu() - images)).square().mean((1, 2, 3))
+
+
+def _reconstruction_error(model: GenerativePrior, split: Split, profile: Profile) -> float:
+    """Mean of it over a split, at the prior's size."""
     total = 0.0
     for rows in torch.arange(len(split)).split(BATCH):
-        images = split.images(rows)
-        total += (2 * (model.decode(model.encode(images)).cpu() - images)).square().mean((1, 2, 3)).sum().item()
+        total += reconstruction_errors(model, split.images(rows, model.image_size, profile.resize)).sum().item()
     return total / len(split)
 
 
 @torch.no_grad()
-def _recognised(model: DiTPrior, dataset: Dataset, teacher: Artifact, profile: Profile) -> torch.Tensor:
+def _recognised(model: GenerativePrior, dataset: Dataset, teacher: Artifact, profile: Profile) -> torch.Tensor:
     """Bool [n_classes, PER_CLASS]: the teacher gives an image made of pure noise the class it was made for."""
     network = load_teacher(teacher, profile.device)
-    ids = model.label_ids(dataset.class_names)
+    classes = model.embed(dataset.classes)
     right = []
     for rows in tqdm(torch.arange(dataset.n_classes * PER_CLASS).split(BATCH), desc="assess", disable=None):
         noise = [torch_rng(profile.seed, "assess", *divmod(i, PER_CLASS)) for i in rows.tolist()]
-        images = synthesize_images(model, None, ids[rows // PER_CLASS], noise, profile)
+        images = synthesize_images(model, None, classes[rows // PER_CLASS], noise, dataset.image_size, profile)
         right.append(network(dataset.normalise(images.to(profile.device))).argmax(1).cpu() == rows // PER_CLASS)
     return torch.cat(right).reshape(dataset.n_classes, PER_CLASS)

@@ -1,7 +1,8 @@
 """Algorithm 4, lines 2-3 (Algorithm 3, lines 3-11): prototypes z_k of each class and the counts v_k of their cells.
 
-In: the latents of every class. Out: class00000.safetensors with, for each level K, points_000KK [K, c, h, w],
-counts_000KK [K] int64 (they sum to the class size) and history_000KK; and clusters.jsonl, one row per class and K.
+In: the latents of every class, one class in memory at a time. Out: class00000.safetensors with, for each level K,
+points_000KK [K, c, h, w] in the profile's precision, counts_000KK [K] int64 (they sum to the class size) and
+history_000KK; and clusters.jsonl, one row per class and K.
 The weights w_k of line 3 follow from the counts when a student is trained (quantization/weights.py).
 """
 
@@ -13,6 +14,7 @@ import numpy as np
 import safetensors.torch
 import torch
 from jaxtyping import Float, Int64
+from safetensors import safe_open
 from torch import Tensor
 from tqdm import tqdm
 
@@ -25,16 +27,20 @@ from ..quantization.minibatch import minibatch
 from ..quantization.seeding import kmeans_plus_plus
 from ..quantization.voronoi import Quantizer
 from ..store import Artifact, Store, Workspace
+from .encode import PassingLatents, StoredLatents
 from .plan import threads
+from .prior import PRECISIONS
 
 
-def cluster(store: Store, latents: Artifact, profile: Profile, *, distill_seed: int) -> Artifact:
+def cluster(store: Store, latents: StoredLatents | PassingLatents, profile: Profile, *, distill_seed: int) -> Artifact:
     """Algorithm 4, lines 2-3: quantize the latents of every class at every level K of the profile.
+
+    All levels come from one look at the latents of a class, which are read, or encoded and then forgotten.
 
     Raises:
         InputError: a level K above the size of a class, or latents that are not finite.
     """
-    classes, levels = latents.json("classes.json"), levels_of(profile)
+    classes, levels = latents.classes, levels_of(profile)
     check_sizes(classes, levels)
 
     def build(work: Workspace) -> None:
@@ -44,10 +50,11 @@ def cluster(store: Store, latents: Artifact, profile: Profile, *, distill_seed: 
         work.jsonl("clusters.jsonl", (r for row in classes for r in _summaries(work.path, row["index"], levels)))
 
     knob = "n_restarts" if profile.quantizer == "lloyd" else "n_passes"
-    parameters = profile.pick("seed", "quantizer", knob) | {"levels": levels, "distill_seed": distill_seed}
+    parameters = profile.pick("seed", "quantizer", knob, "precision") | latents.parameters
+    parameters |= {"levels": levels, "distill_seed": distill_seed}
     with threads(profile.threads):
         return store.make(
-            "cluster", build, parameters=parameters, inputs=[latents], modules=(__name__,),
+            "cluster", build, parameters=parameters, inputs=latents.inputs, modules=(__name__,),
             label=f"{profile.quantizer}-{distill_seed}", plan=profile.pick("threads"),
         )  # fmt: skip
 
@@ -73,10 +80,27 @@ def load_prototypes(prototypes: Artifact, ipc: int) -> tuple[Float[Tensor, "C K 
     Raises:
         InputError: that level was not made.
     """
-    files = [safetensors.torch.load_file(path) for path in sorted(prototypes.path.glob("class*.safetensors"))]
-    if f"points_{ipc:05d}" not in files[0]:
-        raise InputError(f"no prototypes for ipc = {ipc} in {prototypes.path}; add {ipc} to ipc")
-    return torch.stack([f[f"points_{ipc:05d}"] for f in files]), torch.stack([f[f"counts_{ipc:05d}"] for f in files])
+    n_classes = len(list(prototypes.path.glob("class*.safetensors")))
+    points = torch.stack([prototypes_of(prototypes, ipc, c) for c in range(n_classes)])
+    return points, load_counts(prototypes, ipc)
+
+
+def prototypes_of(prototypes: Artifact, ipc: int, label: int) -> Float[Tensor, "K c h w"]:
+    """Prototypes of one class at level K = ipc, nothing else being read."""
+    return _entry(prototypes, f"points_{ipc:05d}", ipc, label).float()
+
+
+def load_counts(prototypes: Artifact, ipc: int) -> Int64[Tensor, "C K"]:
+    """Counts of every class at level K = ipc."""
+    n_classes = len(list(prototypes.path.glob("class*.safetensors")))
+    return torch.stack([_entry(prototypes, f"counts_{ipc:05d}", ipc, c) for c in range(n_classes)])
+
+
+def _entry(prototypes: Artifact, name: str, ipc: int, label: int) -> Tensor:
+    with safe_open(prototypes.path / _file(label), framework="pt") as file:
+        if name not in file.keys():  # noqa: SIM118 - it is no mapping
+            raise InputError(f"no prototypes for ipc = {ipc} in {prototypes.path}; add {ipc} to ipc")
+        return file.get_tensor(name)
 
 
 def levels_of(profile: Profile) -> list[int]:
@@ -98,16 +122,22 @@ def check_sizes(classes: list[dict], levels: list[int]) -> None:
 
 
 def _write_class(
-    latents: Artifact, index: int, levels: list[int], profile: Profile, distill_seed: int, path: Path
+    latents: StoredLatents | PassingLatents,
+    index: int,
+    levels: list[int],
+    profile: Profile,
+    distill_seed: int,
+    path: Path,
 ) -> None:
-    Z = safetensors.torch.load_file(latents.path / "latents" / _file(index))["latents"]
+    Z = latents.of_class(index)
     try:
         codebooks = quantize_class(Z.flatten(1), levels, profile, distill_seed, index)
     except InputError as error:
         raise InputError(f"latents of class {index}: {error}") from None
     tensors = {}
     for K, found in zip(levels, codebooks, strict=True):
-        tensors[f"points_{K:05d}"] = found.points.reshape(K, *Z.shape[1:]).contiguous()
+        points = found.points.reshape(K, *Z.shape[1:]).contiguous()
+        tensors[f"points_{K:05d}"] = points.to(PRECISIONS[profile.precision])
         tensors[f"counts_{K:05d}"] = found.counts
         tensors[f"history_{K:05d}"] = torch.tensor([*found.history, found.distortion], dtype=torch.float64)
     safetensors.torch.save_file(tensors, path)

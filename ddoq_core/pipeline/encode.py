@@ -1,8 +1,12 @@
-"""Algorithm 4, line 1: the latent variables Z = E(T), one file per class.
+"""Algorithm 4, line 1: the latent variables Z = E(T), one file per class, or one class after the other in memory.
 
-In: a data set and a prior. Out: latents/class00000.safetensors with {"latents": [n_c, c, h, w] float32,
-"index": [n_c] int64 (into the training part)}, all images of the class, none dropped; and classes.json.
+In: a data set and a prior. Out: latents/class00000.safetensors with {"latents": [n_c, c, h, w] in the profile's
+precision, "index": [n_c] int64 (into the training part)}, all images of the class, none dropped; and classes.json.
 """
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
 
 import safetensors.torch
 import torch
@@ -16,7 +20,7 @@ from ..profile import Profile
 from ..store import Artifact, Store, Workspace
 from .datasets import Dataset
 from .plan import threads
-from .prior import GenerativePrior, load_prior
+from .prior import KNOBS, PRECISIONS, GenerativePrior, load_prior
 
 BATCH = 50  # images encoded together; part of the plan
 
@@ -24,39 +28,123 @@ BATCH = 50  # images encoded together; part of the plan
 def encode(store: Store, dataset: Dataset, prior: Artifact, profile: Profile) -> Artifact:
     """Algorithm 4, line 1: Z = E(T), the posterior's mean of every training image, or a keyed draw (encode_sample).
 
+    Images are read at the size of the prior, by the profile's `resize`.
+
     Raises:
-        InputError: the prior is made for images of another size or number of channels.
+        InputError: the prior is made for images of another number of channels.
     """
 
     def build(work: Workspace) -> None:
-        model = load_prior(prior.path, profile.device)
+        model = load_prior(prior.path, **profile.pick(*KNOBS))
         check_fit(model, dataset)
         for c in tqdm(range(dataset.n_classes), desc="encode", disable=None):
             index = dataset.train.of_class(c)
             work.chunk(
                 f"latents/class{c:05d}.safetensors",
                 lambda path, index=index: safetensors.torch.save_file(
-                    {"latents": encode_images(model, dataset, index, profile), "index": index}, path
+                    {"latents": encode_images(model, dataset, index, profile).to(dtype), "index": index}, path
                 ),
             )
-        work.json("classes.json", [row | {"n": len(dataset.train.of_class(row["index"]))} for row in dataset.classes])
+        work.json("classes.json", _with_sizes(dataset))
 
-    sample = {"seed": profile.seed} if profile.encode_sample else None
+    dtype = PRECISIONS[profile.precision]  # what the encoder computed in: nothing is lost
     with threads(profile.threads):
         return store.make(
-            "encode", build, parameters={"sample": sample}, inputs=[dataset.key, prior],
+            "encode", build, parameters=_shaping(profile), inputs=[dataset.key, prior],
             modules=("ddoq_core.pipeline.encode",), label=dataset.name, plan=profile.pick("threads", "device"),
         )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class PassingLatents:
+    """Latents that are encoded when asked for and not kept: one class is in memory at a time."""
+
+    dataset: Dataset
+    prior: Artifact
+    profile: Profile
+
+    @property
+    def classes(self) -> list[dict]:
+        """The class table with the number of images of each."""
+        return _with_sizes(self.dataset)
+
+    @property
+    def inputs(self) -> list[Artifact | str]:
+        """What they are made from."""
+        return [self.dataset.key, self.prior]
+
+    @property
+    def parameters(self) -> dict:
+        """The knobs that shape them."""
+        return _shaping(self.profile)
+
+    @cached_property
+    def _model(self) -> GenerativePrior:
+        model = load_prior(self.prior.path, **self.profile.pick(*KNOBS))
+        check_fit(model, self.dataset)
+        return model
+
+    def of_class(self, label: int) -> Float[Tensor, "n c h w"]:
+        """Latents of all images of a class, in order."""
+        return encode_images(self._model, self.dataset, self.dataset.train.of_class(label), self.profile)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredLatents:
+    """The same from an artifact of `encode`."""
+
+    artifact: Artifact
+
+    @property
+    def classes(self) -> list[dict]:
+        """The class table with the number of images of each."""
+        return self.artifact.json("classes.json")
+
+    @property
+    def inputs(self) -> list[Artifact | str]:
+        """What they are read from."""
+        return [self.artifact]
+
+    @property
+    def parameters(self) -> dict:
+        """None: the artifact names them."""
+        return {}
+
+    def of_class(self, label: int) -> Float[Tensor, "n c h w"]:
+        """Latents of all images of a class, in order."""
+        path = self.artifact.path / "latents" / f"class{label:05d}.safetensors"
+        return safetensors.torch.load_file(path)["latents"].float()
+
+
+def _shaping(profile: Profile) -> dict:
+    return profile.pick("resize", "precision") | {"sample": {"seed": profile.seed} if profile.encode_sample else None}
+
+
+def _with_sizes(dataset: Dataset) -> list[dict]:
+    sizes = torch.bincount(dataset.train.labels, minlength=dataset.n_classes).tolist()
+    return [row | {"n": n} for row, n in zip(dataset.classes, sizes, strict=True)]
 
 
 def encode_images(
     prior: GenerativePrior, dataset: Dataset, index: Int64[Tensor, " n"], profile: Profile, batch: int = BATCH
 ) -> Float[Tensor, "n c h w"]:
-    """Latents of training images; a drawn one has its image's own noise, whatever the batch."""
-    latents = []
-    for part in index.split(batch):
-        rng = [torch_rng(profile.seed, "encode", i) for i in part.tolist()] if profile.encode_sample else None
-        latents.append(prior.encode(dataset.train.images(part), rng).cpu())
+    """Latents of training images; a drawn one has its image's own noise, whatever the batch.
+
+    The next batch is read while one is encoded.
+    """
+    latents, parts = [], index.split(batch)
+
+    def read(part: Int64[Tensor, " b"]) -> Float[Tensor, "b C H W"]:
+        return dataset.train.images(part, prior.image_size, profile.resize)
+
+    with ThreadPoolExecutor(1) as reader:
+        waiting = reader.submit(read, parts[0])
+        for part, following in zip(parts, [*parts[1:], None], strict=True):
+            images = waiting.result()
+            if following is not None:
+                waiting = reader.submit(read, following)
+            rng = [torch_rng(profile.seed, "encode", i) for i in part.tolist()] if profile.encode_sample else None
+            latents.append(prior.encode(images, rng).cpu())
     return torch.cat(latents)
 
 
@@ -64,14 +152,9 @@ def check_fit(prior: GenerativePrior, dataset: Dataset) -> None:
     """Say whether a prior can encode a data set.
 
     Raises:
-        InputError: another number of channels, or another image size.
+        InputError: another number of channels.
     """
-    size = prior.image_size
     if prior.channels != dataset.channels:
         raise InputError(
             f"the prior has {prior.channels} image channels, but {dataset.name} has {dataset.channels}; mend prior_path"
-        )
-    if size != dataset.image_size:
-        raise InputError(
-            f"the prior makes images of {size} pixels, but image_size = {dataset.image_size}; set image_size={size}"
         )

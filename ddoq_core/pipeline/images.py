@@ -1,6 +1,7 @@
 """Image files: whatever mode, depth or orientation a file has, the same 8-bit RGB square comes out.
 
-In: a path. Out: uint8 [3, size, size], upright, the shorter side resized and the centre cut out.
+In: a path. Out: uint8 [3, size, size], upright; of an image that is not square the centre is cut out, or it is
+squashed. Everything is resampled by one filter, bicubic with antialiasing.
 """
 
 import concurrent.futures
@@ -12,29 +13,40 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..errors import InputError
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
+FILTER = Image.Resampling.BICUBIC
 READERS = 8  # files read side by side; reading draws nothing, so their number changes no result
 
 
-def read_image(path: Path, size: int) -> UInt8[Tensor, "3 {size} {size}"]:
+def read_image(path: Path, size: int, resize: str = "center-crop") -> UInt8[Tensor, "3 {size} {size}"]:
     """RGB square of an image file, turned upright as its EXIF says, transparency laid on white.
 
+    Args:
+        resize: `center-crop` keeps the proportions and cuts what sticks out; `squash` keeps everything.
     Raises:
         InputError: the file cannot be read as an image, or has more pixels than Pillow takes for safe.
     """
-    return _square(_opened(path.read_bytes(), str(path)), size)
+    return _square(_opened(path.read_bytes(), str(path)), size, resize)
 
 
-def read_images(paths: list[Path], size: int) -> UInt8[Tensor, "b 3 {size} {size}"]:
+def read_images(paths: list[Path], size: int, resize: str = "center-crop") -> UInt8[Tensor, "b 3 {size} {size}"]:
     """`read_image` of several files, read side by side, in their order."""
     with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
-        return torch.stack(list(pool.map(read_image, paths, [size] * len(paths))))
+        return torch.stack(list(pool.map(lambda path: read_image(path, size, resize), paths)))
+
+
+def resized(images: Float[Tensor, "b C h w"], size: int) -> Float[Tensor, "b C {size} {size}"]:
+    """Square images in [0, 1] at another size, by the same filter; unchanged at their own."""
+    if images.shape[-1] == size:
+        return images
+    return F.interpolate(images, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -98,6 +110,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _square(image: Image.Image, size: int) -> UInt8[Tensor, "3 {size} {size}"]:
-    square = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+def _square(image: Image.Image, size: int, resize: str) -> UInt8[Tensor, "3 {size} {size}"]:
+    shape = (size, size)
+    square = image.resize(shape, FILTER) if resize == "squash" else ImageOps.fit(image, shape, FILTER)
     return torch.from_numpy(np.asarray(square).copy()).permute(2, 0, 1).contiguous()

@@ -1,7 +1,8 @@
-"""Classifiers by name: the ConvNet of the dataset-distillation field, and the ResNets of torchvision.
+"""Classifiers by name: the ConvNet of the dataset-distillation field, and the classifiers of torchvision.
 
-`convnet-WIDTH` (three blocks of convolution, instance norm, ReLU, average pool at 32 pixels), any ResNet of
-torchvision (`resnet18`, `resnet50`, `wide_resnet50_2`, ...), and `NAME-small`, the same with a stem for small images.
+`convnet-WIDTH` (three blocks of convolution, instance norm, ReLU, average pool at 32 pixels), any classifier of
+torchvision (`resnet18`, `resnet50`, `mobilenet_v2`, `efficientnet_b0`, `swin_t`, ...), and `NAME-small`, a ResNet
+with a stem for small images.
 """
 
 import difflib
@@ -16,9 +17,9 @@ from torch import nn
 from ..errors import InputError
 from .training import initialised
 
-RESNETS = [
-    n for n in torchvision.models.list_models(module=torchvision.models) if re.match(r"(wide_)?res(net|next)\d", n)
-]
+SEVERAL_OUTPUTS = ("googlenet", "inception_v3")  # in training; a loss of their own would be needed
+CLASSIFIERS = [n for n in torchvision.models.list_models(module=torchvision.models) if n not in SEVERAL_OUTPUTS]
+RESNETS = [n for n in CLASSIFIERS if re.match(r"(wide_)?res(net|next)\d", n)]
 
 
 class HalvingPool(nn.Module):
@@ -62,13 +63,17 @@ def make_network(name: str, n_classes: int, channels: int, image_size: int, rng:
     """A network of this name, freshly initialised; equal generators (same seed) give equal parameters.
 
     Raises:
-        InputError: no network has this name.
+        InputError: no network has this name, or one that is made for colour gets grey images.
     """
     check_network(name)
+    if name in CLASSIFIERS and name not in RESNETS and channels != 3:
+        raise InputError(f"{name} takes colour images, but these have {channels} channel; take a resnet or convnet")
     with initialised(rng):
         if name.startswith("convnet-"):
             return ConvNet(int(name.removeprefix("convnet-")), n_classes, channels, image_size)
         network = torchvision.models.get_model(name.removesuffix("-small"), weights=None, num_classes=n_classes)
+        if name in CLASSIFIERS and name not in RESNETS:
+            return network
         stem = network.conv1
         if name.endswith("-small"):
             network.conv1 = nn.Conv2d(channels, stem.out_channels, 3, stride=1, padding=1, bias=False)
@@ -86,12 +91,12 @@ def check_network(name: str) -> None:
     Raises:
         InputError: none has; the nearest name is suggested.
     """
-    if re.fullmatch(r"convnet-[1-9]\d*", name) or name.removesuffix("-small") in RESNETS:
+    if re.fullmatch(r"convnet-[1-9]\d*", name) or name in CLASSIFIERS or name.removesuffix("-small") in RESNETS:
         return
-    close = difflib.get_close_matches(
-        name, ["convnet-128", *RESNETS, *(f"{n}-small" for n in RESNETS)], n=1, cutoff=0.4
-    )
+    known = ["convnet-128", *CLASSIFIERS, *(f"{n}-small" for n in RESNETS)]
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     hint = f"; did you mean '{close[0]}'?" if close else ""
     raise InputError(
-        f"unknown network '{name}'{hint} Known: convnet-WIDTH, {', '.join(RESNETS)}, each also as NAME-small"
+        f"unknown network '{name}'{hint} Known: convnet-WIDTH, the classifiers of torchvision (resnet18, resnet50, "
+        "mobilenet_v2, efficientnet_b0, swin_t, ...), and the ResNets also as NAME-small"
     )

@@ -19,8 +19,8 @@ from ..keys import torch_rng
 from ..profile import Profile
 from ..store import Artifact, Store, Workspace
 from .datasets import Dataset
+from .dit import NULL
 from .plan import threads
-from .prior import NULL
 from .training import Loss, Recipe, initialised, train_network
 
 WIDTHS = (8, 16, 32)  # channels of the autoencoder's levels; each but the first halves the side

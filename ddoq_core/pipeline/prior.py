@@ -1,30 +1,35 @@
-"""The generative prior: encoder, decoder and denoiser of a latent diffusion model, behind one small interface.
+"""The generative prior of Algorithm 4: what is asked of it, and how one is read from a folder in diffusers' layout.
 
-`DiTPrior` is a class-conditional transformer in the folder layout of diffusers' `DiTPipeline`: the one that
-`pretrain` fits on the spot, or DiT-XL. For the same noise it computes what `DiTPipeline` computes.
+In: a folder (or, for Stable Diffusion, the name of a model on the Hugging Face hub). Out: a GenerativePrior.
 """
 
 import hashlib
-import inspect
 import json
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import diffusers
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler, DiTTransformer2DModel
-from diffusers.utils.torch_utils import randn_tensor
-from jaxtyping import Float, Int64
+from diffusers import AutoencoderKL, DiTTransformer2DModel, UNet2DConditionModel
+from jaxtyping import Float
 from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from ..errors import InputError
 from ..profile import Profile
 from ..store import Artifact, sha256_of
+from .dit import DiTPrior
+from .stable_diffusion import StableDiffusionPrior
 
-NULL = 1000  # id of "no class" in the label table, as DiTPipeline hard-codes it
-SAMPLERS = {"ddim": DDIMScheduler, "ddpm": DDPMScheduler}
+KNOBS = ("device", "precision", "negative_prompt", "compiled")  # of a profile that `load_prior` takes
+PARTS = {  # pipelines that can be read: their name in profiles, and the folders that belong to them
+    "DiTPipeline": ("dit", ("transformer", "vae", "scheduler")),
+    "StableDiffusionPipeline": ("stable-diffusion", ("unet", "vae", "scheduler", "tokenizer", "text_encoder")),
+}
+PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+HUB_ID = r"[\w.-]+/[\w.-]+"
 
 
 class GenerativePrior(Protocol):
@@ -42,8 +47,8 @@ class GenerativePrior(Protocol):
     def decode(self, latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b C H W"]:
         """Images in [0, 1] of latents."""
 
-    def embed(self, labels: Int64[Tensor, " b"]) -> Tensor:
-        """Conditioning of classes."""
+    def embed(self, classes: Sequence[dict]) -> Tensor:
+        """Conditioning of the classes of a class table, one row each."""
 
     def denoise(
         self, latents: Float[Tensor, "b c h w"] | None, conditioning: Tensor, *, strength: float = 1.0, guidance: float,
@@ -52,175 +57,94 @@ class GenerativePrior(Protocol):
         """Noise latents to `strength` and run the reverse process back; from pure noise if there are none."""
 
 
-@dataclass(frozen=True, eq=False)
-class DiTPrior:
-    """A DiT with its autoencoder and scheduler (Peebles & Xie 2023), in evaluation mode on one device."""
+def load_prior(
+    path: str | Path,
+    device: str = "cpu",
+    precision: str = "float32",
+    negative_prompt: str = "",
+    compiled: bool = False,
+) -> DiTPrior | StableDiffusionPrior:
+    """The prior in a folder of the `DiTPipeline` or `StableDiffusionPipeline` layout.
 
-    transformer: DiTTransformer2DModel
-    vae: AutoencoderKL
-    scheduler_class: type
-    scheduler_config: dict
-    class_names: tuple[str, ...] = ()  # of its label table, in order
-
-    @property
-    def latent_shape(self) -> tuple[int, int, int]:
-        """Channels, height, width of a latent."""
-        config = self.transformer.config
-        return config.in_channels, config.sample_size, config.sample_size
-
-    @property
-    def channels(self) -> int:
-        """Channels of the images: 1 grey, 3 colour."""
-        return self.vae.config.in_channels
-
-    @property
-    def image_size(self) -> int:
-        """Side of the images in pixels."""
-        return self.latent_shape[1] * 2 ** (len(self.vae.config.block_out_channels) - 1)
-
-    @property
-    def device(self) -> torch.device:
-        """Where it computes."""
-        return self.transformer.device
-
-    @torch.no_grad()
-    def encode(
-        self, images: Float[Tensor, "b C H W"], rng: Sequence[torch.Generator] | None = None
-    ) -> Float[Tensor, "b c h w"]:
-        """Latents of images in [0, 1], scaled for the transformer: the posterior's mean, or one draw per generator."""
-        posterior = self.vae.encode(2 * images.to(self.device, self.vae.dtype) - 1).latent_dist
-        latents = posterior.mean
-        if rng is not None:
-            latents = latents + posterior.std * self._normal(rng).to(latents.dtype)
-        return (latents * self.vae.config.scaling_factor).float()
-
-    @torch.no_grad()
-    def decode(self, latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b C H W"]:
-        """Images in [0, 1] of scaled latents."""
-        latents = latents.to(self.device, self.vae.dtype) / self.vae.config.scaling_factor
-        return (self.vae.decode(latents).sample / 2 + 0.5).clamp(0, 1).float()
-
-    def embed(self, labels: Int64[Tensor, " b"]) -> Int64[Tensor, " b"]:
-        """The conditioning of a DiT is the row of its label table."""
-        return labels.to(self.device)
-
-    def label_ids(self, class_names: Sequence[str]) -> Int64[Tensor, " n_classes"]:
-        """Row of the label table for every class of a data set: by name, or by order when the names are not given.
-
-        Raises:
-            InputError: a class that the prior does not know.
-        """
-        rows = {n.strip(): i for i, label in enumerate(self.class_names) for n in [label, *label.split(",")]}
-        missing = [n for n in class_names if n not in rows]
-        if not missing:
-            return torch.tensor([rows[n] for n in class_names])
-        if len(missing) == len(class_names) and len(class_names) in (len(self.class_names), NULL):
-            return torch.arange(len(class_names))
-        raise InputError(
-            f"the prior knows no class '{missing[0]}'; name the class folders as its model_index.json does"
-        )
-
-    @torch.no_grad()
-    def denoise(
-        self, latents: Float[Tensor, "b c h w"] | None, conditioning: Int64[Tensor, " b"], *, strength: float = 1.0,
-        guidance: float, steps: int, noise: Sequence[torch.Generator], sampler: str = "checkpoint",
-    ) -> Float[Tensor, "b c h w"]:  # fmt: skip
-        """U_t of Algorithm 4, line 5: noise the latents to `strength`, then run the reverse process with guidance.
-
-        Args:
-            latents: scaled latents, or None to start from pure noise (all steps).
-            strength: share of the `steps` that are run, as img2img counts them; 0 returns the latents.
-            guidance: scale of classifier-free guidance; 1 is none.
-            noise: one generator per image, so that an image's noise is its own whatever the batch.
-            sampler: `checkpoint` (the scheduler of the folder), `ddim` or `ddpm`.
-        """
-        scheduler = self._scheduler(sampler)
-        scheduler.set_timesteps(steps)
-        run = min(int(steps * strength), steps) if latents is not None else steps
-        start = (steps - run) * scheduler.order
-        timesteps = scheduler.timesteps[start:].to(self.device)
-        if run == 0:
-            return latents
-        x = self._normal(noise).to(self.transformer.dtype)
-        if latents is None:
-            x = x * scheduler.init_noise_sigma
-        else:
-            if hasattr(scheduler, "set_begin_index"):
-                scheduler.set_begin_index(start)
-            x = scheduler.add_noise(latents.to(x), x, timesteps[:1].expand(len(x)))
-        draws = {"generator": list(noise)} if "generator" in inspect.signature(scheduler.step).parameters else {}
-        for t in timesteps:
-            model_output = self._noise_prediction(scheduler.scale_model_input(x, t), t, conditioning, guidance)
-            x = scheduler.step(model_output, t, x, **draws).prev_sample
-        return x.float()
-
-    def _noise_prediction(self, x: Tensor, t: Tensor, labels: Tensor, guidance: float) -> Tensor:
-        """Prediction with classifier-free guidance, cond and null side by side; a learned variance is left out."""
-        if guidance > 1:
-            x, labels = torch.cat([x, x]), torch.cat([labels, torch.full_like(labels, NULL)])
-        predicted = self.transformer(x, timestep=t.expand(len(x)), class_labels=labels).sample[:, : x.shape[1]]
-        if guidance > 1:
-            conditional, unconditional = predicted.chunk(2)
-            predicted = unconditional + guidance * (conditional - unconditional)
-        return predicted
-
-    def _scheduler(self, sampler: str):
-        """A fresh scheduler: the folder's, or another over its noise schedule; latents are no images to be clipped."""
-        if sampler == "checkpoint":
-            return self.scheduler_class.from_config(self.scheduler_config)
-        clip = self.scheduler_config.get("clip_sample", False)
-        return SAMPLERS[sampler].from_config(self.scheduler_config, clip_sample=clip)
-
-    def _normal(self, rng: Sequence[torch.Generator]) -> Float[Tensor, "b c h w"]:
-        return randn_tensor(
-            (len(rng), *self.latent_shape), generator=list(rng), device=self.device, dtype=torch.float32
-        )
-
-
-def load_prior(path: str | Path, device: str = "cpu") -> DiTPrior:
-    """The prior in a folder of the `DiTPipeline` layout (model_index.json, transformer/, vae/, scheduler/).
-
+    Args:
+        precision: of weights and activations: float32, float16 or bfloat16; the last two are for a GPU.
+        negative_prompt: what guidance leads away from (Stable Diffusion only).
+        compiled: compile the network with torch.compile.
     Raises:
         InputError: no such folder, or one of another kind; the line names what was found.
     """
     path = Path(path)
     index = _model_index(path)
+    dtype = {"torch_dtype": PRECISIONS[precision], "local_files_only": True}
+
+    def part(kind: type, name: str) -> torch.nn.Module:
+        module = kind.from_pretrained(path / name, **dtype).to(device).eval().requires_grad_(False)
+        return module.to(memory_format=torch.channels_last) if device != "cpu" and kind is not CLIPTextModel else module
+
     try:
         scheduler_class = getattr(diffusers, index["scheduler"][1])
-        transformer = DiTTransformer2DModel.from_pretrained(path / "transformer", local_files_only=True)
-        vae = AutoencoderKL.from_pretrained(path / "vae", local_files_only=True)
-        config = scheduler_class.load_config(path / "scheduler", local_files_only=True)
-    except (OSError, ValueError, RuntimeError, KeyError, AttributeError) as error:
+        config = dict(scheduler_class.load_config(path / "scheduler", local_files_only=True))
+        common = {"vae": part(AutoencoderKL, "vae"), "scheduler_class": scheduler_class, "scheduler_config": config}
+        if index["_class_name"] == "DiTPipeline":
+            names = index.get("id2label") or {}
+            labels = tuple(names[key] for key in sorted(names, key=int))
+            prior = DiTPrior(transformer=part(DiTTransformer2DModel, "transformer"), class_names=labels, **common)
+        else:
+            prior = StableDiffusionPrior(
+                unet=part(UNet2DConditionModel, "unet"), text_encoder=part(CLIPTextModel, "text_encoder"),
+                tokenizer=CLIPTokenizer.from_pretrained(path / "tokenizer", local_files_only=True),
+                negative_prompt=negative_prompt, **common,
+            )  # fmt: skip
+    except (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"the prior in {path} cannot be loaded ({reason}); mend prior_path") from error
-    names = index.get("id2label") or {}
-    labels = tuple(names[key] for key in sorted(names, key=int))
-    for module in (transformer, vae):
-        module.to(device).eval().requires_grad_(False)
-    return DiTPrior(transformer, vae, scheduler_class, dict(config), labels)
+    if compiled:
+        prior.network.compile()
+    return prior
 
 
 def prior_artifact(profile: Profile) -> Artifact:
-    """The folder prior_path as an artifact, named by the content of its files.
+    """The folder prior_path as an artifact, named by the content of its files; a name on the hub is fetched first.
 
     Raises:
-        InputError: no such folder, or one of another kind.
+        InputError: no such folder, or one of another kind than `prior` says.
     """
-    path = Path(profile.prior_path)
+    kinds = {kind: name for name, (kind, _) in PARTS.items()}
     if not profile.prior_path:
-        raise InputError(f"prior = {profile.prior} needs prior_path; set it to a folder in the DiTPipeline layout")
-    _model_index(path)
-    parts = [
-        path / "model_index.json",
-        *(p for d in ("transformer", "vae", "scheduler") for p in sorted((path / d).rglob("*"))),
-    ]
-    content = [[str(p.relative_to(path)), sha256_of(p)] for p in parts if p.is_file()]
+        raise InputError(
+            f"prior = {profile.prior} needs prior_path; set it to a folder in the {kinds[profile.prior]} layout"
+        )
+    path = _folder(profile.prior_path)
+    found = _model_index(path)["_class_name"]
+    kind, folders = PARTS[found]
+    if kind != profile.prior:
+        raise InputError(f"{path} holds a {found}, but prior = {profile.prior}; set prior={kind} or mend prior_path")
+    files = [path / "model_index.json", *(f for d in folders for f in sorted((path / d).rglob("*")))]
+    content = [[str(f.relative_to(path)), sha256_of(f)] for f in files if f.is_file()]
     return Artifact(path, "prior", hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16])
 
 
+def _folder(prior_path: str) -> Path:
+    """The folder itself, or a snapshot of the model of that name on the hub, without what is not needed of it."""
+    path = Path(prior_path)
+    if path.exists() or not re.fullmatch(HUB_ID, prior_path):
+        return path
+    from huggingface_hub import snapshot_download
+
+    wanted = ["model_index.json", *(f"{d}/*" for _, folders in PARTS.values() for d in folders)]
+    try:
+        return Path(snapshot_download(prior_path, allow_patterns=wanted, ignore_patterns=["*.bin", "*non_ema*"]))
+    except Exception as error:  # of many kinds: no network, no such name, no access
+        reason = " ".join(str(error).split())[:150]
+        raise InputError(
+            f"prior_path = {prior_path} is no folder, and the hub does not give a model of that name ({reason}); "
+            f"mend prior_path"
+        ) from error
+
+
 def _model_index(path: Path) -> dict:
-    """What model_index.json says, which must be a DiTPipeline."""
-    layout = "a prior is a folder with model_index.json, transformer/, vae/ and scheduler/ (the DiTPipeline layout)"
+    """What model_index.json says, which must be a pipeline of PARTS."""
+    layout = "a prior is a folder with model_index.json beside the folders of its parts (diffusers' layout)"
     if not path.is_dir():
         raise InputError(f"no folder {path}; {layout}; mend prior_path")
     try:
@@ -229,6 +153,9 @@ def _model_index(path: Path) -> dict:
     except (OSError, ValueError, KeyError, TypeError) as error:
         inside = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
         raise InputError(f"{path} holds no readable model_index.json (found: {inside}); {layout}") from error
-    if kind != "DiTPipeline":
-        raise InputError(f"{path} holds a {kind}, but prior = dit needs a DiTPipeline; mend prior_path")
+    if kind not in PARTS:
+        raise InputError(f"{path} holds a {kind}, but a prior is one of {', '.join(PARTS)}; mend prior_path")
+    missing = [d for d in PARTS[kind][1] if not (path / d).is_dir()]
+    if missing:
+        raise InputError(f"{path} lacks the folder {missing[0]}/ of a {kind}; fetch the model again")
     return index

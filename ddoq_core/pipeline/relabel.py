@@ -6,6 +6,7 @@ a label seed share views and labels, as in FKD. `teacher_logits` is also what `t
 the same fixed pieces of an epoch, so that both ways give the same numbers.
 """
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from tqdm import tqdm
 
 from ..errors import InputError
 from ..profile import Profile
-from ..store import Artifact, Store, Workspace
+from ..store import Artifact, Store, Workspace, report_line
 from .augment import Views, draw_views, views_of
 from .distilled import DistilledDataset
 from .plan import threads
@@ -27,6 +28,7 @@ from .teacher import load_teacher
 
 PIECE = 250  # images of an epoch that are made, and shown to the teacher, together; fixed, whatever the batch size
 FILE_EPOCHS, FILE_BYTES = 10, 2**24  # most epochs in one file, and most bytes if that is more than one epoch
+MUCH = 1e9  # bytes of labels that are announced before they are written
 VIEW_KNOBS = ("seed", "crop_scale", "flip", "cutmix")
 
 
@@ -45,6 +47,7 @@ def relabel(
         pixels = distilled.pixels().to(profile.device)
         n, size = len(pixels), pixels.shape[-1]
         together = epochs_per_file(n, dataset.n_classes)
+        _announce(work, label_bytes(n, dataset.n_classes, profile.epochs))
 
         def label(first: int) -> None:
             def write(path: Path) -> None:
@@ -66,6 +69,28 @@ def relabel(
             inputs=[distilled.artifact, teacher], modules=(__name__,), label=distilled.artifact.path.name,
             plan=profile.pick("threads", "device"),
         )  # fmt: skip
+
+
+def label_bytes(n: int, n_classes: int, epochs: int) -> int:
+    """Bytes on disk of the float16 logits of n images over all epochs."""
+    return 2 * n * n_classes * epochs
+
+
+def _announce(work: Workspace, size: int) -> None:
+    """Say how much will be written when that is much.
+
+    Raises:
+        InputError: the disk has not so much space left.
+    """
+    there = sum(p.stat().st_size for p in work.path.glob("*.safetensors"))
+    free = shutil.disk_usage(work.path).free
+    if size - there > free:
+        raise InputError(
+            f"soft labels take {size / 1e9:.1f} GB, {there / 1e9:.1f} of them written, but the disk of {work.path} has "
+            f"{free / 1e9:.1f} GB left; set soft_labels=online, or 'artifacts' to another folder"
+        )
+    if size - there > MUCH:
+        report_line(f"ddoq: soft labels: {(size - there) / 1e9:.1f} GB to write to {work.path}")
 
 
 @torch.no_grad()

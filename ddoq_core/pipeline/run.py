@@ -6,29 +6,47 @@ Images -> latents -> prototypes + counts -> distilled images -> soft labels -> s
 import functools
 import hashlib
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
+from jaxtyping import Float, Int64
+from torch import Tensor
 from tqdm import tqdm
 
 from ..errors import InputError
+from ..knobs import unknown_name
 from ..methods import METHODS
-from ..profile import Profile, unknown_name
-from ..store import Artifact, Store, Workspace
+from ..profile import Profile
+from ..store import Artifact, Store, Workspace, report_line
 from .assess import assess
+from .check import check
 from .cluster import cluster
 from .datasets import Dataset, load_dataset
 from .distilled import DistilledDataset
-from .encode import encode
+from .encode import PassingLatents, StoredLatents, encode
+from .facts import brief_lines
 from .pretrain import pretrain
 from .prior import prior_artifact
 from .relabel import relabel
 from .students import Job, Student, train_all
 from .teacher import teacher
 
+PROTOTYPES = "ddoq"  # a row whose images are made of prototypes; the others like it share its distilled sets
 ANOTHER_SCALE = 100  # classes; above it a notebook reads a finished run and never starts one
-MACHINE = ("artifacts", "data_root", "download", "device", "threads", "workers")  # knobs that change no result
+# knobs that change no result, or whose content is in the key of the data set
+MACHINE = (
+    "artifacts",
+    "data_root",
+    "class_list",
+    "val_mapping",
+    "download",
+    "device",
+    "threads",
+    "workers",
+    "compiled",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,13 +88,37 @@ class Run:
         return encode(self.store, self.dataset, self.prior, self.profile)
 
     def prototypes(self, distill_seed: int = 0) -> Artifact:
-        """Algorithm 4, lines 2-3, for every IPC of the profile."""
-        return cluster(self.store, self.latents, self.profile, distill_seed=distill_seed)
+        """Algorithm 4, lines 2-3, for every IPC of the profile; lines 1-3 in one pass if latents are not kept."""
+        return cluster(self.store, self._source, self.profile, distill_seed=distill_seed)
+
+    @cached_property
+    def _source(self) -> StoredLatents | PassingLatents:
+        if self.profile.keep_latents:
+            return StoredLatents(self.latents)
+        return PassingLatents(self.dataset, self.prior, self.profile)
+
+    def class_latents(self, label: int) -> tuple[Float[Tensor, "n c h w"], Int64[Tensor, " n"]]:
+        """Latents of one class, read or encoded, and the indices of their images in the training part."""
+        return self._source.of_class(label), self.dataset.train.of_class(label)
 
     @functools.cache  # noqa: B019 - a Run lives as long as its process
     def distilled(self, method: str, ipc: int, distill_seed: int = 0) -> DistilledDataset:
         """Algorithm 4, lines 4-5, or what another method puts in their place."""
         return METHODS[method].distill(self, ipc, distill_seed)
+
+    def check(self, ipc: int, distill_seed: int = 0) -> Artifact:
+        """What the prototypes and their distilled images look like, and whether that is healthy."""
+        return check(
+            self.store, self.dataset, self._source, self.prototypes(distill_seed),
+            self.distilled(PROTOTYPES, ipc, distill_seed), self.prior, self.teacher, self.profile,
+            ipc=ipc, distill_seed=distill_seed,
+        )  # fmt: skip
+
+    def checks(self) -> Iterator[Artifact]:
+        """The check of every distilled set of the plan that is made of prototypes, one after the other."""
+        distill = METHODS[PROTOTYPES].distill
+        sets = dict.fromkeys((t.ipc, t.distill_seed) for t in self.plan if METHODS[t.method].distill is distill)
+        return (self.check(*one) for one in sets)
 
     def soft_labels(self, distilled: DistilledDataset, distill_seed: int) -> Artifact | None:
         """Algorithm 4, line 6; None when the teacher is run while training."""
@@ -137,7 +179,7 @@ class Run:
             InputError: the run is not finished and has more than 100 classes.
         """
         if self.dataset.n_classes <= ANOTHER_SCALE:
-            return self.train_students()
+            return self.train_students(say=lambda line: None)  # a page shows what it wants to show
         try:
             return [json.loads(line) for line in (self.folder / "results.jsonl").read_text().splitlines()]
         except FileNotFoundError:
@@ -152,9 +194,16 @@ class Run:
         keys = dict.fromkeys((t.method, t.ipc, t.distill_seed) for t in wanted)
         return [(self.distilled(*key), key[2]) for key in tqdm(keys, desc="distilled sets", disable=None)]
 
-    def train_students(self) -> list[dict]:
-        """Make every step and train every student, `workers` side by side; write and return the rows."""
+    def train_students(self, say: Callable[[str], None] = report_line) -> list[dict]:
+        """Make every step and train every student, `workers` side by side; write and return the rows.
+
+        Args:
+            say: takes the lines that tell, before anything is trained, whether the run is right.
+        """
         self.distilled_sets()
+        for checked in self.checks():
+            for line in brief_lines(checked):
+                say(line)
         for distilled, seed in self.distilled_sets("soft"):
             self.soft_labels(distilled, seed)
         students = train_all([self.job(task) for task in self.plan], self.profile.workers)

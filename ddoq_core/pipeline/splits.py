@@ -15,7 +15,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..keys import numpy_rng
 from ..profile import Profile
-from .images import read_images
+from .images import read_images, resized
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,16 +30,22 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def images(self, indices: Int64[Tensor, " b"] | list[int]) -> Float[Tensor, "b C H W"]:
+    def images(
+        self, indices: Int64[Tensor, " b"] | list[int], size: int | None = None, resize: str = "center-crop"
+    ) -> Float[Tensor, "b C H W"]:
         """Images in [0, 1].
 
+        Args:
+            size: their side; None is that of the data set. Files are read anew at this size.
+            resize: how a photograph becomes square, `center-crop` or `squash`.
         Raises:
             InputError: a file cannot be read (any more).
         """
         indices = torch.as_tensor(indices, dtype=torch.int64)
+        size = size or self.image_size
         if isinstance(self.pixels, Tensor):
-            return self.pixels[indices].float() / 255
-        return read_images([self.pixels[i] for i in indices.tolist()], self.image_size).float() / 255
+            return resized(self.pixels[indices].float() / 255, size)
+        return read_images([self.pixels[i] for i in indices.tolist()], size, resize).float() / 255
 
     def of_class(self, label: int) -> Int64[Tensor, " n_c"]:
         """Indices of all images of a class, in order."""

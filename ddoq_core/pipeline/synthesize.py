@@ -4,22 +4,31 @@ In: prototypes z_k with their counts v_k, and a prior. Out: a DistilledDataset. 
 `synthesis_batch` images in class order; a chunk of which any file is missing is made again whole.
 """
 
+import functools
+from collections.abc import Callable
+
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 from tqdm import tqdm
 
+from ..errors import InputError
 from ..keys import torch_rng
 from ..profile import Profile
-from ..store import Artifact, Store, Workspace
-from .cluster import load_prototypes
+from ..store import Artifact, Store, Workspace, report_line
+from .cluster import load_counts, prototypes_of
 from .datasets import Dataset
-from .distilled import DistilledDataset, image_name, write_image, write_metadata
+from .distilled import DistilledDataset, image_name, read_pixels, write_image, write_metadata
 from .encode import check_fit
+from .images import resized
 from .plan import threads
-from .prior import DiTPrior, load_prior
+from .prior import KNOBS, GenerativePrior, load_prior
 
 HERE = ("ddoq_core.pipeline.synthesize",)
+SHAPING = ("seed", "guidance_scale", "n_steps", "sampler", "synthesis_batch", "negative_prompt", "precision")
+LOADED = 8  # classes whose prototypes are in memory
+BLANK = 1 / 255  # standard deviation of a channel below which a picture is blank
 
 
 def synthesize(
@@ -36,19 +45,19 @@ def synthesize(
 
     Each image's noise is keyed by (seed, distill_seed, ipc, class, item): neither batch nor order changes it.
     """
-    parameters = profile.pick("seed", "strength", "guidance_scale", "n_steps", "sampler", "synthesis_batch")
-    parameters |= {"ipc": ipc, "distill_seed": distill_seed, "classes": dataset.classes}
+    parameters = profile.pick("strength", *SHAPING) | _which(dataset, ipc, distill_seed)
+    plan = profile.pick("threads", "device", "compiled")
 
     def build(work: Workspace) -> None:
-        points, counts = load_prototypes(prototypes, ipc)
-        _write_images(work, prior, dataset, profile, points.flatten(0, 1), ipc, distill_seed)
-        write_metadata(work, dataset, counts, seed=distill_seed)
+        points = functools.lru_cache(LOADED)(functools.partial(prototypes_of, prototypes, ipc))
+        _write_images(work, prior, dataset, profile, points, ipc, distill_seed, plan)
+        _finish(work, dataset, load_counts(prototypes, ipc), distill_seed)
 
     with threads(profile.threads):
         return DistilledDataset(
             store.make(
                 "synthesize", build, parameters=parameters, inputs=[prototypes, prior], modules=HERE,
-                label=f"ipc{ipc:03d}-seed{distill_seed}", plan=profile.pick("threads", "device"),
+                label=f"ipc{ipc:03d}-seed{distill_seed}", plan=plan,
             )
         )  # fmt: skip
 
@@ -57,37 +66,46 @@ def generate(
     store: Store, prior: Artifact, dataset: Dataset, profile: Profile, *, ipc: int, distill_seed: int
 ) -> DistilledDataset:
     """Images of every class from pure noise, each standing for one: what the prior gives without prototypes."""
-    parameters = profile.pick("seed", "guidance_scale", "n_steps", "sampler", "synthesis_batch")
-    parameters |= {"ipc": ipc, "distill_seed": distill_seed, "classes": dataset.classes}
+    parameters = profile.pick(*SHAPING) | _which(dataset, ipc, distill_seed)
+    plan = profile.pick("threads", "device", "compiled")
 
     def build(work: Workspace) -> None:
-        _write_images(work, prior, dataset, profile, None, ipc, distill_seed)
-        write_metadata(work, dataset, torch.ones(dataset.n_classes, ipc, dtype=torch.int64), seed=distill_seed)
+        _write_images(work, prior, dataset, profile, None, ipc, distill_seed, plan)
+        _finish(work, dataset, torch.ones(dataset.n_classes, ipc, dtype=torch.int64), distill_seed)
 
     with threads(profile.threads):
         return DistilledDataset(
             store.make(
                 "generate", build, parameters=parameters, inputs=[dataset.key, prior], modules=HERE,
-                label=f"ipc{ipc:03d}-seed{distill_seed}", plan=profile.pick("threads", "device"),
+                label=f"ipc{ipc:03d}-seed{distill_seed}", plan=plan,
             )
         )  # fmt: skip
 
 
+def _which(dataset: Dataset, ipc: int, distill_seed: int) -> dict:
+    return {"ipc": ipc, "distill_seed": distill_seed, "classes": dataset.classes, "image_size": dataset.image_size}
+
+
 def synthesize_images(
-    prior: DiTPrior, latents: Float[Tensor, "b c h w"] | None, labels: Int64[Tensor, " b"],
-    noise: list[torch.Generator], profile: Profile,
-) -> Float[Tensor, "b C H W"]:  # fmt: skip
-    """Images in [0, 1] of latents of mixed classes, or of pure noise.
+    prior: GenerativePrior, latents: Float[Tensor, "b c h w"] | None, conditioning: Tensor,
+    noise: list[torch.Generator], size: int, profile: Profile,
+) -> Float[Tensor, "b C {size} {size}"]:  # fmt: skip
+    """Images in [0, 1] of latents of mixed classes, or of pure noise, resized from the prior's size to `size`.
 
     Args:
-        labels: rows of the prior's label table.
+        conditioning: rows of `prior.embed`, one per image.
         noise: one generator per image.
     """
     denoised = prior.denoise(
-        latents, prior.embed(labels), strength=profile.strength, guidance=profile.guidance_scale, steps=profile.n_steps,
+        latents, conditioning, strength=profile.strength, guidance=profile.guidance_scale, steps=profile.n_steps,
         noise=noise, sampler=profile.sampler,
     )  # fmt: skip
-    return prior.decode(denoised).cpu()
+    return resized(prior.decode(denoised).cpu(), size)
+
+
+def is_blank(image: Float[Tensor, "C H W"]) -> bool:
+    """Whether there is nothing to be seen: hardly any two pixels differ."""
+    return image.flatten(1).std(1).max().item() < BLANK
 
 
 def _write_images(
@@ -95,22 +113,48 @@ def _write_images(
     prior: Artifact,
     dataset: Dataset,
     profile: Profile,
-    points: Tensor | None,
+    points: Callable[[int], Float[Tensor, "K c h w"]] | None,
     ipc: int,
     distill_seed: int,
+    plan: dict,
 ) -> None:
-    """Every image of every class, chunk by chunk; `points` [classes * ipc, c, h, w], or None for pure noise."""
-    model = load_prior(prior.path, profile.device)
+    """Every image of every class, chunk by chunk; `points` gives the prototypes of a class, None means pure noise."""
+    model = load_prior(prior.path, **profile.pick(*KNOBS))
     check_fit(model, dataset)
-    ids = model.label_ids(dataset.class_names)
+    classes = model.embed(dataset.classes)
     start = "generate" if points is None else "synthesize"
-    chunks = torch.arange(dataset.n_classes * ipc).split(profile.synthesis_batch)
-    for chunk in tqdm(chunks, desc=f"{start} ipc {ipc}", disable=None):
+
+    def make(chunk: Int64[Tensor, " b"]) -> Float[Tensor, "b C H W"]:
+        """A chunk whole, or in halves, with the same draws, if the device has not enough memory for it."""
+        noise = [torch_rng(profile.seed, start, distill_seed, ipc, *divmod(i, ipc)) for i in chunk.tolist()]
+        latents = None if points is None else torch.stack([points(i // ipc)[i % ipc] for i in chunk.tolist()])
+        try:
+            return synthesize_images(model, latents, classes[chunk // ipc], noise, dataset.image_size, profile)
+        except torch.OutOfMemoryError:
+            if len(chunk) == 1:
+                raise InputError(
+                    f"{profile.device} has not enough memory for one image of {model.image_size} pixels; "
+                    "set precision=float16 or device=cpu"
+                ) from None
+        plan["halved"] = plan.get("halved", 0) + 1
+        return torch.cat([make(half) for half in chunk.chunk(2)])
+
+    for chunk in tqdm(
+        torch.arange(dataset.n_classes * ipc).split(profile.synthesis_batch), desc=f"{start} ipc {ipc}", disable=None
+    ):
         images = [divmod(i, ipc) for i in chunk.tolist()]
         if all((work.path / image_name(c, k)).exists() for c, k in images):
             continue
-        noise = [torch_rng(profile.seed, start, distill_seed, ipc, c, k) for c, k in images]
-        latents = None if points is None else points[chunk]
-        made = synthesize_images(model, latents, ids[chunk // ipc], noise, profile)
-        for (c, k), image in zip(images, made, strict=True):
+        for (c, k), image in zip(images, make(chunk), strict=True):
             write_image(work, c, k, image)
+
+
+def _finish(work: Workspace, dataset: Dataset, counts: Int64[Tensor, "classes ipc"], distill_seed: int) -> None:
+    """The table of images, and a list of those on which there is nothing to be seen."""
+    write_metadata(work, dataset, counts, seed=distill_seed)
+    names = [image_name(label, item) for label, item in np.ndindex(*counts.shape)]
+    blank = [name for name in names if is_blank(read_pixels(work.path / name).float() / 255)]
+    work.json("blank.json", blank)
+    if blank:
+        shown = ", ".join(blank[:5]) + (", ..." if len(blank) > 5 else "")
+        report_line(f"ddoq: {len(blank)} of {len(names)} images are blank: {shown}")

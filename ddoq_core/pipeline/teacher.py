@@ -20,7 +20,8 @@ from ..profile import Profile
 from ..store import Artifact, Store, Workspace, sha256_of
 from .datasets import Dataset, Split
 from .imagefolder import IMAGENET_MEAN
-from .networks import check_network, make_network
+from .imagenet import imagenet_classes
+from .networks import CLASSIFIERS, check_network, make_network
 from .plan import threads
 from .training import Loss, Recipe, train_network
 
@@ -186,12 +187,18 @@ def _given_weights(dataset: Dataset, profile: Profile) -> nn.Module:
 
 
 def _torchvision_weights(dataset: Dataset, name: str) -> dict:
-    if name not in torchvision.models.list_models() or dataset.n_classes != 1000 or dataset.mean != IMAGENET_MEAN:
+    """Torchvision's default weights; of the last layer, the rows of the data set's classes."""
+    known = imagenet_classes()
+    strangers = [c for c in dataset.class_ids if c not in known]
+    if name not in CLASSIFIERS or strangers or dataset.mean != IMAGENET_MEAN:
+        found = f"class {strangers[0]} is none of them" if strangers else f"teacher = {name}"
         raise InputError(
-            f"teacher_path = pretrained needs a torchvision ResNet and the 1,000 ImageNet classes as an imagefolder, "
-            f"but teacher = {name} and {dataset.name} has {dataset.n_classes} classes; empty teacher_path to train it"
+            f"teacher_path = pretrained needs a classifier of torchvision and an imagefolder of ImageNet's classes, "
+            f"named by their wnids, but {found}; empty teacher_path to train it"
         )
-    return torchvision.models.get_model_weights(name).DEFAULT.get_state_dict(progress=True)
+    state = torchvision.models.get_model_weights(name).DEFAULT.get_state_dict(progress=True)
+    rows = [known[c].index for c in dataset.class_ids]
+    return {key: value[rows] if value.ndim and len(value) == len(known) else value for key, value in state.items()}
 
 
 def _read_state(path: Path) -> dict:

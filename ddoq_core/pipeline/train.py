@@ -157,8 +157,12 @@ def weighted_kl(
 
 
 def fit(work: Workspace, network: nn.Module, lessons: Lessons, loss: Callable[..., Float[Tensor, ""]]) -> None:
-    """AdamW over all epochs; an interrupted run goes on from its checkpoint and ends with the same bytes."""
+    """AdamW over all epochs; an interrupted run goes on from its checkpoint and ends with the same bytes.
+
+    The gradient of a batch is the sum over its `accumulate` parts, each weighed by its share of the images.
+    """
     p = lessons.profile
+    mixed_precision = torch.autocast(p.device, torch.bfloat16, enabled=p.training_precision == "bfloat16")
     optimiser = torch.optim.AdamW(_groups(network, p.weight_decay), lr=p.learning_rate, fused=True)
     done = _resume(work, network, optimiser)
     saved = time.monotonic()
@@ -166,9 +170,12 @@ def fit(work: Workspace, network: nn.Module, lessons: Lessons, loss: Callable[..
     for epoch in tqdm(range(done, p.epochs), desc="student", initial=done, total=p.epochs, disable=None, leave=False):
         for group in optimiser.param_groups:
             group["lr"] = rate(p, epoch)
-        for images, log_p, weights in lessons.batches(epoch):
+        for batch in lessons.batches(epoch):
             optimiser.zero_grad()
-            loss(network(images), log_p, weights).backward()
+            for images, log_p, weights in zip(*(t.chunk(p.accumulate) for t in batch), strict=True):
+                with mixed_precision:
+                    logits = network(images)
+                (loss(logits.float(), log_p, weights) * (len(images) / len(batch[0]))).backward()
             optimiser.step()
         if time.monotonic() - saved >= CHECKPOINT_SECONDS:
             state = {"epoch": epoch + 1, "network": network.state_dict(), "optimiser": optimiser.state_dict()}
@@ -197,6 +204,7 @@ def score(network: nn.Module, dataset: Dataset, profile: Profile) -> dict:
 def _knobs(profile: Profile, target: str, weights: str | float) -> dict:
     """The knobs that shape this student, and no others, so that what is equal is trained once."""
     names = [*VIEW_KNOBS, "epochs", "batch_size", "learning_rate", "weight_decay", "lr_schedule"]
+    names += ["accumulate", "training_precision"]
     names += ["temperature", "loss"] if target == "soft" else []
     names += ["cutmix_weight"] if profile.cutmix and weights != "uniform" else []
     return profile.pick(*names)

@@ -6,17 +6,16 @@ and for each the real image whose latent lies nearest to the centroid that it wa
 
 from dataclasses import dataclass
 
-import safetensors.torch
 import torch
 from jaxtyping import Float, Int64
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..errors import InputError
+from ..knobs import unknown_name
 from ..methods import METHODS
-from ..pipeline.cluster import levels_of, load_prototypes
+from ..pipeline.cluster import levels_of, load_counts, prototypes_of
 from ..pipeline.run import ANOTHER_SCALE, Run
-from ..profile import unknown_name
 from ..quantization.voronoi import squared_distances
 from .images import distilled_images, find_class, image_rows
 from .style import figure_style
@@ -60,11 +59,11 @@ def weighted_class(run: Run, class_name: str, ipc: int, method: str = "ddoq", di
     prototypes = run.prototypes(distill_seed)
     if prototypes.key not in distilled.artifact.manifest["inputs"]:
         raise InputError(f"method = '{method}' starts from no prototypes, so its images have no weights; choose ddoq")
-    points, counts = load_prototypes(prototypes, ipc)
-    found = safetensors.torch.load_file(run.latents.path / "latents" / f"class{label:05d}.safetensors")
+    points, counts = prototypes_of(prototypes, ipc, label), load_counts(prototypes, ipc)
+    latents, index = run.class_latents(label)
     order = torch.argsort(counts[label], descending=True, stable=True)
-    nearest, distances = nearest_latents(points[label][order], found["latents"])
-    real = found["index"][nearest]
+    nearest, distances = nearest_latents(points[order], latents)
+    real = index[nearest]
     members = torch.nonzero(distilled.labels == label).flatten()[order]
     return WeightedClass(
         run.dataset.class_names[label],

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import safetensors.torch
 import torch
 from jaxtyping import Float
 from matplotlib.figure import Figure
@@ -18,8 +17,10 @@ from torch import Tensor
 from ..errors import InputError
 from ..keys import torch_rng
 from ..pipeline.cluster import load_prototypes
+from ..pipeline.dit import DiTPrior
+from ..pipeline.latent_diffusion import SAMPLERS
 from ..pipeline.plan import threads
-from ..pipeline.prior import SAMPLERS, DiTPrior, load_prior
+from ..pipeline.prior import KNOBS, load_prior
 from ..pipeline.run import Run
 from ..pipeline.teacher import load_teacher
 from .class_cloud import ClassCloud, interval, quantities
@@ -60,11 +61,11 @@ def setting(run: Run, ipc: int, n_classes: int) -> Setting:
         raise InputError(
             "the gaps are measured on validation images, but there are none; set validation_fraction=0.125"
         )
-    prior = load_prior(run.prior.path, run.profile.device)
+    prior = load_prior(run.prior.path, **run.profile.pick(*KNOBS))
     points, counts = load_prototypes(run.prototypes(), ipc)
-    rows, clouds = prior.label_ids(run.dataset.class_names).tolist(), []
+    rows, clouds = prior.embed(run.dataset.classes).tolist(), []
     for c in range(min(n_classes, run.dataset.n_classes)):
-        kept = safetensors.torch.load_file(run.latents.path / "latents" / f"class{c:05d}.safetensors")["latents"]
+        kept, _ = run.class_latents(c)
         held_out = prior.encode(part.images(part.of_class(c))).cpu()
         latents, held_out, codebook = (x.flatten(1).double() for x in (kept, held_out, points[c]))
         clouds.append(ClassCloud(rows[c], latents, held_out, codebook, counts[c].double() / counts[c].sum()))
@@ -144,7 +145,7 @@ def denoised(
         for part in torch.arange(len(points)).split(BATCH):
             places = [(i // (K * n_draws), i // n_draws % K, i % n_draws) for i in part.tolist()]
             noise = [torch_rng(p.seed, "gaps", "draw", *place) for place in places]
-            start, conditioning = None if from_noise else points[part].to(prior.device), prior.embed(labels[part])
+            start, conditioning = None if from_noise else points[part].to(prior.device), labels[part]
             made.append(
                 prior.denoise(
                     start, conditioning, strength=p.strength, guidance=guidance, steps=p.n_steps, noise=noise,

@@ -1,6 +1,5 @@
 """Figures of Algorithm 4 step by step: what each step takes and gives, on the profile's own images."""
 
-import safetensors.torch
 import torch
 from jaxtyping import Float, Int64
 from matplotlib.figure import Figure
@@ -8,7 +7,7 @@ from torch import Tensor
 
 from ..methods import METHODS
 from ..pipeline.cluster import load_prototypes
-from ..pipeline.prior import load_prior
+from ..pipeline.prior import KNOBS, load_prior
 from ..pipeline.run import Run
 from ..pipeline.teacher import load_teacher
 from .figure1 import nearest_latents
@@ -25,7 +24,7 @@ def steps_figure(run: Run, ipc: int, distill_seed: int = 0) -> Figure:
 
     The real image is the one whose latent is nearest to that centroid.
     """
-    prior = load_prior(run.prior.path, run.profile.device)
+    prior = load_prior(run.prior.path, **run.profile.pick(*KNOBS))
     points, counts = load_prototypes(run.prototypes(distill_seed), ipc)
     distilled = run.distilled("ddoq", ipc, distill_seed)
     classes = range(min(run.dataset.n_classes, COLUMNS))
@@ -46,15 +45,11 @@ def _nearest_real(run: Run, centroids: Float[Tensor, "C c h w"]) -> tuple[Tensor
     """Latent, and image, of the training image of class i nearest to centroid i."""
     latents, index = [], []
     for class_index, centroid in enumerate(centroids):
-        found = _latents_of(run, class_index)
-        nearest, _ = nearest_latents(centroid[None], found["latents"])
-        latents.append(found["latents"][nearest[0]])
-        index.append(int(found["index"][nearest[0]]))
+        of_class, places = run.class_latents(class_index)
+        nearest, _ = nearest_latents(centroid[None], of_class)
+        latents.append(of_class[nearest[0]])
+        index.append(int(places[nearest[0]]))
     return torch.stack(latents), run.dataset.train.images(index)
-
-
-def _latents_of(run: Run, class_index: int) -> dict[str, Tensor]:
-    return safetensors.torch.load_file(run.latents.path / "latents" / f"class{class_index:05d}.safetensors")
 
 
 @figure_style()
@@ -73,7 +68,7 @@ def explained_share(run: Run, ipc: int, distill_seed: int = 0) -> float:
     shares = []
     for row in run.prototypes(distill_seed).jsonl("clusters.jsonl"):
         if row["ipc"] == ipc:
-            latents = _latents_of(run, row["class"])["latents"].flatten(1).double()
+            latents = run.class_latents(row["class"])[0].flatten(1).double()
             shares.append(1 - row["distortion"] / float((latents - latents.mean(0)).square().sum(1).mean()))
     return sum(shares) / len(shares)
 

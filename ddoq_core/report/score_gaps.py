@@ -17,8 +17,8 @@ from numpy import ndarray
 from torch import Tensor, nn
 
 from ..keys import numpy_rng
+from ..pipeline.dit import NULL, DiTPrior
 from ..pipeline.plan import threads
-from ..pipeline.prior import NULL, DiTPrior
 from ..profile import Profile
 from ..quantization.voronoi import squared_distances
 from ..theory.bounds import law_constant

@@ -78,3 +78,14 @@ def test_more_images_than_a_class_has_are_refused_by_its_name(store, dataset):
 def test_random_real_asks_a_run_for_nothing_but_its_data(store, dataset):
     run = types.SimpleNamespace(profile=PROFILE, store=store, dataset=dataset)
     assert METHODS["random_real"].distill(run, 1, 0).ipc == 1
+
+
+def test_the_whole_data_set_is_torchvisions_weights_where_the_teacher_has_them(store, dataset, monkeypatch):
+    from ddoq_core.methods import full as module
+
+    asked = []
+    monkeypatch.setattr(module, "teacher", lambda store, data, profile: asked.append(profile.teacher))
+    monkeypatch.setattr(module, "fit_classifier", lambda *arguments: asked.append(arguments[3:]))
+    for path in ("pretrained", ""):
+        module.full(store, dataset, PROFILE.but(teacher_path=path), "resnet50", 3)
+    assert asked == ["resnet50", ("resnet50", 3)]

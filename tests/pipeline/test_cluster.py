@@ -1,5 +1,8 @@
 """Algorithm 4, lines 2-3: prototypes and counts of every class."""
 
+import subprocess
+import sys
+
 import pytest
 import safetensors.torch
 import torch
@@ -7,6 +10,7 @@ import torch
 from ddoq_core.errors import InputError
 from ddoq_core.keys import torch_rng
 from ddoq_core.pipeline.cluster import cluster, load_prototypes
+from ddoq_core.pipeline.encode import PassingLatents, StoredLatents, encode
 from ddoq_core.profile import Profile
 from ddoq_core.store import Artifact, Store, Workspace
 
@@ -33,7 +37,7 @@ def store(tmp_path):
 
 @pytest.mark.parametrize("quantizer", ["lloyd", "minibatch", "clvq"])
 def test_counts_sum_to_the_class_size_at_every_level_for_every_quantizer(store, quantizer):
-    made = cluster(store, latents_of(store, SIZES), PROFILE.but(quantizer=quantizer), distill_seed=0)
+    made = cluster(store, StoredLatents(latents_of(store, SIZES)), PROFILE.but(quantizer=quantizer), distill_seed=0)
     for K in (1, 4, 9):
         points, counts = load_prototypes(made, K)
         assert points.shape == (3, K, 2, 3, 3)
@@ -42,14 +46,14 @@ def test_counts_sum_to_the_class_size_at_every_level_for_every_quantizer(store, 
 
 def test_one_prototype_of_a_class_is_its_mean(store):
     latents = latents_of(store, SIZES)
-    points = load_prototypes(cluster(store, latents, PROFILE, distill_seed=0), 1)[0]
+    points = load_prototypes(cluster(store, StoredLatents(latents), PROFILE, distill_seed=0), 1)[0]
     for c in range(3):
         Z = safetensors.torch.load_file(latents.path / f"latents/class{c:05d}.safetensors")["latents"]
         torch.testing.assert_close(points[c, 0], Z.mean(0))
 
 
 def test_summary_rows_tell_the_distortion_and_counts_of_every_class_and_level(store):
-    made = cluster(store, latents_of(store, SIZES), PROFILE, distill_seed=0)
+    made = cluster(store, StoredLatents(latents_of(store, SIZES)), PROFILE, distill_seed=0)
     rows = made.jsonl("clusters.jsonl")
     assert [(r["class"], r["ipc"]) for r in rows] == [(c, K) for c in range(3) for K in (1, 4, 9)]
     assert all(sum(r["counts"]) == SIZES[r["class"]] for r in rows)
@@ -57,21 +61,25 @@ def test_summary_rows_tell_the_distortion_and_counts_of_every_class_and_level(st
 
 
 def test_prototypes_of_a_class_do_not_depend_on_the_other_classes_or_levels(store):
-    many = load_prototypes(cluster(store, latents_of(store, SIZES), PROFILE, distill_seed=1), 4)[0]
+    many = load_prototypes(cluster(store, StoredLatents(latents_of(store, SIZES)), PROFILE, distill_seed=1), 4)[0]
     one_level = PROFILE.but(ipc=[4], targets=["soft"])
-    alone = load_prototypes(cluster(store, latents_of(store, SIZES[:1]), one_level, distill_seed=1), 4)[0]
+    alone = load_prototypes(cluster(store, StoredLatents(latents_of(store, SIZES[:1])), one_level, distill_seed=1), 4)[
+        0
+    ]
     assert torch.equal(many[:1], alone)
 
 
 def test_another_distillation_seed_starts_elsewhere(store):
     latents = latents_of(store, SIZES)
-    first, second = (load_prototypes(cluster(store, latents, PROFILE, distill_seed=s), 9)[0] for s in (0, 1))
+    first, second = (
+        load_prototypes(cluster(store, StoredLatents(latents), PROFILE, distill_seed=s), 9)[0] for s in (0, 1)
+    )
     assert not torch.equal(first, second)
 
 
 def test_an_interrupted_clustering_resumes_to_the_same_bytes(store, tmp_path, monkeypatch):
     latents = latents_of(store, SIZES)
-    whole = cluster(store, latents, PROFILE, distill_seed=0)
+    whole = cluster(store, StoredLatents(latents), PROFILE, distill_seed=0)
     save, calls = safetensors.torch.save_file, []
 
     def save_twice_then_stop(*arguments):
@@ -82,23 +90,90 @@ def test_an_interrupted_clustering_resumes_to_the_same_bytes(store, tmp_path, mo
     other = Store(tmp_path / "other")
     monkeypatch.setattr(safetensors.torch, "save_file", save_twice_then_stop)
     with pytest.raises(KeyboardInterrupt):
-        cluster(other, latents, PROFILE, distill_seed=0)
+        cluster(other, StoredLatents(latents), PROFILE, distill_seed=0)
     monkeypatch.setattr(safetensors.torch, "save_file", save)
-    assert cluster(other, latents, PROFILE, distill_seed=0).manifest == whole.manifest
+    assert cluster(other, StoredLatents(latents), PROFILE, distill_seed=0).manifest == whole.manifest
 
 
 def test_a_level_above_the_class_size_names_the_class_and_the_mend(store):
     with pytest.raises(InputError, match=r'ipc = 26, but class 1 \("bird 1", n01\) has 25 images; lower ipc or drop'):
-        cluster(store, latents_of(store, SIZES), PROFILE.but(ipc=[26]), distill_seed=0)
+        cluster(store, StoredLatents(latents_of(store, SIZES)), PROFILE.but(ipc=[26]), distill_seed=0)
     assert not (store.root / "cluster").exists()
 
 
 def test_latents_that_are_not_finite_name_their_class(store):
     with pytest.raises(InputError, match=r"latents of class 0: 30 of 30 samples are NaN or infinite"):
-        cluster(store, latents_of(store, SIZES, scale=float("inf")), PROFILE, distill_seed=0)
+        cluster(store, StoredLatents(latents_of(store, SIZES, scale=float("inf"))), PROFILE, distill_seed=0)
 
 
 def test_hard_levels_count_only_when_students_are_trained_on_hard_labels(store):
-    made = cluster(store, latents_of(store, [5]), PROFILE.but(ipc=[4], targets=["soft"]), distill_seed=0)
+    made = cluster(store, StoredLatents(latents_of(store, [5])), PROFILE.but(ipc=[4], targets=["soft"]), distill_seed=0)
     with pytest.raises(InputError, match="no prototypes for ipc = 9"):
         load_prototypes(made, 9)
+
+
+def test_one_pass_without_latents_on_disk_gives_the_same_prototypes(store, squares, prior, tiny):
+    profile = tiny.but(ipc=[1, 3])
+    kept = cluster(store, StoredLatents(encode(store, squares, prior, profile)), profile, distill_seed=0)
+    passed = cluster(store, PassingLatents(squares, prior, profile), profile, distill_seed=0)
+    names = [p.name for p in sorted(kept.path.glob("class*.safetensors"))]
+    assert len(names) == 3
+    for name in [*names, "clusters.jsonl"]:
+        assert (kept.path / name).read_bytes() == (passed.path / name).read_bytes()
+
+
+def test_one_pass_holds_one_class_at_a_time_and_encodes_each_image_once(store, squares, prior, tiny, monkeypatch):
+    from ddoq_core.pipeline import encode as module
+
+    seen, real = [], module.encode_images
+    monkeypatch.setattr(
+        module, "encode_images", lambda p, d, index, *a: seen.append(index.tolist()) or real(p, d, index, *a)
+    )
+    cluster(store, PassingLatents(squares, prior, tiny.but(ipc=[1, 2, 5])), tiny.but(ipc=[1, 2, 5]), distill_seed=0)
+    assert seen == [squares.train.of_class(c).tolist() for c in range(3)]
+
+
+def test_half_precision_halves_what_is_stored_and_is_counted_as_ever(store, squares, prior, tiny):
+    profile = tiny.but(precision="bfloat16")
+    latents = encode(store, squares, prior, profile)
+    held = safetensors.torch.load_file(latents.path / "latents/class00000.safetensors")["latents"]
+    made = cluster(store, StoredLatents(latents), profile, distill_seed=0)
+    points, counts = load_prototypes(made, 2)
+    assert held.dtype == torch.bfloat16 and points.dtype == torch.float32 and counts.sum(1).tolist() == [12] * 3
+
+
+@pytest.mark.slow
+def test_the_memory_of_one_pass_does_not_grow_with_the_number_of_classes(tmp_path, save_random_prior):
+    save_random_prior(tmp_path / "prior", channels=3)
+    peaks = []
+    for n_classes in (10, 1000):
+        words = [sys.executable, "-c", ONE_PASS, str(n_classes), str(tmp_path)]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        peaks.append(int(done.stdout.split()[-1]))
+    assert peaks[1] - peaks[0] < 30e6, f"{peaks[0] / 1e6:.0f} MB, then {peaks[1] / 1e6:.0f} MB"
+
+
+ONE_PASS = """
+import resource, sys, time, torch
+from pathlib import Path
+from ddoq_core.pipeline.cluster import cluster
+from ddoq_core.pipeline.datasets import Dataset, Split
+from ddoq_core.pipeline.encode import PassingLatents
+from ddoq_core.profile import Profile
+from ddoq_core.store import Artifact, Store
+
+n_classes, root, per_class = int(sys.argv[1]), Path(sys.argv[2]), 30
+pixels = torch.randint(0, 255, (1, 3, 32, 32), dtype=torch.uint8).expand(n_classes * per_class, 3, 32, 32)
+labels = torch.arange(n_classes).repeat_interleave(per_class)
+split = Split(labels, [""] * len(labels), pixels, 32)
+names = [f"{c:04d}" for c in range(n_classes)]
+data = Dataset(
+    "many", split, split, split, class_ids=names, class_names=names, prompts=names, image_size=32, channels=3,
+    mean=(0.5,) * 3, std=(0.2,) * 3, key=f"many{n_classes}",
+)
+profile = Profile(ipc=[1, 5, 10], targets=["soft"], n_restarts=2, threads=1, encode_sample=True)
+began = time.monotonic()
+latents = PassingLatents(data, Artifact(root / "prior", "prior", "random"), profile)
+cluster(Store(root / f"store{n_classes}"), latents, profile, distill_seed=0)
+print(n_classes, time.monotonic() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""

@@ -282,6 +282,25 @@ def test_files_are_decoded_once_for_a_store_and_again_when_one_changes(tree, tmp
     assert load_dataset(_profile(tree), store).key == key and looked == [21, 21]
 
 
+def test_a_check_that_was_interrupted_goes_on_where_it_was(tree, tmp_path, monkeypatch):
+    from ddoq_core.pipeline import imagefolder
+
+    store, looked, check = Store(tmp_path / "store"), [], imagefolder.check_images
+
+    def check_until_interrupted(files):
+        looked.append(len(files))
+        if len(looked) == 3:
+            raise KeyboardInterrupt
+        return check(files)
+
+    monkeypatch.setattr(imagefolder, "CHUNK", 5)
+    monkeypatch.setattr(imagefolder, "check_images", check_until_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        load_dataset(_profile(tree), store)
+    assert load_dataset(_profile(tree), store).key == load_dataset(_profile(tree)).key
+    assert looked == [5, 5, 5, 5, 5, 1, 21]  # the third is looked at again; the last load has no store to remember it
+
+
 def test_missing_folders_and_classes_are_errors(tree):
     (tree / "val" / "jepe").mkdir()
     with pytest.raises(InputError, match=r"class jepe is in .*val but not in .*train"):

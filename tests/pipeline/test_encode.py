@@ -67,5 +67,18 @@ def test_a_prior_for_other_images_is_an_error(tmp_path, store, squares, prior, t
     save_random_prior(tmp_path / "colour", channels=3)
     with pytest.raises(InputError, match="the prior has 3 image channels, but squares has 1"):
         encode(store, squares, Artifact(tmp_path / "colour", "prior", "colour"), tiny)
-    with pytest.raises(InputError, match="the prior makes images of 16 pixels, but image_size = 32"):
-        encode(store, replace(squares, image_size=32), prior, tiny)
+
+
+def test_images_are_read_at_the_size_of_the_prior(store, squares, prior, tiny):
+    larger = replace(
+        squares,
+        train=replace(
+            squares.train, pixels=squares.train.pixels.repeat_interleave(2, 2).repeat_interleave(2, 3), image_size=32
+        ),
+        image_size=32,
+    )
+    a, b = (
+        safetensors.torch.load_file(encode(store, data, prior, tiny).path / "latents/class00000.safetensors")["latents"]
+        for data in (squares, replace(larger, key="larger"))
+    )
+    assert a.shape == b.shape and (a - b).abs().mean() < 0.2 * a.std()

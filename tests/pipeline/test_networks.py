@@ -52,7 +52,7 @@ def test_torchvision_has_the_resnets_of_the_paper():
     assert {"resnet18", "resnet50", "resnet101"} <= set(RESNETS)
 
 
-@pytest.mark.parametrize("name", ["resnet-18", "convnet", "convnet-0", "vgg11", "resnet18-big"])
+@pytest.mark.parametrize("name", ["resnet-18", "convnet", "convnet-0", "vgg", "resnet18-big", "swin_t-small"])
 def test_an_unknown_name_is_an_error_that_names_it(name):
     with pytest.raises(InputError, match=f"unknown network '{name}'"):
         check_network(name)
@@ -61,3 +61,14 @@ def test_an_unknown_name_is_an_error_that_names_it(name):
 def test_the_nearest_name_is_suggested():
     with pytest.raises(InputError, match="did you mean 'resnet18'"):
         check_network("resnet-18")
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_b0", "swin_t"])
+def test_the_classifiers_of_torchvision_are_networks_by_their_names(name):
+    network = make_network(name, 7, 3, 32, torch_rng(0, "t")).eval()
+    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
+
+
+def test_a_network_for_colour_says_so_when_images_are_grey():
+    with pytest.raises(InputError, match="swin_t takes colour images, but these have 1 channel"):
+        make_network("swin_t", 7, 1, 32, torch_rng(0, "t"))

@@ -12,8 +12,9 @@ from ddoq_core.pipeline import pretrain as module
 from ddoq_core.pipeline import training
 from ddoq_core.pipeline.assess import assess
 from ddoq_core.pipeline.datasets import load_dataset
+from ddoq_core.pipeline.dit import NULL
 from ddoq_core.pipeline.pretrain import pretrain
-from ddoq_core.pipeline.prior import NULL, load_prior
+from ddoq_core.pipeline.prior import load_prior
 from ddoq_core.pipeline.teacher import teacher
 from ddoq_core.profile import Profile
 from ddoq_core.store import Store

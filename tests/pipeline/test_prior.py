@@ -1,5 +1,6 @@
 """The prior: for the same noise it computes what diffusers' own pipeline computes, whatever the batch."""
 
+import dataclasses
 import json
 import shutil
 
@@ -18,6 +19,11 @@ LABELS = torch.tensor([0, 2, 1])
 def noise(*items: int) -> list[torch.Generator]:
     """The generators of these images."""
     return [torch_rng(0, "test", i) for i in items]
+
+
+def classes(*names: str) -> list[dict]:
+    """A class table."""
+    return [{"index": i, "directory": n, "name": n, "prompt": n} for i, n in enumerate(names)]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +51,7 @@ def test_pure_noise_becomes_what_the_pipeline_of_diffusers_makes_of_it(
     steps = {"guidance_scale": guidance, "num_inference_steps": 5}
     theirs = pipeline(LABELS.tolist(), generator=noise(0, 1, 2), output_type="pt", **steps).images
     mine = load_prior(tmp_path)
-    found = mine.denoise(None, mine.embed(LABELS), guidance=guidance, steps=5, noise=noise(0, 1, 2))
+    found = mine.denoise(None, LABELS, guidance=guidance, steps=5, noise=noise(0, 1, 2))
     torch.testing.assert_close(mine.decode(found), theirs, rtol=0, atol=1e-6)
 
 
@@ -113,10 +119,10 @@ def test_decoded_images_lie_in_0_1(model, latents):
 
 
 def test_classes_find_their_row_of_the_label_table_by_name(model):
-    assert model.label_ids(["right", "left"]).tolist() == [2, 0]
-    assert model.label_ids(["a", "b", "c"]).tolist() == [0, 1, 2]
+    assert model.embed(classes("right", "left")).tolist() == [2, 0]
+    assert model.embed(classes("a", "b", "c")).tolist() == [0, 1, 2]
     with pytest.raises(InputError, match=r"the prior knows no class 'up'"):
-        model.label_ids(["right", "up"])
+        model.embed(classes("right", "up"))
 
 
 def test_a_class_may_have_several_names(tmp_path, save_random_prior):
@@ -124,7 +130,7 @@ def test_a_class_may_have_several_names(tmp_path, save_random_prior):
     index = json.loads((tmp_path / "model_index.json").read_text())
     index["id2label"] = {"0": "tench, Tinca tinca", "1": "jeep, landrover"}
     (tmp_path / "model_index.json").write_text(json.dumps(index))
-    assert load_prior(tmp_path).label_ids(["landrover", "tench"]).tolist() == [1, 0]
+    assert load_prior(tmp_path).embed(classes("landrover", "tench")).tolist() == [1, 0]
 
 
 def test_a_folder_that_is_no_prior_is_an_error_that_names_what_it_holds(tmp_path, prior):
@@ -133,13 +139,21 @@ def test_a_folder_that_is_no_prior_is_an_error_that_names_what_it_holds(tmp_path
     (tmp_path / "weights.ckpt").touch()
     with pytest.raises(InputError, match=r"model_index.json \(found: weights.ckpt\)"):
         load_prior(tmp_path)
-    (tmp_path / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
-    with pytest.raises(InputError, match=r"holds a StableDiffusionPipeline"):
+    (tmp_path / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
+    with pytest.raises(InputError, match=r"holds a FluxPipeline, but a prior is one of DiTPipeline, StableDiff"):
         load_prior(tmp_path)
     shutil.copytree(prior.path, tmp_path / "cut")
     shutil.rmtree(tmp_path / "cut" / "vae")
+    with pytest.raises(InputError, match=r"lacks the folder vae/ of a DiTPipeline"):
+        load_prior(tmp_path / "cut")
+    (tmp_path / "cut" / "vae").mkdir()
     with pytest.raises(InputError, match=r"cannot be loaded"):
         load_prior(tmp_path / "cut")
+
+
+def test_a_prior_of_the_wrong_kind_is_an_error_that_says_what_it_is(prior):
+    with pytest.raises(InputError, match=r"holds a DiTPipeline, but prior = stable-diffusion; set prior=dit or mend"):
+        prior_artifact(Profile(prior="stable-diffusion", prior_path=str(prior.path)))
 
 
 def test_a_prior_of_yours_is_named_by_its_content(tmp_path, prior):
@@ -155,3 +169,11 @@ def test_a_prior_of_yours_is_named_by_its_content(tmp_path, prior):
 
 def test_the_names_of_the_classes_are_in_the_folder(model):
     assert model.class_names == ("left", "middle", "right")
+
+
+def test_imagenets_classes_are_found_by_wnid_where_names_are_not_unique(model):
+    """By name, "polecat" or "missile" would be another class, and the two cranes would be none."""
+    rows = {"n02012849": 134, "n03126707": 517, "n02443114": 358, "n03710637": 638, "n03773504": 657}
+    table = [{"index": i, "directory": wnid, "name": "", "prompt": ""} for i, wnid in enumerate(rows)]
+    of_imagenet = dataclasses.replace(model, class_names=tuple(str(i) for i in range(1000)))
+    assert of_imagenet.embed(table).tolist() == list(rows.values())

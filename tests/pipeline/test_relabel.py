@@ -1,6 +1,7 @@
 """Soft labels: the teacher's logits of keyed views, tied to images by their checksums."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from ddoq_core.errors import InputError
 from ddoq_core.methods.random_real import random_real
 from ddoq_core.pipeline import relabel as module
 from ddoq_core.pipeline.augment import draw_views, views_of
-from ddoq_core.pipeline.relabel import check_labels, epochs_per_file, relabel, stored_logits
+from ddoq_core.pipeline.relabel import check_labels, epochs_per_file, label_bytes, relabel, stored_logits
 from ddoq_core.pipeline.teacher import load_teacher
 from ddoq_core.pipeline.teacher import teacher as make_teacher
 from ddoq_core.store import Store
@@ -107,3 +108,21 @@ def test_labels_of_other_images_or_other_views_are_refused(store, squares, profi
     other = random_real(store, squares, profile, ipc=3, distill_seed=1)
     with pytest.raises(InputError, match="other images"):
         check_labels(labels, other, profile, 0)
+
+
+def test_the_papers_labels_take_6_30_60_and_120_gigabytes():
+    sizes = [label_bytes(1000 * ipc, 1000, 300) / 1e9 for ipc in (10, 50, 100, 200)]
+    assert sizes == [6, 30, 60, 120]
+
+
+def test_labels_that_will_not_fit_are_refused_before_one_is_written(store, squares, profile, made, monkeypatch):
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: SimpleNamespace(free=100))
+    with pytest.raises(InputError, match=r"the disk of .* has 0.0 GB left; set soft_labels=online"):
+        relabel(store, *made[:1], squares, made[1], profile, label_seed=3)
+    assert not list(store.root.rglob("epochs*.safetensors"))
+
+
+def test_many_labels_are_announced(store, squares, profile, made, monkeypatch, capsys):
+    monkeypatch.setattr(module, "MUCH", 100)
+    relabel(store, made[0], squares, made[1], profile, label_seed=4)
+    assert "ddoq: soft labels: 0.0 GB to write to " in capsys.readouterr().err

@@ -1,12 +1,16 @@
 """Synthesis: an image depends on its prototype, its class and its own noise, and on nothing else."""
 
+from dataclasses import replace
+
 import pytest
 import safetensors.torch
 import torch
 
+from ddoq_core.errors import InputError
 from ddoq_core.keys import torch_rng
 from ddoq_core.pipeline import synthesize as module
 from ddoq_core.pipeline.assess import assess
+from ddoq_core.pipeline.cluster import load_prototypes
 from ddoq_core.pipeline.prior import load_prior
 from ddoq_core.pipeline.synthesize import generate, synthesize, synthesize_images
 from ddoq_core.pipeline.teacher import teacher
@@ -37,9 +41,9 @@ def test_every_prototype_becomes_an_image_with_its_class_and_count(store, protot
 
 def test_an_image_is_its_prototype_denoised_and_decoded(store, prototypes, prior, squares, tiny):
     made = _synthesize(store, prototypes, prior, squares, tiny)
-    model, points = load_prior(prior.path), module.load_prototypes(prototypes, 3)[0]
+    model, points = load_prior(prior.path), load_prototypes(prototypes, 3)[0]
     alone = synthesize_images(
-        model, points[1, 2][None], torch.tensor([1]), [torch_rng(tiny.seed, "synthesize", 0, 3, 1, 2)], tiny
+        model, points[1, 2][None], torch.tensor([1]), [torch_rng(tiny.seed, "synthesize", 0, 3, 1, 2)], 16, tiny
     )
     assert (made.images()[5] - alone[0]).abs().max() <= 0.5 / 255 + 1e-4
 
@@ -75,6 +79,46 @@ def test_an_interrupted_synthesis_ends_with_the_same_bytes(
     again = _synthesize(Store(tmp_path / "cut"), prototypes, prior, squares, tiny)
     assert contents(again.artifact) == contents(whole.artifact)
     assert chunks == [4, 1]  # the first chunk was whole
+
+
+def test_a_chunk_too_large_for_the_device_is_made_in_halves_with_the_same_draws(
+    tmp_path, prototypes, prior, squares, tiny, monkeypatch
+):
+    whole = _synthesize(Store(tmp_path / "whole"), prototypes, prior, squares, tiny)
+    assert "halved" not in whole.artifact.run["plan"]
+    make = module.synthesize_images
+
+    def small(*arguments):
+        if len(arguments[2]) > 2:
+            raise torch.OutOfMemoryError
+        return make(*arguments)
+
+    monkeypatch.setattr(module, "synthesize_images", small)
+    halved = _synthesize(Store(tmp_path / "halved"), prototypes, prior, squares, tiny)
+    assert (whole.images() - halved.images()).abs().max() <= 1 / 255 + 1e-6
+    assert halved.artifact.run["plan"]["halved"] == 2  # chunks of 4, 4, 1
+
+
+def test_an_image_that_does_not_fit_alone_is_one_clear_line(store, prototypes, prior, squares, tiny, monkeypatch):
+    def never(*arguments):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(module, "synthesize_images", never)
+    with pytest.raises(InputError, match="cpu has not enough memory for one image of 16 pixels; set precision=float16"):
+        _synthesize(store, prototypes, prior, squares, tiny)
+
+
+def test_blank_images_are_counted_and_named(store, prototypes, prior, squares, tiny, monkeypatch, capsys):
+    make, second = module.synthesize_images, torch.tensor([1.0, 0, 1, 1])[:, None, None, None]
+    monkeypatch.setattr(module, "synthesize_images", lambda *a: make(*a) * second[: len(a[2])])
+    made = _synthesize(store, prototypes, prior, squares, tiny)
+    assert made.artifact.json("blank.json") == ["00000/class00000_id00001.png", "00001/class00001_id00002.png"]
+    assert "ddoq: 2 of 9 images are blank: 00000/class00000_id00001.png, " in capsys.readouterr().err
+
+
+def test_images_come_at_the_size_of_the_data_set_whatever_the_prior_makes(store, prototypes, prior, squares, tiny):
+    made = _synthesize(store, prototypes, prior, replace(squares, image_size=24), tiny)
+    assert made.images().shape == (9, 1, 24, 24)
 
 
 def test_images_from_pure_noise_stand_for_one_each_and_need_no_prototypes(store, prior, squares, tiny):

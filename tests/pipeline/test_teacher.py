@@ -2,6 +2,7 @@
 
 import base64
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from ddoq_core.errors import InputError
 from ddoq_core.keys import numpy_rng, torch_rng
+from ddoq_core.pipeline import teacher as module
 from ddoq_core.pipeline import training
 from ddoq_core.pipeline.networks import make_network
 from ddoq_core.pipeline.teacher import _affine_maps, _moved, accuracy, fit_classifier, load_teacher, predict, teacher
@@ -120,5 +122,18 @@ def test_weights_that_do_not_fit_or_are_not_there_are_errors(tmp_path, store, sq
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(InputError, match=r"list.pt is not a state dict of tensors"):
         teacher(store, squares, tiny.but(teacher_path=str(tmp_path / "list.pt")))
-    with pytest.raises(InputError, match="pretrained needs a torchvision ResNet and the 1,000 ImageNet classes"):
+    with pytest.raises(
+        InputError, match=r"pretrained needs a classifier of torchvision .* but class 0 is none of them"
+    ):
         teacher(store, squares, tiny.but(teacher="resnet18", teacher_path="pretrained"))
+
+
+def test_pretrained_weights_of_a_part_of_imagenet_keep_its_rows_of_the_last_layer(squares, monkeypatch):
+    full = {"layer.weight": torch.randn(5, 3), "fc.weight": torch.randn(1000, 4), "n": torch.tensor(3)}
+    weights = SimpleNamespace(DEFAULT=SimpleNamespace(get_state_dict=lambda progress: full))
+    monkeypatch.setattr(module.torchvision.models, "get_model_weights", lambda name: weights)
+    classes = ["n01440764", "n02102040", "n03888257"]  # tench, English springer, parachute
+    data = replace(squares, class_ids=classes, mean=module.IMAGENET_MEAN)
+    state = module._torchvision_weights(data, "resnet18")
+    assert torch.equal(state["fc.weight"], full["fc.weight"][[0, 217, 701]])
+    assert state["layer.weight"] is full["layer.weight"] and state["n"] is full["n"]

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from ddoq_core.errors import InputError
 from ddoq_core.keys import torch_rng
 from ddoq_core.methods.random_real import random_real
 from ddoq_core.pipeline import train as module
+from ddoq_core.pipeline.networks import make_network
 from ddoq_core.pipeline.relabel import relabel
 from ddoq_core.pipeline.teacher import teacher as make_teacher
 from ddoq_core.pipeline.train import Lessons, rate, train, weighted_kl
@@ -233,3 +235,29 @@ def test_matrices_and_kernels_decay_and_biases_and_norms_do_not():
     decayed, others = module._groups(network, 0.01)
     assert [p.shape for p in decayed["params"]] == [network[0].weight.shape, network[2].weight.shape]
     assert len(others["params"]) == 4 and others["weight_decay"] == 0
+
+
+def test_a_batch_in_parts_takes_the_steps_of_the_whole_batch(tmp_path, made, squares, profile):
+    """On a network without batch statistics; parts of unequal size weigh by their images."""
+    profile = profile.but(batch_size=7)
+    whole, parts = (
+        student(Store(tmp_path / str(n)), made, squares, profile.but(accumulate=n), target="hard") for n in (1, 3)
+    )
+    assert whole.key != parts.key
+    torch.testing.assert_close(logits_of(parts, squares), logits_of(whole, squares), rtol=0, atol=5e-3)
+
+
+def logits_of(artifact, squares):
+    """A student's logits of the test images. (A bias before a norm has no gradient but noise, which Adam blows up.)"""
+    network = make_network("convnet-4", 3, 1, 16, torch_rng(0, "replaced"))
+    network.load_state_dict(safetensors.torch.load_file(artifact.path / "student.safetensors"))
+    with torch.no_grad():
+        return network.eval()(squares.normalise(squares.test.images(range(18))))
+
+
+def test_a_student_in_mixed_precision_learns_what_one_in_full_precision_learns(store, made, squares, profile):
+    full, mixed = (student(store, made, squares, profile.but(training_precision=p)) for p in ("float32", "bfloat16"))
+    held = safetensors.torch.load_file(mixed.path / "student.safetensors")
+    assert all(value.dtype == torch.float32 for value in held.values())
+    assert parameters(full) != parameters(mixed)
+    torch.testing.assert_close(logits_of(mixed, squares), logits_of(full, squares), rtol=0, atol=0.1)

@@ -11,6 +11,7 @@ from ddoq_core.keys import torch_rng
 from ddoq_core.pipeline.cluster import cluster
 from ddoq_core.pipeline.datasets import Dataset, Split
 from ddoq_core.pipeline.distilled import DistilledDataset, write_image, write_metadata
+from ddoq_core.pipeline.encode import StoredLatents
 from ddoq_core.profile import Profile
 from ddoq_core.report.figure1 import WeightedClass, figure1, nearest_latents, weighted_class
 from ddoq_core.store import Store
@@ -31,15 +32,19 @@ class FakeRun:
     def latents(self):
         def build(work):
             for c in range(self.dataset.n_classes):
-                index = self.dataset.train.of_class(c)
-                tensors = {"latents": self.dataset.train.images(index), "index": index}
+                latents, index = self.class_latents(c)
+                tensors = {"latents": latents, "index": index}
                 work.chunk(f"latents/class{c:05d}.safetensors", lambda p, t=tensors: safetensors.torch.save_file(t, p))
             work.json("classes.json", [row | {"n": OF_CLASS} for row in self.dataset.classes])
 
         return self.store.make("encode", build, parameters={})
 
+    def class_latents(self, label):
+        index = self.dataset.train.of_class(label)
+        return self.dataset.train.images(index), index
+
     def prototypes(self, distill_seed=0):
-        return cluster(self.store, self.latents, self.profile, distill_seed=distill_seed)
+        return cluster(self.store, StoredLatents(self.latents), self.profile, distill_seed=distill_seed)
 
     def distilled(self, method, ipc, distill_seed=0):
         inputs = [] if method.startswith("random") else [self.prototypes(distill_seed)]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ddoq_core.keys import numpy_rng, torch_rng
-from ddoq_core.pipeline.prior import NULL, DiTPrior
+from ddoq_core.pipeline.dit import NULL, DiTPrior
 from ddoq_core.profile import Profile
 from ddoq_core.report import score_gaps
 from ddoq_core.report.class_cloud import ClassCloud

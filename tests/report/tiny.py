@@ -5,7 +5,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, DiTTransformer2DModel
 
 from ddoq_core.keys import torch_rng
 from ddoq_core.pipeline.datasets import Dataset, Split
-from ddoq_core.pipeline.prior import DiTPrior
+from ddoq_core.pipeline.dit import DiTPrior
 from ddoq_core.pipeline.training import initialised
 
 SIZE, SHAPE, D = 16, (4, 8, 8), 256  # pixels; a latent
@@ -25,7 +25,10 @@ def random_prior() -> DiTPrior:
             mid_block_add_attention=False, scaling_factor=0.7, sample_size=SIZE,
         )  # fmt: skip
     scheduler = dict(DDIMScheduler(clip_sample=False).config)
-    return DiTPrior(transformer.eval(), vae.eval(), DDIMScheduler, scheduler, tuple(NAMES))
+    return DiTPrior(
+        transformer=transformer.eval(), vae=vae.eval(), scheduler_class=DDIMScheduler, scheduler_config=scheduler,
+        class_names=tuple(NAMES),
+    )  # fmt: skip
 
 
 def noise_images() -> Dataset:

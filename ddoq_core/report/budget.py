@@ -1,0 +1,134 @@
+"""What a cost is told for: how many images of which kind, and a device of given speed. Nothing heavy is imported."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from ..errors import InputError
+from ..profile import Profile
+
+FILE = 115_440  # bytes of an image file: the mean of ImageNet-1K's training images
+KNOWN = {  # training images, classes, channels, bytes of an image
+    "imagenet": (1_281_167, 1000, 3, FILE),
+    "imagenette": (12_894, 10, 3, FILE),  # the ten classes of ImageNet's train/
+    "imagewoof": (12_454, 10, 3, FILE),
+    "mnist5k": (4_000, 10, 1, 28**2),
+    "mnist": (60_000, 10, 1, 28**2),
+    "fashion_mnist": (60_000, 10, 1, 28**2),
+    "cifar10": (50_000, 10, 3, 3 * 32**2),
+    "cifar100": (50_000, 100, 3, 3 * 32**2),
+}
+
+
+@dataclass(frozen=True)
+class Images:
+    """The real training images that Algorithm 4 starts from."""
+
+    n: int
+    n_classes: int
+    channels: int
+    bytes: float  # of one image as it is kept
+    files: bool  # read from their files in every pass, or once
+
+    @classmethod
+    def of(cls, profile: Profile, n_classes: int | None = None, per_class: int | None = None) -> Self:
+        """Sizes of a profile's data set: as given, or counted in data_root, or as they are known by name.
+
+        `imagefolder` without data_root is known by its class_list, or the name of the profile. Validation images are
+        left out.
+
+        Raises:
+            InputError: a size below 1, one given without the other, no folder, or sizes that are not known.
+        """
+        for name, value in (("classes", n_classes), ("images-per-class", per_class)):
+            if value is not None and value < 1:
+                raise InputError(f"--{name} = {value}, but it is at least 1")
+        if (n_classes is None) != (per_class is None):
+            raise InputError("--classes and --images-per-class go together; give both, or neither")
+        n, classes, channels, size = _sizes(profile, n_classes, per_class)
+        held_out = classes * round(profile.validation_fraction * n / classes)
+        return cls(n - held_out, classes, channels, size, profile.dataset == "imagefolder")
+
+    @property
+    def per_class(self) -> int:
+        """Images of a class, on average."""
+        return self.n // self.n_classes
+
+    def read(self, passes: int) -> float:
+        """Bytes read in so many passes over the images."""
+        return self.n * self.bytes * (passes if self.files else 1)
+
+
+def _sizes(profile: Profile, n_classes: int | None, per_class: int | None) -> tuple[int, int, int, float]:
+    """Training images, classes, channels, bytes of an image."""
+    is_folder = profile.dataset == "imagefolder"
+    known = KNOWN.get(profile.class_list or profile.profile if is_folder else profile.dataset)
+    if n_classes is not None:
+        return n_classes * per_class, n_classes, *(known or KNOWN["imagenet"])[2:]
+    if is_folder and profile.data_root:
+        return _counted(Path(profile.data_root) / "train", profile.class_list)
+    if known is None:
+        raise InputError(
+            f"how many images profile {profile.profile} has is not known; set data_root, or give --classes and "
+            "--images-per-class"
+        )
+    return known
+
+
+def _counted(folder: Path, class_list: str) -> tuple[int, int, int, float]:
+    """Sizes of a folder of one folder per class; no image is opened."""
+    if not folder.is_dir():
+        raise InputError(f"no folder {folder}; mend data_root, or empty it and give --classes and --images-per-class")
+    from ..pipeline.imagenet import SUFFIXES, listed_classes  # it imports torch, which takes seconds
+
+    chosen = listed_classes(class_list) if class_list else [p.name for p in folder.iterdir() if p.is_dir()]
+    classes = [folder / name for name in chosen if not name.startswith(".")]
+    sizes = [p.stat().st_size for c in classes for p in c.rglob("*") if p.suffix.lower() in SUFFIXES]
+    if not sizes:
+        raise InputError(f"no image in the class folders of {folder}; mend data_root")
+    return len(sizes), len(classes), 3, sum(sizes) / len(sizes)
+
+
+@dataclass(frozen=True)
+class Device:
+    """A machine as a cost sees it: the operations of a second.
+
+    Raises:
+        InputError: a peak that is not positive, or an efficiency outside (0, 1].
+    """
+
+    name: str
+    peak: float  # TFLOP/s of its data sheet
+    efficiency: float  # share of the peak that a step is taken to reach
+
+    def __post_init__(self) -> None:
+        if not (0 < self.peak < math.inf):
+            raise InputError(f"--peak = {self.peak:g}, but a device has a positive peak, in TFLOP/s")
+        if not 0 < self.efficiency <= 1:
+            raise InputError(f"--efficiency = {self.efficiency:g}, but it is a share above 0 and at most 1")
+
+    def seconds(self, flops: float) -> float:
+        """Time for so many operations."""
+        return flops / (self.peak * 1e12 * self.efficiency)
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.peak:g} TFLOP/s, of which {100 * self.efficiency:g} % are reached"
+
+
+# The paper's GPU: dense float16 on tensor cores, by NVIDIA's data sheet. The paper's own hours (its Table 2) imply that
+# encoding and synthesis reach 0.3 to 0.6 of it: `cost_tables.paper_table`.
+A6000 = Device("NVIDIA A6000, dense float16", 154.8, 0.4)
+A6000_FLOAT32 = 38.7  # TFLOP/s in float32, without tensor cores
+# 2 cores x 2.5 GHz x 2 fused multiply-adds of 8 float32 in a cycle. The book's own run reaches a fifth to a half of
+# it: chapter 33.
+TWO_CORES = Device("two cores of 2.5 GHz with AVX2, float32", 0.16, 0.4)
+
+
+def device_of(profile: Profile, peak: float | None = None, efficiency: float | None = None) -> Device:
+    """The default device of `device` in the profile, with another peak or share where one is given."""
+    default = A6000 if profile.device == "cuda" else TWO_CORES
+    name = default.name if peak is None else "the given device"
+    return Device(
+        name, default.peak if peak is None else peak, default.efficiency if efficiency is None else efficiency
+    )
