@@ -4,6 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from ..pipeline.facts import facts_of
 from ..pipeline.rehearsal import rehearsals
 from ..pipeline.run import Run
 from ..profile import Profile
@@ -47,6 +48,17 @@ def steps_table(runs: dict[str, Run]) -> Table:
         blocks.append((f"prior = {name}, profile {run.profile.profile}", lines))
     note = "Seconds of each step when it was made; images per class: the largest of the profile."
     return Table("Algorithm 4, step by step", ("Run", "step", "of what", "seconds"), tuple(blocks), (note,))
+
+
+def checks_table(runs: dict[str, Run]) -> Table:
+    """What `ddoq check` found at the largest IPC of each run, and what is healthy."""
+    blocks = []
+    for name, run in runs.items():
+        facts = facts_of(run.check(max(run.profile.ipc)))
+        words = {True: "yes", False: "no", None: "compare"}
+        rows = tuple((fact.title, fact.text, fact.healthy, words[fact.ok]) for fact in facts)
+        blocks.append((f"prior = {name}, profile {run.profile.profile}", rows))
+    return Table("Is it going well?", ("Run", "what", "found", "healthy", "is it?"), tuple(blocks))
 
 
 @figure_style()
