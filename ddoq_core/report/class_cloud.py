@@ -3,14 +3,10 @@
 mu is the uniform law on the training latents of the class; the codebook with its cell masses is the unit of distance.
 """
 
-import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from numpy import ndarray
-from scipy.stats import t as student_t
 from torch import Tensor
 
 from ..quantization.voronoi import squared_distances
@@ -102,16 +98,3 @@ def expectation_errors(
 def distance(x: Float[Tensor, "n d"], points: Float[Tensor, "m d"]) -> Float[Tensor, " n"]:
     """min_j |x - p_j|."""
     return squared_distances(x, points).amin(1).clamp_min(0).sqrt()
-
-
-def half_width(values: Float[ndarray, "*rows C"]) -> Float[ndarray, "*rows"]:
-    """Half the 95 % interval of a mean over classes; nan for a single one."""
-    n = values.shape[-1]
-    if n == 1:
-        return np.full(values.shape[:-1], np.nan)
-    return student_t(n - 1).ppf(0.975) * values.std(-1, ddof=1) / math.sqrt(n)
-
-
-def interval(values: Float[ndarray, " C"], digits: int = 2) -> str:
-    """Mean over classes and the half width of its 95 % interval."""
-    return f"{values.mean():.{digits}f} ± {half_width(values):.{digits}f}".replace("-", "−")

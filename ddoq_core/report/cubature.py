@@ -9,10 +9,11 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from numpy import ndarray
 from scipy.special import ndtr
-from scipy.stats import norm, t
+from scipy.stats import norm
 
 from ..errors import InputError
 from ..quantization.exact import ExactQuantizer
+from .intervals import half_width
 from .laws import closed_quantizer
 from .style import BLUE, GREEN, MUTED, VERMILION, figure_style, label, subplots, theory_line
 from .table import NOTHING, Table
@@ -63,7 +64,7 @@ def monte_carlo(integrand: Integrand, K: int, n_seeds: int, rng: np.random.Gener
     if n_seeds < 2:
         raise InputError(f"monte_carlo_seeds = {n_seeds}, but an interval needs 2 at least")
     errors = np.abs(integrand.f(rng.standard_normal((n_seeds, K))).mean(1) - integrand.mean)
-    return float(errors.mean()), float(t(n_seeds - 1).ppf(0.975) * errors.std(ddof=1) / np.sqrt(n_seeds))
+    return float(errors.mean()), float(half_width(errors))
 
 
 def first_order_bound(integrand: Integrand, K: int) -> float | None:

@@ -23,8 +23,9 @@ from ..pipeline.plan import threads
 from ..pipeline.prior import KNOBS, load_prior
 from ..pipeline.run import Run
 from ..pipeline.teacher import load_teacher
-from .class_cloud import ClassCloud, interval, quantities
+from .class_cloud import ClassCloud, quantities
 from .images import image_rows
+from .intervals import interval
 from .score_gaps import ExactScore
 from .style import figure_style
 from .table import NOTHING, Table

@@ -27,7 +27,8 @@ from ..quantization import (
     random_samples,
 )
 from ..theory.steps import Linearised, cell_masses
-from .learning import draws, pm
+from .intervals import interval
+from .learning import draws
 from .style import BLUE, INK, figure_style, label, subplots
 from .table import Table
 
@@ -95,7 +96,7 @@ def contest(law: Any, K: int, n: int, seeds: Sequence[int]) -> dict[str, Float[n
 
 def contest_table(results: dict[str, Float[ndarray, "seeds 4"]]) -> Table:
     """Means and intervals of a contest."""
-    rows = [(name, (tuple(map(pm, values.T)),)) for name, values in results.items()]
+    rows = [(name, (tuple(interval(v, 3) for v in values.T),)) for name, values in results.items()]
     columns = ("algorithm", "G over the least", "error of points", "error of weights, reported", "after a recount")
     n = len(next(iter(results.values())))
     note = f"n = {n} seeds, 95 % intervals. Errors: max |xᵢ − xᵢ*|, and max |wᵢ − μ(Cᵢ)|, Cᵢ of the points found."
@@ -113,7 +114,7 @@ def dimension_table(d: int, levels: Sequence[int], n: int, seeds: Sequence[int])
             least = best_of_restarts(X, K, n_restarts=10, rng=rng).distortion
             for name, c in contenders(X, random_samples(X, K, rng)).items():
                 results.setdefault(name, []).append((c.found.distortion / least, K * c.gap))
-        rows = tuple((name, *map(pm, np.transpose(values))) for name, values in results.items())
+        rows = tuple((name, *(interval(v, 3) for v in np.transpose(values))) for name, values in results.items())
         blocks.append((f"K = {K}", rows))
     columns = ("", "algorithm", "G over the best of ten", "K × error of weights, reported")
     note = (
@@ -185,7 +186,7 @@ def small_cloud_table(n: int, seeds: Sequence[int]) -> Table:
     rows = []
     for name, runs in found.items():
         light = [(c.found.distortion, *(100 * w.min() for w in (c.reported, c.found.weights))) for c in runs]
-        rows.append((name, (tuple(map(pm, np.transpose(light))),)))
+        rows.append((name, (tuple(interval(v, 3) for v in np.transpose(light)),)))
     columns = ("algorithm", "G", "lighter point: reported, %", "in its cell, %")
     note = f"{n:,} samples, {100 * LONE:g} % of them about {FAR:g}, n = {len(seeds)} seeds, 95 % intervals."
     return Table("A light point under two programs", columns, tuple(rows), (note,))

@@ -17,6 +17,7 @@ from ..quantization import ExactQuantizer, exact_distortion, exact_quantizer
 from ..quantization.exact import LOG_CONCAVE
 from ..quantization.kernels import learn_clvq, learn_minibatch
 from ..theory.steps import Linearised, StepLaw, step_laws
+from .intervals import half_width, interval
 from .style import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE, VERMILION, figure_style, label, subplots
 from .table import NOTHING, Table
 
@@ -91,18 +92,6 @@ def _follow(
     return np.array([*np.transpose(errors), np.cumsum(squared)[when - 1] / when])
 
 
-def interval(values: Float[ndarray, " seeds"]) -> tuple[float, float]:
-    """Mean and half-width of its 95 % interval by Student's t."""
-    half = scipy.stats.t(len(values) - 1).ppf(0.975) * values.std(ddof=1) / math.sqrt(len(values))
-    return float(values.mean()), float(half)
-
-
-def pm(values: Float[ndarray, " seeds"], digits: int = 3) -> str:
-    """Mean ± half-width, as text."""
-    mean, half = interval(values)
-    return f"{mean:.{digits}f} ± {half:.{digits}f}"
-
-
 def steps_table(traces: dict[str, Trace], linear: Linearised) -> Table:
     """Every law of steps: what it satisfies, what the linear theory predicts, and what is measured at the end."""
     laws, some = step_laws(len(linear.best.points)), next(iter(traces.values()))
@@ -113,7 +102,9 @@ def steps_table(traces: dict[str, Trace], linear: Linearised) -> Table:
         p = linear.exponent(law)
         cells = ["yes" if k else "no" for k in kept] or [NOTHING] * 2
         cells += [f"k^−{p:.2g}" if p else "does not", f"{100 * linear.start_left(law, n):.1f} %"]
-        cells += [pm(errors[:, -1]) for errors in (trace.points, trace.weights)] + [pm(trace.running[:, -1], 4)]
+        cells += [interval(errors[:, -1], 3) for errors in (trace.points, trace.weights)] + [
+            interval(trace.running[:, -1], 4)
+        ]
         if levels := linear.levels(law, n - 1):
             cells[4:6] = (f"{cell} ({level:.3f})" for cell, level in zip(cells[4:6], levels, strict=True))
         blocks.append((name, (tuple(cells),)))
@@ -137,7 +128,7 @@ def rates_figure(traces: dict[str, Trace], linear: Linearised) -> Figure:
         ends = {}
         for name, colour in COLOURS.items():
             k, errors = traces[name].steps, getattr(traces[name], kind)
-            mean, half = errors.mean(0), np.transpose([interval(e)[1] for e in errors.T])
+            mean, half = errors.mean(0), half_width(errors.T)
             axes.fill_between(k, np.maximum(mean - half, mean / 2), mean + half, color=colour, alpha=0.12, linewidth=0)
             axes.plot(k, mean, color=colour)
             ends[name] = mean[-1]
@@ -162,7 +153,7 @@ def running_figure(traces: dict[str, Trace], best: ExactQuantizer) -> Figure:
     for name, colour in COLOURS.items():
         late = traces[name].steps >= n / 400
         steps, excess = traces[name].steps[late], traces[name].running[:, late] / best.distortion - 1
-        mean, half = excess.mean(0), np.array([interval(e)[1] for e in excess.T])
+        mean, half = excess.mean(0), half_width(excess.T)
         axes.fill_between(steps, *np.maximum([mean - half, mean + half], LEAST), color=colour, alpha=0.12, linewidth=0)
         axes.plot(steps, np.maximum(mean, LEAST), color=colour)
         ends[name] = max(mean[-1], LEAST)

@@ -13,13 +13,14 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 from scipy.optimize import minimize_scalar
 from scipy.special import expn
-from scipy.stats import expon, laplace, norm, t, uniform
+from scipy.stats import expon, laplace, norm, uniform
 from torch import Tensor
 
 from ..keys import numpy_rng
 from ..quantization import best_of_restarts, distortion, exact_distortion, exact_quantizer, lloyd, uniform_quantizer
 from ..quantization.exact import ZADOR_NORMAL
 from ..theory.bounds import ball_bound, empirical_gap, normal_norm, random_coding_bound, shannon_bound
+from .intervals import half_width
 from .style import BLUE, GREEN, INK, MUTED, ORANGE, VERMILION, figure_style, label, subplots
 from .table import NOTHING, Table
 
@@ -135,7 +136,7 @@ def local_table(levels: Sequence[int], found: dict[Cloud, Float[ndarray, "seeds 
 
 
 def _interval(values: Float[ndarray, " n"]) -> tuple[float, float]:
-    return values.mean(), t(len(values) - 1).ppf(0.975) * values.std(ddof=1) / math.sqrt(len(values))
+    return values.mean(), half_width(values)
 
 
 @figure_style()

@@ -40,7 +40,7 @@ SAMPLERS = {  # name, step of `reverse`, colour, marker
 PROJECTIONS = 20  # directions in which a law in R^d is compared
 
 
-def test_measures(d: int, seed: int) -> dict[str, GaussianMixture]:
+def measures(d: int, seed: int) -> dict[str, GaussianMixture]:
     """A cloud of 20 atoms in the unit ball, a normal law and a mixture of three, in R^d."""
     rng = numpy_rng(seed, "15", "measures", d)
     cloud = rng.standard_normal((20, d))
@@ -107,7 +107,7 @@ def return_table(dimensions: Sequence[int], n: int, n_steps: int, delta: float, 
     """
     blocks = []
     for d in dimensions:
-        for name, measure in test_measures(d, seed).items():
+        for name, measure in measures(d, seed).items():
             rows = []
             for process in BOTH:
                 rng = numpy_rng(seed, "15", "return", d, name, process.name)

@@ -24,7 +24,8 @@ from ..quantization.voronoi import squared_distances
 from ..theory.bounds import law_constant
 from ..theory.diffusion import ORNSTEIN_UHLENBECK
 from ..theory.measures import atoms
-from .class_cloud import ClassCloud, half_width
+from .class_cloud import ClassCloud
+from .intervals import half_width
 from .style import BLUE, VERMILION, figure_style, label, subplots
 from .table import Table
 

@@ -12,9 +12,9 @@ import numpy as np
 from ..errors import InputError
 from ..pipeline.run import Run
 from .budget import Device, Images
-from .class_cloud import half_width
 from .cost import Cost, costs
 from .cost_tables import STEPS, amount, duration, names
+from .intervals import half_width
 from .table import NOTHING, Table
 
 LEAST = 1e-3  # seconds that a run.json resolves

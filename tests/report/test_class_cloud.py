@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ddoq_core.keys import numpy_rng
-from ddoq_core.report.class_cloud import ClassCloud, expectation_errors, half_width, interval, moments, quantities
+from ddoq_core.report.class_cloud import ClassCloud, expectation_errors, moments, quantities
 
 
 def cloud(n: int = 40, K: int = 4, d: int = 3, seed: int = 0) -> ClassCloud:
@@ -59,10 +59,3 @@ def test_the_squared_error_of_the_mean_is_freed_of_the_noise_of_its_draws():
     draws = [c.mean + 2 * torch.from_numpy(rng.standard_normal((2, 2, 3))) for _ in range(300)]
     values = np.array([quantities(c, y, w, c.held_out[:1])["mean"] for y in draws])
     assert abs(values.mean()) < 5 * values.std() / math.sqrt(300)
-
-
-def test_an_interval_is_that_of_student_and_a_single_class_has_none():
-    values = np.array([1.0, 2.0, 3.0])
-    assert half_width(values) == pytest.approx(4.3027 / math.sqrt(3), rel=1e-4)
-    assert interval(-values) == "−2.00 ± 2.48"
-    assert np.isnan(half_width(values[:1]))

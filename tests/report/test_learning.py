@@ -88,10 +88,6 @@ def test_the_table_has_a_row_for_each_law_with_its_conditions(traces):
     assert "(" in rows["0.01"][5] and "(" not in rows["1 / (k + 2)"][5]
 
 
-def test_an_interval_is_that_of_student():
-    assert learning.interval(np.array([1.0, 2.0, 3.0])) == pytest.approx((2, 4.302653 / np.sqrt(3)))
-
-
 def test_figures_are_drawn(traces):
     linear = linearise(norm(), 3)
     assert len(learning.rates_figure(traces, linear).axes) == 2
