@@ -199,10 +199,17 @@ def latents_table(dimensions: Sequence[int], K: int, n_classes: int, n_starts: i
         trials = [latent_trial(latents[torch.from_numpy(labels == c)], K, n_starts, rng) for c in range(n_classes)]
         cells = []
         for field in ("equal", "mixed", "spread", "spread_normal"):
-            values = np.array([getattr(trial, field) for trial in trials])
-            cells.append(interval(values, 3))
+            cells.append(interval(np.array([getattr(trial, field) for trial in trials]), 3))
+        cells.append(interval(np.array([trial.spread - trial.spread_normal for trial in trials]), 3))
         rows.append((str(d), (tuple(cells),)))
-    columns = ("d", "equal masses, W₂", "optimal points, equal masses, W₂", "spread of K μ(Cᵢ)", "spread, normal twin")
+    columns = (
+        "d",
+        "equal masses, W₂",
+        "optimal points, equal masses, W₂",
+        "spread of K μ(Cᵢ)",
+        "normal twin",
+        "difference",
+    )
     note = f"K = {K}; W₂ over that of the optimal quantizer; n = {n_classes} classes of 500 digits, 95 % over classes."
     return Table("Digits as latents: principal components", columns, tuple(rows), (note,))
 

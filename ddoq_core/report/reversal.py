@@ -24,6 +24,7 @@ from ..theory.diffusion import (
     exponential_integrator,
     probability_flow,
     reverse,
+    schedule,
 )
 from ..theory.divergence import kl, kl_normal, pushed_normal, total_variation
 from ..theory.measures import FOUR_ATOMS, GaussianMixture, atoms, law_on_line
@@ -93,7 +94,7 @@ def trace(
     step: Callable[..., Tensor], seed: int,
 ) -> tuple[Float[ndarray, " m"], Float[ndarray, "m n d"]]:  # fmt: skip
     """Paths of `reverse` at its own times: the same loop, in pieces of one step."""
-    times = delta + (T - delta) * np.linspace(1, 0, n_steps + 1) ** 2
+    times = schedule(delta, T, n_steps)
     rng, along = numpy_rng(seed, "15", "trace"), [x]
     for t, s in zip(times[:-1].tolist(), times[1:].tolist(), strict=True):
         along.append(reverse(measure, process, along[-1], s, t, n_steps=1, rng=rng, step=step))

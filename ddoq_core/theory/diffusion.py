@@ -96,11 +96,15 @@ def reverse(
     """
     process.bridge(delta, T)
     x = torch.as_tensor(x, dtype=torch.float64)
-    times = delta + (T - delta) * np.linspace(1, 0, n_steps + 1) ** 2
-    for t, s in itertools.pairwise(times.tolist()):
+    for t, s in itertools.pairwise(schedule(delta, T, n_steps).tolist()):
         score = measure.noised(process, t).score(x.flatten(0, -2)).reshape(x.shape)
         x = step(process, x, score, t, s, torch.from_numpy(rng.standard_normal(x.shape[-2:])))
     return x
+
+
+def schedule(delta: float, T: float, n_steps: int) -> Float[np.ndarray, " n_steps+1"]:
+    """Times of `reverse`, from T down to delta, denser towards delta."""
+    return delta + (T - delta) * np.linspace(1, 0, n_steps + 1) ** 2
 
 
 def _denoised(process: Process, x: Tensor, score: Tensor, t: float) -> Tensor:
