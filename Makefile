@@ -11,8 +11,12 @@ VENV      := .venv
 PY        := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
+DDOQ       := $(VENV)/bin/ddoq
+SECOND     := --student resnet18 --ipc 10 --labels soft --method random_real --method d4m --method ddoq
+ON_FASHION := -p dataset=fashion_mnist -p train_size=6000 -p data_root=$(FASHION)
+
 .DEFAULT_GOAL := help
-.PHONY: help book test test-slow test-gpu lab install clean
+.PHONY: help book test test-slow test-gpu table ablations lab install clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -32,6 +36,18 @@ test-slow: $(INSTALLED) ## tests that take longer: full-size models, kill and re
 
 test-gpu: $(INSTALLED) ## what only a GPU can prove: that it agrees with the CPU
 	$(PY) -m pytest tests/gpu -ra
+
+table: $(INSTALLED) ## the long run of Table 1 (hours); goes on from book/results. FASHION=folder of Fashion-MNIST's files
+	$(DDOQ) record table --out book/results/table --artifacts $(ARTIFACTS) --student convnet-32
+	$(DDOQ) record table --out book/results/table --artifacts $(ARTIFACTS) $(SECOND)
+ifdef FASHION
+	$(DDOQ) record table --out book/results/table --artifacts $(ARTIFACTS) --student convnet-32 $(ON_FASHION)
+	$(DDOQ) record table --out book/results/table --artifacts $(ARTIFACTS) $(SECOND) $(ON_FASHION)
+endif
+
+ablations: $(INSTALLED) ## the long runs of the chapter on ablations; go on from book/results
+	$(DDOQ) record ablations --out book/results/ablations --artifacts $(ARTIFACTS)
+	$(DDOQ) record zipf --out book/results/zipf --artifacts $(ARTIFACTS)
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab
 	$(PY) -m jupyter lab notebooks

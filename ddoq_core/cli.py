@@ -128,6 +128,29 @@ def train(profile: ProfileName = "laptop", parameter: Parameters = None) -> None
 
 
 @app.command()
+def record(
+    study: Annotated[str, typer.Argument(help="table, ablations or zipf: what the book reads from records.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the records are; what they hold is not redone.")],
+    profile: ProfileName = "table",
+    parameter: Parameters = None,
+    data_root: Folder = "",
+    prior_path: Folder = "",
+    artifacts: Folder = "",
+    ipc: Annotated[list[int] | None, typer.Option(help="Only these images per class; may be repeated.")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Only these methods; may be repeated.")] = None,
+    student: Annotated[list[str] | None, typer.Option(help="Only these networks; may be repeated.")] = None,
+    labels: Annotated[list[str] | None, typer.Option(help="Only these labels; may be repeated.")] = None,
+) -> None:
+    """Train the students of a long run; write each block's rows as soon as it is done, and go on from them."""
+    whole = _run(profile, parameter, data_root=data_root, prior_path=prior_path, artifacts=artifacts)
+    from .report.long_run import record_study
+
+    wanted = {"ipc": ipc, "method": method, "student": student, "labels": labels}
+    for file in record_study(study, whole.profile, out, {name: v for name, v in wanted.items() if v}):
+        print(file)
+
+
+@app.command()
 def bench(
     task: Annotated[list[str] | None, typer.Option(help="One task; may be repeated. All by default.")] = None,
     reps: Annotated[int, typer.Option(min=1, help="Repetitions, each with its own seed.")] = 5,

@@ -10,12 +10,18 @@ from dataclasses import field
 from .errors import InputError
 
 
-def knob(default, meaning: str, *, of: tuple = (), like: str = "", low: float | None = None, high: float | None = None):
+def knob(
+    default, meaning: str, *, of: tuple = (), like: str = "", low: float | None = None, high: float | None = None,
+    methods: tuple[str, ...] = (),
+):  # fmt: skip
     """A field with its meaning and the values it may take.
 
     They are one `of` a few names, or a text `like` a pattern, or a number from `low` to `high`.
+
+    Args:
+        methods: rows of Table 1 that it shapes, if not all of them.
     """
-    metadata = {"meaning": meaning, "of": of, "like": like, "low": low, "high": high}
+    metadata = {"meaning": meaning, "of": of, "like": like, "low": low, "high": high, "methods": methods}
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default=default, metadata=metadata)

@@ -20,7 +20,7 @@ from .knobs import checked, knob, nearest, unknown_name
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 PROFILES = NOTEBOOKS / "profiles"
 ROWS = tuple(sorted(p.stem for p in (Path(__file__).parent / "methods").glob("[a-z]*.py") if p.stem != "method"))
-NETWORK = r"convnet-\d+|[a-z]+\w*(-small)?"
+NETWORK = r"convnet-\d+(-bn)?|[a-z]+\w*(-small)?"
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class Profile:
     download: bool = knob(False, "let torchvision fetch a data set that data_root lacks")
     image_size: int = knob(32, "side of an image in pixels", low=8, high=1024)
     validation_fraction: float = knob(0.125, "share of the training images held out for tuning", low=0.0, high=0.5)
+    train_size: int = knob(0, "training and validation images kept, each class in proportion; 0 keeps all", low=0)
+    superclasses: int = knob(0, "super-classes that classes are merged into, in turn (2: even and odd); 0: none", low=0)
+    zipf: float = knob(
+        0.0, "the r-th class of a super-class keeps a share r^-zipf of its train_size", low=0.0, high=4.0
+    )
     skip_unreadable: bool = knob(False, "leave out images that cannot be read, listed and counted, instead of stopping")
 
     # the generative prior and the teacher
@@ -61,7 +66,9 @@ class Profile:
     # Algorithm 4
     ipc: list[int] = knob([1, 2, 5, 10], "images per class, K", low=1)
     methods: list[str] = knob(
-        ["random_real", "random_generated", "d4m", "ddoq", "ddoq_proportional", "full"], "rows of Table 1", of=ROWS
+        ["random_real", "random_generated", "rded", "d4m", "ddoq", "ddoq_proportional", "full"],
+        "rows of Table 1",
+        of=ROWS,
     )
     resize: str = knob(
         "center-crop",
@@ -83,13 +90,40 @@ class Profile:
         "sqrt",
         "weights of the row ddoq: sqrt (eq. 33), proportional, uniform, or an exponent",
         like="sqrt|proportional|uniform",
+        methods=("ddoq",),
     )
+
+    # the other methods of Table 1
+    rded_images: int = knob(300, "images of a class that RDED cuts crops from", low=1, methods=("rded",))
+    rded_crops: int = knob(5, "crops of each of them", low=1, methods=("rded",))
+    rded_factor: int = knob(1, "RDED tiles factor x factor crops to an image", low=1, methods=("rded",))
+    inversion_network: str = knob(
+        "convnet-32-bn", "network with BatchNorm that SRe2L and CDA invert", like=NETWORK, methods=("sre2l", "cda")
+    )
+    inversion_iterations: int = knob(500, "steps of Adam on the images (SRe2L, CDA)", low=1, methods=("sre2l", "cda"))
+    inversion_rate: float = knob(0.25, "Adam's rate on the images (SRe2L, CDA)", low=0.0, methods=("sre2l", "cda"))
+    inversion_statistics: float = knob(
+        0.1, "factor of the BatchNorm statistics in the loss (SRe2L, CDA)", low=0.0, methods=("sre2l", "cda")
+    )
+    tesla_ipc: list[int] = knob([1, 10], "images per class that TESLA is run at", low=1, methods=("tesla",))
+    tesla_network: str = knob(
+        "convnet-32", "network whose trajectories TESLA matches", like=NETWORK, methods=("tesla",)
+    )
+    tesla_experts: int = knob(5, "trajectories on the real images", low=1, methods=("tesla",))
+    tesla_epochs: int = knob(20, "epochs of a trajectory", low=1, methods=("tesla",))
+    tesla_iterations: int = knob(200, "steps on the images", low=1, methods=("tesla",))
+    tesla_steps: int = knob(20, "student steps that are matched in one of them", low=1, methods=("tesla",))
+    tesla_rate: float = knob(100.0, "rate of the steps on the images", low=0.0, methods=("tesla",))
 
     # soft labels and students
     soft_labels: str = knob(
         "stored", "teacher logits per epoch on disk, or teacher run while training", of=("stored", "online")
     )
-    targets: list[str] = knob(["soft", "hard"], "labels that students are trained on", of=("soft", "hard"))
+    targets: list[str] = knob(
+        ["soft", "hard"],
+        "labels that students are trained on; own: the method's published protocol, where it has another",
+        of=("soft", "hard", "own"),
+    )
     hard_ipc: list[int] = knob([10], "images per class that are also trained with hard labels", low=1)
     students: list[str] = knob(["convnet-32"], "networks of the students", like=NETWORK)
     n_seeds: int = knob(3, "distillations, each with its own seed", low=1)
@@ -101,9 +135,14 @@ class Profile:
     loss: str = knob(
         "forward", "forward KL(teacher || student), or reverse as the paper prints it", of=("forward", "reverse")
     )
-    learning_rate: float = knob(3e-3, "AdamW's rate at the start", low=0.0)
-    weight_decay: float = knob(0.01, "AdamW's decay", low=0.0)
-    lr_schedule: str = knob("cosine", "cosine to 0, or step: a quarter after 5/6 of the epochs", of=("step", "cosine"))
+    optimiser: str = knob("adamw", "AdamW, or gradient descent with momentum 0.9", of=("adamw", "sgd"))
+    learning_rate: float = knob(3e-3, "the optimiser's rate at the start", low=0.0)
+    weight_decay: float = knob(0.01, "the optimiser's decay", low=0.0)
+    lr_schedule: str = knob(
+        "cosine",
+        "cosine to 0, half-cosine to a half, step: a quarter after 5/6 of the epochs, or tenth: a tenth after half",
+        of=("cosine", "half-cosine", "step", "tenth"),
+    )
     crop_scale: float = knob(0.5, "smallest area of a RandomResizedCrop", low=0.01, high=1.0)
     flip: bool = knob(False, "mirror images at random; off for digits")
     cutmix: bool = knob(True, "CutMix with Beta(1, 1)")

@@ -38,6 +38,15 @@ class Method:
     train: Callable[[Store, Dataset, Profile, str, int], Artifact] | None = None
     result: str = "result.json"  # file of what `train` makes that holds the score
 
+    ipc: str = ""  # knob with the levels that it is run at, if not at all of them
+    # its published protocol of labels and training, if that is not the shared one: of profile and distilled set, the
+    # kind of target (soft, hard) and the knobs that differ
+    own: Callable[[Profile, DistilledDataset], tuple[str, dict]] | None = None
+
+    def runs_at(self, profile: Profile, ipc: int) -> bool:
+        """Whether a run of this profile has the row at this many images per class."""
+        return not self.ipc or ipc in getattr(profile, self.ipc)
+
     def weights_of(self, profile: Profile) -> str | float:
         """The weighting under a profile."""
         return profile.weights if self.weights is None else self.weights

@@ -19,6 +19,7 @@ from ..errors import InputError
 from ..profile import Profile
 from ..store import Store
 from .imagefolder import image_folder
+from .population import merged, population
 from .splits import Dataset, Split, cut, data_root, split_key
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -34,8 +35,8 @@ def load_dataset(profile: Profile, store: Store | None = None) -> Dataset:
         InputError: missing data root or train/ or val/, an empty class, an unreadable image.
     """
     if profile.dataset == "imagefolder":
-        return image_folder(profile, store)
-    return LOADERS[profile.dataset](profile)
+        return merged(image_folder(profile, store), profile.superclasses)
+    return merged(LOADERS[profile.dataset](profile), profile.superclasses)
 
 
 def _mnist5k(profile: Profile) -> Dataset:
@@ -93,7 +94,7 @@ LOADERS: dict[str, Callable[[Profile], Dataset]] = {
 def _in_memory(profile: Profile, images, labels, first, test, names: list[str], prompts: list[str]) -> Dataset:
     """Dataset of uint8 images [n, C, H, W]: `first` are the indices for training and validation, `test` the others."""
     fingerprint = hashlib.sha256(images.numpy().tobytes() + labels.numpy().tobytes()).hexdigest()
-    images = _resized(images, profile.image_size)
+    images, first = _resized(images, profile.image_size), first[population(labels[first], profile)]
     whole = Split(labels, [f"{profile.dataset}/{i:05d}" for i in range(len(labels))], images, profile.image_size)
     train, validation = (
         first[part] for part in cut(labels[first], profile.validation_fraction, profile.seed, "validation")

@@ -18,6 +18,7 @@ from ..profile import Profile
 from ..store import Store, Workspace, report_line
 from .imagenet import image_key, listed_classes, name_and_prompt, read_val_mapping
 from .images import SUFFIXES, check_images
+from .population import population
 from .splits import Dataset, Split, cut, data_root, split_key
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -52,6 +53,7 @@ def image_folder(profile: Profile, store: Store | None) -> Dataset:
             )
     if not len(test):
         raise InputError(f"{root / 'val'} holds no readable image of these classes; students are tested on them")
+    train = train.subset(population(train.labels, profile))
     kept, held_out = cut(train.labels, profile.validation_fraction, profile.seed, "validation")
     names, prompts = (list(column) for column in zip(*map(name_and_prompt, class_ids), strict=True))
     content = [[r["file"], r["sha256"], bool(r["problem"])] for r in rows]

@@ -1,8 +1,8 @@
 """Classifiers by name: the ConvNet of the dataset-distillation field, and the classifiers of torchvision.
 
-`convnet-WIDTH` (three blocks of convolution, instance norm, ReLU, average pool at 32 pixels), any classifier of
-torchvision (`resnet18`, `resnet50`, `mobilenet_v2`, `efficientnet_b0`, `swin_t`, ...), and `NAME-small`, a ResNet
-with a stem for small images.
+`convnet-WIDTH` (three blocks of convolution, instance norm, ReLU, average pool at 32 pixels), `convnet-WIDTH-bn` (batch
+norm instead), any classifier of torchvision (`resnet18`, `resnet50`, `mobilenet_v2`, `efficientnet_b0`, `swin_t`, ...),
+and `NAME-small`, a ResNet with a stem for small images.
 """
 
 import difflib
@@ -38,19 +38,19 @@ def _means_of_blocks(w: int, dtype: torch.dtype, device: torch.device) -> torch.
 
 
 class ConvNet(nn.Module):
-    """The field's ConvNet (Gidaris & Komodakis 2018): its norm has no batch statistics.
+    """The field's ConvNet (Gidaris & Komodakis 2018): its norm has no batch statistics, unless they are asked for.
 
     One block more for each doubling of the side beyond 32 pixels, so that about 4 x 4 cells reach the classifier.
     """
 
-    def __init__(self, width: int, n_classes: int, channels: int, image_size: int) -> None:
+    def __init__(self, width: int, n_classes: int, channels: int, image_size: int, batch_norm: bool) -> None:
         super().__init__()
         depth = max(3, (image_size // 4).bit_length() - 1)
         widths = [channels] + [width] * depth
-        blocks = [
-            nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.GroupNorm(b, b), nn.ReLU(inplace=True), HalvingPool())
-            for a, b in itertools.pairwise(widths)
-        ]
+        blocks = []
+        for a, b in itertools.pairwise(widths):
+            norm = nn.BatchNorm2d(b) if batch_norm else nn.GroupNorm(b, b)
+            blocks.append(nn.Sequential(nn.Conv2d(a, b, 3, padding=1), norm, nn.ReLU(inplace=True), HalvingPool()))
         self.features = nn.Sequential(*blocks)
         self.classifier = nn.Linear(width * (image_size >> depth) ** 2, n_classes)
 
@@ -70,7 +70,8 @@ def make_network(name: str, n_classes: int, channels: int, image_size: int, rng:
         raise InputError(f"{name} takes colour images, but these have {channels} channel; take a resnet or convnet")
     with initialised(rng):
         if name.startswith("convnet-"):
-            return ConvNet(int(name.removeprefix("convnet-")), n_classes, channels, image_size)
+            _, width, *suffix = name.split("-")
+            return ConvNet(int(width), n_classes, channels, image_size, bool(suffix))
         network = torchvision.models.get_model(name.removesuffix("-small"), weights=None, num_classes=n_classes)
         if name in CLASSIFIERS and name not in RESNETS:
             return network
@@ -91,12 +92,12 @@ def check_network(name: str) -> None:
     Raises:
         InputError: none has; the nearest name is suggested.
     """
-    if re.fullmatch(r"convnet-[1-9]\d*", name) or name in CLASSIFIERS or name.removesuffix("-small") in RESNETS:
+    if re.fullmatch(r"convnet-[1-9]\d*(-bn)?", name) or name in CLASSIFIERS or name.removesuffix("-small") in RESNETS:
         return
     known = ["convnet-128", *CLASSIFIERS, *(f"{n}-small" for n in RESNETS)]
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     hint = f"; did you mean '{close[0]}'?" if close else ""
     raise InputError(
-        f"unknown network '{name}'{hint} Known: convnet-WIDTH, the classifiers of torchvision (resnet18, resnet50, "
-        "mobilenet_v2, efficientnet_b0, swin_t, ...), and the ResNets also as NAME-small"
+        f"unknown network '{name}'{hint} Known: convnet-WIDTH, convnet-WIDTH-bn, the classifiers of torchvision "
+        "(resnet18, resnet50, mobilenet_v2, efficientnet_b0, swin_t, ...), and the ResNets also as NAME-small"
     )

@@ -22,6 +22,7 @@ from ..profile import Profile
 from ..store import Artifact, Store, Workspace, report_line
 from .assess import assess
 from .check import check
+from .closeness import closeness
 from .cluster import cluster
 from .datasets import Dataset, load_dataset
 from .distilled import DistilledDataset
@@ -114,6 +115,11 @@ class Run:
             ipc=ipc, distill_seed=distill_seed,
         )  # fmt: skip
 
+    def closeness(self, method: str, ipc: int, distill_seed: int = 0) -> Artifact:
+        """W_2 between the latents of a distilled set and those of the training images, class by class."""
+        distilled = self.distilled(method, ipc, distill_seed)
+        return closeness(self.store, distilled, self.prior, self._source, self.profile)
+
     def checks(self) -> Iterator[Artifact]:
         """The check of every distilled set of the plan that is made of prototypes, one after the other."""
         distill = METHODS[PROTOTYPES].distill
@@ -131,11 +137,15 @@ class Run:
         if METHODS[task.method].distill is None:
             return Job(self.profile, task)
         distilled = self.distilled(task.method, task.ipc, task.distill_seed)
-        weights = METHODS[task.method].weights_of(self.profile)
-        if task.labels == "hard":
-            return Job(self.profile, task, weights, distilled.artifact)
-        labels = self.soft_labels(distilled, task.distill_seed)
-        return Job(self.profile, task, weights, distilled.artifact, self.teacher, labels)
+        method, profile, target = METHODS[task.method], self.profile, task.labels
+        if target == "own":  # its views are its own, so no stored labels belong to them
+            target, changes = method.own(profile, distilled)
+            profile = profile.but(**changes, soft_labels="online")
+        weights = method.weights_of(profile)
+        if target == "hard":
+            return Job(profile, task, target, weights, distilled.artifact)
+        labels = self.soft_labels(distilled, task.distill_seed) if profile.soft_labels == "stored" else None
+        return Job(profile, task, target, weights, distilled.artifact, self.teacher, labels)
 
     @cached_property
     def plan(self) -> list[Student]:
@@ -147,13 +157,15 @@ class Run:
         tasks = []
         for name in (m for m in METHODS if m in p.methods):
             whole = METHODS[name].distill is None
-            levels = {"soft": p.ipc, "hard": p.hard_ipc} if not whole else {"hard": [None]}
+            levels = {"soft": p.ipc, "hard": p.hard_ipc, "own": p.ipc if METHODS[name].own else []}
+            levels = {"hard": [None]} if whole else levels
             tasks += [
                 Student(name, ipc, student, labels, distill_seed, seed)
                 for student in p.students
                 for labels in levels
                 if whole or labels in p.targets
                 for ipc in levels[labels]
+                if whole or METHODS[name].runs_at(p, ipc)
                 for distill_seed, seed in self._seeds(whole)
             ]
         return tasks
@@ -207,11 +219,12 @@ class Run:
         for distilled, seed in self.distilled_sets("soft"):
             self.soft_labels(distilled, seed)
         students = train_all([self.job(task) for task in self.plan], self.profile.workers)
-        rows = [self._row(task, artifact) for task, artifact in zip(self.plan, students, strict=True)]
+        rows = [self.row(task, artifact) for task, artifact in zip(self.plan, students, strict=True)]
         Workspace(self.folder).jsonl("results.jsonl", rows)
         return rows
 
-    def _row(self, task: Student, artifact: Artifact) -> dict:
+    def row(self, task: Student, artifact: Artifact) -> dict:
+        """What is kept of a trained student: task, score, and what made it."""
         p, run = self.profile, artifact.run
         method = METHODS[task.method]
         return (
@@ -219,5 +232,5 @@ class Run:
             | asdict(task)
             | {"weights": method.weights_of(p) if method.distill else "uniform"}
             | artifact.json(method.result)
-            | {name: run[name] for name in ("seconds", "device", "commit", "versions")}
+            | {name: run[name] for name in ("seconds", "date", "device", "commit", "versions")}
         )

@@ -106,6 +106,8 @@ def cut(labels: Int64[Tensor, " n"], fraction: float, seed: int, name: str) -> t
 def split_key(profile: Profile, fingerprint: str) -> str:
     """Name of a content as this profile cuts and resizes it."""
     split = [profile.dataset, profile.image_size, profile.seed, profile.validation_fraction, fingerprint]
+    if profile.train_size:
+        split += [profile.train_size, profile.superclasses, profile.zipf]
     return hashlib.sha256(json.dumps(split).encode()).hexdigest()[:16]
 
 

@@ -44,6 +44,7 @@ class Job:
 
     profile: Profile
     task: Student
+    target: str = "hard"  # soft or hard: what the task's labels come down to
     weights: str | float = "uniform"
     distilled: Artifact | None = None  # None: all real images
     teacher: Artifact | None = None
@@ -81,7 +82,7 @@ def train_student(job: Job) -> Artifact:
         return METHODS[task.method].train(store, _dataset_of(profile), profile, task.student, task.seed)
     return train(
         store, DistilledDataset(job.distilled), _dataset_of(profile), job.teacher, job.labels, profile,
-        student=task.student, target=task.labels, weights=job.weights,
+        student=task.student, target=job.target, weights=job.weights,
         student_seed=task.seed, label_seed=task.distill_seed,
     )  # fmt: skip
 

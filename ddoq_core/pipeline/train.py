@@ -30,7 +30,10 @@ from .splits import Dataset
 from .teacher import accuracy, load_teacher, predict
 
 CHECKPOINT_SECONDS = 30  # at least so long between two checkpoints, so that a small student pays for none
-STEP_AT, STEP = 5 / 6, 1 / 4  # the paper's Table 3: a quarter of the rate from epoch 250 of 300
+# schedules that fall once, at a part of the epochs to a share of the rate: the paper's Table 3 (a quarter from epoch
+# 250 of 300), and trajectory matching's
+FALLS = {"step": (5 / 6, 1 / 4), "tenth": (1 / 2, 1 / 10)}
+MOMENTUM = 0.9
 
 LogTargets = Callable[[Int64[Tensor, " b"], Float[Tensor, "b C H W"]], Float[Tensor, "b classes"]]
 
@@ -157,13 +160,17 @@ def weighted_kl(
 
 
 def fit(work: Workspace, network: nn.Module, lessons: Lessons, loss: Callable[..., Float[Tensor, ""]]) -> None:
-    """AdamW over all epochs; an interrupted run goes on from its checkpoint and ends with the same bytes.
+    """All epochs; an interrupted run goes on from its checkpoint and ends with the same bytes.
 
     The gradient of a batch is the sum over its `accumulate` parts, each weighed by its share of the images.
     """
     p = lessons.profile
     mixed_precision = torch.autocast(p.device, torch.bfloat16, enabled=p.training_precision == "bfloat16")
-    optimiser = torch.optim.AdamW(_groups(network, p.weight_decay), lr=p.learning_rate, fused=True)
+    groups = _groups(network, p.weight_decay)
+    if p.optimiser == "sgd":
+        optimiser = torch.optim.SGD(groups, lr=p.learning_rate, momentum=MOMENTUM)
+    else:
+        optimiser = torch.optim.AdamW(groups, lr=p.learning_rate, fused=True)
     done = _resume(work, network, optimiser)
     saved = time.monotonic()
     network.train()
@@ -184,10 +191,13 @@ def fit(work: Workspace, network: nn.Module, lessons: Lessons, loss: Callable[..
 
 
 def rate(profile: Profile, epoch: int) -> float:
-    """The learning rate of an epoch: `cosine` falls to 0, `step` falls once, to a quarter after 5/6 of the epochs."""
+    """The learning rate of an epoch: `cosine` falls to 0, `half-cosine` to a half, `step` and `tenth` fall once."""
     part = epoch / profile.epochs
-    if profile.lr_schedule == "step":
-        return profile.learning_rate * (STEP if part >= STEP_AT else 1)
+    if profile.lr_schedule in FALLS:
+        at, share = FALLS[profile.lr_schedule]
+        return profile.learning_rate * (share if part >= at else 1)
+    if profile.lr_schedule == "half-cosine":  # as RDED: the cosine of twice as many epochs
+        part /= 2
     return profile.learning_rate * (1 + math.cos(math.pi * part)) / 2
 
 
@@ -204,7 +214,7 @@ def score(network: nn.Module, dataset: Dataset, profile: Profile) -> dict:
 def _knobs(profile: Profile, target: str, weights: str | float) -> dict:
     """The knobs that shape this student, and no others, so that what is equal is trained once."""
     names = [*VIEW_KNOBS, "epochs", "batch_size", "learning_rate", "weight_decay", "lr_schedule"]
-    names += ["accumulate", "training_precision"]
+    names += ["accumulate", "training_precision", "optimiser"]
     names += ["temperature", "loss"] if target == "soft" else []
     names += ["cutmix_weight"] if profile.cutmix and weights != "uniform" else []
     return profile.pick(*names)

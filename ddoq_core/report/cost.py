@@ -1,7 +1,8 @@
 """Cost of a run, told before it is paid: operations and bytes of every step of Algorithm 4.
 
 In: a profile, the sizes of its data set. Out: one Cost for every kind of artifact that the run makes. Networks are the
-real ones, on the meta device: nothing is computed. Scoring on test images is no step of Algorithm 4 and not counted.
+real ones, on the meta device: nothing is computed. Scoring on test images is no step of Algorithm 4 and not counted;
+nor are students with a protocol of their own.
 """
 
 import math
@@ -19,30 +20,17 @@ from ..profile import Profile
 from ..quantization.lloyd import ITERATIONS, MOST, SEEDING
 from .architectures import Classifier, Prior, classifier, n_parameters, prior_of
 from .budget import Images
+from .cost_methods import INVERTING, OtherMethods
+from .cost_rows import NETWORK_WEIGHT, TRAINED_WEIGHT, Cost
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}  # of a parameter of the prior; of a number of a latent on disk
 COMPUTED = 4  # bytes of a number of a latent in memory: it is clustered as float32
 LOGIT = 2  # bytes of a logit on disk: float16
-NETWORK_WEIGHT, TRAINED_WEIGHT = 4, 16  # of a classifier: alone; with its gradient and AdamW's two moments
 MAKES = {
     METHODS["d4m"].distill: "synthesize",
     METHODS["random_generated"].distill: "generate",
     METHODS["random_real"].distill: "random_real",
 }
-
-
-@dataclass(frozen=True)
-class Cost:
-    """One artifact of a run: what making it costs. `times` says how many of its kind the run makes."""
-
-    step: str  # as the folder of its artifacts is called
-    network: str  # where there are several
-    ipc: int | None  # None: all levels, or all real images
-    times: int
-    flops: float
-    reads: float  # bytes from the disk
-    writes: float  # bytes to it
-    memory: float  # bytes of parameters (prior, classifiers) or of the latents of a class (cluster)
 
 
 def costs(profile: Profile, images: Images) -> list[Cost]:
@@ -66,7 +54,7 @@ class _Counted:
 
     @cached_property
     def plan(self) -> list[Student]:
-        return Run(self.profile).plan
+        return [task for task in Run(self.profile).plan if task.labels != "own"]
 
     @cached_property
     def prior(self) -> Prior:
@@ -75,8 +63,9 @@ class _Counted:
     def all(self) -> Iterator[Cost]:
         """Every step, in order; those that are made no times too."""
         yield from (*self.fitted(), *self.on_real_images(), self.encoded(), self.clustered())
-        for counted in (self.distilled, self.labelled):
-            yield from (cost for ipc in levels_of(self.profile) for cost in counted(ipc))
+        yield from (cost for ipc in levels_of(self.profile) for cost in self.distilled(ipc))
+        yield from OtherMethods(self.profile, self.images, self.plan).all()
+        yield from (cost for ipc in levels_of(self.profile) for cost in self.labelled(ipc))
         yield from self.students()
 
     def fitted(self) -> Iterator[Cost]:
@@ -99,7 +88,9 @@ class _Counted:
         p = self.profile
         whole = {(t.student, t.seed) for t in self.plan if t.ipc is None and p.teacher_path != PRETRAINED}
         whole |= set() if p.teacher_path else {(p.teacher, 0)}
-        for name in dict.fromkeys([p.teacher, *p.students]):
+        inverting = any(t.method in INVERTING for t in self.plan)
+        whole |= {(p.inversion_network, 0)} if inverting and p.inversion_network != p.teacher else set()
+        for name in dict.fromkeys([p.teacher, *p.students, p.inversion_network]):
             network = self._classifier(name)
             yield Cost(
                 "teacher", name, None, sum(student == name for student, _ in whole),
@@ -133,7 +124,7 @@ class _Counted:
             calls = prior.calls(p, from_noise=step == "generate")
             operations = m * (calls * prior.call + prior.decode) + texts * prior.embed
             yield Cost(step, "", ipc, self._sets(step, ipc), operations, read, m * self._picture, self._held)
-        drawn = self._sets("random_real", ipc)
+        drawn = self._sets("random_real", ipc, "tesla")
         yield Cost("random_real", "", ipc, drawn, 0, m * self.images.bytes, m * self._picture, 0)
 
     def labelled(self, ipc: int) -> Iterator[Cost]:
@@ -173,9 +164,11 @@ class _Counted:
         """Steps by which the methods of this profile come to their images."""
         return {MAKES.get(METHODS[t.method].distill) for t in self.plan if t.ipc is not None}
 
-    def _sets(self, step: str, ipc: int) -> int:
-        """Distilled sets of this level that a step makes; rows that differ in their weights only share one."""
-        tasks = [t for t in self.plan if t.ipc == ipc and MAKES.get(METHODS[t.method].distill) == step]
+    def _sets(self, step: str, ipc: int, *beginning: str) -> int:
+        """Sets of this level that a step makes, some as the beginning of another method's; rows that differ in their
+        weights only share one."""
+        tasks = [t for t in self.plan if t.ipc == ipc]
+        tasks = [t for t in tasks if MAKES.get(METHODS[t.method].distill) == step or t.method in beginning]
         return len({t.distill_seed for t in tasks})
 
     def _classifier(self, name: str) -> Classifier:

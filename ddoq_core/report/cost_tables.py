@@ -9,20 +9,34 @@ from dataclasses import dataclass
 from ..profile import Profile
 from .architectures import prior_of
 from .budget import A6000, A6000_FLOAT32, Device, Images
-from .cost import Cost, costs, label_bytes
+from .cost import costs, label_bytes
+from .cost_rows import Cost
 from .table import NOTHING, Table
 
 STEPS = {  # step of the paper's Table 2: the folders of its artifacts
-    "Before": ("prior", "teacher"),
+    "Before": ("prior", "teacher", "tesla_experts"),
     "1 Latent clustering": ("encode", "cluster"),
-    "2 Synthesis": ("synthesize", "generate", "random_real"),
+    "2 Synthesis": (
+        "synthesize",
+        "generate",
+        "random_real",
+        "rded_crops",
+        "rded",
+        "sre2l_images",
+        "sre2l",
+        "cda_images",
+        "cda",
+        "tesla",
+    ),
     "3 Soft label": ("relabel",),
     "4 Training": ("train",),
 }
 WORDS = {
     "prior": "fit the prior", "teacher": "train on all real images,", "encode": "encode", "cluster": "cluster",
     "synthesize": "from prototypes", "generate": "from pure noise", "random_real": "draw real images",
-    "relabel": "label all views", "train": "student",
+    "rded_crops": "RDED: score crops", "rded": "RDED: put together", "sre2l_images": "SRe²L: invert a block",
+    "sre2l": "SRe²L: put together", "cda_images": "CDA: invert a block", "cda": "CDA: put together",
+    "tesla_experts": "TESLA: trajectories", "tesla": "TESLA: match", "relabel": "label all views", "train": "student",
 }  # fmt: skip
 PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")
 
@@ -70,6 +84,7 @@ def cost_table(profile: Profile, images: Images, device: Device) -> Table:
             f"Time: operations alone, on {device}. Reading, decoding and augmenting images come on top, and a GPU is "
             "slower where it computes in float32, as classifiers do by default.",
             f"Prior: {prior_of(profile, images.channels).name}.",
+            *(["Students with a protocol of their own are not counted."] if "own" in profile.targets else []),
         ),
     )
 

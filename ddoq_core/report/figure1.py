@@ -1,7 +1,8 @@
 """Figure 1: the distilled images of one class, sorted by weight, beside the nearest real training images.
 
-In: a run. Out: the K images with the share of the class that each stands for, v_k / sum v, as the paper prints it,
-and for each the real image whose latent lies nearest to the centroid that it was made from.
+In: a run. Out: the K images of a row of Table 1 with the share of the class that each stands for, v_k / sum v, as the
+paper prints it, and for each the real image whose latent lies nearest to the centroid that it was made from. Where a
+row has no centroids, its images stand for equal shares and the latent is that of the image itself.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,10 @@ from ..errors import InputError
 from ..knobs import unknown_name
 from ..methods import METHODS
 from ..pipeline.cluster import levels_of, load_counts, prototypes_of
-from ..pipeline.run import ANOTHER_SCALE, Run
+from ..pipeline.encode import BATCH
+from ..pipeline.images import resized
+from ..pipeline.prior import KNOBS, load_prior
+from ..pipeline.run import ANOTHER_SCALE, PROTOTYPES, Run
 from ..quantization.voronoi import squared_distances
 from .images import distilled_images, find_class, image_rows
 from .style import figure_style
@@ -32,7 +36,7 @@ class WeightedClass:
     masses: Float[Tensor, " K"]  # v_k / sum v; they sum to 1
     real: Float[Tensor, "K C H W"]  # nearest training image of the class, in latent space
     real_ids: list[str]
-    distances: Float[Tensor, " K"]  # |z_k - latent of that image|
+    distances: Float[Tensor, " K"]  # |z_k - latent of that image|; z_k: the centroid, or the image's own latent
 
     @property
     def spread(self) -> float:
@@ -44,35 +48,44 @@ def weighted_class(run: Run, class_name: str, ipc: int, method: str = "ddoq", di
     """What Figure 1 shows, read from the run's artifacts.
 
     Raises:
-        InputError: no such class; a method without prototypes; an IPC that the run does not make; a run at
-            ImageNet's scale that is not finished.
+        InputError: no such class; a method without images; an IPC that the run does not make; a run at ImageNet's
+            scale that is not finished.
     """
-    levels = levels_of(run.profile)
-    if ipc not in levels:
-        raise InputError(f"figure_ipc = {ipc}, but the run has images per class {levels}; choose one of them")
     if method not in METHODS or METHODS[method].distill is None:
         raise unknown_name(method, [m for m in METHODS if METHODS[m].distill], "method")
+    levels = [K for K in levels_of(run.profile) if METHODS[method].runs_at(run.profile, K)]
+    if ipc not in levels:
+        raise InputError(f"figure_ipc = {ipc}, but the run has {method} at images per class {levels}; choose one")
     if run.dataset.n_classes > ANOTHER_SCALE:
         run.results()  # read, never made: says what to do when the run is not finished
     label = find_class(run.dataset, class_name)
     distilled = run.distilled(method, ipc, distill_seed)
-    prototypes = run.prototypes(distill_seed)
-    if prototypes.key not in distilled.artifact.manifest["inputs"]:
-        raise InputError(f"method = '{method}' starts from no prototypes, so its images have no weights; choose ddoq")
-    points, counts = prototypes_of(prototypes, ipc, label), load_counts(prototypes, ipc)
+    members = torch.nonzero(distilled.labels == label).flatten()
+    images = distilled_images(distilled, members.tolist())
+    if METHODS[method].distill is METHODS[PROTOTYPES].distill:
+        prototypes = run.prototypes(distill_seed)
+        points, counts = prototypes_of(prototypes, ipc, label), load_counts(prototypes, ipc)[label]
+    else:
+        points, counts = _latents_of(run, images), distilled.counts[members]
     latents, index = run.class_latents(label)
-    order = torch.argsort(counts[label], descending=True, stable=True)
+    order = torch.argsort(counts, descending=True, stable=True)
     nearest, distances = nearest_latents(points[order], latents)
     real = index[nearest]
-    members = torch.nonzero(distilled.labels == label).flatten()[order]
     return WeightedClass(
         run.dataset.class_names[label],
-        distilled_images(distilled, members.tolist()),
-        counts[label][order].double() / counts[label].sum(),
+        images[order],
+        counts[order].double() / counts.sum(),
         run.dataset.train.images(real),
         [run.dataset.train.ids[i] for i in real.tolist()],
         distances,
     )
+
+
+def _latents_of(run: Run, images: Float[Tensor, "K C H W"]) -> Float[Tensor, "K c h w"]:
+    """Distilled images as `encode` takes real ones: at the prior's size, to the posterior's mean."""
+    prior = load_prior(run.prior.path, **run.profile.pick(*KNOBS))
+    batches = resized(images, prior.image_size).split(BATCH)
+    return torch.cat([prior.encode(batch).cpu() for batch in batches]).float()
 
 
 def nearest_latents(

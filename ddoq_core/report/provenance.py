@@ -53,6 +53,24 @@ def provenance_text(profile: Profile, artifacts: list[Artifact], rows: list[dict
     return text
 
 
+def records_text(rows: list[dict]) -> str:
+    """What made the rows of a long run, as a Markdown table: when, where, by which code, how long the students took."""
+    students = {(row["key"], row["device"]): row for row in rows}.values()
+    dates = sorted(row["date"][:10] for row in students)
+    versions = {f"{name} {v}" for row in students for name, v in row["versions"].items()}
+    lines = [
+        ("students", f"{len(students)}, in {len(rows)} rows"),
+        ("trained for", f"{sum(row['seconds'] for row in students) / 3600:.1f} hours of one thread"),
+        ("dates", " to ".join(dict.fromkeys([dates[0], dates[-1]]))),
+        ("device", "; ".join(sorted({row["device"] for row in students}))),
+        ("commit", ", ".join(f"`{c}`" for c in sorted({row["commit"] for row in students}))),
+        ("versions", ", ".join(sorted(versions))),
+        ("profile", ", ".join(sorted({f"`{row['profile']}`" for row in rows}))),
+    ]
+    head = "**What made these records**\n\n| what | value |\n|---|---|\n"
+    return head + "".join(f"| {name} | {value} |\n" for name, value in lines)
+
+
 def _name(artifact: Artifact) -> str:
     if not artifact.path.name.endswith(artifact.key):
         return artifact.step

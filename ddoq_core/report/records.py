@@ -25,7 +25,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean in percent (or points, for a difference), its 95 % interval, and the n behind it."""
+    """A mean in percent (or points, for a difference), its interval, of 95 % as a rule, and the n behind it."""
 
     mean: float
     low: float
@@ -58,11 +58,12 @@ class Records:
 
     rows: tuple[dict, ...]
     seed: int = 0
+    masses: Float[np.ndarray, " n_test"] | None = None  # of the test images, where they are not all alike
 
     @classmethod
-    def of(cls, rows: Iterable[dict], seed: int = 0) -> "Records":
+    def of(cls, rows: Iterable[dict], seed: int = 0, masses: Float[np.ndarray, " n_test"] | None = None) -> "Records":
         """Records of rows as `Run.results()` returns them."""
-        return cls(tuple(rows), seed)
+        return cls(tuple(rows), seed, masses)
 
     @cached_property
     def cells(self) -> dict[Cell, list[int]]:
@@ -91,36 +92,45 @@ class Records:
         return np.stack([unpack_hits(row["hits"], self.n_test) for row in self.rows])
 
     @cached_property
+    def _mass(self) -> Float[np.ndarray, " n_test"]:
+        return np.ones(self.n_test) if self.masses is None else self.masses / self.masses.mean()
+
+    @cached_property
     def _by_images(self) -> Float[np.ndarray, "rows draws"]:
         """Accuracy of each row on each resampled test set."""
-        right = self.hits.astype(np.float32)
+        mass = self._mass.astype(np.float32)
+        right = self.hits * mass
         rng = numpy_rng(self.seed, "bootstrap", "images", self.n_test)
         parts = []
         for _ in range(N_DRAWS // CHUNK):
             drawn = rng.integers(self.n_test, size=(CHUNK, self.n_test))
             counts = np.stack([np.bincount(d, minlength=self.n_test) for d in drawn]).astype(np.float32)
-            parts.append(right @ counts.T / self.n_test)
+            parts.append(right @ counts.T / (counts @ mass))
         return np.concatenate(parts, axis=1).astype(np.float64)
+
+    @cached_property
+    def _accuracies(self) -> Float[np.ndarray, " rows"]:
+        return (self.hits * self._mass).mean(1)
 
     def accuracy(self, cell: Cell) -> Estimate:
         """Mean top-1 accuracy of a cell in percent, with its interval."""
         found = self._estimate([(1, cell)])
         return replace(found, low=max(found.low, 0.0), high=min(found.high, 100.0))
 
-    def difference(self, cell: Cell, baseline: Cell) -> Estimate:
+    def difference(self, cell: Cell, baseline: Cell, level: float = LEVEL) -> Estimate:
         """Accuracy of `cell` minus that of `baseline` in points, paired over test images and equal seeds."""
-        return self._estimate([(1, cell), (-1, baseline)])
+        return self._estimate([(1, cell), (-1, baseline)], level)
 
-    def _estimate(self, terms: list[tuple[int, Cell]]) -> Estimate:
+    def _estimate(self, terms: list[tuple[int, Cell]], level: float = LEVEL) -> Estimate:
         """Signed sum of accuracies: mean +- t se, se from the bootstrap, t with Satterthwaite's degrees of freedom.
 
         Few seeds say little about their own variance; Student's t pays for that where the seeds' part of se is large.
         """
         groups = [(sign, self.cells[cell]) for sign, cell in terms]
-        mean = sum(sign * self.hits[members].mean() for sign, members in groups)
+        mean = sum(sign * (self.hits[members] * self._mass).mean() for sign, members in groups)
         draws = sum(sign * self._draws(members, self._by_images[members]) for sign, members in groups)
         variance, uncertain = draws.var(), 0.0
-        fixed = self.hits.mean(1, keepdims=True)
+        fixed = self._accuracies[:, None]
         for factor in (0, 1):
             part = sum(sign * self._draws(members, fixed[members], only=factor) for sign, members in groups)
             degrees = min(max(len(self._seeds(members)[factor]) - 1, 1) for _, members in groups)
@@ -128,7 +138,7 @@ class Records:
         half = 0.0
         if variance > 0:
             degrees = variance**2 / uncertain if uncertain > 0 else math.inf
-            half = math.sqrt(variance) * float(stats.t.ppf((1 + LEVEL) / 2, degrees))
+            half = math.sqrt(variance) * float(stats.t.ppf((1 + level) / 2, degrees))
         n_runs = min(len(members) for _, members in groups)
         return Estimate(100 * float(mean), 100 * float(mean - half), 100 * float(mean + half), n_runs, self.n_test)
 

@@ -10,6 +10,7 @@ from ..methods import METHODS
 from .records import Cell, Estimate, Records, resolution, verdict
 from .table import NOTHING, Table
 
+FURTHER = {"hard": "hard labels", "own": "own protocol"}
 CLAIM = ("full", "random_real", "random_generated", "d4m", "ddoq", "ddoq_proportional")
 
 # Table 1 of the paper, as printed: IPC, method, then ResNet-18, ResNet-50, ResNet-101 on ImageNet-1K.
@@ -37,25 +38,28 @@ all | Full dataset | 69.8 | 80.9 | 81.9
 
 
 def table1(records: Records) -> Table:
-    """Table 1 of this run: blocks by IPC; one column per student, soft labels first, then hard ones; n at the end.
+    """Table 1 of this run: blocks by IPC; one column per student, soft labels first, then hard, then own ones; then n.
 
-    All real images have their own, hard, labels: that accuracy stands in both columns of a student, as their baseline.
+    All real images have hard labels: that accuracy stands in every column of a student, as their baseline.
     """
     students = _students(records)
-    hard = [s for s in students if (s, "hard") in {(c.student, c.labels) for c in records.cells if c.ipc is not None}]
-    columns = ("IPC", "Method", *students, *(f"{s}, hard labels" for s in hard), "n")
+    there = {(c.student, c.labels) for c in records.cells if c.ipc is not None}
+    further = [(s, labels) for labels in FURTHER for s in students if (s, labels) in there]
+    columns = ("IPC", "Method", *students, *(f"{s}, {FURTHER[labels]}" for s, labels in further), "n")
     blocks = []
     for ipc in _levels(records):
         rows = []
         for method in _methods(records, ipc):
-            soft_cells = [Cell(method, ipc, s, "hard" if ipc is None else "soft") for s in students]
-            cells = soft_cells + [Cell(method, ipc, s, "hard") for s in hard]
+            columns_of = [(s, "soft") for s in students] + further
+            cells = [Cell(method, ipc, s, "hard" if ipc is None else labels) for s, labels in columns_of]
             values = [records.accuracy(c) if c in records.cells else None for c in cells]
             n = sorted({v.n_runs for v in values if v})
             texts = [str(v) if v else NOTHING for v in values]
             rows.append((METHODS[method].title, *texts, "/".join(map(str, n))))
         blocks.append(("all" if ipc is None else str(ipc), tuple(rows)))
     notes = ["n: students behind each mean. Interval: bootstrap over test images, distillations and student seeds."]
+    if any(labels == "own" for _, labels in further):
+        notes.append("Own protocol: the method's published labels and training; – where that is the shared one.")
     drawn = {(row["distill_seed"], row["seed"]) for row in records.rows if row["ipc"] is not None}
     if len(drawn) == len({i for i, _ in drawn}) > 1:
         notes.append("Each distillation has one student with first weights of its own: the interval holds both.")
@@ -77,7 +81,7 @@ def differences(records: Records, method: str, baseline: str) -> Table:
             if cell.ipc == ipc:
                 gap, level = records.difference(cell, other), records.accuracy(other).mean
                 resolved = f"{resolution(level, records.n_test):.1f}"
-                rows.append((cell.student, cell.labels, _signed(gap), resolved, verdict(gap, level)))
+                rows.append((cell.student, cell.labels, signed(gap), resolved, verdict(gap, level)))
         if rows:
             blocks.append((str(ipc), tuple(rows)))
     title, other = METHODS[method].title, METHODS[baseline].title
@@ -109,7 +113,7 @@ def against_the_paper(records: Records) -> Table:
     pairs = [
         (c, o) for c, o in _pairs(records, "ddoq", "d4m", "soft") if c.student == student and c.ipc > 1
     ]  # K = 1: all weights are 1
-    gaps = {c.ipc: _signed(records.difference(c, o)) for c, o in pairs}
+    gaps = {c.ipc: signed(records.difference(c, o)) for c, o in pairs}
     if gaps:
         rows.append(("DDOQ is uniformly better than D⁴M", _count("ddoq", "d4m", records)))
     if len(gaps) > 1:
@@ -153,7 +157,8 @@ def _count(method: str, baseline: str, records: Records) -> str:
     return f"of {len(words)} comparisons: " + ", ".join(kinds)
 
 
-def _signed(difference: Estimate) -> str:
+def signed(difference: Estimate) -> str:
+    """A difference with its sign."""
     return f"+{difference}" if difference.mean >= 0.05 else str(difference)
 
 

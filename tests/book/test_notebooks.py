@@ -38,7 +38,7 @@ def test_text_and_twin_say_the_same(source):
     twin = source.with_suffix(".ipynb")
     assert twin.is_file(), f"make it: jupytext --to ipynb notebooks/{source.name}"
     assert content(nbformat.read(twin, as_version=4)) == content(jupytext.read(source)), (
-        f"one of them was edited alone: jupytext --sync notebooks/{source.name}"
+        f"one of them was edited alone: jupytext --update --to ipynb notebooks/{source.name}"
     )
 
 

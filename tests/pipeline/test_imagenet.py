@@ -324,7 +324,7 @@ def test_imagenette_is_found_among_other_classes(tmp_path):
 @pytest.mark.parametrize("name", ["imagenet", "imagenette"])
 def test_every_value_of_a_profile_says_where_it_comes_from(name):
     text = find_profile(name).read_text()
-    values = re.findall(r"^(\w+): .*?  # (paper|D4M|ours|yours)\b", text, flags=re.MULTILINE)
+    values = re.findall(r"^(\w+): .*?  # (paper|D4M|RDED|SRe2L|MTT|TESLA|ours|yours)\b", text, flags=re.MULTILINE)
     assert [name for name, _ in values] == list(read_profile(find_profile(name)))
     without_effect = re.search(r"# Without effect here, and left out: (.*)\.", text)[1].split(", ")
     assert set(Profile.knobs()) - {name for name, _ in values} == set(without_effect)

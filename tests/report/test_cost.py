@@ -8,6 +8,7 @@ from diffusers import DiTPipeline
 from torch.utils.flop_counter import FlopCounterMode
 
 from ddoq_core.errors import InputError
+from ddoq_core.methods import METHODS
 from ddoq_core.pipeline import pretrain
 from ddoq_core.pipeline.latent_diffusion import SAMPLERS
 from ddoq_core.pipeline.run import Run
@@ -52,6 +53,16 @@ SMALL = Profile.of(
         "threads": 1,
         "workers": 1,
         "batch_size": 20,
+        "methods": list(METHODS),
+        "rded_images": 10,
+        "rded_crops": 2,
+        "inversion_network": "convnet-4-bn",
+        "inversion_iterations": 2,
+        "tesla_network": "convnet-4",
+        "tesla_experts": 1,
+        "tesla_epochs": 2,
+        "tesla_iterations": 2,
+        "tesla_steps": 2,
     }
 )
 

@@ -1,5 +1,6 @@
 """Figure 1: sorted by weight, each image with its own weight, and the nearest real image is the nearest."""
 
+import types
 from dataclasses import dataclass
 
 import pytest
@@ -13,6 +14,7 @@ from ddoq_core.pipeline.datasets import Dataset, Split
 from ddoq_core.pipeline.distilled import DistilledDataset, write_image, write_metadata
 from ddoq_core.pipeline.encode import StoredLatents
 from ddoq_core.profile import Profile
+from ddoq_core.report import figure1 as module
 from ddoq_core.report.figure1 import WeightedClass, figure1, nearest_latents, weighted_class
 from ddoq_core.store import Store
 
@@ -27,6 +29,7 @@ class FakeRun:
     store: Store
     dataset: Dataset
     profile: Profile
+    prior = types.SimpleNamespace(path="prior")
 
     @property
     def latents(self):
@@ -98,6 +101,34 @@ def test_the_nearest_real_image_is_the_nearest_of_its_class(run):
     torch.testing.assert_close(shown.real, run.dataset.train.images(of_class[apart.argmin(1)]))
 
 
+class HalvingPrior:
+    """A prior of images twice as large, whose latents are means of 2 x 2 pixels."""
+
+    image_size = 2 * SIZE
+
+    def encode(self, images):
+        assert images.shape[-1] == self.image_size
+        return torch.nn.functional.avg_pool2d(images, 2)
+
+
+def test_a_row_without_prototypes_is_shown_in_its_order_with_equal_shares(run, monkeypatch):
+    monkeypatch.setattr(module, "load_prior", lambda path, **knobs: HalvingPrior())
+    monkeypatch.setattr(FakeRun, "prototypes", None)
+    shown = weighted_class(run, "one", K, "random_real")
+    assert [round(100 * float(image.mean())) - 10 for image in shown.images] == list(range(K))
+    assert shown.masses.tolist() == pytest.approx([1 / K] * K)
+    assert shown.spread == 1
+
+
+def test_a_row_without_prototypes_is_compared_by_the_latents_of_its_own_images(run, monkeypatch):
+    monkeypatch.setattr(module, "load_prior", lambda path, **knobs: HalvingPrior())
+    shown = weighted_class(run, "one", K, "random_real")
+    latents, of_class = run.class_latents(1)
+    apart = torch.stack([(latents - image).flatten(1).norm(dim=1) for image in shown.images])
+    assert [f"image {i}" for i in of_class[apart.argmin(1)].tolist()] == shown.real_ids
+    torch.testing.assert_close(shown.distances, apart.min(1).values, rtol=1e-3, atol=1e-3)
+
+
 def test_a_latent_is_nearest_to_itself():
     latents = torch.randn(30, 2, 3, 3, generator=torch_rng(0, "test", "nearest"))
     nearest, distances = nearest_latents(latents[[4, 17, 4]], latents)
@@ -114,7 +145,7 @@ def test_a_class_is_found_by_its_name_or_its_directory(run):
     [
         ("two", K, "ddoq", "no such class"),
         ("one", K + 1, "ddoq", "figure_ipc = 4"),
-        ("one", K, "random_real", "starts from no prototypes"),
+        ("one", K, "tesla", r"figure_ipc = 3, but the run has tesla at images per class \[\]"),
         ("one", K, "dddoq", "did you mean 'ddoq'"),
         ("one", K, "full", "unknown parameter"),
     ],

@@ -132,3 +132,20 @@ def test_a_difference_smaller_than_the_resolution_is_called_so():
     words = {m: verdict(records.difference(cell(m), cell("d4m")), 90) for m in ("ddoq", "full", "other")}
     assert words == {"ddoq": "below the resolution", "full": "higher", "other": "not told apart"}
     assert verdict(records.difference(cell("d4m"), cell("full")), 96) == "lower"
+
+
+def test_masses_of_the_test_images_weigh_their_hits():
+    hits = np.array([True] * 30 + [False] * 70)
+    masses = np.array([2.0] * 30 + [1.0] * 70)
+    records = Records.of([row(hits, seed=s, distill_seed=s) for s in range(2)], masses=masses)
+    found = records.accuracy(Cell("ddoq", 10, "convnet-32", "soft"))
+    assert found.mean == pytest.approx(100 * 60 / 130)
+    assert found.low < found.mean < found.high
+
+
+def test_equal_masses_change_nothing():
+    hits = np.arange(100) % 3 == 0
+    rows = [row(hits, seed=s, distill_seed=s) for s in range(2)]
+    cell = Cell("ddoq", 10, "convnet-32", "soft")
+    plain, weighed = Records.of(rows).accuracy(cell), Records.of(rows, masses=np.full(100, 7.0)).accuracy(cell)
+    assert (plain.mean, plain.low, plain.high) == pytest.approx((weighed.mean, weighed.low, weighed.high), rel=1e-5)

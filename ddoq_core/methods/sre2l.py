@@ -1,0 +1,202 @@
+"""SRe²L (Yin et al., 2023): images that a trained network takes for their class and whose BatchNorm statistics fit.
+
+Squeeze a network f out of the real training images; recover images x of every class y, from noise, by
+min_x CE(f(x), y) + a sum_l s_l (|mean_l - mean_l(x)|_2 + |var_l - var_l(x)|_2) over the BatchNorm layers l: mean_l and
+var_l are what f has kept of the real images, mean_l(x) and var_l(x) (biased, as published) those of the batch, s_1 = 10
+and s_l = 1 otherwise; relabel them by the teacher, as all rows.
+
+Published, and kept: pixels start from N(0, 1); Adam with betas (0.5, 0.9), its rate 0.25 falling along a cosine to 0;
+every step sees the whole batch through one crop, one mirroring (where the data set has them) and one roll, by up to 32
+pixels of 224 and 4 of 32; images are clamped to the valid range. Crops have at least 0.08 of the area for ImageNet and
+Tiny ImageNet, and there are none for CIFAR: so none below 64 pixels. A batch is one image of each of 100 classes there;
+fewer classes put several images of each into a batch of about 100, all made whatever ipc, so that a larger set keeps a
+smaller one. On mnist5k's validation images that is a little better than ten batches of ten, no crops are better
+than crops, and rolls by 4 pixels better than by 2.
+"""
+
+import functools
+import math
+import shutil
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from tqdm import trange
+
+from ..errors import InputError
+from ..keys import numpy_rng, torch_rng
+from ..pipeline.augment import _random_resized_crop, cropped
+from ..pipeline.distilled import DistilledDataset, image_name, write_image, write_metadata
+from ..pipeline.networks import make_network
+from ..pipeline.plan import threads
+from ..pipeline.splits import Dataset
+from ..pipeline.teacher import fit_classifier, load_teacher
+from ..profile import Profile
+from ..store import Artifact, Workspace
+from .method import Method, Run
+
+BATCH = 100  # images recovered together
+BETAS = (0.5, 0.9)
+FIRST = 10.0  # factor of the first layer's statistics
+SMALLEST_CROP = 0.08
+PHOTOGRAPH = 64  # pixels from which on images are cropped, as published for Tiny ImageNet and ImageNet
+JITTER = 7  # the largest roll is this part of the side
+
+Bound = Callable[[float], float]  # the smallest area of a crop after a part of the steps
+Image = tuple[int, int]  # class and item
+
+
+def distil(run: Run, ipc: int, distill_seed: int, name: str, bound: Bound, module: str) -> DistilledDataset:
+    """The first `ipc` images of every class, recovered with crops of at least `bound` of the area.
+
+    Blocks of items are artifacts of their own, so that sets of all sizes share them.
+
+    Args:
+        name: of the method: of its artifacts and draws.
+        module: whose source makes the artifacts.
+    Raises:
+        InputError: the network that is inverted has no BatchNorm.
+    """
+    network, dataset, profile = squeeze(run), run.dataset, run.profile
+    made = {"modules": (module,), "plan": profile.pick("threads", "device")}
+    knobs = profile.pick("seed", "flip", "inversion_iterations", "inversion_rate", "inversion_statistics")
+    shared = knobs | {"distill_seed": distill_seed}
+
+    def block(batches: list[list[Image]]) -> Artifact:
+        def build(work: Workspace) -> None:
+            inverted = load_teacher(network, profile.device).requires_grad_(False)
+            for batch in batches:
+                if all((work.path / image_name(*image)).exists() for image in batch):
+                    continue
+                images = invert(inverted, dataset, profile, batch, (name, distill_seed), bound)
+                for image, x in zip(batch, images, strict=True):
+                    write_image(work, *image, x)
+
+        first = batches[0][0][1]
+        label = f"item{first:05d}-seed{distill_seed}"
+        return run.store.make(
+            f"{name}_images", build, parameters=shared | {"first": first}, inputs=[dataset.key, network], label=label,
+            **made,
+        )  # fmt: skip
+
+    def build(work: Workspace) -> None:
+        for batches, images in zip(cut, parts, strict=True):
+            for file in (image_name(c, k) for batch in batches for c, k in batch if k < ipc):
+                work.chunk(file, functools.partial(shutil.copyfile, images.path / file))
+        write_metadata(work, dataset, torch.ones(dataset.n_classes, ipc, dtype=torch.int64), seed=distill_seed)
+
+    parameters = shared | {"ipc": ipc, "classes": dataset.classes}
+    cut = list(blocks(dataset.n_classes, ipc))
+    with threads(profile.threads):
+        parts = [block(batches) for batches in cut]
+        return DistilledDataset(
+            run.store.make(
+                name, build, parameters=parameters, inputs=parts, label=f"ipc{ipc:03d}-seed{distill_seed}", **made
+            )
+        )
+
+
+def squeeze(run: Run) -> Artifact:
+    """The network to be inverted, trained on the real training images: the teacher, or one of its own.
+
+    Raises:
+        InputError: it has no BatchNorm.
+    """
+    p, data = run.profile, run.dataset
+    name, shape = p.inversion_network, (data.n_classes, data.channels, data.image_size)
+    if not _norms(make_network(name, *shape, torch_rng(0, "replaced"))):
+        other = f"{name}-bn" if name.startswith("convnet-") else "convnet-32-bn"
+        raise InputError(
+            f"inversion_network = {name} has no BatchNorm, whose statistics SRe2L and CDA need; "
+            f"set inversion_network={other}"
+        )
+    return run.teacher if name == p.teacher else fit_classifier(run.store, data, p, name, 0)
+
+
+def blocks(n_classes: int, ipc: int) -> Iterator[list[list[Image]]]:
+    """Blocks of items that hold the first `ipc` of every class, each cut by classes into batches of about BATCH."""
+    parts = -(-n_classes // BATCH)
+    items = max(1, BATCH * parts // n_classes)
+    for first in range(0, ipc, items):
+        chunks = torch.arange(n_classes).chunk(parts)
+        yield [[(c, k) for k in range(first, first + items) for c in chunk.tolist()] for chunk in chunks]
+
+
+def invert(
+    network: nn.Module, dataset: Dataset, profile: Profile, batch: list[Image], which: tuple[str, int], bound: Bound
+) -> Float[Tensor, "b C H W"]:
+    """One batch of images in [0, 1], from noise that is keyed by class and item; no other batch has a part in it.
+
+    Args:
+        which: name of the method and distillation seed, for the keys.
+    """
+    T, device = profile.inversion_iterations, profile.device
+    labels = torch.tensor([c for c, _ in batch], device=device)
+    low, high = (dataset.normalise(torch.full((1, dataset.channels, 1, 1), v, device=device)) for v in (0.0, 1.0))
+    x = torch.stack([noise(dataset, profile.seed, *which, *image) for image in batch]).to(device).requires_grad_()
+    optimiser = torch.optim.Adam([x], lr=profile.inversion_rate, betas=BETAS)
+    for t in trange(T, desc=f"{which[0]} from class {batch[0][0]} item {batch[0][1]}", disable=None, leave=False):
+        rng = numpy_rng(profile.seed, which[0], "view", which[1], *batch[0], t)
+        optimiser.param_groups[0]["lr"] = profile.inversion_rate * (1 + math.cos(math.pi * t / T)) / 2
+        classification, statistics = losses(network, _view(x, rng, bound(t / T), profile.flip), labels)
+        optimiser.zero_grad()
+        (classification + profile.inversion_statistics * statistics).backward()
+        optimiser.step()
+        with torch.no_grad():
+            x.copy_(x.clamp(low, high))
+    return ((x.detach() - low) / (high - low)).clamp(0, 1)
+
+
+def noise(dataset: Dataset, seed: int, name: str, distill_seed: int, label: int, item: int) -> Float[Tensor, "C H W"]:
+    """Where an image starts: N(0, 1) for the normalised pixels."""
+    shape = (dataset.channels, dataset.image_size, dataset.image_size)
+    return torch.randn(shape, generator=torch_rng(seed, name, distill_seed, label, item))
+
+
+def _view(
+    x: Float[Tensor, "b C H W"], rng: np.random.Generator, smallest: float, flip: bool
+) -> Float[Tensor, "b C H W"]:
+    """The whole batch through one crop, one mirroring and one roll."""
+    n, size = len(x), x.shape[-1]
+    crop = torch.from_numpy(_random_resized_crop(rng, 1, size, smallest)).float().to(x.device)
+    mirrored = torch.tensor([rng.random() < 0.5 and flip], device=x.device)
+    most = size // JITTER
+    return cropped(x, crop.expand(n, 4), mirrored.expand(n)).roll(rng.integers(-most, most + 1, 2).tolist(), (2, 3))
+
+
+def losses(
+    network: nn.Module, images: Float[Tensor, "b C H W"], labels: Int64[Tensor, " b"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Cross-entropy of normalised images, and the distance of their BatchNorm statistics to those of the network."""
+    distances: list[Tensor] = []
+
+    def compare(layer: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
+        var, mean = torch.var_mean(inputs[0], (0, 2, 3), correction=0)
+        distances.append((layer.running_mean - mean).norm() + (layer.running_var - var).norm())
+
+    hooks = [layer.register_forward_pre_hook(compare) for layer in _norms(network)]
+    try:
+        classification = F.cross_entropy(network(images), labels)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return classification, FIRST * distances[0] + sum(distances[1:])
+
+
+def _norms(network: nn.Module) -> list[nn.BatchNorm2d]:
+    return [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+
+
+def smallest_crop(size: int) -> Bound:
+    """Smallest share of the area that a crop has, at every step: photographs are cropped, small images are not."""
+    return lambda part: SMALLEST_CROP if size >= PHOTOGRAPH else 1.0
+
+
+def _distill(run: Run, ipc: int, distill_seed: int) -> DistilledDataset:
+    return distil(run, ipc, distill_seed, "sre2l", smallest_crop(run.dataset.image_size), __name__)
+
+
+METHOD = Method("sre2l", "SRe²L", rank=24, reference="yin2023sre2l", distill=_distill)

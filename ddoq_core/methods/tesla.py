@@ -1,0 +1,271 @@
+"""TESLA (Cui et al., 2023): images on which a student follows, in few steps, the way of experts on the real data.
+
+In: trajectories theta_t of experts on the real training images, and random real images to start from. Out: the images,
+moved so that N steps of rate a on them lead from theta_t to theta_(t+M), and the learned rate a. The objective is
+trajectory matching (eq. 4), L = |theta^S_N - theta_(t+M)|^2 / |theta_(t+M) - theta_t|^2, theta^S_0 = theta_t,
+theta^S_(i+1) = theta^S_i - a g_i, where g_i is the gradient of the loss on a mini-batch of the images S at theta^S_i.
+
+The published gradient differs from this one. It takes every theta^S_i as constant: with l = dL/dtheta^S_N it is
+dL/dS = -a sum_i d(g_i . l)/dS, dL/da = -sum_i g_i . l. But theta^S_i follows from S and a, so eq. 4 has another one:
+the same sums with l_i in the place of l, where l_(N-1) = l and l_(i-1) = l_i - a d(g_i . l_i)/dtheta^S_i. That
+derivative comes from the graph that is there for S, so `matching` sweeps backwards and is exact, at TESLA's memory: the
+graph of one step, whatever N. Of every step it keeps theta^S_i, a vector without a graph.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.func import functional_call
+from tqdm import trange
+
+from ..errors import InputError
+from ..keys import numpy_rng, torch_rng
+from ..pipeline.distilled import DistilledDataset, write_image, write_metadata
+from ..pipeline.networks import make_network
+from ..pipeline.plan import threads
+from ..pipeline.splits import Dataset
+from ..pipeline.teacher import _affine_maps, _moved
+from ..profile import Profile
+from ..store import Artifact, Store, Workspace
+from .method import Method, Run
+from .random_real import random_real
+
+EXPERT_BATCH = 50  # 256 as published would be few steps of a small data set
+EXPERT_RATE = 0.05  # 0.01 as published, for 50 epochs of 50,000 images
+MATCHED_EPOCHS = 2  # M, as published for CIFAR-10
+STARTS = 5  # epochs that a matched part may begin with, as published at 1 image per class
+BATCH = 50  # images of a step, so that its cost does not grow with the set
+FIRST_RATE = 0.1  # of the steps on the images, before any is learned
+RATE_OF_RATE = 1e-4
+LOWEST_RATE = 1e-3  # the learned rate stays above, so that steps go downhill
+MOMENTUM = 0.5  # of the updates of images and rate, as published
+CHECKPOINT_SECONDS = 30
+
+# of parameters, images and the number of the step
+StepLoss = Callable[[Float[Tensor, " P"], Float[Tensor, "n C H W"], int], Float[Tensor, ""]]
+
+
+def experts(store: Store, dataset: Dataset, profile: Profile) -> Artifact:
+    """Trajectories on the real training images: gradient descent without momentum, its parameters after every epoch.
+
+    One file per expert: `parameters` [epochs + 1, P], the first row before training.
+
+    Raises:
+        InputError: the network has running statistics, so that its parameters are not all that a step changes.
+    """
+    network = _network(dataset, profile, torch_rng(0, "replaced"))
+    if next(network.buffers(), None) is not None:
+        raise InputError(
+            f"tesla_network = {profile.tesla_network} has buffers (BatchNorm) beside its parameters, and TESLA matches "
+            f"parameters alone; set tesla_network=convnet-32"
+        )
+
+    def build(work: Workspace) -> None:
+        for expert in trange(profile.tesla_experts, desc="experts", disable=None):
+            work.chunk(_file(expert), lambda path, e=expert: save_file(_trajectory(dataset, profile, e), path))
+
+    knobs = profile.pick("seed", "flip", "tesla_network", "tesla_experts", "tesla_epochs")
+    with threads(profile.threads):
+        return store.make(
+            "tesla_experts", build, parameters=knobs, inputs=[dataset.key], modules=(__name__,),
+            label=profile.tesla_network, plan=profile.pick("threads", "device"),
+        )  # fmt: skip
+
+
+def _file(expert: int) -> str:
+    return f"expert{expert:03d}.safetensors"
+
+
+def _network(dataset: Dataset, profile: Profile, rng: torch.Generator) -> nn.Module:
+    """In evaluation mode: dropout would draw from the global generator."""
+    shape = (dataset.n_classes, dataset.channels, dataset.image_size)
+    return make_network(profile.tesla_network, *shape, rng).to(profile.device).eval().requires_grad_(False)
+
+
+def _trajectory(dataset: Dataset, profile: Profile, expert: int) -> dict[str, Float[Tensor, "epochs_and_1 P"]]:
+    key, n = (profile.seed, "tesla_experts", expert), len(dataset.train)
+    network = _network(dataset, profile, torch_rng(*key, "init"))
+    theta = nn.utils.parameters_to_vector(network.parameters())
+    passed = [theta]
+    for epoch in trange(profile.tesla_epochs, desc=f"expert {expert}", disable=None, leave=False):
+        rng = numpy_rng(*key, "epoch", epoch)
+        order, maps = torch.from_numpy(rng.permutation(n)), _affine_maps(n, profile.flip, rng)
+        for rows in order.split(EXPERT_BATCH):
+            images, labels = dataset.train.images(rows), dataset.train.labels[rows]
+            here = theta.requires_grad_()
+            loss = student_loss(
+                network, dataset, here, images.to(profile.device), labels.to(profile.device), maps[rows]
+            )
+            theta = here.detach() - EXPERT_RATE * torch.autograd.grad(loss, here)[0]
+        passed.append(theta)
+    return {"parameters": torch.stack(passed).detach().cpu()}
+
+
+def student_loss(
+    network: nn.Module, dataset: Dataset, theta: Float[Tensor, " P"], images: Float[Tensor, "b C H W"],
+    labels: Int64[Tensor, " b"], maps: Float[Tensor, "b 2 3"],
+) -> Float[Tensor, ""]:  # fmt: skip
+    """Cross-entropy of images of [0, 1], moved by small affine maps, for the network with the parameters theta."""
+    own = dict(network.named_parameters())
+    parts = theta.split([p.numel() for p in own.values()])
+    state = {name: part.view_as(p) for (name, p), part in zip(own.items(), parts, strict=True)}
+    return F.cross_entropy(
+        functional_call(network, state, (_moved(dataset.normalise(images), maps.to(images)),)), labels
+    )
+
+
+@dataclass(frozen=True)
+class Match:
+    """How far a student ends from where it should, as a share of the expert's way (eq. 4), and the gradient."""
+
+    loss: float
+    images: Float[Tensor, "n C H W"]
+    rate: Float[Tensor, ""]
+
+
+def matching(
+    loss: StepLoss, images: Float[Tensor, "n C H W"], rate: Float[Tensor, ""], start: Float[Tensor, " P"],
+    goal: Float[Tensor, " P"], steps: int, *, exact: bool = True,
+) -> Match:  # fmt: skip
+    """Eq. 4 of one part of one trajectory, and its gradient, one step's graph at a time.
+
+    Args:
+        start: theta_t of the expert.
+        goal: theta_(t+M) of the expert.
+        exact: False takes the student's parameters as constant, as published.
+    """
+    rate, passed = rate.detach(), [start]
+    for i in range(steps):
+        theta = passed[-1].detach().requires_grad_()
+        (g,) = torch.autograd.grad(loss(theta, images.detach(), i), theta)
+        passed.append(theta.detach() - rate * g)
+    gap, way = passed.pop() - goal, (goal - start).square().sum()
+    adjoint = 2 * gap / way
+    d_images, d_rate = torch.zeros_like(images), torch.zeros_like(rate)
+    for i in reversed(range(steps)):
+        theta, x = passed.pop().detach().requires_grad_(), images.detach().requires_grad_()
+        (g,) = torch.autograd.grad(loss(theta, x, i), theta, create_graph=True)
+        along = g @ adjoint
+        d_rate -= along.detach()
+        d_theta, d_x = torch.autograd.grad(along, (theta, x))
+        d_images -= rate * d_x
+        if exact:
+            adjoint = adjoint - rate * d_theta
+    return Match(float(gap.square().sum() / way), d_images, d_rate)
+
+
+def tesla(store: Store, dataset: Dataset, profile: Profile, *, ipc: int, distill_seed: int) -> DistilledDataset:
+    """Images that start as the row random_real's, and move by their gradient of eq. 4; beside them, `learned.json`.
+
+    Every update draws an expert, where to begin on its way, mini-batches and one small affine map per image and step.
+    After it the images are projected to [0, 1], since they are kept as PNG.
+    """
+    taught = experts(store, dataset, profile)
+    first = random_real(store, dataset, profile, ipc=ipc, distill_seed=distill_seed)
+
+    def build(work: Workspace) -> None:
+        images, learned = _learn(work, taught, first, dataset, profile, (profile.seed, "tesla", ipc, distill_seed))
+        for row, image in enumerate(images):
+            write_image(work, row // ipc, row % ipc, image)
+        write_metadata(work, dataset, torch.ones(dataset.n_classes, ipc, dtype=torch.int64), seed=distill_seed)
+        work.json("learned.json", learned)
+        work.discard("checkpoint.pt")
+
+    knobs = profile.pick("seed", "flip", "tesla_network", "tesla_iterations", "tesla_steps", "tesla_rate")
+    parameters = knobs | {"ipc": ipc, "distill_seed": distill_seed, "classes": dataset.classes}
+    with threads(profile.threads):
+        return DistilledDataset(
+            store.make(
+                "tesla", build, parameters=parameters, inputs=[taught, first.artifact], modules=(__name__,),
+                label=f"ipc{ipc:03d}-seed{distill_seed}", plan=profile.pick("threads", "device"),
+            )
+        )  # fmt: skip
+
+
+def _learn(
+    work: Workspace, taught: Artifact, first: DistilledDataset, dataset: Dataset, profile: Profile, key: tuple
+) -> tuple[Float[Tensor, "n C H W"], dict]:
+    """The images, and the learned rate with the mean of eq. 4 over the first and the last tenth of the updates."""
+    T, N, device = profile.tesla_iterations, profile.tesla_steps, profile.device
+    ways = [load_file(taught.path / _file(e))["parameters"].to(device) for e in range(profile.tesla_experts)]
+    network = _network(dataset, profile, torch_rng(0, "replaced"))
+    images, labels, rate = first.images().to(device), first.labels.to(device), torch.tensor(FIRST_RATE, device=device)
+    groups = [{"params": [images], "lr": profile.tesla_rate}, {"params": [rate], "lr": RATE_OF_RATE}]
+    optimiser = torch.optim.SGD(groups, momentum=MOMENTUM)
+    losses = _resume(work, images, rate, optimiser)
+    saved = time.monotonic()
+    for t in trange(len(losses), T, desc="tesla", initial=len(losses), total=T, disable=None, leave=False):
+        rng = numpy_rng(*key, t)
+        way = ways[rng.integers(len(ways))]
+        matched = min(MATCHED_EPOCHS, len(way) - 1)
+        begin = rng.integers(min(STARTS, len(way) - matched))
+        rows = _batches(len(images), N, rng)
+        maps = _affine_maps(rows.numel(), profile.flip, rng).reshape(*rows.shape, 2, 3)
+
+        def loss(theta: Tensor, x: Tensor, i: int, rows: Tensor = rows, maps: Tensor = maps) -> Float[Tensor, ""]:
+            return student_loss(network, dataset, theta, x[rows[i]], labels[rows[i]], maps[i])
+
+        match = matching(loss, images, rate, way[begin], way[begin + matched], N)
+        images.grad, rate.grad = match.images, match.rate
+        optimiser.step()
+        images.clamp_(0, 1)
+        rate.clamp_(min=LOWEST_RATE)
+        losses.append(match.loss)
+        if time.monotonic() - saved >= CHECKPOINT_SECONDS:
+            state = {"images": images, "rate": rate, "optimiser": optimiser.state_dict(), "losses": losses}
+            work.replace("checkpoint.pt", lambda path, state=state: torch.save(state, path))
+            saved = time.monotonic()
+    tenth = -(-T // 10)
+    means = {"start_loss": float(np.mean(losses[:tenth])), "end_loss": float(np.mean(losses[-tenth:]))}
+    return images, {"rate": float(rate)} | means
+
+
+def _batches(n: int, steps: int, rng: np.random.Generator) -> Int64[Tensor, "steps b"]:
+    """Rows of every step's images: passes over the whole set in random order, cut into batches."""
+    b = min(n, BATCH)
+    passes = [rng.permutation(n) for _ in range(-(-steps * b // n))]
+    return torch.from_numpy(np.concatenate(passes)[: steps * b].reshape(steps, b))
+
+
+def _resume(work: Workspace, images: Tensor, rate: Tensor, optimiser: torch.optim.Optimizer) -> list[float]:
+    """Eq. 4 after every update that a checkpoint has behind it, its state put back; empty without one."""
+    path = work.path / "checkpoint.pt"
+    if not path.exists():
+        return []
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    images.copy_(state["images"])
+    rate.copy_(state["rate"])
+    optimiser.load_state_dict(state["optimiser"])
+    return state["losses"]
+
+
+def _distill(run: Run, ipc: int, distill_seed: int) -> DistilledDataset:
+    return tesla(run.store, run.dataset, run.profile, ipc=ipc, distill_seed=distill_seed)
+
+
+def _own(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
+    """The public evaluation of trajectory matching, for profile.epochs = 100: 1,000 epochs of gradient descent.
+
+    It starts at the learned rate, a tenth of it after half of them, with batches of 256 and a decay of 5e-4. The
+    published augmentation (crops, shifts, scales) is stood in for by mild crops.
+    """
+    return "hard", {
+        "optimiser": "sgd",
+        "learning_rate": distilled.artifact.json("learned.json")["rate"],
+        "lr_schedule": "tenth",
+        "epochs": 10 * profile.epochs,
+        "batch_size": 256,
+        "weight_decay": 5e-4,
+        "cutmix": False,
+        "crop_scale": 0.7,
+    }
+
+
+METHOD = Method("tesla", "TESLA", rank=22, reference="cui2023tesla", distill=_distill, ipc="tesla_ipc", own=_own)

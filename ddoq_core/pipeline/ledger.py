@@ -1,0 +1,109 @@
+"""A long run, written down block by block: a file of JSON Lines that is enough to go on from, here or elsewhere.
+
+In: a run and the students wanted of it. Out: one row per student, as in `results.jsonl`, with the values of all knobs
+that shape it. A row that stands in the file is not made again, so the artifacts behind it need not be there.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from ..errors import InputError
+from ..profile import Profile
+from ..store import Workspace, report_line
+from .run import MACHINE, Run
+from .students import Student, train_all
+
+# knobs that say which students there are, and shape none of them
+CHOICE = ("profile", "ipc", "hard_ipc", "tesla_ipc", "methods", "students", "targets", "n_seeds", "n_student_seeds")
+
+
+def record(
+    run: Run, out: Path, tasks: Iterable[Student], beside: Callable[[Run, Student], dict] = lambda run, task: {}
+) -> list[dict]:
+    """Train the students that `out` lacks, method by method, and write each method's rows as soon as they are there.
+
+    Args:
+        beside: what else a row carries of the images that its student saw.
+    Returns:
+        The rows of `tasks`, in their order.
+    Raises:
+        InputError: the file holds rows of other parameters or other data.
+    """
+    tasks = list(tasks)
+    rows = read(out)
+    _check(rows, run, out)
+    done = {_task(row): row for row in rows}
+    for block in _blocks(tasks):
+        missing = [task for task in block if task not in done]
+        if not missing:
+            continue
+        first = missing[0]
+        report_line(f"ddoq: {out.name}: {first.method}, IPC {first.ipc}, {first.student}, {first.labels} labels: "
+                    f"{len(missing)} students")  # fmt: skip
+        students = train_all([run.job(task) for task in missing], run.profile.workers)
+        for task, student in zip(missing, students, strict=True):
+            done[task] = run.row(task, student) | shaping(run, task.method) | beside(run, task)
+        Workspace(out.parent).jsonl(out.name, done.values())
+    return [done[task] for task in tasks]
+
+
+def read(out: Path) -> list[dict]:
+    """Rows of a file of records; none if there is no such file.
+
+    Raises:
+        InputError: a line that is no record.
+    """
+    if not out.exists():
+        return []
+    try:
+        rows = [json.loads(line) for line in out.read_text().splitlines()]
+        for row in rows:
+            _task(row)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{out} holds a line that is no record of a student; mend or remove it") from error
+    return rows
+
+
+def shaping(run: Run, method: str) -> dict:
+    """What a row of a method carries besides its score: the data, and every knob that is not as in `laptop`."""
+    knobs = Profile.knobs()
+    left_out = (*MACHINE, *CHOICE, "prior_path", "teacher_path")  # paths of one machine: their content is in the key
+    values = {
+        name: value
+        for name, value in asdict(run.profile).items()
+        if name not in left_out and (not knobs[name].metadata["methods"] or method in knobs[name].metadata["methods"])
+    }
+    digest = hashlib.sha256(json.dumps([values, run.dataset.key], sort_keys=True).encode()).hexdigest()[:16]
+    changed = {n: v for n, v in values.items() if v != getattr(Profile(), n)}
+    return {"data": run.dataset.key, "settings": digest, "parameters": changed}
+
+
+def _check(rows: list[dict], run: Run, out: Path) -> None:
+    """Every row is of this run's parameters and data."""
+    shapes = {method: shaping(run, method) for method in {row["method"] for row in rows}}
+    for row in rows:
+        shape = shapes[row["method"]]
+        if row["settings"] == shape["settings"]:
+            continue
+        there, here = row["parameters"], shape["parameters"]
+        differing = sorted(n for n in {*there, *here} if there.get(n) != here.get(n))
+        what = "other data or other defaults"
+        if differing:
+            was, now = (part.get(differing[0], getattr(Profile(), differing[0])) for part in (there, here))
+            what = f"{differing[0]} = {was}, not {now}"
+        raise InputError(f"{out} holds rows of {what}; give another folder")
+
+
+def _task(row: dict) -> Student:
+    return Student(**{f.name: row[f.name] for f in fields(Student)})
+
+
+def _blocks(tasks: list[Student]) -> Iterator[list[Student]]:
+    """Students of one method, level, network and kind of labels: what is written together."""
+    groups: dict[tuple, list[Student]] = {}
+    for task in tasks:
+        groups.setdefault((task.student, task.ipc or 0, task.method, task.labels), []).append(task)
+    return iter(groups.values())

@@ -1,0 +1,81 @@
+"""When weights matter: the law that a weighting shows, and differences under the law of the training images."""
+
+import numpy as np
+import pytest
+import torch
+
+from ddoq_core.pipeline.population import masses
+from ddoq_core.pipeline.students import Student
+from ddoq_core.profile import Profile
+from ddoq_core.report import zipf_study
+from ddoq_core.report.zipf_study import gap_figure, gap_table, gaps, law_figure, law_seen, sub_populations
+
+from .rows import row
+
+PROFILE = Profile.load("table")
+
+
+@pytest.fixture(scope="module")
+def digits_of_test():
+    from ddoq_core.pipeline.datasets import load_dataset
+
+    origin = sub_populations(PROFILE)
+    return np.array([origin[i] for i in load_dataset(PROFILE).test.ids])
+
+
+@pytest.fixture
+def cells(monkeypatch):
+    """One class of two cells: 30 images of part 0, and 10 of part 1."""
+    counts = np.array([[30, 10]])
+    parts = np.array([[[30.0, 0.0], [0.0, 10.0]]])
+    monkeypatch.setattr(zipf_study, "_cells", lambda run, ipc, seed: (counts, parts))
+    monkeypatch.setattr(zipf_study, "images_seen", lambda run, task: {})
+
+
+@pytest.mark.parametrize(("method", "shown"), [("d4m", 0.5), ("ddoq_proportional", 0.75), ("ddoq", None)])
+def test_proportional_weights_show_the_true_law_and_uniform_ones_the_law_of_the_cells(cells, method, shown):
+    run = type("R", (), {"profile": PROFILE})()
+    (tv,) = law_seen(run, Student(method, 2, "convnet-2", "soft", 0, 0))["tv"]
+    shown = shown or np.sqrt(0.75) / (np.sqrt(0.75) + np.sqrt(0.25))
+    assert tv == pytest.approx(abs(0.75 - shown), abs=1e-4)
+
+
+def rows_where_d4m_fails_on(part: int, digits: np.ndarray, exponent: float) -> list[dict]:
+    found = []
+    for method in ("d4m", "ddoq"):
+        for i in range(3):
+            for s in range(2):
+                hits = (digits != part) | (method == "ddoq") | (np.arange(len(digits)) % 7 == i + s)
+                extra = {"parameters": {"zipf": exponent} if exponent else {}, "effective": [0.5], "tv": [0.3]}
+                found.append(row(hits, method, 5, "convnet-2", distill_seed=i, seed=s) | extra)
+    return found
+
+
+def test_under_the_training_law_an_image_counts_for_the_mass_of_its_sub_population(digits_of_test):
+    mass = masses(10, 2, 2.0, PROFILE.seed)
+    heaviest = int(mass.argmax())
+    rows = rows_where_d4m_fails_on(heaviest, digits_of_test, 2.0)
+    (training,), (equal,) = (gaps(rows, PROFILE, law) for law in ("training", "equal"))
+    # half of the law's mass is one super-class; its heaviest sub-population fails but for a seventh
+    assert training.difference.mean == pytest.approx(100 * mass[heaviest] / 2 * 6 / 7, abs=2)
+    assert equal.difference.mean == pytest.approx(100 / 10 * 6 / 7, abs=1)
+    assert (training.exponent, training.tv, training.effective) == (2.0, 0.3, 0.5)
+
+
+def test_with_equal_masses_both_laws_of_the_test_images_are_the_same(digits_of_test):
+    rows = rows_where_d4m_fails_on(3, digits_of_test, 0.0)
+    (training,), (equal,) = (gaps(rows, PROFILE, law) for law in ("training", "equal"))
+    assert training.difference.mean == pytest.approx(equal.difference.mean)
+
+
+def test_the_study_shows_every_difference_in_a_table_and_two_figures(digits_of_test):
+    rows = [r for s in (0.0, 2.0) for r in rows_where_d4m_fails_on(3, digits_of_test, s)]
+    found = gaps(rows, PROFILE, "training")
+    assert [line[2] for line in gap_table(found, "DDOQ − D⁴M").rows] == ["0", "2"]
+    assert len(gap_figure(found, "DDOQ − D⁴M").axes) == 1
+    assert len(law_figure(found).axes) == 1
+
+
+def test_sub_populations_are_the_classes_before_they_were_merged():
+    origin = sub_populations(PROFILE.but(superclasses=2, train_size=1000, zipf=1.0))
+    assert torch.tensor(list(origin.values())).bincount().tolist() == [500] * 10
