@@ -45,7 +45,8 @@ ifdef FASHION
 	$(DDOQ) record table --out book/results/table --artifacts $(ARTIFACTS) $(SECOND) $(ON_FASHION)
 endif
 
-ablations: $(INSTALLED) ## the long runs of the chapter on ablations; go on from book/results
+ablations: $(INSTALLED) ## the long runs of the protocol's tuning and of chapter 34; go on from book/results
+	$(DDOQ) record tuning --out book/results/tuning --artifacts $(ARTIFACTS)
 	$(DDOQ) record ablations --out book/results/ablations --artifacts $(ARTIFACTS)
 	$(DDOQ) record zipf --out book/results/zipf --artifacts $(ARTIFACTS)
 

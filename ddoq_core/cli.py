@@ -129,7 +129,7 @@ def train(profile: ProfileName = "laptop", parameter: Parameters = None) -> None
 
 @app.command()
 def record(
-    study: Annotated[str, typer.Argument(help="table, ablations or zipf: what the book reads from records.")],
+    study: Annotated[str, typer.Argument(help="table, tuning, ablations or zipf: what the book reads from records.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the records are; what they hold is not redone.")],
     profile: ProfileName = "table",
     parameter: Parameters = None,

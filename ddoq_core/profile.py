@@ -103,17 +103,17 @@ class Profile:
     inversion_iterations: int = knob(500, "steps of Adam on the images (SRe2L, CDA)", low=1, methods=("sre2l", "cda"))
     inversion_rate: float = knob(0.25, "Adam's rate on the images (SRe2L, CDA)", low=0.0, methods=("sre2l", "cda"))
     inversion_statistics: float = knob(
-        0.1, "factor of the BatchNorm statistics in the loss (SRe2L, CDA)", low=0.0, methods=("sre2l", "cda")
+        1.0, "factor of the BatchNorm statistics in the loss (SRe2L, CDA)", low=0.0, methods=("sre2l", "cda")
     )
     tesla_ipc: list[int] = knob([1, 10], "images per class that TESLA is run at", low=1, methods=("tesla",))
     tesla_network: str = knob(
         "convnet-32", "network whose trajectories TESLA matches", like=NETWORK, methods=("tesla",)
     )
-    tesla_experts: int = knob(5, "trajectories on the real images", low=1, methods=("tesla",))
-    tesla_epochs: int = knob(20, "epochs of a trajectory", low=1, methods=("tesla",))
+    tesla_experts: int = knob(6, "trajectories on the real images", low=1, methods=("tesla",))
+    tesla_epochs: int = knob(3, "epochs of a trajectory", low=1, methods=("tesla",))
     tesla_iterations: int = knob(200, "steps on the images", low=1, methods=("tesla",))
-    tesla_steps: int = knob(20, "student steps that are matched in one of them", low=1, methods=("tesla",))
-    tesla_rate: float = knob(100.0, "rate of the steps on the images", low=0.0, methods=("tesla",))
+    tesla_steps: int = knob(10, "student steps that are matched in one of them", low=1, methods=("tesla",))
+    tesla_rate: float = knob(10.0, "rate of the steps on the images", low=0.0, methods=("tesla",))
 
     # soft labels and students
     soft_labels: str = knob(

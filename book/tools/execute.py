@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(ddoq_core.__file__).parent
 NOTEBOOK_ONLY = ("papermill", "widgets", "jupytext")
 CELL_ONLY = ("papermill", "execution", "ExecuteTime")
+READS_RECORDS = ("rows_of(", "book/results")
 QUIET = {"extra_arguments": ["--IPKernelApp.log_level=CRITICAL"]}  # the kernel's own log; errors of cells are raised
 
 
@@ -96,11 +97,14 @@ def given(names: dict, values: dict) -> dict:
 
 
 def freshness_key(source: Path, parameters: dict) -> str:
-    """SHA-256 of all that shapes an executed notebook: its text, its values, the package, the lock, this driver.
+    """SHA-256 of all that shapes an executed notebook: its text, its values, the package, the lock, this driver, and
+    the records of long runs if it reads any.
 
     Where artifacts lie shapes nothing, so that folder is left out.
     """
     files = [source, *sorted(PACKAGE.rglob("*.py")), ROOT / "constraints.txt", Path(__file__)]
+    if any(words in source.read_text() for words in READS_RECORDS):
+        files += sorted((ROOT / "book" / "results").rglob("*.jsonl"))
     shaping = {name: value for name, value in parameters.items() if name != "artifacts"}
     digest = hashlib.sha256(json.dumps(shaping, sort_keys=True).encode())
     for file in files:

@@ -38,11 +38,11 @@ from .method import Method, Run
 from .random_real import random_real
 
 EXPERT_BATCH = 50  # 256 as published would be few steps of a small data set
-EXPERT_RATE = 0.05  # 0.01 as published, for 50 epochs of 50,000 images
-MATCHED_EPOCHS = 2  # M, as published for CIFAR-10
-STARTS = 5  # epochs that a matched part may begin with, as published at 1 image per class
+EXPERT_RATE = 0.01  # as published
+MATCHED_EPOCHS = 1  # M; 2 as published for CIFAR-10, whose epochs go less far
+STARTS = 2  # epochs that a matched part may begin with; 5 as published: later ones move little on small data
 BATCH = 50  # images of a step, so that its cost does not grow with the set
-FIRST_RATE = 0.1  # of the steps on the images, before any is learned
+FIRST_RATE = 0.03  # of the steps on the images, before any is learned
 RATE_OF_RATE = 1e-4
 LOWEST_RATE = 1e-3  # the learned rate stays above, so that steps go downhill
 MOMENTUM = 0.5  # of the updates of images and rate, as published

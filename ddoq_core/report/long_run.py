@@ -12,7 +12,7 @@ from ..pipeline.ledger import record
 from ..pipeline.run import Run
 from ..pipeline.students import Student
 from ..profile import Profile
-from . import ablations, zipf_study
+from . import ablations, tuning, zipf_study
 from .images_seen import images_seen
 
 
@@ -58,10 +58,9 @@ def table(profile: Profile) -> Iterator[Part]:
             yield Part(f"{profile.dataset}-{student}-{level}.jsonl", run, tasks, images_seen)
 
 
-def ablations_study(profile: Profile) -> Iterator[Part]:
-    """One knob of Algorithm 4 after the other, a file for each setting."""
-    for file, run in ablations.runs(profile):
-        yield Part(file, run, run.plan, images_seen)
+def _files_of(runs: Callable[[Profile], Iterator[tuple[str, Run]]]) -> Callable[[Profile], Iterator[Part]]:
+    """All students of some runs, a file for each."""
+    return lambda profile: (Part(file, run, run.plan, images_seen) for file, run in runs(profile))
 
 
 def zipf(profile: Profile) -> Iterator[Part]:
@@ -70,4 +69,9 @@ def zipf(profile: Profile) -> Iterator[Part]:
         yield Part(f"{profile.dataset}-s{run.profile.zipf:g}.jsonl", run, run.plan, zipf_study.law_seen)
 
 
-STUDIES: dict[str, Callable[[Profile], Iterator[Part]]] = {"table": table, "ablations": ablations_study, "zipf": zipf}
+STUDIES: dict[str, Callable[[Profile], Iterator[Part]]] = {
+    "table": table,
+    "ablations": _files_of(ablations.runs),
+    "tuning": _files_of(tuning.runs),
+    "zipf": zipf,
+}

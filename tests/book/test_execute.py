@@ -182,3 +182,18 @@ def test_the_key_follows_the_text_the_values_the_package_and_the_lock(notebooks,
         file.write_text(file.read_text() + "\n")
         keys.append(execute.freshness_key(source, {"n": 1}))
     assert len(set(keys)) == len(keys)
+
+
+def test_new_records_of_a_long_run_make_a_page_that_reads_them_stale_and_no_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(execute, "ROOT", tmp_path)
+    (tmp_path / "constraints.txt").write_text("")
+    records = tmp_path / "book" / "results" / "table" / "a.jsonl"
+    records.parent.mkdir(parents=True)
+    pages = {text: tmp_path / f"{i}.md" for i, text in enumerate(('rows_of("table")', "nothing"))}
+    keys = {text: [] for text in pages}
+    for content in ("{}", "{}\n{}"):
+        records.write_text(content)
+        for text, page in pages.items():
+            page.write_text(text)
+            keys[text].append(execute.freshness_key(page, {}))
+    assert [len(set(found)) for found in keys.values()] == [2, 1]

@@ -12,6 +12,7 @@ from ddoq_core.methods.random_real import random_real
 from ddoq_core.pipeline.datasets import Dataset, Split
 from ddoq_core.pipeline.prior import load_prior
 from ddoq_core.pipeline.rehearsal import PRIORS
+from ddoq_core.pipeline.run import Run
 from ddoq_core.pipeline.teacher import teacher as make_teacher
 from ddoq_core.pipeline.train import train
 from ddoq_core.profile import Profile
@@ -97,3 +98,16 @@ def test_a_student_on_the_gpu_ends_as_it_would_without_an_interruption(tmp_path,
         ended.append(safetensors.torch.load_file(made.path / "student.safetensors"))
     for key, value in ended[0].items():
         torch.testing.assert_close(value, ended[1][key], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["tesla", "sre2l", "cda", "rded"])
+def test_a_method_moves_its_images_as_on_the_cpu(tmp_path, name):
+    """A few steps: later, differences of rounding grow."""
+    values = {"methods": [name], "ipc": [1], "train_size": 100, "teacher": "convnet-8", "teacher_epochs": 1}
+    values |= {"inversion_network": "convnet-8-bn", "inversion_iterations": 3, "rded_images": 5}
+    values |= {"tesla_network": "convnet-8", "tesla_experts": 1, "tesla_epochs": 2, "tesla_iterations": 2}
+    made = []
+    for device in ("cpu", "cuda"):
+        run = Run(Profile.of(values | {"device": device, "artifacts": str(tmp_path / device)}))
+        made.append(run.distilled(name, 1).images())
+    assert (made[0] - made[1]).abs().mean() < 0.02
