@@ -2,8 +2,8 @@
 
 The smallest area that a crop may have falls from 1 to c along c + (1 - c) (1 + cos(pi t / (m T))) / 2 (t of T steps are
 done), with milestone m = 1 as published; everything else is SRe²L, see there. c = 0.08 is the published value, for
-photographs. Below 64 pixels it is 0.5: a twelfth of a digit is a stroke of any class, and students did better on the
-validation images of mnist5k with 0.5.
+photographs. Below 64 pixels it is 0.5: a twelfth of a digit is a stroke of any class, and on the validation images of
+mnist5k (10 images per class, a = 0.1, 250 steps) one student reached 93% with 0.5 and 89% with 0.08.
 """
 
 import math

@@ -10,8 +10,8 @@ every step sees the whole batch through one crop, one mirroring (where the data 
 pixels of 224 and 4 of 32; images are clamped to the valid range. Crops have at least 0.08 of the area for ImageNet and
 Tiny ImageNet, and there are none for CIFAR: so none below 64 pixels. A batch is one image of each of 100 classes there;
 fewer classes put several images of each into a batch of about 100, all made whatever ipc, so that a larger set keeps a
-smaller one. On mnist5k's validation images that is a little better than ten batches of ten, no crops are better
-than crops, and rolls by 4 pixels better than by 2; a = 1 was the best of 0.01 (ImageNet's), 0.1 and 1.
+smaller one. On mnist5k's validation images (10 images per class, one set, means of three students) a = 1 gave 97% with
+soft labels, as it did with ten batches of ten images, and 63% against their 53% with hard ones; a = 0.1 gave 95% and 44%.
 """
 
 import functools

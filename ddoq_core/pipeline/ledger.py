@@ -1,4 +1,4 @@
-"""A long run, written down block by block: a file of JSON Lines that is enough to go on from, here or elsewhere.
+"""A long run, written down row by row: a file of JSON Lines that is enough to go on from, here or elsewhere.
 
 In: a run and the students wanted of it. Out: one row per student, as in `results.jsonl`, with the values of all knobs
 that shape it. A row that stands in the file is not made again, so the artifacts behind it need not be there.
@@ -6,15 +6,17 @@ that shape it. A row that stands in the file is not made again, so the artifacts
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields
 from pathlib import Path
 
+from tqdm import tqdm
+
 from ..errors import InputError
 from ..profile import Profile
-from ..store import Workspace, report_line
+from ..store import Artifact, Workspace, report_line
 from .run import MACHINE, Run
-from .students import Student, train_all
+from .students import Job, Student, train_all
 
 # knobs that say which students there are, and shape none of them
 CHOICE = ("profile", "ipc", "hard_ipc", "tesla_ipc", "methods", "students", "targets", "n_seeds", "n_student_seeds")
@@ -23,7 +25,7 @@ CHOICE = ("profile", "ipc", "hard_ipc", "tesla_ipc", "methods", "students", "tar
 def record(
     run: Run, out: Path, tasks: Iterable[Student], beside: Callable[[Run, Student], dict] = lambda run, task: {}
 ) -> list[dict]:
-    """Train the students that `out` lacks, method by method, and write each method's rows as soon as they are there.
+    """Train the students that `out` lacks, and write the row of each as soon as it is there.
 
     Args:
         beside: what else a row carries of the images that its student saw.
@@ -36,17 +38,19 @@ def record(
     rows = read(out)
     _check(rows, run, out)
     done = {_task(row): row for row in rows}
-    for block in _blocks(tasks):
-        missing = [task for task in block if task not in done]
-        if not missing:
-            continue
-        first = missing[0]
-        report_line(f"ddoq: {out.name}: {first.method}, IPC {first.ipc}, {first.student}, {first.labels} labels: "
-                    f"{len(missing)} students")  # fmt: skip
-        students = train_all([run.job(task) for task in missing], run.profile.workers)
-        for task, student in zip(missing, students, strict=True):
+    missing = [task for task in tasks if task not in done]
+    report_line(f"ddoq: {out.name}: {len(missing)} of {len(tasks)} students to train")
+    jobs = [run.job(task) for task in tqdm(missing, desc="made ready", disable=None)]
+    same: dict[tuple, list[Student]] = {}
+    for job in jobs:
+        same.setdefault(job.identity, []).append(job.task)
+
+    def write(job: Job, student: Artifact) -> None:
+        for task in same[job.identity]:
             done[task] = run.row(task, student) | shaping(run, task.method) | beside(run, task)
         Workspace(out.parent).jsonl(out.name, done.values())
+
+    train_all(jobs, run.profile.workers, write)
     return [done[task] for task in tasks]
 
 
@@ -99,11 +103,3 @@ def _check(rows: list[dict], run: Run, out: Path) -> None:
 
 def _task(row: dict) -> Student:
     return Student(**{f.name: row[f.name] for f in fields(Student)})
-
-
-def _blocks(tasks: list[Student]) -> Iterator[list[Student]]:
-    """Students of one method, level, network and kind of labels: what is written together."""
-    groups: dict[tuple, list[Student]] = {}
-    for task in tasks:
-        groups.setdefault((task.student, task.ipc or 0, task.method, task.labels), []).append(task)
-    return iter(groups.values())

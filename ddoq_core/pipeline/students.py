@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -57,19 +57,35 @@ class Job:
         return made, str(self.weights), t.student, t.labels, t.distill_seed, t.seed
 
 
-def train_all(jobs: list[Job], workers: int) -> list[Artifact]:
-    """Train every student, `workers` at a time, long ones first; two rows that ask for the same student share it."""
+def train_all(
+    jobs: list[Job], workers: int, finished: Callable[[Job, Artifact], None] = lambda job, artifact: None
+) -> list[Artifact]:
+    """Train every student, `workers` at a time, long ones first; two rows that ask for the same student share it.
+
+    Args:
+        finished: told of every student, one after the other, as soon as it and those before it are there.
+    """
     once = sorted({job.identity: job for job in jobs}.values(), key=lambda job: -(job.task.ipc or math.inf))
     bar = {"total": len(once), "desc": "students", "disable": None}
     if min(workers, len(once)) <= 1:
-        made = [train_student(job) for job in tqdm(once, **bar)]
+        made = _collected(once, map(train_student, tqdm(once, **bar)), finished)
     else:
         with _pool(min(workers, len(once))) as pool:
             with _interrupts_held():  # the workers start here
                 results = pool.map(train_student, once)
-            made = list(tqdm(results, **bar))
+            made = _collected(once, tqdm(results, **bar), finished)
     found = {job.identity: artifact for job, artifact in zip(once, made, strict=True)}
     return [found[job.identity] for job in jobs]
+
+
+def _collected(
+    jobs: list[Job], results: Iterable[Artifact], finished: Callable[[Job, Artifact], None]
+) -> list[Artifact]:
+    made = []
+    for job, artifact in zip(jobs, results, strict=True):
+        finished(job, artifact)
+        made.append(artifact)
+    return made
 
 
 def train_student(job: Job) -> Artifact:

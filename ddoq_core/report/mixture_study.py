@@ -278,6 +278,25 @@ def gap_table(cells: Sequence[Cell], metric: str = "accuracy") -> Table:
     return Table(caption, columns, tuple((name, tuple(rows)) for name, rows in blocks.items()), (note,))
 
 
+def claims(cells: Sequence[Cell]) -> dict[str, str]:
+    """What the prose says, as glue texts: differences to D4M at the largest K and s, by student, labels and metric, and
+    how well the linear student's were foretold over all layouts with unequal masses."""
+    last = [c for c in cells if (c.K, c.exponent) == (max(x.K for x in cells), max(x.exponent for x in cells))]
+    texts = {"K": str(last[0].K), "s": f"{last[0].exponent:g}", "n": str(last[0].measured.shape[-1])}
+    for cell, method in itertools.product(last, list(SCHEMES)[1:]):
+        name = f"{cell.student}_{cell.labels}_{method}".replace(" ", "")
+        texts[f"{name}_kl"] = interval(cell.gap(method, "excess KL"), 4)
+        texts[f"{name}_predicted"] = interval(cell.gap(method, "excess KL", predicted=True), 4)
+        texts[f"{name}_points"] = interval(cell.gap(method, "accuracy"), 2)
+    texts["effective"] = f"{np.mean([c.effective for c in last]):.2f}"
+    linear = [c for c in cells if (c.width, c.labels) == (0, "soft") and c.exponent]
+    both = [[c.gap(m, "excess KL", predicted=p) for c in linear for m in list(SCHEMES)[1:]] for p in (False, True)]
+    measured, predicted = (np.concatenate(gaps) for gaps in both)
+    texts["foretold"] = f"{np.corrcoef(measured, predicted)[0, 1]:.2f}"
+    shares = [np.mean(c.gap("DDOQ", "excess KL")) / np.mean(c.gap("proportional", "excess KL")) for c in linear]
+    return texts | {"root_share": f"{100 * min(shares):.0f} to {100 * max(shares):.0f}"}
+
+
 @figure_style()
 def gap_figure(cells: Sequence[Cell], labels: str = "soft", metric: str = "accuracy") -> Figure:
     """Differences to D4M against s, with intervals, a row for every K and a column for every student."""

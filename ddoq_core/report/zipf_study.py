@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from numpy import ndarray
+from scipy.stats import spearmanr
 
 from ..methods import METHODS
 from ..pipeline.cluster import load_prototypes
@@ -25,7 +26,7 @@ from ..profile import Profile
 from ..quantization.voronoi import assign
 from ..quantization.weights import companion_weights
 from .images_seen import images_seen
-from .records import Cell, Estimate, Records, verdict
+from .records import LEVEL, Cell, Estimate, Records, verdict
 from .style import CYCLE, INK, WIDTH, figure_style, label, subplots
 from .table import Table
 from .table1 import signed
@@ -145,6 +146,24 @@ def gap_table(found: list[Gap], title: str) -> Table:
     n = {(g.difference.n_runs, g.difference.n_test) for g in found}
     notes = tuple(f"n = {runs} students of each weighting, {test:,} test images." for runs, test in sorted(n))
     return Table(f"{title}, in points: mean [95 % interval]", columns, tuple(blocks), notes)
+
+
+def claims(found: list[Gap], labels: str) -> dict[str, str]:
+    """What the differences with one kind of labels come to, as glue texts: how many are told from 0, which is largest,
+    and whether they grow with the distance between the laws."""
+    some = [g for g in found if g.labels == labels]
+    words = [verdict(g.difference, g.accuracy) for g in some]
+    top = max(some, key=lambda g: g.difference.mean)
+    rho = spearmanr([g.tv for g in some], [g.difference.mean for g in some])
+    texts = {
+        "n": str(len(some)),
+        "higher": str(sum(w == "higher" for w in words)),
+        "lower": str(sum(w == "lower" for w in words)),
+        "chance": f"{(1 - LEVEL) / 2 * len(some):.1f}",
+        "largest": f"{signed(top.difference)} (s = {top.exponent:g}, IPC {top.ipc}, {top.student})",
+        "rho": f"{rho.statistic:.2f}".replace("-", "−"),
+    }
+    return {f"{labels}_{name}": text for name, text in texts.items()}
 
 
 @figure_style()

@@ -1,4 +1,4 @@
-"""A long run written down block by block: what stands in the file is not made again, and belongs to this run."""
+"""A long run written down row by row: what stands in the file is not made again, and belongs to this run."""
 
 import json
 
@@ -7,6 +7,7 @@ import pytest
 from ddoq_core.errors import InputError
 from ddoq_core.pipeline import ledger
 from ddoq_core.pipeline.run import Run
+from ddoq_core.pipeline.students import Job
 from ddoq_core.profile import Profile
 from ddoq_core.store import Artifact
 
@@ -21,15 +22,22 @@ class Data:
 
 @pytest.fixture
 def trained(monkeypatch):
-    """Names of the students that were trained; training itself is left out."""
+    """Tasks of the students that were trained; training itself is left out."""
     done = []
-    monkeypatch.setattr(Run, "job", lambda self, task: task)
-    monkeypatch.setattr(ledger, "train_all", lambda jobs, workers: [Artifact(None, "train", str(j)) for j in jobs])
+
+    def train_all(jobs, workers, finished):
+        for job in jobs:
+            finished(job, Artifact(None, "train", str(job.task)))
 
     def row(self, task, artifact):
         done.append(task)
         return {"dataset": "x", "key": artifact.key, "top1": 50.0} | vars(task)
 
+    def job(self, task):
+        return Job(self.profile, task, distilled=Artifact(None, "images", f"{task.method} {task.ipc}"))
+
+    monkeypatch.setattr(Run, "job", job)
+    monkeypatch.setattr(ledger, "train_all", train_all)
     monkeypatch.setattr(Run, "row", row)
     return done
 
@@ -48,23 +56,33 @@ def test_every_student_is_written_once_and_a_second_call_trains_none(trained, tm
     assert len(trained) == 16
 
 
-def test_a_run_that_was_interrupted_goes_on_with_the_block_that_is_missing(trained, tmp_path, monkeypatch):
-    run, out = run_of(), tmp_path / "a.jsonl"
+def test_a_run_that_was_interrupted_goes_on_with_the_student_that_is_missing(trained, tmp_path, monkeypatch):
+    run, out, whole_row = run_of(), tmp_path / "a.jsonl", Run.row
     whole = ledger.record(run, tmp_path / "whole.jsonl", run.plan)
-    blocks, first = [], ledger.train_all
 
-    def interrupted(jobs, workers):
-        blocks.append(jobs)
-        if len(blocks) == 3:
+    def interrupted(self, task, artifact):
+        if len(ledger.read(out)) == 5:
             raise KeyboardInterrupt
-        return first(jobs, workers)
+        return whole_row(self, task, artifact)
 
-    monkeypatch.setattr(ledger, "train_all", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        ledger.record(run, out, run.plan)
-    assert len(ledger.read(out)) == 8
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "row", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ledger.record(run, out, run.plan)
+    assert len(ledger.read(out)) == 5
+    before = len(trained)
     assert ledger.record(run, out, run.plan) == whole
-    assert len(blocks) == 3 + 2
+    assert len(trained) == before + 16 - 5
+
+
+def test_students_that_are_the_same_are_trained_once_and_written_for_every_row(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(Job, "identity", property(lambda job: job.task.ipc))
+    monkeypatch.setattr(
+        ledger, "train_all", lambda jobs, workers, finished: finished(jobs[0], Artifact(None, "train", "one"))
+    )
+    run = run_of()
+    tasks = [t for t in run.plan if t.ipc == 1]
+    assert len(ledger.record(run, tmp_path / "a.jsonl", tasks)) == len(tasks)
 
 
 def test_rows_carry_the_knobs_that_differ_and_none_of_another_method(trained, tmp_path):

@@ -165,3 +165,11 @@ def test_the_table_and_the_figures_show_every_cell(cells):
     figure = mixture_study.gap_figure(cells, "hard", "excess KL")
     assert [ax.get_title("left") for ax in figure.axes] == ["linear, K = 8", "width 32, K = 8"]
     assert len(mixture_study.prediction_figure(cells).axes) == 2
+
+
+def test_claims_are_of_the_largest_spread_and_agree_with_the_cells(cells):
+    said = mixture_study.claims(cells)
+    assert (said["K"], said["s"], said["n"]) == ("8", "2", "10")
+    gap = cell(cells, 2.0, 0).gap("proportional", "excess KL")
+    assert said["linear_soft_proportional_kl"].startswith(f"{gap.mean():.4f}".replace("-", "−"))
+    assert -1 <= float(said["foretold"].replace("−", "-")) <= 1

@@ -8,7 +8,7 @@ from ddoq_core.pipeline.population import masses
 from ddoq_core.pipeline.students import Student
 from ddoq_core.profile import Profile
 from ddoq_core.report import zipf_study
-from ddoq_core.report.zipf_study import gap_figure, gap_table, gaps, law_figure, law_seen, sub_populations
+from ddoq_core.report.zipf_study import claims, gap_figure, gap_table, gaps, law_figure, law_seen, sub_populations
 
 from .rows import row
 
@@ -79,3 +79,12 @@ def test_the_study_shows_every_difference_in_a_table_and_two_figures(digits_of_t
 def test_sub_populations_are_the_classes_before_they_were_merged():
     origin = sub_populations(PROFILE.but(superclasses=2, train_size=1000, zipf=1.0))
     assert torch.tensor(list(origin.values())).bincount().tolist() == [500] * 10
+
+
+def test_claims_count_what_is_told_from_0_and_name_the_largest(digits_of_test):
+    rows = [r for s in (0.0, 1.0, 2.0) for r in rows_where_d4m_fails_on(3, digits_of_test, s)]
+    found = gaps(rows, PROFILE, "training")
+    said = claims(found, "soft")
+    assert (said["soft_n"], said["soft_higher"], said["soft_lower"]) == ("3", "3", "0")
+    top = max(found, key=lambda g: g.difference.mean)
+    assert f"s = {top.exponent:g}, IPC 5, convnet-2" in said["soft_largest"]
