@@ -10,8 +10,8 @@ every step sees the whole batch through one crop, one mirroring (where the data 
 pixels of 224 and 4 of 32; images are clamped to the valid range. Crops have at least 0.08 of the area for ImageNet and
 Tiny ImageNet, and there are none for CIFAR: so none below 64 pixels. A batch is one image of each of 100 classes there;
 fewer classes put several images of each into a batch of about 100, all made whatever ipc, so that a larger set keeps a
-smaller one. On mnist5k's validation images (10 images per class, one set, means of three students) a = 1 gave 97% with
-soft labels, as it did with ten batches of ten images, and 63% against their 53% with hard ones; a = 0.1 gave 95% and 44%.
+smaller one. On mnist5k's validation images (10 images per class, means of three students) a = 1 gave 97% with
+soft labels, as it did with ten batches of ten, and 63% against their 53% with hard ones; a = 0.1 gave 95% and 44%.
 """
 
 import functools
@@ -28,7 +28,7 @@ from tqdm import trange
 
 from ..errors import InputError
 from ..keys import numpy_rng, torch_rng
-from ..pipeline.augment import _random_resized_crop, cropped
+from ..pipeline.augment import cropped, random_resized_crop
 from ..pipeline.distilled import DistilledDataset, image_name, write_image, write_metadata
 from ..pipeline.networks import make_network
 from ..pipeline.plan import threads
@@ -161,7 +161,7 @@ def _view(
 ) -> Float[Tensor, "b C H W"]:
     """The whole batch through one crop, one mirroring and one roll."""
     n, size = len(x), x.shape[-1]
-    crop = torch.from_numpy(_random_resized_crop(rng, 1, size, smallest)).float().to(x.device)
+    crop = torch.from_numpy(random_resized_crop(rng, 1, size, smallest)).float().to(x.device)
     mirrored = torch.tensor([rng.random() < 0.5 and flip], device=x.device)
     most = size // JITTER
     return cropped(x, crop.expand(n, 4), mirrored.expand(n)).roll(rng.integers(-most, most + 1, 2).tolist(), (2, 3))

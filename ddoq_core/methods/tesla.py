@@ -31,7 +31,7 @@ from ..pipeline.distilled import DistilledDataset, write_image, write_metadata
 from ..pipeline.networks import make_network
 from ..pipeline.plan import threads
 from ..pipeline.splits import Dataset
-from ..pipeline.teacher import _affine_maps, _moved
+from ..pipeline.teacher import affine_maps, moved
 from ..profile import Profile
 from ..store import Artifact, Store, Workspace
 from .method import Method, Run
@@ -96,7 +96,7 @@ def _trajectory(dataset: Dataset, profile: Profile, expert: int) -> dict[str, Fl
     passed = [theta]
     for epoch in trange(profile.tesla_epochs, desc=f"expert {expert}", disable=None, leave=False):
         rng = numpy_rng(*key, "epoch", epoch)
-        order, maps = torch.from_numpy(rng.permutation(n)), _affine_maps(n, profile.flip, rng)
+        order, maps = torch.from_numpy(rng.permutation(n)), affine_maps(n, profile.flip, rng)
         for rows in order.split(EXPERT_BATCH):
             images, labels = dataset.train.images(rows), dataset.train.labels[rows]
             here = theta.requires_grad_()
@@ -117,7 +117,7 @@ def student_loss(
     parts = theta.split([p.numel() for p in own.values()])
     state = {name: part.view_as(p) for (name, p), part in zip(own.items(), parts, strict=True)}
     return F.cross_entropy(
-        functional_call(network, state, (_moved(dataset.normalise(images), maps.to(images)),)), labels
+        functional_call(network, state, (moved(dataset.normalise(images), maps.to(images)),)), labels
     )
 
 
@@ -207,7 +207,7 @@ def _learn(
         matched = min(MATCHED_EPOCHS, len(way) - 1)
         begin = rng.integers(min(STARTS, len(way) - matched))
         rows = _batches(len(images), N, rng)
-        maps = _affine_maps(rows.numel(), profile.flip, rng).reshape(*rows.shape, 2, 3)
+        maps = affine_maps(rows.numel(), profile.flip, rng).reshape(*rows.shape, 2, 3)
 
         def loss(theta: Tensor, x: Tensor, i: int, rows: Tensor = rows, maps: Tensor = maps) -> Float[Tensor, ""]:
             return student_loss(network, dataset, theta, x[rows[i]], labels[rows[i]], maps[i])

@@ -50,7 +50,7 @@ def draw_views(n: int, size: int, profile: Profile, label_seed: int, epoch: int)
     """
     rng = numpy_rng(profile.seed, "augment", label_seed, epoch)
     order = rng.permutation(n)
-    crop = _random_resized_crop(rng, n, size, profile.crop_scale)
+    crop = random_resized_crop(rng, n, size, profile.crop_scale)
     mirrored = (rng.random(n) < 0.5) & profile.flip
     box = _cutmix_box(rng, n, size) * profile.cutmix
     partner = np.empty_like(order)
@@ -60,7 +60,7 @@ def draw_views(n: int, size: int, profile: Profile, label_seed: int, epoch: int)
     return Views(*map(torch.from_numpy, table))
 
 
-def _random_resized_crop(rng: np.random.Generator, n: int, size: int, crop_scale: float) -> np.ndarray:
+def random_resized_crop(rng: np.random.Generator, n: int, size: int, crop_scale: float) -> np.ndarray:
     """Rows (top, left, height, width) of RandomResizedCrop: area share and log aspect ratio uniform."""
     area = size**2 * rng.uniform(crop_scale, 1, (n, N_TRIES))
     ratio = np.exp(rng.uniform(*np.log(RATIO), (n, N_TRIES)))

@@ -120,10 +120,10 @@ def _train(work: Workspace, network: nn.Module, dataset: Dataset, profile: Profi
     n = len(dataset.train)
 
     def loss_of(epoch: int) -> Loss:
-        maps = _affine_maps(n, profile.flip, numpy_rng(*key, "augment", epoch))
+        maps = affine_maps(n, profile.flip, numpy_rng(*key, "augment", epoch))
 
         def loss(rows: Tensor) -> Float[Tensor, ""]:
-            images = _moved(dataset.normalise(dataset.train.images(rows)), maps[rows])
+            images = moved(dataset.normalise(dataset.train.images(rows)), maps[rows])
             logits = network(images.to(profile.device))
             return nn.functional.cross_entropy(
                 logits, dataset.train.labels[rows].to(profile.device), label_smoothing=SMOOTHING
@@ -135,7 +135,7 @@ def _train(work: Workspace, network: nn.Module, dataset: Dataset, profile: Profi
     work.discard("classifier.pt")
 
 
-def _affine_maps(n: int, flip: bool, rng: np.random.Generator) -> Float[Tensor, "n 2 3"]:
+def affine_maps(n: int, flip: bool, rng: np.random.Generator) -> Float[Tensor, "n 2 3"]:
     """One shift and change of scale per training image (row = its index), mirrored half the time if `flip`."""
     draws = rng.random((n, 5), dtype=np.float32)
     maps = np.zeros((n, 2, 3), dtype=np.float32)
@@ -147,7 +147,7 @@ def _affine_maps(n: int, flip: bool, rng: np.random.Generator) -> Float[Tensor, 
     return torch.from_numpy(maps)
 
 
-def _moved(images: Float[Tensor, "b C H W"], maps: Float[Tensor, "b 2 3"]) -> Float[Tensor, "b C H W"]:
+def moved(images: Float[Tensor, "b C H W"], maps: Float[Tensor, "b 2 3"]) -> Float[Tensor, "b C H W"]:
     grid = nn.functional.affine_grid(maps, list(images.shape), align_corners=False)
     return nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 

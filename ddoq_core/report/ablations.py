@@ -24,6 +24,9 @@ from .table import Table
 from .table1 import signed
 
 IPC, LABELS = 10, "soft"
+COLUMNS = (
+    "Method", "Setting", "Top-1, %", "Minus the first", "DDOQ − D⁴M", "K effective / K", "W₂, uniform", "W₂, v/Σv",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ def table(name: str, rows: dict[int, list[dict]]) -> Table:
         rows: of each setting, by its place in the ablation.
     """
     ablation = ABLATIONS[name]
+    if 0 not in rows:
+        return Table(ablation.title, COLUMNS, (), ("Not recorded yet: `ddoq record ablations`.",))
     settings, joint = list(ablation.settings), _joint(rows)
     blocks = []
     for method in ablation.methods:
@@ -114,10 +119,7 @@ def table(name: str, rows: dict[int, list[dict]]) -> Table:
             )
         blocks.append((METHODS[method].title, tuple(lines)))
     n = min(joint.accuracy(cell).n_runs for cell in joint.cells)
-    columns = (
-        "Method", "Setting", "Top-1, %", "Minus the first", "DDOQ − D⁴M", "K effective / K", "W₂, uniform", "W₂, v/Σv",
-    )  # fmt: skip
-    return Table(ablation.title, columns, tuple(blocks), (f"n = {n} students each, {joint.n_test:,} test images.",))
+    return Table(ablation.title, COLUMNS, tuple(blocks), (f"n = {n} students each, {joint.n_test:,} test images.",))
 
 
 def _joint(rows: dict[int, list[dict]]) -> Records:

@@ -55,6 +55,8 @@ def provenance_text(profile: Profile, artifacts: list[Artifact], rows: list[dict
 
 def records_text(rows: list[dict]) -> str:
     """What made the rows of a long run, as a Markdown table: when, where, by which code, how long the students took."""
+    if not rows:
+        return "Nothing has been recorded yet: `ddoq record` does it.\n"
     students = {(row["key"], row["device"]): row for row in rows}.values()
     dates = sorted(row["date"][:10] for row in students)
     versions = {f"{name} {v}" for row in students for name, v in row["versions"].items()}

@@ -14,7 +14,7 @@ from ddoq_core.keys import numpy_rng, torch_rng
 from ddoq_core.pipeline import teacher as module
 from ddoq_core.pipeline import training
 from ddoq_core.pipeline.networks import make_network
-from ddoq_core.pipeline.teacher import _affine_maps, _moved, accuracy, fit_classifier, load_teacher, predict, teacher
+from ddoq_core.pipeline.teacher import accuracy, affine_maps, fit_classifier, load_teacher, moved, predict, teacher
 from ddoq_core.store import Store
 
 
@@ -83,11 +83,11 @@ def test_without_validation_images_there_is_no_validation_accuracy(store, square
 def test_digits_are_mirrored_only_if_the_profile_says_so():
     images = torch.rand(64, 1, 16, 16, generator=torch_rng(0, "images"))
     for flip in (False, True):
-        maps = _affine_maps(64, flip, numpy_rng(0, "test"))
+        maps = affine_maps(64, flip, numpy_rng(0, "test"))
         assert (maps[:, 0, 0] < 0).any() == flip
-        assert _moved(images, maps).shape == images.shape
+        assert moved(images, maps).shape == images.shape
     still = torch.tensor([[[1.0, 0, 0], [0, 1, 0]]]).repeat(64, 1, 1)
-    torch.testing.assert_close(_moved(images, still), images, rtol=0, atol=1e-5)
+    torch.testing.assert_close(moved(images, still), images, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])

@@ -82,3 +82,7 @@ def test_too_few_sets_for_a_correlation_are_refused():
 def test_the_fall_of_w2_by_the_weights_is_in_percent_of_the_uniform_one():
     fall, n = shrinkage(rows_of(0.5, "ddoq", w2=9.0))
     assert fall == pytest.approx(10.0) and n == 3
+
+
+def test_what_was_not_recorded_is_said():
+    assert "Not recorded yet" in table("loss", {}).notes[0]

@@ -9,7 +9,8 @@ from ddoq_core.pipeline.plan import threads
 from ddoq_core.quantization import quantize
 from ddoq_core.report import mixture_study
 from ddoq_core.report.intervals import half_width
-from ddoq_core.report.mixture_study import Cell, Setting, cell_weights, codebook_sample
+from ddoq_core.report.mixture import Setting, cell_weights, codebook_sample
+from ddoq_core.report.mixture_study import Cell
 from ddoq_core.theory.bounds import limit_exponent
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ddoq_core.profile import Profile
-from ddoq_core.report.provenance import provenance_text
+from ddoq_core.report.provenance import provenance_text, records_text
 from ddoq_core.store import Store
 
 
@@ -37,3 +37,18 @@ def test_it_says_nothing_when_all_is_default():
 def test_it_shows_no_folder_of_the_machine(artifact, tmp_path):
     profile = Profile.of({"artifacts": str(tmp_path), "data_root": str(tmp_path), "prior_path": str(tmp_path)})
     assert str(tmp_path) not in provenance_text(profile, [artifact], [], 1)
+
+
+def test_records_tell_when_where_and_how_long_their_students_were_trained():
+    shared = {"device": "CPU", "commit": "abc", "versions": {"torch": "2"}, "profile": "table"}
+    rows = [
+        shared | {"key": k, "seconds": 1800.0, "date": f"2026-11-0{d} 10:00:00 UTC"}
+        for k, d in zip("aab", "112", strict=True)
+    ]
+    text = records_text(rows)
+    assert "| students | 2, in 3 rows |" in text and "| trained for | 1.0 hours of one thread |" in text
+    assert "2026-11-01 to 2026-11-02" in text and "`abc`" in text
+
+
+def test_no_records_are_said_to_be_none():
+    assert "Nothing has been recorded" in records_text([])
