@@ -19,7 +19,7 @@ from ..pipeline.run import Run
 from ..profile import Profile
 from .book_records import rows_of
 from .records import N_DRAWS, Cell, Records, verdict
-from .style import CYCLE, INK, figure_style, label, subplots
+from .style import CYCLE, figure_style, subplots
 from .table import Table
 from .table1 import signed
 
@@ -197,10 +197,9 @@ def closeness_figure(found: Closeness) -> Figure:
     for number, method in enumerate(methods):
         at = np.array([name == method for name in found.names])
         colour, marker = CYCLE[number % len(CYCLE)], "osD^vPX*<>"[number % 10]
-        ax.plot(x[at], y[at], marker, color=colour, markersize=5)
-        label(ax, x[at].max(), y[at][x[at].argmax()], METHODS[method].title, INK, fontsize=8)
+        ax.plot(x[at], y[at], marker, color=colour, markersize=5, label=METHODS[method].title)
     ax.set(xlabel="$W_2$ of the distilled latents to the training latents, mean over classes", ylabel="top-1, %")
-    ax.margins(x=0.15)
+    figure.legend(loc="outside right upper", fontsize=8)
     return figure
 
 

@@ -31,7 +31,7 @@ from .style import CYCLE, INK, WIDTH, figure_style, label, subplots
 from .table import Table
 from .table1 import signed
 
-EXPONENTS = (0.0, 0.5, 1.0, 1.5, 2.0)
+EXPONENTS = (0.0, 1.0, 2.0, 0.5, 1.5)  # the ends first: a run that is broken off shows them
 SUPERCLASSES = 2
 STUDENTS = ["convnet-2", "convnet-8", "convnet-32"]  # capacity, from hardly any to that of the teacher
 LEVELS = [5, 20]  # as many points as sub-populations, and four times as many
@@ -176,8 +176,10 @@ def gap_figure(found: list[Gap], title: str) -> Figure:
         ax = axes[i, j]
         ax.axhline(0, color=INK, linewidth=0.8)
         some = [g for g in found if (g.student, g.labels) == (student, labels)]
-        for ipc, colour, marker in zip(sorted({g.ipc for g in some}), CYCLE, "osD^", strict=False):
+        for ipc, colour, marker in zip(sorted({g.ipc for g in found}), CYCLE, "osD^", strict=False):
             line = sorted((g for g in some if g.ipc == ipc), key=lambda g: g.exponent)
+            if not line:
+                continue
             x = [g.exponent for g in line]
             ax.plot(x, [g.difference.mean for g in line], color=colour, marker=marker)
             ax.fill_between(
