@@ -75,10 +75,15 @@ def image_name(label: int, item: int) -> str:
 
 
 def write_image(work: Workspace, label: int, item: int, image: Float[Tensor, "C H W"]) -> None:
+    """Write image `item` of a class, unless an earlier run did."""
+    write_picture(work, image_name(label, item), image)
+
+
+def write_picture(work: Workspace, name: str, image: Float[Tensor, "C H W"]) -> None:
     """Write one image of [0, 1] as PNG, grey or RGB, unless an earlier run did."""
     pixels = (image.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    work.chunk(image_name(label, item), lambda path: picture.save(path, format="png"))
+    work.chunk(name, lambda path: picture.save(path, format="png"))
 
 
 def read_pixels(path: Path) -> UInt8[Tensor, "C H W"]:

@@ -1,17 +1,21 @@
 """The gallery: one row of pictures per method, so that one look tells what each of them shows a student.
 
-In: a run. Out: a figure of the first, or heaviest, picture of every class of each distilled set.
+In: a run. Out: a figure of the first, or heaviest, picture of every class of each distilled set. Of a long run these
+pictures are kept beside the records, a strip for each set, so that the figure needs no artifacts.
 """
 
 import textwrap
+from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
 
 from ..errors import InputError
 from ..methods import METHODS
-from ..pipeline.distilled import DistilledDataset
+from ..pipeline.distilled import DistilledDataset, read_pixels, write_picture
 from ..pipeline.run import ANOTHER_SCALE, Run
+from ..store import Workspace
+from .book_records import RESULTS
 from .images import distilled_images, image_rows
 from .style import figure_style
 
@@ -28,16 +32,13 @@ def gallery(run: Run, ipc: int, distill_seed: int = 0, n_images: int = 10) -> Fi
         InputError: no method of the run distils at this many images per class; a run at ImageNet's scale that is not
             finished.
     """
-    sharing: dict = {}  # methods by their way to distil
-    for name, method in METHODS.items():
-        if name in run.profile.methods and method.distill and method.runs_at(run.profile, ipc):
-            sharing.setdefault(method.distill, []).append(name)
+    sharing = _sharing([name for name in run.profile.methods if METHODS[name].runs_at(run.profile, ipc)])
     if not sharing:
         raise InputError(f"no method of this run has pictures at ipc = {ipc}; add one to methods, for example ddoq")
     if run.dataset.n_classes > ANOTHER_SCALE:
         run.results()  # read, never made: says what to do when the run is not finished
     rows = []
-    for names in sharing.values():
+    for names in sharing:
         distilled = run.distilled(names[0], ipc, distill_seed)
         shown = heaviest(distilled)[:n_images]
         rows.append((_joint_title(names), distilled_images(distilled, shown)))
@@ -45,6 +46,45 @@ def gallery(run: Run, ipc: int, distill_seed: int = 0, n_images: int = 10) -> Fi
     for ax, name in zip(axes[0], run.dataset.class_names, strict=False):
         ax.set_title(name if len(name) <= CLASS else name[: CLASS - 1] + "…", loc="center", fontsize=8)
     return figure
+
+
+def keep_strips(run: Run, methods: list[str], ipc: int, folder: Path) -> None:
+    """The gallery's row of each distilled set, side by side in one PNG named by data, level and method."""
+    for first, *_ in _sharing(methods):
+        distilled = run.distilled(first, ipc)
+        row = torch.cat(list(distilled_images(distilled, heaviest(distilled))), dim=-1)
+        write_picture(Workspace(folder), _strip(run.profile.dataset, ipc, first), row)
+
+
+@figure_style()
+def recorded_gallery(dataset: str, ipc: int, folder: Path = RESULTS / "table") -> Figure:
+    """The gallery of a long run, from its strips.
+
+    Raises:
+        InputError: there are none.
+    """
+    rows = []
+    for names in _sharing(list(METHODS)):
+        path = folder / _strip(dataset, ipc, names[0])
+        if path.exists():
+            strip = read_pixels(path).float() / 255
+            rows.append((_joint_title(names), torch.stack(strip.split(strip.shape[1], dim=-1))))
+    if not rows:
+        raise InputError(f"no pictures of {dataset} at ipc = {ipc} in {folder}; run `ddoq record table`")
+    return image_rows(rows)[0]
+
+
+def _sharing(methods: list[str]) -> list[list[str]]:
+    """Methods that have distilled sets, those that share one together, in the order of the table."""
+    found: dict = {}
+    for name, method in METHODS.items():
+        if name in methods and method.distill:
+            found.setdefault(method.distill, []).append(name)
+    return list(found.values())
+
+
+def _strip(dataset: str, ipc: int, method: str) -> str:
+    return f"{dataset}-ipc{ipc:03d}-{method}.png"
 
 
 def heaviest(distilled: DistilledDataset) -> list[int]:

@@ -13,6 +13,7 @@ from ..pipeline.run import Run
 from ..pipeline.students import Student
 from ..profile import Profile
 from . import ablations, tuning, zipf_study
+from .gallery import keep_strips
 from .images_seen import images_seen
 
 
@@ -43,6 +44,8 @@ def record_study(study: str, profile: Profile, out: Path, wanted: dict[str, list
         if tasks:
             found = True
             record(part.run, out / part.file, tasks, part.beside)
+            if study == "table" and tasks[0].ipc is not None:
+                keep_strips(part.run, [t.method for t in tasks], tasks[0].ipc, out)
             yield out / part.file
     if not found:
         raise InputError(f"study '{study}' at profile {profile.profile} has no student of these: {wanted}")

@@ -8,7 +8,7 @@ import torch
 from ddoq_core.errors import InputError
 from ddoq_core.pipeline.distilled import DistilledDataset, write_image, write_metadata
 from ddoq_core.profile import Profile
-from ddoq_core.report.gallery import gallery, heaviest
+from ddoq_core.report.gallery import gallery, heaviest, keep_strips, recorded_gallery
 from ddoq_core.store import Store
 
 from .tiny import NAMES, SIZE, noise_images
@@ -74,3 +74,15 @@ def test_a_run_without_distilled_sets_has_no_gallery(run):
     run.profile = Profile.of({"methods": ["full"]})
     with pytest.raises(InputError, match="no method of this run has pictures at ipc = 2; add one to methods"):
         gallery(run, 2)
+
+
+def test_the_pictures_of_a_long_run_are_kept_and_shown_without_its_artifacts(run, tmp_path):
+    keep_strips(run, ["ddoq", "d4m", "random_real", "full"], 2, tmp_path / "strips")
+    assert {p.name for p in (tmp_path / "strips").iterdir()} == {
+        f"{run.profile.dataset}-ipc002-{name}.png" for name in ("d4m", "random_real")
+    }
+    shown = lines(recorded_gallery(run.profile.dataset, 2, tmp_path / "strips"))
+    assert list(shown) == ["Random real images", "D⁴M, DDOQ"]
+    assert shown == lines(gallery(run, 2))
+    with pytest.raises(InputError, match="no pictures of mnist5k at ipc = 7"):
+        recorded_gallery("mnist5k", 7, tmp_path)
