@@ -141,7 +141,7 @@ def record(
     student: Annotated[list[str] | None, typer.Option(help="Only these networks; may be repeated.")] = None,
     labels: Annotated[list[str] | None, typer.Option(help="Only these labels; may be repeated.")] = None,
 ) -> None:
-    """Train the students of a long run; write each block's rows as soon as it is done, and go on from them."""
+    """Train the students of a long run; write the row of each as soon as it is there, and go on from them."""
     whole = _run(profile, parameter, data_root=data_root, prior_path=prior_path, artifacts=artifacts)
     from .report.long_run import record_study
 

@@ -10,7 +10,7 @@ from PIL import Image
 from ddoq_core import cli
 
 STEPS = ["run", "pretrain", "teacher", "assess", "encode", "cluster", "synthesize", "check", "relabel", "train"]
-COMMANDS = [*STEPS, "bench", "cost", "knobs"]
+COMMANDS = [*STEPS, "record", "bench", "cost", "knobs"]
 
 
 @pytest.fixture
@@ -172,3 +172,10 @@ def test_the_program_is_installed_under_its_name():
     began = time.monotonic()
     done = subprocess.run([sys.executable, "-m", "ddoq_core", "-h"], capture_output=True, text=True)
     assert time.monotonic() - began < 60 and done.returncode in (0, 2)
+
+
+def test_a_study_that_is_none_and_a_choice_without_students_are_one_line(ddoq, tmp_path):
+    code, _, err = ddoq("record", "tables", "--out", str(tmp_path))
+    assert code == 2 and err == "ddoq: no study 'tables'; studies: table, tuning, ablations, zipf\n"
+    code, _, err = ddoq("record", "table", "--out", str(tmp_path), "--ipc", "7", "--method", "d4m")
+    assert code == 2 and "has no student of these" in err and not list(tmp_path.glob("*.jsonl"))

@@ -74,7 +74,7 @@ def zipf(profile: Profile) -> Iterator[Part]:
 
 STUDIES: dict[str, Callable[[Profile], Iterator[Part]]] = {
     "table": table,
-    "ablations": _files_of(ablations.runs),
     "tuning": _files_of(tuning.runs),
+    "ablations": _files_of(ablations.runs),
     "zipf": zipf,
 }

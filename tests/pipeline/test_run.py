@@ -131,3 +131,14 @@ def test_a_notebook_never_starts_a_run_at_the_scale_of_imagenet(tmp_path, monkey
     monkeypatch.setattr(Run, "train_students", lambda self: pytest.fail("trained"))
     with pytest.raises(InputError, match=r"not finished.*ddoq run --profile laptop"):
         run.results()
+
+
+def test_a_methods_own_protocol_is_planned_where_it_has_one_and_changes_its_students_alone():
+    profile = Profile(methods=["rded", "d4m"], ipc=[1, 10], targets=["soft", "own"], n_seeds=1)
+    run = Run(profile)
+    assert [(t.method, t.ipc) for t in run.plan if t.labels == "own"] == [("rded", 1), ("rded", 10)]
+
+
+def test_a_method_with_levels_of_its_own_is_planned_at_those_alone():
+    run = Run(Profile(methods=["tesla", "d4m"], ipc=[1, 10, 50], tesla_ipc=[1, 10], targets=["soft"], n_seeds=1))
+    assert [(t.method, t.ipc) for t in run.plan] == [("tesla", 1), ("tesla", 10), ("d4m", 1), ("d4m", 10), ("d4m", 50)]

@@ -84,6 +84,14 @@ def test_the_cosine_schedule_falls_from_the_rate_towards_zero():
     assert all(a > b for a, b in itertools.pairwise(rates))
 
 
+def test_half_a_cosine_ends_at_half_the_rate_and_a_tenth_is_left_after_half_of_the_epochs():
+    profile = Profile.of({"epochs": 100, "learning_rate": 1.0, "lr_schedule": "half-cosine"})
+    assert [rate(profile, epoch) for epoch in (0, 50)] == pytest.approx([1, (1 + 0.5**0.5) / 2])
+    assert rate(profile, 99) == pytest.approx(0.5, abs=0.01)
+    tenth = profile.but(lr_schedule="tenth")
+    assert [rate(tenth, epoch) for epoch in (0, 49, 50, 99)] == pytest.approx([1, 1, 0.1, 0.1])
+
+
 # ---- what a student is shown
 
 
