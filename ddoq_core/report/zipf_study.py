@@ -162,6 +162,8 @@ def claims(found: list[Gap], labels: str) -> dict[str, str]:
         "chance": f"{(1 - LEVEL) / 2 * len(some):.1f}",
         "largest": f"{signed(top.difference)} (s = {top.exponent:g}, IPC {top.ipc}, {top.student})",
         "rho": f"{rho.statistic:.2f}".replace("-", "−"),
+        "least_effective": f"{min(g.effective for g in some):.2f}",
+        "most_tv": f"{max(g.tv for g in some):.2f}",
     }
     return {f"{labels}_{name}": text for name, text in texts.items()}
 

@@ -20,7 +20,7 @@ def run(tmp_path_factory) -> Run:
 
 
 def test_the_records_are_of_the_profile_as_it_is(run):
-    rows = [row for row in rows_of("table", "mnist5k-*.jsonl") if row["method"] != "tesla"]
+    rows = rows_of("table", "mnist5k-*.jsonl")
     shapes = {method: shaping(run, method) for method in {row["method"] for row in rows}}
     assert rows and all({n: row[n] for n in shapes[row["method"]]} == shapes[row["method"]] for row in rows)
 
