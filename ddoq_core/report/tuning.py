@@ -16,6 +16,7 @@ from .book_records import rows_of
 from .intervals import interval
 from .table import Table
 
+UNRECORDED = "–: not recorded yet, by `ddoq record tuning`."
 FEW = {"n_seeds": 1, "targets": ["soft", "hard"]}  # one distillation, the students of the long run
 
 
@@ -65,7 +66,7 @@ def table(profile: Profile) -> Table:
         "Top-1 accuracy in percent on the validation images: mean ± half the 95 % interval over students",
         ("Method", "Knob", "Value", "IPC", "Soft labels", "Hard labels"),
         tuple(blocks),
-        (f"n = {'/'.join(map(str, sorted(n)))} students of one distilled set each.",),
+        (f"n = {'/'.join(map(str, sorted(n)))} students of one distilled set each." if n else UNRECORDED,),
     )
 
 

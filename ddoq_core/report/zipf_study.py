@@ -27,7 +27,7 @@ from ..quantization.voronoi import assign
 from ..quantization.weights import companion_weights
 from .images_seen import images_seen
 from .records import LEVEL, Cell, Estimate, Records, verdict
-from .style import CYCLE, INK, WIDTH, figure_style, label, subplots
+from .style import CYCLE, INK, WIDTH, figure_style, subplots
 from .table import Table
 from .table1 import signed
 
@@ -183,18 +183,18 @@ def gap_figure(found: list[Gap], title: str) -> Figure:
             if not line:
                 continue
             x = [g.exponent for g in line]
-            ax.plot(x, [g.difference.mean for g in line], color=colour, marker=marker)
+            ax.plot(x, [g.difference.mean for g in line], color=colour, marker=marker, label=f"IPC {ipc}")
             ax.fill_between(
                 x, [g.difference.low for g in line], [g.difference.high for g in line], color=colour, alpha=0.2, lw=0
             )
-            label(ax, x[-1], line[-1].difference.mean, f"IPC {ipc}", colour)
         ax.set_title(f"{student}, {labels} labels")
-        ax.margins(x=0.12)
     for ax in axes[-1]:
         ax.set_xlabel("exponent $s$ of the masses")
     for ax in axes[:, 0]:
         ax.set_ylabel("points")
     figure.suptitle(title, x=0.02, ha="left", fontsize=10)
+    named = {name: line for ax in axes.flat for line, name in zip(*ax.get_legend_handles_labels(), strict=True)}
+    figure.legend(named.values(), named.keys(), loc="outside upper right", ncols=len(named), fontsize=8)
     return figure
 
 
