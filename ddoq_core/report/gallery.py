@@ -57,13 +57,15 @@ def keep_strips(run: Run, methods: list[str], ipc: int, folder: Path) -> None:
 
 
 @figure_style()
-def recorded_gallery(dataset: str, ipc: int, folder: Path = RESULTS / "table") -> Figure:
+def recorded_gallery(dataset: str, ipc: int, folder: Path | None = None) -> Figure:
     """The gallery of a long run, from its strips.
 
+    Args:
+        folder: of its records; None is the book's.
     Raises:
         InputError: there are none.
     """
-    rows = []
+    folder, rows = folder or RESULTS / "table", []
     for names in _sharing(list(METHODS)):
         path = folder / _strip(dataset, ipc, names[0])
         if path.exists():
