@@ -5,9 +5,8 @@ of lowest cross-entropy under the teacher, padded with zeros to the full side (a
 all images the ipc factor^2 lowest; factor x factor of them to a picture, which the teacher labels as all rows.
 
 Published, and kept: 300 images of a class and 5 crops of each (the knobs' defaults), crops of 0.08 to 1 of the area,
-bilinear resizing, factor 1 for small images and 2 for photographs. Crops of 0.5 or more of a digit were no better on
-validation images: of five crops a small one seldom wins. Photographs are cropped out of their square at the data set's
-size.
+bilinear resizing, factor 1 for small images and 2 for photographs. Crops of 0.5 or more of a digit were not told apart
+from them on validation images (two students each). Photographs are cropped out of their square at the data set's size.
 """
 
 import functools
