@@ -77,7 +77,11 @@ class Profile:
     )
     encode_sample: bool = knob(False, "encode by a keyed sample of the posterior (as D4M) instead of its mean")
     keep_latents: bool = knob(True, "store the latents, for reports and another clustering; off: one pass, none kept")
-    quantizer: str = knob("lloyd", "how the codebook is found", of=("lloyd", "minibatch", "clvq"))
+    quantizer: str = knob(
+        "lloyd",
+        "how the codebook is found; stratified: by Lloyd, the same number of points in each class of a super-class",
+        of=("lloyd", "minibatch", "clvq", "stratified"),
+    )
     n_restarts: int = knob(10, "k-means++ starts, best kept (lloyd)", low=1)
     n_passes: int = knob(10, "passes over a class (minibatch, clvq)", low=1)
     sampler: str = knob("checkpoint", "reverse process", of=("checkpoint", "ddim", "ddpm"))

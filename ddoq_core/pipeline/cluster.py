@@ -7,7 +7,7 @@ The weights w_k of line 3 follow from the counts when a student is trained (quan
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,25 +31,37 @@ from .encode import PassingLatents, StoredLatents
 from .plan import threads
 from .prior import PRECISIONS
 
+OFFLINE = ("lloyd", "stratified")  # quantizers that see all samples at once, from several starts
 
-def cluster(store: Store, latents: StoredLatents | PassingLatents, profile: Profile, *, distill_seed: int) -> Artifact:
+
+def cluster(
+    store: Store,
+    latents: StoredLatents | PassingLatents,
+    profile: Profile,
+    *,
+    distill_seed: int,
+    strata: Callable[[int], Int64[Tensor, " n"] | None] = lambda label: None,
+) -> Artifact:
     """Algorithm 4, lines 2-3: quantize the latents of every class at every level K of the profile.
 
     All levels come from one look at the latents of a class, which are read, or encoded and then forgotten.
 
+    Args:
+        strata: of a class, the sub-population of every image; asked for by a stratified codebook alone.
     Raises:
-        InputError: a level K above the size of a class, or latents that are not finite.
+        InputError: a level K above the size of a class, or latents that are not finite; a stratified codebook of a
+            class that has no sub-populations, or too few images in one.
     """
     classes, levels = latents.classes, levels_of(profile)
     check_sizes(classes, levels)
 
     def build(work: Workspace) -> None:
         for row in tqdm(classes, desc="cluster", disable=None):
-            write = functools.partial(_write_class, latents, row["index"], levels, profile, distill_seed)
+            write = functools.partial(_write_class, latents, row["index"], strata, levels, profile, distill_seed)
             work.chunk(_file(row["index"]), write)
         work.jsonl("clusters.jsonl", (r for row in classes for r in _summaries(work.path, row["index"], levels)))
 
-    knob = "n_restarts" if profile.quantizer == "lloyd" else "n_passes"
+    knob = "n_restarts" if profile.quantizer in OFFLINE else "n_passes"
     parameters = profile.pick("seed", "quantizer", knob, "precision") | latents.parameters
     parameters |= {"levels": levels, "distill_seed": distill_seed}
     with threads(profile.threads):
@@ -59,12 +71,50 @@ def cluster(store: Store, latents: StoredLatents | PassingLatents, profile: Prof
         )  # fmt: skip
 
 
+def _codebooks(
+    samples: Float[Tensor, "n d"], parts: Int64[Tensor, " n"] | None, levels: list[int], profile: Profile, *key: int
+) -> list[Quantizer]:
+    if profile.quantizer != "stratified":
+        return quantize_class(samples, levels, profile, *key)
+    if parts is None:
+        raise InputError("quantizer = stratified needs super-classes; set superclasses")
+    return quantize_strata(samples, parts, levels, profile, *key)
+
+
 def quantize_class(samples: Float[Tensor, "n d"], levels: list[int], profile: Profile, *key: int) -> list[Quantizer]:
     """The codebooks of one class: `quantizer` of the profile from k-means++, its draws keyed by (seed, step, *key)."""
-    if profile.quantizer == "lloyd":
+    if profile.quantizer in OFFLINE:
         rng = numpy_rng(profile.seed, "cluster", *key)
         return best_of_restarts(samples, levels, n_restarts=profile.n_restarts, rng=rng)
     return [_online(samples, K, profile, numpy_rng(profile.seed, "cluster", *key, K)) for K in levels]
+
+
+def quantize_strata(
+    samples: Float[Tensor, "n d"], parts: Int64[Tensor, " n"], levels: list[int], profile: Profile, *key: int
+) -> list[Quantizer]:
+    """Codebooks of K / P points in each of the P parts of a class, one part after the other: a count is that of a cell
+    within its part, so that the masses of the parts, and not Lloyd's algorithm, set the spread of the counts.
+
+    Raises:
+        InputError: P does not divide a level K, or a part has fewer samples than points.
+    """
+    strata = [(p, samples[parts == p]) for p in parts.unique().tolist()]
+    for K in levels:
+        if K % len(strata):
+            raise InputError(f"ipc = {K} is no multiple of its {len(strata)} sub-populations; mend ipc or quantizer")
+    each = [K // len(strata) for K in levels]
+    for p, stratum in strata:
+        if len(stratum) < max(each):
+            raise InputError(f"{max(each)} points in sub-population {p}, which has {len(stratum)} images; lower ipc")
+    found = [quantize_class(stratum, each, profile, *key, p) for p, stratum in strata]
+    return [_joined(list(level)) for level in zip(*found, strict=True)]
+
+
+def _joined(strata: list[Quantizer]) -> Quantizer:
+    counts = torch.cat([q.counts for q in strata])
+    n = int(counts.sum())
+    distortion = sum(q.distortion * int(q.counts.sum()) for q in strata) / n
+    return Quantizer(torch.cat([q.points for q in strata]), counts, counts / n, distortion, ())
 
 
 def _online(samples: Float[Tensor, "n d"], K: int, profile: Profile, rng: np.random.Generator) -> Quantizer:
@@ -124,6 +174,7 @@ def check_sizes(classes: list[dict], levels: list[int]) -> None:
 def _write_class(
     latents: StoredLatents | PassingLatents,
     index: int,
+    strata: Callable[[int], Int64[Tensor, " n"] | None],
     levels: list[int],
     profile: Profile,
     distill_seed: int,
@@ -131,7 +182,7 @@ def _write_class(
 ) -> None:
     Z = latents.of_class(index)
     try:
-        codebooks = quantize_class(Z.flatten(1), levels, profile, distill_seed, index)
+        codebooks = _codebooks(Z.flatten(1), strata(index), levels, profile, distill_seed, index)
     except InputError as error:
         raise InputError(f"latents of class {index}: {error}") from None
     tensors = {}

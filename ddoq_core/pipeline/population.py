@@ -68,7 +68,7 @@ def merged(dataset: Dataset, superclasses: int) -> Dataset:
         )
 
     def merge(split: Split) -> Split:
-        return replace(split, labels=split.labels % superclasses)
+        return replace(split, labels=split.labels % superclasses, parts=split.labels)
 
     groups = range(superclasses)
     return replace(

@@ -90,7 +90,8 @@ class Run:
 
     def prototypes(self, distill_seed: int = 0) -> Artifact:
         """Algorithm 4, lines 2-3, for every IPC of the profile; lines 1-3 in one pass if latents are not kept."""
-        return cluster(self.store, self._source, self.profile, distill_seed=distill_seed)
+        strata = self.dataset.train.parts_of_class
+        return cluster(self.store, self._source, self.profile, distill_seed=distill_seed, strata=strata)
 
     @cached_property
     def _source(self) -> StoredLatents | PassingLatents:

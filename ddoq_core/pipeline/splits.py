@@ -26,6 +26,7 @@ class Split:
     ids: list[str]
     pixels: UInt8[Tensor, "n C H W"] | list[Path]
     image_size: int
+    parts: Int64[Tensor, " n"] | None = None  # classes before they were merged, of a data set of super-classes
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -51,11 +52,16 @@ class Split:
         """Indices of all images of a class, in order."""
         return torch.nonzero(self.labels == label).flatten()
 
+    def parts_of_class(self, label: int) -> Int64[Tensor, " n_c"] | None:
+        """Sub-populations of all images of a super-class, in order; None if no classes were merged."""
+        return None if self.parts is None else self.parts[self.of_class(label)]
+
     def subset(self, indices: Int64[Tensor, " m"]) -> "Split":
         """Some of these images, in the order of `indices`."""
         chosen = indices.tolist()
         pixels = self.pixels[indices] if isinstance(self.pixels, Tensor) else [self.pixels[i] for i in chosen]
-        return Split(self.labels[indices], [self.ids[i] for i in chosen], pixels, self.image_size)
+        parts = None if self.parts is None else self.parts[indices]
+        return Split(self.labels[indices], [self.ids[i] for i in chosen], pixels, self.image_size, parts)
 
 
 @dataclass(frozen=True, eq=False)

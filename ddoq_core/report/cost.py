@@ -12,7 +12,7 @@ from functools import cached_property
 
 from ..errors import InputError
 from ..methods import METHODS
-from ..pipeline.cluster import levels_of
+from ..pipeline.cluster import OFFLINE, levels_of
 from ..pipeline.run import Run
 from ..pipeline.students import Student
 from ..pipeline.teacher import PRETRAINED
@@ -196,7 +196,7 @@ def clustering(n: int, d: int, levels: list[int], profile: Profile) -> int:
     A pass over the samples makes 2 n K d. Lloyd's algorithm is taken to make as many passes as `best_of_restarts` plans
     with; where inner products are cheaper it makes n^2 d operations once, and n^2 in a pass.
     """
-    if profile.quantizer != "lloyd":
+    if profile.quantizer not in OFFLINE:
         return 2 * n * d * sum(levels) * (profile.n_passes + SEEDING)
     passes = profile.n_restarts * (SEEDING + ITERATIONS)
     return n * n * (d + passes * len(levels)) if takes_gram(n, d, levels, profile) else 2 * n * d * sum(levels) * passes

@@ -67,9 +67,9 @@ def _files_of(runs: Callable[[Profile], Iterator[tuple[str, Run]]]) -> Callable[
 
 
 def zipf(profile: Profile) -> Iterator[Part]:
-    """The controlled study of unequal sub-populations, a file for each exponent."""
-    for run in zipf_study.runs(profile):
-        yield Part(f"{profile.dataset}-s{run.profile.zipf:g}.jsonl", run, run.plan, zipf_study.law_seen)
+    """The controlled study of unequal sub-populations, a file for each codebook and exponent."""
+    for file, run in zipf_study.runs(profile):
+        yield Part(file, run, run.plan, zipf_study.law_seen)
 
 
 STUDIES: dict[str, Callable[[Profile], Iterator[Part]]] = {

@@ -1,8 +1,9 @@
 """When do weights matter? Digits merged into super-classes whose sub-populations have masses set by hand.
 
 The digits are merged in turn into two super-classes, even and odd; within each the r-th digit keeps a share r^-s of a
-fixed number of images, so that the spread of the cell masses is set by the exponent s. Prior and teacher are those of
-all images, the same for every s: nothing differs but the law that is distilled.
+fixed number of images. A stratified codebook gives every digit the same number of points, so that the exponent s sets
+the spread of the cell masses; Lloyd's gives heavy digits more points, and takes much of it back. Prior and teacher are
+those of all images, the same for every s: nothing differs but the law that is distilled.
 """
 
 import functools
@@ -31,6 +32,7 @@ from .style import CYCLE, INK, WIDTH, figure_style, subplots
 from .table import Table
 from .table1 import signed
 
+CODEBOOKS = ("stratified", "lloyd")
 EXPONENTS = (0.0, 1.0, 2.0, 0.5, 1.5)  # the ends first: a run that is broken off shows them
 SUPERCLASSES = 2
 STUDENTS = ["convnet-2", "convnet-8", "convnet-32"]  # capacity, from hardly any to that of the teacher
@@ -40,18 +42,19 @@ STRENGTH = 0.3  # of the noise: at the pipeline's 0.7 a centroid may come back a
 LAWS = ("training", "equal")  # of the test images: the sub-populations' masses, or all alike
 
 
-def runs(profile: Profile) -> Iterator[Run]:
-    """A run for each exponent, with the prior and the teacher of all images."""
+def runs(profile: Profile) -> Iterator[tuple[str, Run]]:
+    """File name and run of every codebook and exponent, with the prior and the teacher of all images."""
     base = Run(profile.but(superclasses=SUPERCLASSES))
-    for exponent in EXPONENTS:
-        yield Run(
+    for codebook, exponent in itertools.product(CODEBOOKS, EXPONENTS):
+        run = Run(
             base.profile.but(
                 train_size=TRAIN_SIZE, zipf=exponent, strength=STRENGTH, ipc=LEVELS, hard_ipc=LEVELS, students=STUDENTS,
-                targets=["soft", "hard"], methods=["d4m", "ddoq", "ddoq_proportional"],
+                targets=["soft", "hard"], methods=["d4m", "ddoq", "ddoq_proportional"], quantizer=codebook,
                 prior="dit", prior_path=str(base.prior.path),
                 teacher_path=str(base.teacher.path / "model.safetensors"),
             )
         )  # fmt: skip
+        yield f"{profile.dataset}-{codebook}-s{exponent:g}.jsonl", run
 
 
 def sub_populations(profile: Profile) -> dict[str, int]:
@@ -70,8 +73,13 @@ def _cells(run: Run, ipc: int, distill_seed: int) -> tuple[ndarray, ndarray]:
     parts = np.zeros((*counts.shape, n_parts))
     for c in range(len(points)):
         latents, index = run.class_latents(c)
+        part = np.array([origin[run.dataset.train.ids[i]] for i in index.tolist()])
+        if run.profile.quantizer == "stratified":  # the points of each part in turn, and cells within it
+            each = ipc // len(np.unique(part))
+            parts[c, np.arange(ipc), np.repeat(np.unique(part), each)] = counts[c]
+            continue
         cell = assign(latents.flatten(1), points[c].flatten(1)).numpy()
-        np.add.at(parts[c], (cell, [origin[run.dataset.train.ids[i]] for i in index.tolist()]), 1)
+        np.add.at(parts[c], (cell, part), 1)
     return counts.numpy(), parts
 
 

@@ -44,6 +44,51 @@ def test_counts_sum_to_the_class_size_at_every_level_for_every_quantizer(store, 
         assert counts.sum(1).tolist() == SIZES
 
 
+def thirds(label: int) -> torch.Tensor:
+    """Sub-populations 0, 1, 2 of a class, half of its images being of 0."""
+    return torch.arange(SIZES[label]).remainder(4).remainder(3)
+
+
+STRATIFIED = Profile.of({"ipc": [3], "targets": ["soft"], "n_restarts": 2, "quantizer": "stratified", "threads": 1})
+
+
+def test_one_point_in_each_stratum_is_its_mean_and_the_counts_are_its_size(store):
+    latents = latents_of(store, SIZES)
+    points, counts = load_prototypes(
+        cluster(store, StoredLatents(latents), STRATIFIED, distill_seed=0, strata=thirds), 3
+    )
+    for c in range(3):
+        Z, part = StoredLatents(latents).of_class(c), thirds(c)
+        assert counts[c].tolist() == part.bincount().tolist()
+        for p in range(3):
+            torch.testing.assert_close(points[c, p], Z[part == p].mean(0))
+
+
+def test_every_stratum_has_the_same_number_of_points_and_keeps_its_mass(store):
+    made = cluster(
+        store, StoredLatents(latents_of(store, SIZES)), STRATIFIED.but(ipc=[6, 9]), distill_seed=0, strata=thirds
+    )
+    for K in (6, 9):
+        counts = load_prototypes(made, K)[1]
+        for c in range(3):
+            assert counts[c].reshape(3, K // 3).sum(1).tolist() == thirds(c).bincount().tolist()
+
+
+@pytest.mark.parametrize(
+    ("ipc", "strata", "says"),
+    [
+        (3, lambda label: None, "latents of class 0: quantizer = stratified needs super-classes; set superclasses"),
+        (4, thirds, "ipc = 4 is no multiple of its 3 sub-populations"),
+        (24, thirds, "8 points in sub-population 2, which has 7 images; lower ipc"),
+    ],
+)
+def test_a_stratified_codebook_that_cannot_be_made_is_refused(store, ipc, strata, says):
+    with pytest.raises(InputError, match=says):
+        cluster(
+            store, StoredLatents(latents_of(store, SIZES)), STRATIFIED.but(ipc=[ipc]), distill_seed=0, strata=strata
+        )
+
+
 def test_one_prototype_of_a_class_is_its_mean(store):
     latents = latents_of(store, SIZES)
     points = load_prototypes(cluster(store, StoredLatents(latents), PROFILE, distill_seed=0), 1)[0]

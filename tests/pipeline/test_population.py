@@ -65,6 +65,10 @@ def test_super_classes_merge_labels_names_and_prompts_and_keep_every_image(digit
     assert even_odd.class_names == ["zero two four six eight", "one three five seven nine"]
     assert even_odd.test.labels.equal(digits.test.labels % 2)
     assert even_odd.test.ids == digits.test.ids
+    assert even_odd.train.parts.equal(digits.train.labels)
+    odd = even_odd.train.of_class(1)
+    assert even_odd.train.subset(odd).parts_of_class(1).equal(digits.train.labels[odd])
+    assert digits.train.parts_of_class(1) is None
     assert even_odd.key != digits.key
     with pytest.raises(InputError, match="superclasses = 10, but mnist5k has 10 classes"):
         merged(digits, 10)

@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from ddoq_core.keys import torch_rng
+from ddoq_core.pipeline.cluster import cluster
+from ddoq_core.pipeline.datasets import load_dataset
 from ddoq_core.pipeline.population import masses
 from ddoq_core.pipeline.students import Student
 from ddoq_core.profile import Profile
 from ddoq_core.report import zipf_study
 from ddoq_core.report.zipf_study import claims, gap_figure, gap_table, gaps, law_figure, law_seen, sub_populations
+from ddoq_core.store import Artifact, Store
 
 from .rows import row
 
@@ -17,8 +21,6 @@ PROFILE = Profile.load("table")
 
 @pytest.fixture(scope="module")
 def digits_of_test():
-    from ddoq_core.pipeline.datasets import load_dataset
-
     origin = sub_populations(PROFILE)
     return np.array([origin[i] for i in load_dataset(PROFILE).test.ids])
 
@@ -38,6 +40,40 @@ def test_proportional_weights_show_the_true_law_and_uniform_ones_the_law_of_the_
     (tv,) = law_seen(run, Student(method, 2, "convnet-2", "soft", 0, 0))["tv"]
     shown = shown or np.sqrt(0.75) / (np.sqrt(0.75) + np.sqrt(0.25))
     assert tv == pytest.approx(abs(0.75 - shown), abs=1e-4)
+
+
+class RandomLatents:
+    """Latents of no meaning for every image of a data set, and its stratified prototypes."""
+
+    inputs, parameters = [], {}
+
+    def __init__(self, profile: Profile, store: Store):
+        self.profile, self.store, self.dataset = profile, store, load_dataset(profile)
+        self.classes = [r | {"n": len(self.of_class(r["index"]))} for r in self.dataset.classes]
+
+    def of_class(self, label: int) -> torch.Tensor:
+        n = len(self.dataset.train.of_class(label))
+        return torch.randn(n, 2, 2, 2, generator=torch_rng(0, "latents", label))
+
+    def class_latents(self, label: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.of_class(label), self.dataset.train.of_class(label)
+
+    def prototypes(self, distill_seed: int) -> Artifact:
+        strata = self.dataset.train.parts_of_class
+        return cluster(self.store, self, self.profile, distill_seed=distill_seed, strata=strata)
+
+
+def test_a_stratified_codebook_shows_the_masses_set_by_hand(tmp_path, monkeypatch):
+    monkeypatch.setattr(zipf_study, "images_seen", lambda run, task: {})
+    profile = PROFILE.but(superclasses=2, train_size=1000, zipf=1.0, ipc=[5], hard_ipc=[5], quantizer="stratified")
+    run = RandomLatents(profile, Store(tmp_path))
+    mass = masses(10, 2, 1.0, run.profile.seed)
+    equal, proportional = (
+        law_seen(run, Student(m, 5, "convnet-2", "soft", 0, 0))["tv"] for m in ("d4m", "ddoq_proportional")
+    )
+    for c in range(2):
+        assert proportional[c] == pytest.approx(0, abs=1e-4)
+        assert equal[c] == pytest.approx(np.abs(mass[c::2] - 0.2).sum() / 2, abs=0.01)
 
 
 def rows_where_d4m_fails_on(part: int, digits: np.ndarray, exponent: float) -> list[dict]:
