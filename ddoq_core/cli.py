@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from .errors import InputError
+from .processes import ToldError, among_peers, here
 from .profile import Profile, parse_assignment
 from .store import readable
 
@@ -43,9 +44,14 @@ def _run(profile: str, parameters: list[str] | None, **folders: str):
     return Run(checked)
 
 
+def _tell(*lines) -> None:
+    """Results on standard output, of several processes once."""
+    if here().main:
+        print(*lines, sep="\n")
+
+
 def _made(*artifacts) -> None:
-    for artifact in artifacts:
-        print(artifact.path)
+    _tell(*(artifact.path for artifact in artifacts))
 
 
 @app.command()
@@ -59,7 +65,7 @@ def run(
     """Do everything: prior, teacher, Algorithm 4 for every method and IPC, students; write results.jsonl."""
     whole = _run(profile, parameter, data_root=data_root, prior_path=prior_path, artifacts=artifacts)
     whole.train_students()
-    print(whole.folder / "results.jsonl")
+    _tell(whole.folder / "results.jsonl")
 
 
 @app.command()
@@ -78,8 +84,7 @@ def teacher(profile: ProfileName = "laptop", parameter: Parameters = None) -> No
 def assess(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
     """Measure the prior: reconstruction error, and how many generated images the teacher recognises."""
     artifact = _run(profile, parameter).assessment
-    for name, value in artifact.json("metrics.json").items():
-        print(f"{name}: {value}")
+    _tell(*(f"{name}: {value}" for name, value in artifact.json("metrics.json").items()))
 
 
 @app.command()
@@ -109,7 +114,7 @@ def check(profile: ProfileName = "laptop", parameter: Parameters = None) -> None
     from .pipeline.facts import fact_lines
 
     for artifact in whole.checks():
-        print(artifact.path, *fact_lines(artifact), sep="\n")
+        _tell(artifact.path, *fact_lines(artifact))
 
 
 @app.command()
@@ -147,7 +152,7 @@ def record(
 
     wanted = {"ipc": ipc, "method": method, "student": student, "labels": labels}
     for file in record_study(study, whole.profile, out, {name: v for name, v in wanted.items() if v}):
-        print(file)
+        _tell(file)
 
 
 @app.command()
@@ -221,8 +226,10 @@ def main() -> None:
     """Entry point: an error that the user can mend is one line and exit code 2."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while they wait stall on a busy machine
     try:
-        app()
+        with among_peers():
+            app()
     except (InputError, OSError) as error:
         line = error if isinstance(error, InputError) else readable(error)
-        print(f"ddoq: {line}", file=sys.stderr)
+        if not isinstance(error, ToldError):
+            print(f"ddoq: {line}", file=sys.stderr)
         sys.exit(2)

@@ -7,7 +7,7 @@ import importlib.util
 from pathlib import Path
 
 # they carry results from step to step and shape none
-PLUMBING = {f"ddoq_core.{name}" for name in ("store", "source", "errors", "profile")}
+PLUMBING = {f"ddoq_core.{name}" for name in ("store", "locks", "processes", "source", "errors", "profile")}
 
 
 @functools.cache

@@ -5,6 +5,7 @@ its inputs and the source of the modules that make it. Every file but `run.json`
 `manifest.json` lists them with checksums. `run.json` holds what may differ between two identical runs.
 """
 
+import contextlib
 import errno
 import functools
 import hashlib
@@ -12,22 +13,18 @@ import json
 import os
 import platform
 import shutil
-import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from .errors import InputError
+from .locks import held
+from .processes import here, report_line
 from .source import source_key
 
 FULL_DISK = ("No space left", "failed writing file", "unexpected pos")  # of safetensors and torch.save: not an OSError
-
-
-def report_line(text: str) -> None:
-    """Say something to the person at the terminal without disturbing a result on standard output."""
-    print(text, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
@@ -95,6 +92,10 @@ class Workspace:
         (self.path / name).unlink(missing_ok=True)
 
 
+def _nothing(work: Workspace) -> None:
+    """Half of a step that has but one."""
+
+
 @dataclass(frozen=True)
 class Store:
     """Folder of artifacts."""
@@ -105,15 +106,18 @@ class Store:
     def make(
         self,
         step: str,
-        build: Callable[[Workspace], None],
+        build: Callable[[Workspace], None] = _nothing,
         *,
         parameters: dict,
         inputs: Iterable[Artifact | str] = (),
         modules: Iterable[str] = (),
         label: str = "",
         plan: dict | None = None,
+        share: Callable[[Workspace], None] = _nothing,
     ) -> Artifact:
         """Return the finished artifact of this step and these inputs; build it, or what is missing of it, if needed.
+
+        Another run that is making the same artifact is waited for.
 
         Args:
             build: writes the files into the workspace it gets, through its methods; may be called on a half-made one.
@@ -121,7 +125,8 @@ class Store:
             inputs: artifacts (or keys of other things, such as a dataset) that the result is made from.
             modules: dotted names of the modules whose source, with what they import from this package, makes it.
             label: human-readable beginning of the folder's name.
-            plan: threads, processes, device; recorded in `run.json` only.
+            plan: threads, device; recorded, with the number of processes, in `run.json` only.
+            share: called before `build` in every process of the run, each of which writes its own chunks.
         Raises:
             InputError: the folder cannot be written, or the disk is full.
         """
@@ -129,30 +134,38 @@ class Store:
         identity = {"step": step, "parameters": parameters, "inputs": input_keys, "source": source_key(tuple(modules))}
         key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
         final = self.root / step / (f"{label}-{key}" if label else key)
-        partial = final.with_name(final.name + ".partial")
-        if final.exists():
-            damaged = self._damaged(final)
-            if not damaged:
-                return Artifact(final, step, key)
-            self.say(f"ddoq: {step} artifact {final} is damaged ({damaged[0]}); it is redone")
-            self._reopen(final, partial, damaged)
-        try:
-            partial.mkdir(parents=True, exist_ok=True)
-            _drop_temporaries(partial)
-            began = time.time()
-            build(Workspace(partial))
-            self._finish(partial, final, identity, time.time() - began, plan or {})
-        except OSError as error:
-            error.filename = error.filename or str(partial)
-            raise readable(error) from error
-        except Exception as error:
-            if any(words in str(error) for words in FULL_DISK):
-                raise readable(OSError(errno.ENOSPC, str(error), str(partial))) from error
-            raise
+        everyone, work = here(), Workspace(final.with_name(final.name + ".partial"))
+        if everyone.told(lambda: final.exists() and not self._damaged(final)):
+            return Artifact(final, step, key)
+
+        def rest(began: float) -> None:
+            with _readable(work.path):
+                build(work)
+                self._finish(work, final, identity, time.monotonic() - began, plan or {})
+
+        with _readable(work.path), held(self.root / ".locks" / f"{step}-{key}.lock", str(final), wait=True):
+            if everyone.told(lambda: self._open(final, work.path)):
+                began = time.monotonic()
+                share(work)
+                everyone.wait()
+                everyone.told(lambda: rest(began))
         return Artifact(final, step, key)
 
-    def _finish(self, partial: Path, final: Path, identity: dict, seconds: float, plan: dict) -> None:
-        work = Workspace(partial)
+    def _open(self, final: Path, partial: Path) -> bool:
+        """Whether there is something to make: then `partial` is ready for it."""
+        with _readable(partial):
+            damaged = self._damaged(final) if final.exists() else []
+            if final.exists() and not damaged:
+                return False
+            if damaged:
+                self.say(f"ddoq: {final.parent.name} artifact {final} is damaged ({damaged[0]}); it is redone")
+                self._reopen(final, partial, damaged)
+            partial.mkdir(parents=True, exist_ok=True)
+            _drop_temporaries(partial)
+        return True
+
+    def _finish(self, work: Workspace, final: Path, identity: dict, seconds: float, plan: dict) -> None:
+        partial, plan = work.path, plan | {"processes": here().size}
         work.discard("manifest.json")
         files = {name: {"bytes": p.stat().st_size, "sha256": sha256_of(p)} for name, p in _files(partial)}
         work.json("run.json", provenance() | {"seconds": round(seconds, 3), "plan": plan})
@@ -197,6 +210,20 @@ def _drop_temporaries(folder: Path) -> None:
     for path in folder.rglob(".*"):
         if path.is_file():
             path.unlink()
+
+
+@contextlib.contextmanager
+def _readable(partial: Path) -> Iterator[None]:
+    """What the disk refuses is an error that the user understands."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(partial)
+        raise readable(error) from error
+    except Exception as error:
+        if any(words in str(error) for words in FULL_DISK):
+            raise readable(OSError(errno.ENOSPC, str(error), str(partial))) from error
+        raise
 
 
 def readable(error: OSError) -> InputError:

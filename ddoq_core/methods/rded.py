@@ -18,7 +18,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ..errors import InputError
 from ..keys import numpy_rng
@@ -26,6 +25,7 @@ from ..pipeline.distilled import DistilledDataset, image_name, write_image, writ
 from ..pipeline.plan import threads
 from ..pipeline.splits import Dataset
 from ..pipeline.teacher import load_teacher
+from ..processes import bar, here
 from ..profile import Profile
 from ..store import Artifact, Store, Workspace
 from .method import Method, Run
@@ -40,20 +40,21 @@ def best_crops(store: Store, dataset: Dataset, teacher: Artifact, profile: Profi
     """The best crop of every drawn image and its loss, one file per class, best first: all ipc take theirs there."""
     side = _side(dataset, profile)
 
-    def build(work: Workspace) -> None:
+    def share(work: Workspace) -> None:
         network = load_teacher(teacher, profile.device)
 
         def write(label: int, path: Path) -> None:
             rows = _scored(network, dataset, profile, label, side, distill_seed)
             path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
-        for label in tqdm(range(dataset.n_classes), desc="crops", disable=None):
+        for label in bar(here().mine(range(dataset.n_classes)), desc="crops"):
             work.chunk(_file(label), functools.partial(write, label))
 
     parameters = profile.pick("seed", "rded_images", "rded_crops", "rded_factor")
     with threads(profile.threads):
         return store.make(
-            "rded_crops", build, parameters=parameters | {"distill_seed": distill_seed}, inputs=[dataset.key, teacher],
+            "rded_crops", share=share, inputs=[dataset.key, teacher],
+            parameters=parameters | {"distill_seed": distill_seed},
             modules=(__name__,), label=f"seed{distill_seed}", plan=profile.pick("threads", "device"),
         )  # fmt: skip
 

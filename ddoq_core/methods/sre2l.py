@@ -24,7 +24,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from tqdm import trange
 
 from ..errors import InputError
 from ..keys import numpy_rng, torch_rng
@@ -34,6 +33,7 @@ from ..pipeline.networks import make_network
 from ..pipeline.plan import threads
 from ..pipeline.splits import Dataset
 from ..pipeline.teacher import fit_classifier, load_teacher
+from ..processes import bar, here
 from ..profile import Profile
 from ..store import Artifact, Workspace
 from .method import Method, Run
@@ -66,9 +66,9 @@ def distil(run: Run, ipc: int, distill_seed: int, name: str, bound: Bound, modul
     shared = knobs | {"distill_seed": distill_seed}
 
     def block(batches: list[list[Image]]) -> Artifact:
-        def build(work: Workspace) -> None:
+        def share(work: Workspace) -> None:
             inverted = load_teacher(network, profile.device).requires_grad_(False)
-            for batch in batches:
+            for batch in here().mine(batches):
                 if all((work.path / image_name(*image)).exists() for image in batch):
                     continue
                 images = invert(inverted, dataset, profile, batch, (name, distill_seed), bound)
@@ -78,8 +78,8 @@ def distil(run: Run, ipc: int, distill_seed: int, name: str, bound: Bound, modul
         first = batches[0][0][1]
         label = f"item{first:05d}-seed{distill_seed}"
         return run.store.make(
-            f"{name}_images", build, parameters=shared | {"first": first}, inputs=[dataset.key, network], label=label,
-            **made,
+            f"{name}_images", share=share, parameters=shared | {"first": first}, inputs=[dataset.key, network],
+            label=label, **made,
         )  # fmt: skip
 
     def build(work: Workspace) -> None:
@@ -138,7 +138,7 @@ def invert(
     low, high = (dataset.normalise(torch.full((1, dataset.channels, 1, 1), v, device=device)) for v in (0.0, 1.0))
     x = torch.stack([noise(dataset, profile.seed, *which, *image) for image in batch]).to(device).requires_grad_()
     optimiser = torch.optim.Adam([x], lr=profile.inversion_rate, betas=BETAS)
-    for t in trange(T, desc=f"{which[0]} from class {batch[0][0]} item {batch[0][1]}", disable=None, leave=False):
+    for t in bar(range(T), desc=f"{which[0]} from class {batch[0][0]} item {batch[0][1]}", leave=False):
         rng = numpy_rng(profile.seed, which[0], "view", which[1], *batch[0], t)
         optimiser.param_groups[0]["lr"] = profile.inversion_rate * (1 + math.cos(math.pi * t / T)) / 2
         classification, statistics = losses(network, _view(x, rng, bound(t / T), profile.flip), labels)

@@ -23,7 +23,6 @@ from jaxtyping import Float, Int64
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.func import functional_call
-from tqdm import trange
 
 from ..errors import InputError
 from ..keys import numpy_rng, torch_rng
@@ -32,6 +31,7 @@ from ..pipeline.networks import make_network
 from ..pipeline.plan import threads
 from ..pipeline.splits import Dataset
 from ..pipeline.teacher import affine_maps, moved
+from ..processes import bar, here
 from ..profile import Profile
 from ..store import Artifact, Store, Workspace
 from .method import Method, Run
@@ -67,14 +67,14 @@ def experts(store: Store, dataset: Dataset, profile: Profile) -> Artifact:
             f"parameters alone; set tesla_network=convnet-32"
         )
 
-    def build(work: Workspace) -> None:
-        for expert in trange(profile.tesla_experts, desc="experts", disable=None):
+    def share(work: Workspace) -> None:
+        for expert in bar(here().mine(range(profile.tesla_experts)), desc="experts"):
             work.chunk(_file(expert), lambda path, e=expert: save_file(_trajectory(dataset, profile, e), path))
 
     knobs = profile.pick("seed", "flip", "tesla_network", "tesla_experts", "tesla_epochs")
     with threads(profile.threads):
         return store.make(
-            "tesla_experts", build, parameters=knobs, inputs=[dataset.key], modules=(__name__,),
+            "tesla_experts", share=share, parameters=knobs, inputs=[dataset.key], modules=(__name__,),
             label=profile.tesla_network, plan=profile.pick("threads", "device"),
         )  # fmt: skip
 
@@ -94,7 +94,7 @@ def _trajectory(dataset: Dataset, profile: Profile, expert: int) -> dict[str, Fl
     network = _network(dataset, profile, torch_rng(*key, "init"))
     theta = nn.utils.parameters_to_vector(network.parameters())
     passed = [theta]
-    for epoch in trange(profile.tesla_epochs, desc=f"expert {expert}", disable=None, leave=False):
+    for epoch in bar(range(profile.tesla_epochs), desc=f"expert {expert}", leave=False):
         rng = numpy_rng(*key, "epoch", epoch)
         order, maps = torch.from_numpy(rng.permutation(n)), affine_maps(n, profile.flip, rng)
         for rows in order.split(EXPERT_BATCH):
@@ -201,7 +201,7 @@ def _learn(
     optimiser = torch.optim.SGD(groups, momentum=MOMENTUM)
     losses = _resume(work, images, rate, optimiser)
     saved = time.monotonic()
-    for t in trange(len(losses), T, desc="tesla", initial=len(losses), total=T, disable=None, leave=False):
+    for t in bar(range(len(losses), T), desc="tesla", initial=len(losses), total=T, leave=False):
         rng = numpy_rng(*key, t)
         way = ways[rng.integers(len(ways))]
         matched = min(MATCHED_EPOCHS, len(way) - 1)

@@ -7,9 +7,9 @@ of images generated from pure noise that the teacher gives their class, and the 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from ..keys import torch_rng
+from ..processes import bar
 from ..profile import Profile
 from ..store import Artifact, Store, Workspace
 from .datasets import Dataset, Split
@@ -69,7 +69,7 @@ def _recognised(model: GenerativePrior, dataset: Dataset, teacher: Artifact, pro
     network = load_teacher(teacher, profile.device)
     classes = model.embed(dataset.classes)
     right = []
-    for rows in tqdm(torch.arange(dataset.n_classes * PER_CLASS).split(BATCH), desc="assess", disable=None):
+    for rows in bar(torch.arange(dataset.n_classes * PER_CLASS).split(BATCH), desc="assess"):
         noise = [torch_rng(profile.seed, "assess", *divmod(i, PER_CLASS)) for i in rows.tolist()]
         images = synthesize_images(model, None, classes[rows // PER_CLASS], noise, dataset.image_size, profile)
         right.append(network(dataset.normalise(images.to(profile.device))).argmax(1).cpu() == rows // PER_CLASS)

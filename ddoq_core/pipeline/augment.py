@@ -116,13 +116,12 @@ def mixed(values: Float[Tensor, "n ..."], views: Views, rows: Int64[Tensor, " b"
     return share * values[rows] + (1 - share) * values[views.partner[rows]]
 
 
-def rebatch(stream: Iterable[tuple[Tensor, ...]], size: int) -> Iterator[tuple[Tensor, ...]]:
-    """Cut a stream of rows (tensors of equal length) into batches of `size` rows, the last one shorter."""
-    waiting: tuple[Tensor, ...] = ()
-    for piece in stream:
-        waiting = tuple(map(torch.cat, zip(waiting, piece, strict=True))) if waiting else piece
-        while len(waiting[0]) >= size:
-            yield tuple(t[:size] for t in waiting)
-            waiting = tuple(t[size:] for t in waiting)
-    if waiting and len(waiting[0]):
-        yield waiting
+def rebatch(stream: Iterable[tuple[Tensor, ...]], sizes: Iterable[int]) -> Iterator[tuple[Tensor, ...]]:
+    """Cut a stream of rows (tensors of equal length) into batches of these sizes, which make up the stream."""
+    stream, waiting = iter(stream), ()
+    for size in sizes:
+        while not waiting or len(waiting[0]) < size:
+            piece = next(stream)
+            waiting = tuple(map(torch.cat, zip(waiting, piece, strict=True))) if waiting else piece
+        yield tuple(t[:size] for t in waiting)
+        waiting = tuple(t[size:] for t in waiting)

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from ..keys import numpy_rng
+from ..processes import bar, here
 from ..profile import Profile
 from ..quantization.voronoi import distortion, quantize
 from ..store import Artifact, Store, Workspace
@@ -58,33 +58,34 @@ def check(
     kept, on 20 drawn by key. An interrupted check goes on with the class where it was.
     """
 
-    def build(work: Workspace) -> None:
+    def share(work: Workspace) -> None:
         model, network = load_prior(prior.path, **profile.pick(*KNOBS)), load_teacher(teacher, profile.device)
         measured = _measured_classes(latents, dataset.n_classes, profile)
-        blank = distilled.artifact.json("blank.json")
-        blank_ones = set(blank)
+        blank = set(distilled.artifact.json("blank.json"))
 
         def write(entry: dict, path: Path) -> None:
             c = entry["index"]
             pictures = _pictures(distilled, dataset, c, ipc)
             right = (predict(network, dataset, pictures, profile.device).argmax(1) == c).sum().item()
             row = {"class": c, "name": entry["name"], "directory": entry["directory"], "n_pictures": ipc}
-            row |= {"recognised": 100 * right / ipc, "blank": len(blank_ones & set(pictures.ids))}
+            row |= {"recognised": 100 * right / ipc, "blank": len(blank & set(pictures.ids))}
             if c in measured:
                 row |= _reconstruction(model, dataset, c, profile)
                 again = _encoded_again(model, dataset, pictures, profile)
                 row |= _distances(latents.of_class(c), prototypes_of(prototypes, ipc, c), again, c, profile)
             path.write_text(json.dumps(row))
 
-        parts = [work.path / f"class{c:05d}.json" for c in range(dataset.n_classes)]
-        for entry, part in zip(tqdm(dataset.classes, desc=f"check ipc {ipc}", disable=None), parts, strict=True):
-            work.chunk(part.name, functools.partial(write, entry))
-        rows = [json.loads(part.read_text()) for part in parts]
+        for entry in bar(here().mine(dataset.classes), desc=f"check ipc {ipc}"):
+            work.chunk(_file(entry["index"]), functools.partial(write, entry))
+
+    def build(work: Workspace) -> None:
+        files = [_file(c) for c in range(dataset.n_classes)]
+        rows = [json.loads((work.path / file).read_text()) for file in files]
         work.jsonl("classes.jsonl", rows)
-        facts = summary(rows, blank, teacher.json("metrics.json")["top1"])
+        facts = summary(rows, distilled.artifact.json("blank.json"), teacher.json("metrics.json")["top1"])
         work.json("check.json", {name: asdict(fact) for name, fact in facts.items()})
-        for part in parts:
-            work.discard(part.name)
+        for file in files:
+            work.discard(file)
 
     parameters = profile.pick("seed", "resize", "precision") | latents.parameters
     with threads(profile.threads):
@@ -92,7 +93,12 @@ def check(
             "check", build, parameters=parameters | {"ipc": ipc, "distill_seed": distill_seed},
             inputs=[dataset.key, prior, teacher, prototypes, distilled.artifact, *latents.inputs],
             modules=(__name__,), label=f"ipc{ipc:03d}-seed{distill_seed}", plan=profile.pick("threads", "device"),
+            share=share,
         )  # fmt: skip
+
+
+def _file(index: int) -> str:
+    return f"class{index:05d}.json"
 
 
 def _measured_classes(latents: StoredLatents | PassingLatents, n_classes: int, profile: Profile) -> set[int]:

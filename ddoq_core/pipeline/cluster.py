@@ -16,10 +16,10 @@ import torch
 from jaxtyping import Float, Int64
 from safetensors import safe_open
 from torch import Tensor
-from tqdm import tqdm
 
 from ..errors import InputError
 from ..keys import numpy_rng
+from ..processes import bar, here
 from ..profile import Profile
 from ..quantization.clvq import clvq, power_steps
 from ..quantization.lloyd import best_of_restarts
@@ -55,10 +55,12 @@ def cluster(
     classes, levels = latents.classes, levels_of(profile)
     check_sizes(classes, levels)
 
-    def build(work: Workspace) -> None:
-        for row in tqdm(classes, desc="cluster", disable=None):
+    def share(work: Workspace) -> None:
+        for row in bar(here().mine(classes), desc="cluster"):
             write = functools.partial(_write_class, latents, row["index"], strata, levels, profile, distill_seed)
             work.chunk(_file(row["index"]), write)
+
+    def build(work: Workspace) -> None:
         work.jsonl("clusters.jsonl", (r for row in classes for r in _summaries(work.path, row["index"], levels)))
 
     knob = "n_restarts" if profile.quantizer in OFFLINE else "n_passes"
@@ -67,7 +69,7 @@ def cluster(
     with threads(profile.threads):
         return store.make(
             "cluster", build, parameters=parameters, inputs=latents.inputs, modules=(__name__,),
-            label=f"{profile.quantizer}-{distill_seed}", plan=profile.pick("threads"),
+            label=f"{profile.quantizer}-{distill_seed}", plan=profile.pick("threads"), share=share,
         )  # fmt: skip
 
 

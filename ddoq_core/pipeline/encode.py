@@ -12,10 +12,10 @@ import safetensors.torch
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from tqdm import tqdm
 
 from ..errors import InputError
 from ..keys import torch_rng
+from ..processes import bar, here
 from ..profile import Profile
 from ..store import Artifact, Store, Workspace
 from .datasets import Dataset
@@ -34,10 +34,10 @@ def encode(store: Store, dataset: Dataset, prior: Artifact, profile: Profile) ->
         InputError: the prior is made for images of another number of channels.
     """
 
-    def build(work: Workspace) -> None:
+    def share(work: Workspace) -> None:
         model = load_prior(prior.path, **profile.pick(*KNOBS))
         check_fit(model, dataset)
-        for c in tqdm(range(dataset.n_classes), desc="encode", disable=None):
+        for c in bar(here().mine(range(dataset.n_classes)), desc="encode"):
             index = dataset.train.of_class(c)
             work.chunk(
                 f"latents/class{c:05d}.safetensors",
@@ -45,6 +45,8 @@ def encode(store: Store, dataset: Dataset, prior: Artifact, profile: Profile) ->
                     {"latents": encode_images(model, dataset, index, profile).to(dtype), "index": index}, path
                 ),
             )
+
+    def build(work: Workspace) -> None:
         work.json("classes.json", _with_sizes(dataset))
 
     dtype = PRECISIONS[profile.precision]  # what the encoder computed in: nothing is lost
@@ -52,6 +54,7 @@ def encode(store: Store, dataset: Dataset, prior: Artifact, profile: Profile) ->
         return store.make(
             "encode", build, parameters=_shaping(profile), inputs=[dataset.key, prior],
             modules=("ddoq_core.pipeline.encode",), label=dataset.name, plan=profile.pick("threads", "device"),
+            share=share,
         )  # fmt: skip
 
 

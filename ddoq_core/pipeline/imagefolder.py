@@ -11,11 +11,11 @@ import multiprocessing
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from ..errors import InputError
+from ..processes import bar, report_line
 from ..profile import Profile
-from ..store import Store, Workspace, report_line
+from ..store import Store, Workspace
 from .imagenet import image_key, listed_classes, name_and_prompt, read_val_mapping
 from .images import SUFFIXES, check_images
 from .population import population
@@ -160,7 +160,7 @@ def _checked(root: Path, files: list[Path], store: Store | None) -> list[dict]:
     parts = {f"files{start:08d}.jsonl": files[start : start + CHUNK] for start in range(0, len(files), CHUNK)}
 
     def build(work: Workspace) -> None:
-        for name, part in tqdm(parts.items(), desc="check images", disable=None):
+        for name, part in bar(parts.items(), desc="check images"):
             work.chunk(name, lambda path, part=part: path.write_text("".join(f"{json.dumps(r)}\n" for r in rows(part))))
 
     made = store.make("scan", build, parameters={"tree": tree}, modules=("ddoq_core.pipeline.images",), label=root.name)

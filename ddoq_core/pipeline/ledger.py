@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from tqdm import tqdm
-
 from ..errors import InputError
+from ..locks import held
+from ..processes import bar, here, report_line
 from ..profile import Profile
-from ..store import Artifact, Workspace, report_line
+from ..store import Artifact, Workspace
 from .run import MACHINE, Run
 from .students import Job, Student, train_all
 
@@ -34,13 +34,17 @@ def record(
     Raises:
         InputError: the file holds rows of other parameters or other data.
     """
-    tasks = list(tasks)
+    with held(run.store.root / ".locks" / f"{out.name}.lock", str(out)):
+        return _record(run, out, list(tasks), beside)
+
+
+def _record(run: Run, out: Path, tasks: list[Student], beside: Callable[[Run, Student], dict]) -> list[dict]:
     rows = read(out)
     _check(rows, run, out)
     done = {_task(row): row for row in rows}
     missing = [task for task in tasks if task not in done]
     report_line(f"ddoq: {out.name}: {len(missing)} of {len(tasks)} students to train")
-    jobs = [run.job(task) for task in tqdm(missing, desc="made ready", disable=None)]
+    jobs = [run.job(task) for task in bar(missing, desc="made ready")]
     same: dict[tuple, list[Student]] = {}
     for job in jobs:
         same.setdefault(job.identity, []).append(job.task)
@@ -48,7 +52,8 @@ def record(
     def write(job: Job, student: Artifact) -> None:
         for task in same[job.identity]:
             done[task] = run.row(task, student) | shaping(run, task.method) | beside(run, task)
-        Workspace(out.parent).jsonl(out.name, done.values())
+        if here().main:
+            Workspace(out.parent).jsonl(out.name, done.values())
 
     train_all(jobs, run.profile.workers, write)
     return [done[task] for task in tasks]

@@ -15,11 +15,11 @@ from jaxtyping import Float, Float16, UInt8
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ..errors import InputError
+from ..processes import bar, here, report_line
 from ..profile import Profile
-from ..store import Artifact, Store, Workspace, report_line
+from ..store import Artifact, Store, Workspace
 from .augment import Views, draw_views, views_of
 from .distilled import DistilledDataset
 from .plan import threads
@@ -42,7 +42,7 @@ def relabel(
         and `images.jsonl`, the checksum of each row's image.
     """
 
-    def build(work: Workspace) -> None:
+    def share(work: Workspace) -> None:
         network = load_teacher(teacher, profile.device)
         pixels = distilled.pixels().to(profile.device)
         n, size = len(pixels), pixels.shape[-1]
@@ -58,16 +58,18 @@ def relabel(
 
             work.chunk(_file(first), write)
 
-        files = range(0, profile.epochs, together)
+        files = here().mine(range(0, profile.epochs, together))
         with ThreadPoolExecutor(profile.threads) as pool:
-            list(tqdm(pool.map(label, files), total=len(files), desc="soft labels", disable=None))
+            list(bar(pool.map(label, files), total=len(files), desc="soft labels"))
+
+    def build(work: Workspace) -> None:
         work.jsonl("images.jsonl", _identities(distilled))
 
     with threads(1):  # files side by side: small images keep no more than one thread busy
         return store.make(
             "relabel", build, parameters=profile.pick(*VIEW_KNOBS, "epochs") | {"label_seed": label_seed},
             inputs=[distilled.artifact, teacher], modules=(__name__,), label=distilled.artifact.path.name,
-            plan=profile.pick("threads", "device"),
+            plan=profile.pick("threads", "device"), share=share,
         )  # fmt: skip
 
 

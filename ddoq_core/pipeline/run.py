@@ -13,13 +13,14 @@ from pathlib import Path
 
 from jaxtyping import Float, Int64
 from torch import Tensor
-from tqdm import tqdm
 
 from ..errors import InputError
 from ..knobs import unknown_name
+from ..locks import held
 from ..methods import METHODS
+from ..processes import bar, here, report_line
 from ..profile import Profile
-from ..store import Artifact, Store, Workspace, report_line
+from ..store import Artifact, Store, Workspace
 from .assess import assess
 from .check import check
 from .closeness import closeness
@@ -205,7 +206,7 @@ class Run:
         """The distilled sets of the plan, or of its students with `labels`, each with its distillation seed."""
         wanted = [t for t in self.plan if t.ipc is not None and labels in (None, t.labels)]
         keys = dict.fromkeys((t.method, t.ipc, t.distill_seed) for t in wanted)
-        return [(self.distilled(*key), key[2]) for key in tqdm(keys, desc="distilled sets", disable=None)]
+        return [(self.distilled(*key), key[2]) for key in bar(keys, desc="distilled sets")]
 
     def train_students(self, say: Callable[[str], None] = report_line) -> list[dict]:
         """Make every step and train every student, `workers` side by side; write and return the rows.
@@ -213,6 +214,10 @@ class Run:
         Args:
             say: takes the lines that tell, before anything is trained, whether the run is right.
         """
+        with held(self.store.root / ".locks" / f"{self.folder.name}.lock", f"the run {self.folder}"):
+            return self._train_students(say)
+
+    def _train_students(self, say: Callable[[str], None]) -> list[dict]:
         self.distilled_sets()
         for checked in self.checks():
             for line in brief_lines(checked):
@@ -221,7 +226,8 @@ class Run:
             self.soft_labels(distilled, seed)
         students = train_all([self.job(task) for task in self.plan], self.profile.workers)
         rows = [self.row(task, artifact) for task, artifact in zip(self.plan, students, strict=True)]
-        Workspace(self.folder).jsonl("results.jsonl", rows)
+        if here().main:
+            Workspace(self.folder).jsonl("results.jsonl", rows)
         return rows
 
     def row(self, task: Student, artifact: Artifact) -> dict:

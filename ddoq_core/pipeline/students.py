@@ -17,8 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
+from ..processes import bar, here
 from ..profile import Profile
 from ..store import Artifact, Store
 from .datasets import Dataset, load_dataset
@@ -66,14 +65,13 @@ def train_all(
         finished: told of every student, one after the other, as soon as it and those before it are there.
     """
     once = sorted({job.identity: job for job in jobs}.values(), key=lambda job: -(job.task.ipc or math.inf))
-    bar = {"total": len(once), "desc": "students", "disable": None}
-    if min(workers, len(once)) <= 1:
-        made = _collected(once, map(train_student, tqdm(once, **bar)), finished)
+    if min(workers, len(once)) <= 1 or here().size > 1:  # several processes share each student
+        made = _collected(once, map(train_student, bar(once, desc="students")), finished)
     else:
         with _pool(min(workers, len(once))) as pool:
             with _interrupts_held():  # the workers start here
                 results = pool.map(train_student, once)
-            made = _collected(once, tqdm(results, **bar), finished)
+            made = _collected(once, bar(results, total=len(once), desc="students"), finished)
     found = {job.identity: artifact for job, artifact in zip(once, made, strict=True)}
     return [found[job.identity] for job in jobs]
 

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from tqdm import tqdm
 
 from ..errors import InputError
 from ..keys import torch_rng
+from ..processes import bar, here, report_line
 from ..profile import Profile
-from ..store import Artifact, Store, Workspace, report_line
+from ..store import Artifact, Store, Workspace
 from .cluster import load_counts, prototypes_of
 from .datasets import Dataset
 from .distilled import DistilledDataset, image_name, read_pixels, write_image, write_metadata
@@ -48,16 +48,18 @@ def synthesize(
     parameters = profile.pick("strength", *SHAPING) | _which(dataset, ipc, distill_seed)
     plan = profile.pick("threads", "device", "compiled")
 
-    def build(work: Workspace) -> None:
+    def share(work: Workspace) -> None:
         points = functools.lru_cache(LOADED)(functools.partial(prototypes_of, prototypes, ipc))
         _write_images(work, prior, dataset, profile, points, ipc, distill_seed, plan)
+
+    def build(work: Workspace) -> None:
         _finish(work, dataset, load_counts(prototypes, ipc), distill_seed)
 
     with threads(profile.threads):
         return DistilledDataset(
             store.make(
                 "synthesize", build, parameters=parameters, inputs=[prototypes, prior], modules=HERE,
-                label=f"ipc{ipc:03d}-seed{distill_seed}", plan=plan,
+                label=f"ipc{ipc:03d}-seed{distill_seed}", plan=plan, share=share,
             )
         )  # fmt: skip
 
@@ -69,15 +71,17 @@ def generate(
     parameters = profile.pick(*SHAPING) | _which(dataset, ipc, distill_seed)
     plan = profile.pick("threads", "device", "compiled")
 
-    def build(work: Workspace) -> None:
+    def share(work: Workspace) -> None:
         _write_images(work, prior, dataset, profile, None, ipc, distill_seed, plan)
+
+    def build(work: Workspace) -> None:
         _finish(work, dataset, torch.ones(dataset.n_classes, ipc, dtype=torch.int64), distill_seed)
 
     with threads(profile.threads):
         return DistilledDataset(
             store.make(
                 "generate", build, parameters=parameters, inputs=[dataset.key, prior], modules=HERE,
-                label=f"ipc{ipc:03d}-seed{distill_seed}", plan=plan,
+                label=f"ipc{ipc:03d}-seed{distill_seed}", plan=plan, share=share,
             )
         )  # fmt: skip
 
@@ -139,9 +143,8 @@ def _write_images(
         plan["halved"] = plan.get("halved", 0) + 1
         return torch.cat([make(half) for half in chunk.chunk(2)])
 
-    for chunk in tqdm(
-        torch.arange(dataset.n_classes * ipc).split(profile.synthesis_batch), desc=f"{start} ipc {ipc}", disable=None
-    ):
+    chunks = torch.arange(dataset.n_classes * ipc).split(profile.synthesis_batch)
+    for chunk in bar(here().mine(chunks), desc=f"{start} ipc {ipc}"):
         images = [divmod(i, ipc) for i in chunk.tolist()]
         if all((work.path / image_name(c, k)).exists() for c, k in images):
             continue

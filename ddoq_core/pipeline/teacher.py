@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..keys import numpy_rng, torch_rng
+from ..processes import ALONE, Processes
 from ..profile import Profile
 from ..store import Artifact, Store, Workspace, sha256_of
 from .datasets import Dataset, Split
@@ -95,11 +96,14 @@ def load_teacher(artifact: Artifact, device: str = "cpu") -> nn.Module:
 
 
 @torch.no_grad()
-def predict(network: nn.Module, dataset: Dataset, split: Split, device: str = "cpu") -> Float[Tensor, "n C"]:
-    """Logits of every image of a split, on the CPU."""
+def predict(
+    network: nn.Module, dataset: Dataset, split: Split, device: str = "cpu", processes: Processes = ALONE
+) -> Float[Tensor, "n C"]:
+    """Logits of every image of a split, on the CPU; each of `processes` makes some of them, and has them all."""
     network.eval()
     chunks = torch.arange(len(split)).split(EVALUATION_BATCH)
-    return torch.cat([network(dataset.normalise(split.images(i).to(device))).float().cpu() for i in chunks])
+    mine = [network(dataset.normalise(split.images(i).to(device))).float().cpu() for i in processes.mine(chunks)]
+    return torch.cat(processes.together(processes.gathered(mine)))
 
 
 def accuracy(logits: Float[Tensor, "n C"], labels: Int64[Tensor, " n"]) -> dict:

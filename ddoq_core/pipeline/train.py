@@ -10,15 +10,17 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64, UInt8
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from tqdm import tqdm
+from torch.nn.parallel import DistributedDataParallel
 
 from ..keys import torch_rng
+from ..processes import bar, here
 from ..profile import Profile
 from ..store import Artifact, Store, Workspace
 from .augment import Views, draw_views, mixed, rebatch, views_of
@@ -56,7 +58,7 @@ def train(
     if labels is not None:
         check_labels(labels, distilled, profile, label_seed)
 
-    def build(work: Workspace) -> None:
+    def share(work: Workspace) -> None:
         rng = torch_rng(profile.seed, "student", student, student_seed)
         network = make_network(student, dataset.n_classes, dataset.channels, dataset.image_size, rng).to(profile.device)
         if target == "soft":
@@ -68,9 +70,13 @@ def train(
         pixels, w = distilled.pixels().to(profile.device), distilled.weights(weights).to(profile.device)
         lessons = Lessons(pixels, w, dataset, profile, label_seed, targets)
         fit(work, network, lessons, lambda *batch: weighted_kl(*batch, temperature, direction))
-        state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
-        work.replace("student.safetensors", lambda path: save_file(state, path))
-        work.json("result.json", score(network, dataset, profile))
+        result = score(network, dataset, profile)
+        if here().main:
+            state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
+            work.replace("student.safetensors", lambda path: save_file(state, path))
+            work.json("result.json", result)
+
+    def build(work: Workspace) -> None:
         work.discard("checkpoint.pt")
 
     parameters = _knobs(profile, target, weights) | {
@@ -85,6 +91,7 @@ def train(
         return store.make(
             "train", build, parameters=parameters, inputs=[i for i in inputs if i], modules=(__name__,),
             label=f"{student}-{target}-{weights}-{distilled.artifact.path.name}", plan=profile.pick("device"),
+            share=share,
         )  # fmt: skip
 
 
@@ -99,19 +106,33 @@ class Lessons:
     label_seed: int
     log_targets: Callable[[int, Views], LogTargets]  # of an epoch; then of rows and the images they became
 
+    @cached_property
+    def shares(self) -> list[tuple[Int64[Tensor, " b"], float]]:
+        """Of every batch: the places in the epoch's order that fall to this process, and their share of the batch.
+
+        A batch of fewer images than processes lends its first to those that would have none, at a share of 0.
+        """
+        everyone, found = here(), []
+        for batch in torch.arange(len(self.pixels)).split(self.profile.batch_size):
+            own = batch.tensor_split(everyone.size)[everyone.rank]
+            found.append((own, len(own) / len(batch)) if len(own) else (batch[:1], 0.0))
+        return found
+
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Batches (normalised images, log-probabilities aimed at, weights); every image once in the epoch."""
+        """Batches (normalised images, log-probabilities aimed at, weights), this process's share of each; over all
+        processes every image once in the epoch."""
         n, size = len(self.pixels), self.pixels.shape[-1]
         views = draw_views(n, size, self.profile, self.label_seed, epoch).to(self.profile.device)
-        log_targets = self.log_targets(epoch, views)
+        log_targets, places = self.log_targets(epoch, views), [own for own, _ in self.shares]
+        order = views.order[torch.cat(places).to(views.order.device)]
 
         def pieces() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-            for rows in views.order.split(PIECE):
+            for rows in order.split(PIECE):
                 images = views_of(self.pixels, views, rows)
                 w = mixed(self.weights, views, rows) if self.profile.cutmix_weight == "mixture" else self.weights[rows]
                 yield self.dataset.normalise(images), log_targets(rows, images), w
 
-        return rebatch(pieces(), self.profile.batch_size)
+        return rebatch(pieces(), map(len, places))
 
 
 def _soft(
@@ -162,9 +183,10 @@ def weighted_kl(
 def fit(work: Workspace, network: nn.Module, lessons: Lessons, loss: Callable[..., Float[Tensor, ""]]) -> None:
     """All epochs; an interrupted run goes on from its checkpoint and ends with the same bytes.
 
-    The gradient of a batch is the sum over its `accumulate` parts, each weighed by its share of the images.
+    The gradient of a batch is the sum over the processes, and over the `accumulate` parts of each, weighed by their
+    share of the images. A norm with batch statistics takes them over such a part, and keeps the main process's.
     """
-    p = lessons.profile
+    p, everyone = lessons.profile, here()
     mixed_precision = torch.autocast(p.device, torch.bfloat16, enabled=p.training_precision == "bfloat16")
     groups = _groups(network, p.weight_decay)
     if p.optimiser == "sgd":
@@ -174,17 +196,19 @@ def fit(work: Workspace, network: nn.Module, lessons: Lessons, loss: Callable[..
     done = _resume(work, network, optimiser)
     saved = time.monotonic()
     network.train()
-    for epoch in tqdm(range(done, p.epochs), desc="student", initial=done, total=p.epochs, disable=None, leave=False):
+    model = DistributedDataParallel(network) if everyone.size > 1 else network  # its gradient is the processes' mean
+    for epoch in bar(range(done, p.epochs), desc="student", initial=done, total=p.epochs, leave=False):
         for group in optimiser.param_groups:
             group["lr"] = rate(p, epoch)
-        for batch in lessons.batches(epoch):
+        for (_, share), batch in zip(lessons.shares, lessons.batches(epoch), strict=True):
             optimiser.zero_grad()
             for images, log_p, weights in zip(*(t.chunk(p.accumulate) for t in batch), strict=True):
                 with mixed_precision:
-                    logits = network(images)
-                (loss(logits.float(), log_p, weights) * (len(images) / len(batch[0]))).backward()
+                    logits = model(images)
+                part = everyone.size * share * len(images) / len(batch[0])
+                (loss(logits.float(), log_p, weights) * part).backward()
             optimiser.step()
-        if time.monotonic() - saved >= CHECKPOINT_SECONDS:
+        if everyone.main and time.monotonic() - saved >= CHECKPOINT_SECONDS:
             state = {"epoch": epoch + 1, "network": network.state_dict(), "optimiser": optimiser.state_dict()}
             work.replace("checkpoint.pt", lambda path, state=state: torch.save(state, path))
             saved = time.monotonic()
@@ -203,10 +227,10 @@ def rate(profile: Profile, epoch: int) -> float:
 
 def score(network: nn.Module, dataset: Dataset, profile: Profile) -> dict:
     """Accuracy of a trained student: top1, top5 (percent), hits on the test images, top1 on the validation images."""
-    result = accuracy(predict(network, dataset, dataset.test, profile.device), dataset.test.labels)
+    result = accuracy(predict(network, dataset, dataset.test, profile.device, here()), dataset.test.labels)
     result |= profile.pick("epochs", "learning_rate") | {"validation_top1": None}
     if len(dataset.validation):
-        logits = predict(network, dataset, dataset.validation, profile.device)
+        logits = predict(network, dataset, dataset.validation, profile.device, here())
         result["validation_top1"] = accuracy(logits, dataset.validation.labels)["top1"]
     return result
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ..keys import numpy_rng
+from ..processes import bar
 from ..store import Workspace
 
 CHECKPOINT_SECONDS = 20  # at least so long between two checkpoints, so that a small network pays for none
@@ -67,7 +67,7 @@ def train_network(
     done = _resume(work.path / checkpoint, network, optimiser, average)
     steps, saved = -(-n // recipe.batch), time.monotonic()
     network.train()
-    for epoch in tqdm(range(done, epochs), desc=name, initial=done, total=epochs, disable=None):
+    for epoch in bar(range(done, epochs), desc=name, initial=done, total=epochs):
         loss = loss_of(epoch)
         order = torch.from_numpy(numpy_rng(*key, "order", epoch).permutation(n))
         for step, rows in enumerate(order.split(recipe.batch), epoch * steps):

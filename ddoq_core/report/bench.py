@@ -19,9 +19,9 @@ import torch
 from jaxtyping import Float
 from numpy import ndarray
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from ..errors import InputError
+from ..processes import bar
 from ..quantization import distortion
 from ..store import Workspace, provenance
 from .contenders import (
@@ -116,7 +116,7 @@ def bench(names: list[str], reps: int, out: Path | None = None) -> list[dict]:
     with threadpool_limits(torch.get_num_threads()):
         for name in names:
             done = sum(row["task"] == name for row in rows)
-            for row in tqdm(_repetitions(name, done, reps), desc=name, total=reps, initial=done, disable=None):
+            for row in bar(_repetitions(name, done, reps), desc=name, total=reps, initial=done):
                 rows.append(row | {"date": provenance()["date"]} | machine)
                 if out:
                     Workspace(out.parent).jsonl(out.name, rows)

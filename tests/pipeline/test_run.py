@@ -26,7 +26,7 @@ def identity(root: Path) -> dict[str, str]:
     return {
         str(p.relative_to(root)): sha256_of(p)
         for p in sorted(root.rglob("*"))
-        if p.is_file() and p.name not in left_out
+        if p.is_file() and p.name not in left_out and p.parent.name != ".locks"
     }
 
 

@@ -1,0 +1,46 @@
+"""Locks: what one run makes, no other makes at the same time. A lock ends with the process that holds it."""
+
+import contextlib
+import os
+import platform
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from .errors import InputError
+from .processes import here, report_line
+
+
+@contextlib.contextmanager
+def held(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
+    """Hold the lock at `path`; of several processes of a run, the main one holds it.
+
+    Args:
+        what: is made under it.
+        wait: until another run that holds it is done, rather than refuse.
+    Raises:
+        InputError: another run holds it; the line names its process.
+    """
+    lock, owner = FileLock(path), path.with_suffix(".owner")
+    here().told(lambda: _take(lock, owner, what, wait))
+    try:
+        yield
+    finally:
+        if lock.is_locked:
+            owner.unlink(missing_ok=True)
+            lock.release()
+
+
+def _take(lock: FileLock, owner: Path, what: str, wait: bool) -> None:
+    owner.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        holder = owner.read_text() if owner.exists() else "another process"
+        if not wait:
+            raise InputError(f"{what} is being made by {holder}; wait for that run, or end it") from None
+        report_line(f"ddoq: {what} is being made by {holder}; waiting for it")
+        lock.acquire()
+    owner.write_text(f"process {os.getpid()} on {platform.node()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}")

@@ -1,0 +1,143 @@
+"""The processes of a run: one, or several that `torchrun` or `accelerate launch` started together.
+
+Work is cut into fixed chunks, of which every process takes each `size`-th, so that no byte depends on how many there
+are. What is not shared, the main process does while the others wait. All come to the same calls in the same order; what
+they tell each other is whether to go on, the gradients of a student, and its predictions.
+"""
+
+import contextlib
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from .errors import InputError
+
+LONGEST_WAIT = timedelta(days=20)  # of the others, while one trains the prior or the teacher
+LEFT = "another process of this run has ended; what is finished is kept: give the same command again"
+T = TypeVar("T")
+
+
+class ToldError(InputError):
+    """An error of the main process, which tells it to the user."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those of its run."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def main(self) -> bool:
+        """Whether it is the one that does what is not shared, and speaks."""
+        return self.rank == 0
+
+    def mine(self, chunks: Sequence[T]) -> Sequence[T]:
+        """The chunks of this process, every `size`-th."""
+        return chunks[self.rank :: self.size]
+
+    def together(self, parts: list[list[T]]) -> list[T]:
+        """All chunks in their order, from those that every process had as `mine`."""
+        n = sum(map(len, parts))
+        return [parts[i % self.size][i // self.size] for i in range(n)]
+
+    def told(self, of_main: Callable[[], T]) -> T:
+        """What `of_main` gives in the main process, in all of them; it is called in the main process only.
+
+        Raises:
+            InputError: in all of them, if it does in the main process.
+        """
+        if self.size == 1:
+            return of_main()
+        (answer, error), *_ = self.gathered(self._answer(of_main) if self.main else (None, None))
+        if error:
+            raise InputError(error) if self.main else ToldError(error)
+        return answer
+
+    @staticmethod
+    def _answer(of_main: Callable[[], T]) -> tuple[T | None, str]:
+        try:
+            return of_main(), ""
+        except InputError as error:
+            return None, str(error)
+
+    def wait(self) -> None:
+        """Until all processes have come here."""
+        self.gathered(None)
+
+    def gathered(self, mine: T) -> list[T]:
+        """What every process has, in their order, in all of them."""
+        if self.size == 1:
+            return [mine]
+        import torch.distributed as dist
+
+        found = [None] * self.size
+        dist.all_gather_object(found, mine)
+        return found
+
+
+ALONE = Processes()
+
+
+@functools.cache
+def here() -> Processes:
+    """This process; the first call joins the others, if a launcher has started several."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1 or "RANK" not in os.environ:
+        return ALONE
+    import torch
+    import torch.distributed as dist
+
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group(timeout=LONGEST_WAIT)
+    signal.signal(signal.SIGTERM, _ended)
+    return Processes(dist.get_rank(), size)
+
+
+@contextlib.contextmanager
+def among_peers() -> Iterator[None]:
+    """Whatever a run does. That another process has ended is an error that the user understands.
+
+    Raises:
+        InputError: a connection that another process has closed.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        import torch.distributed as dist
+
+        if here().size == 1 or not (isinstance(error, dist.DistError) or "gloo" in str(error)):
+            raise
+        raise InputError(LEFT) from error
+    finally:
+        if here().size > 1:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # this process ends anyway, and has said why
+            import torch.distributed as dist
+
+            dist.destroy_process_group()
+
+
+def bar(items: Iterable[T], **how: object) -> Iterator[T]:
+    """`items` under a progress bar at a terminal, of the main process."""
+    return tqdm(items, disable=None if here().main else True, **how)
+
+
+def report_line(text: str) -> None:
+    """Say something to the person at the terminal, once, without disturbing a result on standard output."""
+    if here().main:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _ended(number: int, frame: object) -> None:
+    """The launcher ends this process because another has ended, or at the user's wish: at once, whatever it does."""
+    print(f"ddoq: {LEFT}", file=sys.stderr, flush=True)
+    os._exit(128 + number)

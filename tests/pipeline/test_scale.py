@@ -1,0 +1,122 @@
+"""Several processes: the bytes of one in every step but the student, whose gradient is that of the whole batch."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ddoq_core.pipeline import train as module
+from ddoq_core.pipeline.train import Lessons
+from ddoq_core.processes import Processes
+
+from .test_run import command, identity
+
+METHODS = ["random_real", "random_generated", "sre2l", "rded", "ddoq"]
+# SGD: AdamW divides the rounding of a gradient that is 0, as of a bias before a norm, by itself
+CHANGES = {
+    "methods": METHODS, "ipc": [2], "targets": ["soft", "hard"], "epochs": 3, "batch_size": 7, "optimiser": "sgd",
+    "teacher": "convnet-16-bn", "inversion_iterations": 3,
+}  # fmt: skip
+
+
+def several(root: Path, **changes) -> list[str]:
+    """The same command, in two processes."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    return launcher + command(root, **changes)[1:]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 12])
+def test_the_shares_of_all_processes_make_up_every_batch(squares, tiny, monkeypatch, size):
+    """12 processes and batches of 4: some have no image of their own, and lend one at a share of 0."""
+    pixels = torch.zeros(9, 1, 8, 8, dtype=torch.uint8)
+    places, shares = [[], [], []], torch.zeros(3)
+    for rank in range(size):
+        monkeypatch.setattr(module, "here", lambda rank=rank: Processes(rank, size))
+        lessons = Lessons(pixels, torch.ones(9), squares, tiny.but(batch_size=4), 0, None)
+        for i, (own, share) in enumerate(lessons.shares):
+            assert len(own)
+            shares[i] += share
+            places[i] += own.tolist() if share else []
+    assert list(map(sorted, places)) == [[0, 1, 2, 3], [4, 5, 6, 7], [8]]
+    torch.testing.assert_close(shares, torch.ones(3))
+
+
+@pytest.fixture(scope="module")
+def one_and_two(tmp_path_factory) -> tuple[Path, Path]:
+    """Artifacts of the same run by one process and by two."""
+    one, two = (tmp_path_factory.mktemp(name) / "artifacts" for name in ("one", "two"))
+    subprocess.run(command(one, **CHANGES), check=True, capture_output=True)
+    subprocess.run(several(two, **CHANGES), check=True, capture_output=True)
+    return one, two
+
+
+@pytest.mark.slow
+def test_two_processes_were_two(one_and_two):
+    for root, size in zip(one_and_two, (1, 2), strict=True):
+        plans = [json.loads(p.read_text())["plan"] for p in root.rglob("run.json")]
+        assert plans and all(plan["processes"] == size for plan in plans)
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_bytes_of_one_in_every_step_but_the_student(one_and_two):
+    one, two = ({f: key for f, key in identity(root).items() if not f.startswith("train/")} for root in one_and_two)
+    assert {f.split("/")[0] for f in one} >= {"encode", "cluster", "synthesize", "generate", "relabel", "check", "rded"}
+    assert one == two
+
+
+@pytest.mark.slow
+def test_the_student_of_two_processes_is_that_of_one_to_rounding(one_and_two):
+    """Norms without batch statistics: the loss and its gradient are those of the whole batch."""
+    one, two = one_and_two
+    students = sorted(p.relative_to(one) for p in one.glob("train/*/student.safetensors"))
+    assert students
+    for path in students:
+        for name, value in load_file(one / path).items():
+            torch.testing.assert_close(load_file(two / path)[name], value, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_what_two_processes_left_one_goes_on_with(one_and_two, tmp_path):
+    one, _ = one_and_two
+    root = tmp_path / "artifacts"
+    process = subprocess.Popen(
+        several(root, **CHANGES), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    while process.poll() is None and not any(root.glob("synthesize/*.partial/*/*.png")):
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    subprocess.run(command(root, **CHANGES), check=True, capture_output=True)
+    assert identity(root) == identity(one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dies", [0, 1])
+def test_one_of_two_that_is_killed_ends_the_other_with_a_clear_line(one_and_two, dies):
+    _, two = one_and_two
+    process = subprocess.Popen(
+        several(two, **CHANGES | {"epochs": 100_000, "soft_labels": "online"}),
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True, text=True,
+    )  # fmt: skip
+    while process.poll() is None and not any(two.glob("train/*.partial")):
+        time.sleep(0.2)
+    time.sleep(3)  # in the middle of an epoch
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(children[dies]), signal.SIGKILL)
+    said = process.communicate(timeout=90)[1]
+    assert process.returncode != 0
+    assert "ddoq: another process of this run has ended; what is finished is kept: give the same command again" in said
+
+
+@pytest.mark.slow
+def test_what_the_user_can_mend_is_said_once(one_and_two):
+    done = subprocess.run(several(one_and_two[1], **CHANGES | {"ipc": [9999]}), capture_output=True, text=True)
+    assert done.returncode != 0
+    assert done.stderr.count("ddoq: ipc = 9999, but class 0") == 1

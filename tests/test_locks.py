@@ -1,0 +1,74 @@
+"""Locks: a second run is refused or waits, and one that has died leaves nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ddoq_core.errors import InputError
+from ddoq_core.locks import held
+
+HOLDER = """
+import sys, time, pathlib
+from ddoq_core.locks import held
+with held(pathlib.Path(sys.argv[1]), "the run A"):
+    print("held", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / ".locks" / "a.lock"
+
+
+@pytest.fixture
+def holder(path):
+    """`holder(seconds)` starts another process that holds the lock for so long."""
+    started = []
+
+    def start(seconds: float) -> subprocess.Popen:
+        started.append(
+            subprocess.Popen([sys.executable, "-c", HOLDER, str(path), str(seconds)], stdout=subprocess.PIPE)
+        )
+        assert started[-1].stdout.readline() == b"held\n"
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_what_another_run_makes_is_refused_and_that_run_is_named(holder, path):
+    other = holder(60)
+    with (
+        pytest.raises(InputError, match=f"the run A is being made by process {other.pid} on .*; wait for that run"),
+        held(path, "the run A"),
+    ):
+        pass
+
+
+def test_a_lock_that_a_killed_process_left_is_taken_over(holder, path):
+    other = holder(60)
+    os.kill(other.pid, signal.SIGKILL)
+    other.wait()
+    with held(path, "the run A"):
+        assert str(os.getpid()) in path.with_suffix(".owner").read_text()
+
+
+def test_one_that_waits_goes_on_when_the_other_is_done(holder, path, capsys):
+    other, began = holder(1.5), time.monotonic()
+    with held(path, "the artifact", wait=True):
+        assert time.monotonic() - began > 1
+    assert f"the artifact is being made by process {other.pid}" in capsys.readouterr().err
+
+
+def test_a_lock_that_was_given_back_is_free(path):
+    for _ in range(2):
+        with held(path, "the run A"):
+            pass
+    assert not path.with_suffix(".owner").exists()
