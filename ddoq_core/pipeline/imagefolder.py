@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from ..errors import InputError
-from ..processes import bar, report_line
+from ..processes import bar, here, report_line
 from ..profile import Profile
 from ..store import Store, Workspace
 from .imagenet import image_key, listed_classes, name_and_prompt, read_val_mapping
@@ -159,11 +159,13 @@ def _checked(root: Path, files: list[Path], store: Store | None) -> list[dict]:
     tree = hashlib.sha256(json.dumps(stats).encode()).hexdigest()
     parts = {f"files{start:08d}.jsonl": files[start : start + CHUNK] for start in range(0, len(files), CHUNK)}
 
-    def build(work: Workspace) -> None:
-        for name, part in bar(parts.items(), desc="check images"):
+    def share(work: Workspace) -> None:
+        for name, part in bar(here().mine(list(parts.items())), desc="check images"):
             work.chunk(name, lambda path, part=part: path.write_text("".join(f"{json.dumps(r)}\n" for r in rows(part))))
 
-    made = store.make("scan", build, parameters={"tree": tree}, modules=("ddoq_core.pipeline.images",), label=root.name)
+    made = store.make(
+        "scan", share=share, parameters={"tree": tree}, modules=("ddoq_core.pipeline.images",), label=root.name
+    )
     return [row for name in parts for row in made.jsonl(name)]
 
 
