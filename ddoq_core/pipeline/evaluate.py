@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ..errors import InputError
 from ..methods import d4m, rded
 from ..profile import Profile
 from ..store import Workspace
@@ -43,8 +44,10 @@ def evaluate(folder: Path, preset: str, profile: Profile, named: Collection[str]
         preset: a key of PRESETS.
         named: knobs that the user has set, which the preset leaves alone.
     Raises:
-        InputError: the folder is no distilled set of the profile's data set.
+        InputError: no such folder, or one that is no distilled set of the profile's data set.
     """
+    if not folder.is_dir():
+        raise InputError(f"no folder {folder}; give one that holds a folder of images for each class")
     run = Run(profile)
     foreign = read_foreign(run.store, folder, run.dataset, profile)
     target, fixed = PRESETS[preset](profile, foreign.distilled)

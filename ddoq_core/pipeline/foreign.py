@@ -46,8 +46,8 @@ def read_foreign(store: Store, folder: Path, dataset: Dataset, profile: Profile)
     """A folder of K images for each class of the data set, whoever made it, as a distilled set.
 
     Raises:
-        InputError: no such folder; classes that are not the data set's; an empty class, or one of another size; an
-            image that cannot be read; weights that do not fit the images.
+        InputError: classes that are not the data set's; an empty class, or one of another size; an image that cannot
+            be read; weights that do not fit the images.
     """
     names, order = class_order(folder, dataset)
     files = [_images(folder / name) for name in names]
@@ -72,8 +72,6 @@ def class_order(folder: Path, dataset: Dataset) -> tuple[list[str], str]:
     Raises:
         InputError: they are none of these, or one is missing; the folder's manifest names other classes.
     """
-    if not folder.is_dir():
-        raise InputError(f"no folder {folder}; give one that holds a folder of images for each class")
     found = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     _check_table(folder, dataset)
     names = [name.replace(" ", "_") for name in dataset.class_names]
