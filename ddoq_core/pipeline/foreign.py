@@ -75,9 +75,9 @@ def class_order(folder: Path, dataset: Dataset) -> tuple[list[str], str]:
     found = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     _check_table(folder, dataset)
     names = [name.replace(" ", "_") for name in dataset.class_names]
-    for known, what in ((dataset.class_ids, "own names of the classes' folders"), (names, "names of the classes")):
+    for known, what in ((dataset.class_ids, "data set's own names"), (names, "names of its classes")):
         if sorted(known) == found:
-            return list(known), f"by name; the folders are called by the data set's {what}"
+            return list(known), f"by name; the folders have the {what}"
     numbers = {int(match[1]): name for name in found if (match := NUMBERED.fullmatch(name))}
     if len(numbers) != len(found) or sorted(numbers) != list(range(dataset.n_classes)):
         raise _other_classes(folder, found, dataset)
