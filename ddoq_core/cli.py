@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from .errors import InputError
+from .knobs import nearest
 from .processes import ToldError, among_peers, here
 from .profile import Profile, parse_assignment
 from .store import readable
@@ -19,6 +20,8 @@ from .store import readable
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
 )
+
+PRESETS = ("d4m", "rded")
 
 ProfileName = Annotated[
     str, typer.Option("--profile", metavar="NAME|FILE", help="profile of notebooks/profiles, or a YAML file")
@@ -130,6 +133,29 @@ def relabel(profile: ProfileName = "laptop", parameter: Parameters = None) -> No
 def train(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
     """Algorithm 4, line 7: train and score every student; the same as `ddoq run`, named for its last step."""
     run(profile, parameter)
+
+
+@app.command("eval")
+def evaluate(
+    folder: Annotated[Path, typer.Argument(help="A folder of images for each class: of this package, D4M, SRe2L, ...")],
+    preset: Annotated[str, typer.Option(metavar="|".join(PRESETS), help="Published protocol of training.")] = "d4m",
+    profile: ProfileName = "laptop",
+    parameter: Parameters = None,
+    data_root: Folder = "",
+    artifacts: Folder = "",
+) -> None:
+    """Train students on anybody's distilled folder and score them; tell what was assumed of it.
+
+    The profile gives data set, teacher and networks, the preset the training; -p wins over both.
+    """
+    checked = _checked(profile, parameter, data_root=data_root, artifacts=artifacts)
+    if preset not in PRESETS:
+        raise InputError(f"no preset '{preset}'{nearest(preset, PRESETS)}; presets: {', '.join(PRESETS)}")
+    from .pipeline.evaluate import evaluate
+    from .report.evaluation import evaluation_lines
+
+    done = evaluate(folder, preset, checked, [parse_assignment(text)[0] for text in parameter or []])
+    _tell(*evaluation_lines(done), done.file)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from PIL import Image
 from ddoq_core import cli
 
 STEPS = ["run", "pretrain", "teacher", "assess", "encode", "cluster", "synthesize", "check", "relabel", "train"]
-COMMANDS = [*STEPS, "record", "bench", "cost", "knobs"]
+COMMANDS = [*STEPS, "eval", "record", "bench", "cost", "knobs"]
 
 
 @pytest.fixture
@@ -73,6 +73,29 @@ def test_bad_input_is_one_line_that_names_it_and_exit_code_2(ddoq, tmp_path, wor
     assert code == 2 and out == ""
     assert err.startswith("ddoq: ") and err.count("\n") == 1 and message in err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["theirs", "--preset", "d5m"], "no preset 'd5m'; did you mean 'd4m'?; presets: d4m, rded"),
+        (["theirs", "-p", "epoch=3"], "unknown parameter 'epoch'"),
+        (["theirs"], "no folder theirs; give one that holds a folder of images for each class"),
+    ],
+)
+def test_what_eval_cannot_take_is_one_line_and_leaves_nothing_behind(ddoq, tmp_path, words, message):
+    code, out, err = ddoq("eval", *words)
+    assert code == 2 and out == "" and err.startswith(f"ddoq: {message}") and err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_eval_names_the_class_that_has_no_image(ddoq, tmp_path):
+    for c in range(10):
+        (tmp_path / "theirs" / f"new{c:03d}").mkdir(parents=True)
+        Image.new("L", (28, 28), 20 * c).save(tmp_path / "theirs" / f"new{c:03d}" / "0.jpg")
+    (tmp_path / "theirs" / "new003" / "0.jpg").unlink()
+    code, _, err = ddoq("eval", "theirs", "--profile", "smoke")
+    assert code == 2 and "theirs/new003 holds no image" in err and err.count("\n") == 1
 
 
 def folder_of_images(root, **classes: int):

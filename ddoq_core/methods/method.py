@@ -9,6 +9,16 @@ from ..pipeline.splits import Dataset
 from ..profile import Profile
 from ..store import Artifact, Store
 
+# what the released codes of D4M and RDED share, which both have from SRe2L: a student of the teacher's softened logits
+SRE2L_TRAINING = {
+    "cutmix": True,
+    "temperature": 20.0,
+    "loss": "forward",
+    "optimiser": "adamw",
+    "learning_rate": 1e-3,  # of ResNets and ConvNets
+    "weight_decay": 0.01,
+}
+
 
 class Run(Protocol):
     """What a method may ask of a run: every step is made when first asked for."""

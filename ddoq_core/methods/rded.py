@@ -28,7 +28,7 @@ from ..pipeline.teacher import load_teacher
 from ..processes import bar, here
 from ..profile import Profile
 from ..store import Artifact, Store, Workspace
-from .method import Method, Run
+from .method import SRE2L_TRAINING, Method, Run
 
 SMALLEST_CROP = 0.08  # of the area, as torchvision's RandomResizedCrop
 TOGETHER = 50  # images whose crops are scored together
@@ -162,15 +162,9 @@ def own(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
     changes = {
         "batch_size": min(batch, len(distilled)),
         "crop_scale": 1 / profile.rded_factor,
-        "cutmix": True,
-        "temperature": 20.0,
-        "loss": "forward",
-        "optimiser": "adamw",
-        "learning_rate": 1e-3,
-        "weight_decay": 0.01,
         "lr_schedule": "half-cosine",
     }
-    return "soft", changes
+    return "soft", SRE2L_TRAINING | changes
 
 
 def _file(label: int) -> str:

@@ -94,7 +94,7 @@ LOADERS: dict[str, Callable[[Profile], Dataset]] = {
 def _in_memory(profile: Profile, images, labels, first, test, names: list[str], prompts: list[str]) -> Dataset:
     """Dataset of uint8 images [n, C, H, W]: `first` are the indices for training and validation, `test` the others."""
     fingerprint = hashlib.sha256(images.numpy().tobytes() + labels.numpy().tobytes()).hexdigest()
-    images, first = _resized(images, profile.image_size), first[population(labels[first], profile)]
+    images, first = fitted(images, profile.image_size), first[population(labels[first], profile)]
     whole = Split(labels, [f"{profile.dataset}/{i:05d}" for i in range(len(labels))], images, profile.image_size)
     train, validation = (
         first[part] for part in cut(labels[first], profile.validation_fraction, profile.seed, "validation")
@@ -109,7 +109,7 @@ def _in_memory(profile: Profile, images, labels, first, test, names: list[str], 
     )  # fmt: skip
 
 
-def _resized(images: UInt8[Tensor, "n C h w"], size: int) -> UInt8[Tensor, "n C {size} {size}"]:
+def fitted(images: UInt8[Tensor, "n C h w"], size: int) -> UInt8[Tensor, "n C {size} {size}"]:
     """28-pixel digits get a border of zeros up to 32; any other size is reached by resampling."""
     if images.shape[-1] == 28:
         images = torch.nn.functional.pad(images, (2, 2, 2, 2))

@@ -1,8 +1,9 @@
 """The distilled set: a folder that other tools read unchanged, and its reader.
 
 In: images in [0, 1], how many real images each stands for. Out: `00000/class00000_id00000.png`, in the order of the
-classes, beside `metadata.jsonl` (Hugging Face's `imagefolder` format); the class table stands in the manifest's
-parameters. One set serves every weighting: it keeps the counts, and the weights are computed when training.
+classes, beside `metadata.jsonl` (Hugging Face's `imagefolder` format) and `sample_weights.txt` (WMDD's: a line for each
+class, a number for each image); the class table stands in the manifest's parameters. One set serves every weighting: it
+keeps the counts, and the weights are computed when training. A set of others may have weights without counts: `given`.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,9 @@ from ..quantization.weights import companion_weights
 from ..store import Artifact, Workspace, sha256_of
 from .splits import Dataset
 
+METADATA, WEIGHTS = "metadata.jsonl", "sample_weights.txt"
+GIVEN = "given"  # the weighting of a set whose weights have come without counts
+
 
 @dataclass(frozen=True)
 class DistilledDataset:
@@ -30,7 +34,7 @@ class DistilledDataset:
     @cached_property
     def metadata(self) -> list[dict]:
         """One row per image: file_name, label, count, weight (eq. 33), seed, prompt, sha256."""
-        return self.artifact.jsonl("metadata.jsonl")
+        return self.artifact.jsonl(METADATA)
 
     @property
     def classes(self) -> list[dict]:
@@ -56,7 +60,9 @@ class DistilledDataset:
         return torch.tensor([row["count"] for row in self.metadata])
 
     def weights(self, scheme: str | float) -> Float[Tensor, " n"]:
-        """Weights of the images in the loss, from their counts class by class."""
+        """Weights of the images in the loss: from their counts class by class, or `given`, as they stand in the set."""
+        if scheme == GIVEN:
+            return torch.tensor([row["weight"] for row in self.metadata])
         weights = companion_weights(self.counts.reshape(-1, self.ipc), scheme)
         return weights.float().reshape(-1)
 
@@ -94,16 +100,18 @@ def read_pixels(path: Path) -> UInt8[Tensor, "C H W"]:
 
 
 def write_metadata(
-    work: Workspace, dataset: Dataset, counts: Int64[Tensor, "classes ipc"], *, seed: int, sources: Sequence[str] = ()
-) -> None:
-    """Write `metadata.jsonl` over images that `write_image` has written.
+    work: Workspace, dataset: Dataset, counts: Int64[Tensor, "classes ipc"], *, seed: int | None,
+    sources: Sequence[str] = (), weights: Float[Tensor, "classes ipc"] | None = None,
+) -> None:  # fmt: skip
+    """Write `metadata.jsonl` and `sample_weights.txt` over images that `write_image` has written.
 
     Args:
         counts: real images that each image stands for.
-        seed: which distillation it is; with the manifest's `seed` it names every draw.
-        sources: identities of the real images that were kept, if they are real ones.
+        seed: which distillation it is; with the manifest's `seed` it names every draw. None: a set of others.
+        sources: identities of the real images that were kept, if they are real ones, or the files of others.
+        weights: of a set of others that come without counts; else those of eq. 33.
     """
-    weights = companion_weights(counts, "sqrt")
+    weights = companion_weights(counts, "sqrt") if weights is None else weights
     rows = []
     for label, item in np.ndindex(*counts.shape):
         name = image_name(label, item)
@@ -117,4 +125,6 @@ def write_metadata(
             "sha256": sha256_of(work.path / name),
         }
         rows.append(row | ({"source": sources[len(rows)]} if sources else {}))
-    work.jsonl("metadata.jsonl", rows)
+    work.jsonl(METADATA, rows)
+    lines = [" ".join(f"{w:.6f}" for w in of_class) + "\n" for of_class in weights.tolist()]
+    work.replace(WEIGHTS, lambda path: path.write_text("".join(lines)))

@@ -37,7 +37,7 @@ def image_folder(profile: Profile, store: Store | None) -> Dataset:
         "train": [_files(root / "train" / c, needed=True) for c in class_ids],
         "val": _test_files(root / "val", class_ids, profile),
     }
-    rows = _checked(root, [f for part in files.values() for of_class in part for f in of_class], store)
+    rows = checked_files(root, [f for part in files.values() for of_class in part for f in of_class], store)
     bad = {row["file"]: row["problem"] for row in rows if row["problem"]}
     if bad and not profile.skip_unreadable:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
@@ -146,8 +146,8 @@ def _mapped(folder: Path, files: list[Path], mapping: Path) -> dict[str, list[Pa
     return found
 
 
-def _checked(root: Path, files: list[Path], store: Store | None) -> list[dict]:
-    """One row per file: its path in the tree, the checksum of its bytes, why it cannot be read ('' when it can)."""
+def checked_files(root: Path, files: list[Path], store: Store | None) -> list[dict]:
+    """One row per file: path in the tree, checksum, why it is unreadable ('' if it is not); decoded once by a store."""
 
     def rows(part: list[Path]) -> list[dict]:
         found = zip(part, check_images(part), strict=True)

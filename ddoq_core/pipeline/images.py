@@ -22,6 +22,7 @@ from ..errors import InputError
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 FILTER = Image.Resampling.BICUBIC
+MEND = "repair or remove it, or set skip_unreadable=true"
 READERS = 8  # files read side by side; reading draws nothing, so their number changes no result
 
 
@@ -76,7 +77,6 @@ def check_images(paths: list[Path]) -> list[Checked]:
 
 def _opened(content: bytes, name: str) -> Image.Image:
     """Decoded image in RGB, upright."""
-    mend = "repair or remove it, or set skip_unreadable=true"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -84,9 +84,9 @@ def _opened(content: bytes, name: str) -> Image.Image:
                 image.load()
                 return _rgb(ImageOps.exif_transpose(image))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"image {name} is too large ({' '.join(str(error).split())}); {mend}") from error
+        raise InputError(f"image {name} is too large ({' '.join(str(error).split())}); {MEND}") from error
     except (OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, IndexError, MemoryError) as error:
-        raise InputError(f"image {name} cannot be read ({_reason(error)}); {mend}") from error
+        raise InputError(f"image {name} cannot be read ({_reason(error)}); {MEND}") from error
 
 
 def _reason(error: Exception) -> str:

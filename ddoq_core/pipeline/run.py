@@ -32,7 +32,7 @@ from .facts import brief_lines
 from .pretrain import pretrain
 from .prior import prior_artifact
 from .relabel import relabel
-from .students import Job, Student, train_all
+from .students import Job, Student, result_row, train_all
 from .teacher import teacher
 
 PROTOTYPES = "ddoq"  # a row whose images are made of prototypes; the others like it share its distilled sets
@@ -232,12 +232,6 @@ class Run:
 
     def row(self, task: Student, artifact: Artifact) -> dict:
         """What is kept of a trained student: task, score, and what made it."""
-        p, run = self.profile, artifact.run
         method = METHODS[task.method]
-        return (
-            {"dataset": p.dataset, "profile": p.profile, "key": artifact.key}
-            | asdict(task)
-            | {"weights": method.weights_of(p) if method.distill else "uniform"}
-            | artifact.json(method.result)
-            | {name: run[name] for name in ("seconds", "date", "device", "commit", "versions")}
-        )
+        weights = method.weights_of(self.profile) if method.distill else "uniform"
+        return result_row(self.profile, task, artifact, weights, method.result)

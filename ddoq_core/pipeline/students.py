@@ -101,6 +101,23 @@ def train_student(job: Job) -> Artifact:
     )  # fmt: skip
 
 
+def result_row(profile: Profile, task: Student, artifact: Artifact, weights: str | float, result: str) -> dict:
+    """What is kept of a trained student: task, score, and what made it.
+
+    Args:
+        weights: how the images were weighted.
+        result: file of the artifact that holds the score.
+    """
+    run = artifact.run
+    return (
+        {"dataset": profile.dataset, "profile": profile.profile, "key": artifact.key}
+        | asdict(task)
+        | {"weights": weights}
+        | artifact.json(result)
+        | {name: run[name] for name in ("seconds", "date", "device", "commit", "versions")}
+    )
+
+
 def _dataset_of(profile: Profile) -> Dataset:
     return _dataset(json.dumps(asdict(profile)))
 

@@ -2,6 +2,8 @@
 
 import json
 
+import datasets
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -52,6 +54,38 @@ def test_torchvision_reads_the_folder_in_the_order_of_the_classes(distilled):
     assert [label for _, label in folder.samples] == distilled.labels.tolist()
     names = [str(distilled.artifact.path / row["file_name"]) for row in distilled.metadata]
     assert [path for path, _ in folder.samples] == names
+
+
+def test_hugging_faces_datasets_reads_the_folder_with_our_labels_and_weights(distilled, images, tmp_path):
+    found = datasets.load_dataset(
+        "imagefolder", data_dir=str(distilled.artifact.path), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert found["label"] == distilled.labels.tolist() and found["count"] == distilled.counts.tolist()
+    assert found["weight"] == [row["weight"] for row in distilled.metadata]
+    read = torch.stack([torch.from_numpy(np.array(picture)) for picture in found["image"]])
+    assert read.equal(distilled.pixels()[:, 0])
+
+
+def test_what_else_a_method_writes_into_the_folder_disturbs_no_reader(store, squares, images, tmp_path):
+    def build(work):
+        for i, image in enumerate(images):
+            write_image(work, *divmod(i, 2), image)
+        write_metadata(work, squares, COUNTS, seed=7)
+        work.json("blank.json", [])
+        work.json("learned.json", {"rate": 0.1})
+
+    made = DistilledDataset(store.make("test", build, parameters={"classes": squares.classes}, label="with more"))
+    folder = str(made.artifact.path)
+    found = datasets.load_dataset("imagefolder", data_dir=folder, cache_dir=str(tmp_path / "cache"))
+    assert list(found) == ["train"] and found["train"]["label"] == made.labels.tolist()
+    assert [label for _, label in torchvision.datasets.ImageFolder(folder).samples] == made.labels.tolist()
+
+
+def test_sample_weights_hold_a_line_for_each_class_and_a_number_for_each_image(distilled):
+    table = np.loadtxt(distilled.artifact.path / "sample_weights.txt")
+    assert table.shape == (3, 2)
+    np.testing.assert_allclose(table.flatten(), distilled.weights("sqrt"), atol=1e-6)
+    assert "sample_weights.txt" in distilled.artifact.manifest["files"]
 
 
 def test_sorted_file_names_are_in_class_order_beyond_ten_classes_and_images():
