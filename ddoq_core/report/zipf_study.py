@@ -207,22 +207,27 @@ def gap_figure(found: list[Gap], title: str) -> Figure:
 
 
 @figure_style()
-def law_figure(found: list[Gap]) -> Figure:
-    """The difference against the distance between the laws of the two weightings, a panel per kind of labels."""
-    kinds = list(dict.fromkeys(g.labels for g in found))
+def law_figure(found: dict[str, list[Gap]]) -> Figure:
+    """The difference against the distance between the laws of the two weightings, a panel per kind of labels.
+
+    Args:
+        found: of each codebook; full markers are those of the first.
+    """
+    every = [g for gaps in found.values() for g in gaps]
+    kinds, students = (list(dict.fromkeys(getattr(g, name) for g in every)) for name in ("labels", "student"))
     figure, axes = subplots(1, len(kinds), width=WIDTH, height=3.0, sharey=True, squeeze=False)
-    for ax, labels in zip(axes[0], kinds, strict=True):
+    looks = list(zip(students, CYCLE, "osD^", strict=False))
+    for (ax, labels), (codebook, gaps) in itertools.product(zip(axes[0], kinds, strict=True), found.items()):
+        for student, colour, marker in looks:
+            some = [g.difference for g in gaps if (g.student, g.labels) == (student, labels)]
+            x = [g.tv for g in gaps if (g.student, g.labels) == (student, labels)]
+            error = [[d.mean - d.low for d in some], [d.high - d.mean for d in some]]
+            face = colour if codebook == next(iter(found)) else "none"
+            named = {"label": f"{student}, {codebook}", "markerfacecolor": face}
+            ax.errorbar(x, [d.mean for d in some], yerr=error, fmt=marker, color=colour, linewidth=0.8, **named)
         ax.axhline(0, color=INK, linewidth=0.8)
-        for student, colour, marker in zip(dict.fromkeys(g.student for g in found), CYCLE, "osD^", strict=False):
-            some = [g for g in found if (g.student, g.labels) == (student, labels)]
-            error = [
-                [g.difference.mean - g.difference.low for g in some],
-                [g.difference.high - g.difference.mean for g in some],
-            ]
-            x, y = [g.tv for g in some], [g.difference.mean for g in some]
-            ax.errorbar(x, y, yerr=error, fmt=marker, color=colour, linewidth=0.8, label=student)
         ax.set(xlabel="TV between D⁴M's law of sub-populations and the true one")
         ax.set_title(f"{labels} labels")
     axes[0, 0].set_ylabel("difference, points")
-    axes[0, -1].legend()
+    axes[0, -1].legend(fontsize=7)
     return figure

@@ -109,7 +109,7 @@ def test_the_study_shows_every_difference_in_a_table_and_two_figures(digits_of_t
     found = gaps(rows, PROFILE, "training")
     assert [line[2] for line in gap_table(found, "DDOQ − D⁴M").rows] == ["0", "2"]
     assert len(gap_figure(found, "DDOQ − D⁴M").axes) == 1
-    assert len(law_figure(found).axes) == 1
+    assert len(law_figure({"stratified": found, "lloyd": found}).axes) == 1
 
 
 def test_sub_populations_are_the_classes_before_they_were_merged():
