@@ -15,12 +15,13 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
 from .errors import InputError
 from .locks import held
+from .manifest import damaged, files_of, sha256_of, sifted
 from .processes import here, report_line
 from .source import source_key
 
@@ -59,6 +60,7 @@ class Workspace:
     """Where an artifact is being made. What `chunk` has finished survives an interruption and is not redone."""
 
     path: Path
+    discarded: list[str] = field(default_factory=list)  # files that are left out of the artifact
 
     def chunk(self, name: str, write: Callable[[Path], None]) -> Path:
         """Make file `name` atomically with `write(temporary path)`, unless an earlier run finished it."""
@@ -74,6 +76,8 @@ class Workspace:
         temporary = final.with_name(f".{os.getpid()}.{final.name}")
         try:
             write(temporary)
+            with open(temporary, "r+b") as file:
+                os.fsync(file.fileno())  # its content is on the disk before it has its name, also in a power cut
             os.replace(temporary, final)
         finally:
             temporary.unlink(missing_ok=True)
@@ -88,8 +92,8 @@ class Workspace:
         return self.replace(name, lambda p: p.write_text("".join(json.dumps(r, sort_keys=True) + "\n" for r in rows)))
 
     def discard(self, name: str) -> None:
-        """Remove a file that helped making the artifact and is not part of it (a checkpoint)."""
-        (self.path / name).unlink(missing_ok=True)
+        """Leave out a file that helped making the artifact (a checkpoint); it goes when the artifact is finished."""
+        self.discarded.append(name)
 
 
 def _nothing(work: Workspace) -> None:
@@ -135,75 +139,50 @@ class Store:
         key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
         final = self.root / step / (f"{label}-{key}" if label else key)
         everyone, work = here(), Workspace(final.with_name(final.name + ".partial"))
-        if everyone.told(lambda: final.exists() and not self._damaged(final)):
+        if everyone.told(lambda: final.exists() and not damaged(final, identity)):
             return Artifact(final, step, key)
 
         def rest(began: float) -> None:
             with _readable(work.path):
                 build(work)
-                self._finish(work, final, identity, time.monotonic() - began, plan or {})
+                self._finish(work, identity, time.monotonic() - began, plan or {})
+                os.replace(work.path, final)
 
         with _readable(work.path), held(self.root / ".locks" / f"{step}-{key}.lock", str(final), wait=True):
-            if everyone.told(lambda: self._open(final, work.path)):
+            if everyone.told(lambda: self._open(final, work.path, identity)):
                 began = time.monotonic()
                 share(work)
                 everyone.wait()
                 everyone.told(lambda: rest(began))
         return Artifact(final, step, key)
 
-    def _open(self, final: Path, partial: Path) -> bool:
+    def _open(self, final: Path, partial: Path, identity: dict) -> bool:
         """Whether there is something to make: then `partial` is ready for it."""
         with _readable(partial):
-            damaged = self._damaged(final) if final.exists() else []
-            if final.exists() and not damaged:
-                return False
-            if damaged:
-                self.say(f"ddoq: {final.parent.name} artifact {final} is damaged ({damaged[0]}); it is redone")
-                self._reopen(final, partial, damaged)
+            if final.exists():
+                faults = damaged(final, identity)
+                if not faults:
+                    return False
+                self.say(f"ddoq: {final.parent.name} artifact {final} is damaged ({faults[0]}); it is redone")
+                shutil.rmtree(partial, ignore_errors=True)
+                os.replace(final, partial)
             partial.mkdir(parents=True, exist_ok=True)
             _drop_temporaries(partial)
-        return True
+            whole = sifted(partial, identity)
+            if whole:
+                os.replace(partial, final)
+        return not whole
 
-    def _finish(self, work: Workspace, final: Path, identity: dict, seconds: float, plan: dict) -> None:
-        partial, plan = work.path, plan | {"processes": here().size}
-        work.discard("manifest.json")
-        files = {name: {"bytes": p.stat().st_size, "sha256": sha256_of(p)} for name, p in _files(partial)}
+    @staticmethod
+    def _finish(work: Workspace, identity: dict, seconds: float, plan: dict) -> None:
+        """Write down what there is; only then does a checkpoint go, so that a kill at any instant costs no work."""
+        kept = [(name, path) for name, path in files_of(work.path) if name not in work.discarded]
+        files = {name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for name, path in kept}
+        plan |= {"processes": here().size}
         work.json("run.json", provenance() | {"seconds": round(seconds, 3), "plan": plan})
         work.json("manifest.json", identity | {"files": files})
-        os.replace(partial, final)
-
-    @staticmethod
-    def _damaged(folder: Path) -> list[str]:
-        """Names, with the reason, of files that are not what the manifest says; empty when all is well."""
-        try:
-            files = json.loads((folder / "manifest.json").read_text())["files"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return ["manifest.json: unreadable"]
-        found = []
-        for name, entry in files.items():
-            path = folder / name
-            if not path.is_file():
-                found.append(f"{name}: missing")
-            elif path.stat().st_size != entry["bytes"] or sha256_of(path) != entry["sha256"]:
-                found.append(f"{name}: checksum differs")
-        return found
-
-    @staticmethod
-    def _reopen(final: Path, partial: Path, damaged: list[str]) -> None:
-        """Back to half-made: drop what is damaged, keep the sound chunks; all goes when the manifest itself is."""
-        shutil.rmtree(partial, ignore_errors=True)
-        os.replace(final, partial)
-        for name in (d.rsplit(":", 1)[0] for d in damaged):
-            if name == "manifest.json":
-                shutil.rmtree(partial)
-                return
-            (partial / name).unlink(missing_ok=True)
-
-
-def _files(folder: Path) -> list[tuple[str, Path]]:
-    outside = {"run.json", "manifest.json"}
-    found = sorted(p for p in folder.rglob("*") if p.is_file())
-    return [(str(p.relative_to(folder)), p) for p in found if str(p.relative_to(folder)) not in outside]
+        for name in work.discarded:
+            (work.path / name).unlink(missing_ok=True)
 
 
 def _drop_temporaries(folder: Path) -> None:
@@ -234,12 +213,6 @@ def readable(error: OSError) -> InputError:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
         return InputError(f"cannot write to {file} ({error.strerror}); set 'artifacts' to a folder you own")
     return InputError(f"{error.strerror or error}: {file}")
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def provenance() -> dict:

@@ -1,15 +1,18 @@
 """Artifacts: made once, found again, verified, resumed; identity means bytes."""
 
 import errno
+import json
 import os
 import shutil
 import subprocess
+import time
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from ddoq_core.errors import InputError
+from ddoq_core.manifest import sha256_of
 from ddoq_core.store import Store
 
 
@@ -177,3 +180,145 @@ def test_a_file_where_the_folder_should_be_is_one_clear_line(tmp_path):
     (tmp_path / "artifacts").write_text("not a folder")
     with pytest.raises(InputError, match="cannot write"):
         make(Store(tmp_path / "artifacts"), Builder())
+
+
+class WithCheckpoint(Builder):
+    """A step that leaves a checkpoint behind until it is finished."""
+
+    def __call__(self, work):
+        work.replace("checkpoint.pt", lambda path: path.write_text("state"))
+        super().__call__(work)
+        work.discard("checkpoint.pt")
+
+
+def test_an_artifact_that_lacks_only_its_name_is_given_it_and_nothing_is_redone(store, monkeypatch):
+    build, again, replace = WithCheckpoint(), WithCheckpoint(), os.replace
+
+    def die_before_the_last(source, target):
+        if str(source).endswith(".partial"):
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(os, "replace", die_before_the_last)
+        make(store, build)
+    assert set(content(make(store, again).path)) == {"part/0.txt", "part/1.txt", "part/2.txt", "manifest.json"}
+    assert build.made == ["0", "1", "2"] and again.made == []
+
+
+def test_a_checkpoint_stays_until_everything_else_is_written_down(store, monkeypatch):
+    from ddoq_core import store as module
+
+    seen = []
+    monkeypatch.setattr(module, "provenance", lambda: seen.extend(store.root.rglob("checkpoint.pt")) or {})
+    artifact = make(store, WithCheckpoint())
+    assert len(seen) == 1 and not list(artifact.path.rglob("checkpoint.pt"))
+
+
+def test_a_damaged_artifact_stays_known_as_damaged_when_its_repair_is_killed(store, monkeypatch):
+    artifact = make(store, Builder())
+    before = content(artifact.path)
+    damage(artifact.path / "part" / "1.txt")
+    dying, again = Builder(dies_after=0), Builder()
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("ddoq_core.store.sifted", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        make(store, dying)
+    assert content(make(store, again).path) == before and again.made == ["1"]
+
+
+def test_a_file_that_nobody_vouches_for_is_not_taken_into_a_repaired_artifact(store):
+    artifact = make(store, Builder())
+    before = content(artifact.path)
+    damage(artifact.path / "part" / "1.txt")
+    (artifact.path / "part" / "3.txt").write_text("from elsewhere")
+    assert content(make(store, Builder()).path) == before
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(store, monkeypatch):
+    order, fsync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: order.append("written") or fsync(file))
+    monkeypatch.setattr(os, "replace", lambda *names: order.append("named") or replace(*names))
+    make(store, Builder())
+    assert order == ["written", "named"] * 5 + ["named"]  # three chunks, run.json, manifest.json; then the folder
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "[" * 100_000, "\0"], ids=["empty", "cut", "list", "deep", "null"])
+def test_a_damaged_run_json_is_found_too_though_it_is_no_part_of_the_identity(store, said, text):
+    artifact = make(store, Builder())
+    before, again = content(artifact.path), Builder()
+    (artifact.path / "run.json").write_text(text)
+    assert content(make(store, again).path) == before and not again.made
+    assert make(store, again).run["seconds"] >= 0 and len(said) == 1 and "run.json" in said[0]
+
+
+# an artifact that comes from elsewhere
+
+
+def entry(path):
+    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+
+
+def forge(artifact, change):
+    """Rewrite its manifest by `change(manifest)`."""
+    path = artifact.path / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("sound", [True, False], ids=["with its checksum", "with another checksum"])
+@pytest.mark.parametrize("where", ["up", "root", "link", "folder link"])
+def test_a_manifest_cannot_lead_out_of_its_folder(store, said, tmp_path, where, sound):
+    artifact = make(store, Builder())
+    before = content(artifact.path)
+    outside = tmp_path / "yours" / "letter.txt"
+    outside.parent.mkdir()
+    outside.write_text("chunk 1")
+    name = {
+        "up": "../../../yours/letter.txt",
+        "root": str(outside),
+        "link": "link.txt",
+        "folder link": "way/letter.txt",
+    }
+    if where == "link":
+        (artifact.path / "link.txt").symlink_to(outside)
+    elif where == "folder link":
+        (artifact.path / "way").symlink_to(outside.parent)
+    listed = entry(outside) if sound else {"bytes": 1, "sha256": "0" * 64}
+    forge(artifact, lambda m: m["files"].update({name[where]: listed}))
+    assert content(make(store, Builder()).path) == before
+    assert len(said) == 1 and "outside its folder" in said[0] and name[where] in said[0]
+    assert outside.read_text() == "chunk 1"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.update(files=[]),
+        lambda m: m.update(files={"part/0.txt": None}),
+        lambda m: m.update(files={"part/0.txt": {"bytes": "x"}}),
+        lambda m: m.update(files={"\0": {"bytes": 1, "sha256": ""}}),
+        lambda m: m.update(files={"x" * 5000: {"bytes": 1, "sha256": ""}}),
+        lambda m: m.update(parameters={"K": 7}),
+        lambda m: m.update(more="a field of nobody's"),
+    ],
+    ids=["list", "no entry", "half an entry", "null byte", "long name", "other parameters", "another field"],
+)
+def test_a_manifest_of_other_parameters_or_of_no_sense_counts_for_nothing(store, said, change):
+    artifact = make(store, Builder())
+    before = content(artifact.path)
+    forge(artifact, change)
+    assert content(make(store, Builder()).path) == before and len(said) == 1
+
+
+# clocks
+
+
+def test_a_clock_that_goes_backwards_changes_nothing(store, monkeypatch):
+    now = iter(range(10**9, 0, -(10**6)))
+    monkeypatch.setattr(time, "time", lambda: float(next(now)))
+    artifact, again = make(store, Builder()), Builder()
+    assert 0 <= artifact.run["seconds"] < 60
+    for age, path in enumerate(sorted(artifact.path.rglob("*"))):
+        os.utime(path, (2 * 10**9 - age, 2 * 10**9 - age))  # from the future, and the later the older
+    assert make(store, again) == artifact and not again.made

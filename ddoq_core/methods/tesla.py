@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -31,6 +31,7 @@ from ..pipeline.networks import make_network
 from ..pipeline.plan import threads
 from ..pipeline.splits import Dataset
 from ..pipeline.teacher import affine_maps, moved
+from ..pipeline.tensors import read_checkpoint, read_tensors
 from ..processes import bar, here
 from ..profile import Profile
 from ..store import Artifact, Store, Workspace
@@ -194,7 +195,7 @@ def _learn(
 ) -> tuple[Float[Tensor, "n C H W"], dict]:
     """The images, and the learned rate with the mean of eq. 4 over the first and the last tenth of the updates."""
     T, N, device = profile.tesla_iterations, profile.tesla_steps, profile.device
-    ways = [load_file(taught.path / _file(e))["parameters"].to(device) for e in range(profile.tesla_experts)]
+    ways = [read_tensors(taught.path / _file(e))["parameters"].to(device) for e in range(profile.tesla_experts)]
     network = _network(dataset, profile, torch_rng(0, "replaced"))
     images, labels, rate = first.images().to(device), first.labels.to(device), torch.tensor(FIRST_RATE, device=device)
     groups = [{"params": [images], "lr": profile.tesla_rate}, {"params": [rate], "lr": RATE_OF_RATE}]
@@ -236,10 +237,9 @@ def _batches(n: int, steps: int, rng: np.random.Generator) -> Int64[Tensor, "ste
 
 def _resume(work: Workspace, images: Tensor, rate: Tensor, optimiser: torch.optim.Optimizer) -> list[float]:
     """Eq. 4 after every update that a checkpoint has behind it, its state put back; empty without one."""
-    path = work.path / "checkpoint.pt"
-    if not path.exists():
+    state = read_checkpoint(work.path / "checkpoint.pt")
+    if state is None:
         return []
-    state = torch.load(path, map_location="cpu", weights_only=True)
     images.copy_(state["images"])
     rate.copy_(state["rate"])
     optimiser.load_state_dict(state["optimiser"])

@@ -14,7 +14,6 @@ import numpy as np
 import safetensors.torch
 import torch
 from jaxtyping import Float, Int64
-from safetensors import safe_open
 from torch import Tensor
 
 from ..errors import InputError
@@ -30,6 +29,7 @@ from ..store import Artifact, Store, Workspace
 from .encode import PassingLatents, StoredLatents
 from .plan import threads
 from .prior import PRECISIONS
+from .tensors import open_tensors, read_tensors
 
 OFFLINE = ("lloyd", "stratified")  # quantizers that see all samples at once, from several starts
 
@@ -149,7 +149,7 @@ def load_counts(prototypes: Artifact, ipc: int) -> Int64[Tensor, "C K"]:
 
 
 def _entry(prototypes: Artifact, name: str, ipc: int, label: int) -> Tensor:
-    with safe_open(prototypes.path / _file(label), framework="pt") as file:
+    with open_tensors(prototypes.path / _file(label)) as file:
         if name not in file.keys():  # noqa: SIM118 - it is no mapping
             raise InputError(f"no prototypes for ipc = {ipc} in {prototypes.path}; add {ipc} to ipc")
         return file.get_tensor(name)
@@ -198,7 +198,7 @@ def _write_class(
 
 def _summaries(folder: Path, index: int, levels: list[int]) -> Iterator[dict]:
     """Rows of clusters.jsonl for one class, read back from its file, whichever run wrote it."""
-    tensors = safetensors.torch.load_file(folder / _file(index))
+    tensors = read_tensors(folder / _file(index))
     for K in levels:
         *history, distortion = tensors[f"history_{K:05d}"].tolist()
         counts = tensors[f"counts_{K:05d}"].tolist()

@@ -18,6 +18,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..profile import Profile
 from ..store import Store
+from .cifar import read_cifar
 from .imagefolder import image_folder
 from .population import merged, population
 from .splits import Dataset, Split, cut, data_root, split_key
@@ -64,20 +65,14 @@ def _idx(profile: Profile, source: type, names: list[str], prompts: list[str]) -
 
 
 def _cifar(profile: Profile, source: type) -> Dataset:
-    """CIFAR as torchvision keeps it; its files are checked against their published checksums before they are read."""
+    """CIFAR as torchvision keeps it."""
     root = data_root(profile, f"the folder {source.base_folder}")
-    try:
-        parts = [source(root, train=t, download=profile.download) for t in (True, False)]
-    except RuntimeError as error:
-        raise InputError(
-            f"no sound copy of {source.base_folder} in {root}; mend data_root or set download=true"
-        ) from error
-    images = torch.from_numpy(np.concatenate([p.data for p in parts])).permute(0, 3, 1, 2).contiguous()
-    labels = torch.tensor(parts[0].targets + parts[1].targets)
-    first = torch.arange(len(parts[0].targets))
-    test = torch.arange(len(parts[1].targets)) + len(first)
-    names = [name.replace("_", " ") for name in parts[0].classes]
-    return _in_memory(profile, images, labels, first, test, names, [f"a photo of a {name}" for name in names])
+    images, labels, names = read_cifar(source, root, profile.download)
+    first = torch.arange(len(labels[0]))
+    test = torch.arange(len(labels[1])) + len(first)
+    names = [name.replace("_", " ") for name in names]
+    prompts = [f"a photo of a {name}" for name in names]
+    return _in_memory(profile, torch.cat(images), torch.cat(labels), first, test, names, prompts)
 
 
 LOADERS: dict[str, Callable[[Profile], Dataset]] = {

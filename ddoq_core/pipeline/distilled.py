@@ -6,6 +6,8 @@ class, a number for each image); the class table stands in the manifest's parame
 keeps the counts, and the weights are computed when training. A set of others may have weights without counts: `given`.
 """
 
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,12 +19,15 @@ from jaxtyping import Float, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
+from ..errors import InputError
 from ..quantization.weights import companion_weights
 from ..store import Artifact, Workspace, sha256_of
+from .images import opened
 from .splits import Dataset
 
 METADATA, WEIGHTS = "metadata.jsonl", "sample_weights.txt"
 GIVEN = "given"  # the weighting of a set whose weights have come without counts
+MOST = 2**53  # above it, whole numbers are no longer exact in double precision
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,12 @@ class DistilledDataset:
 
     @cached_property
     def metadata(self) -> list[dict]:
-        """One row per image: file_name, label, count, weight (eq. 33), seed, prompt, sha256."""
-        return self.artifact.jsonl(METADATA)
+        """One row per image: file_name, label, count, weight (eq. 33), seed, prompt, sha256.
+
+        Raises:
+            InputError: a row that is not that of the next image, or an image outside the folder.
+        """
+        return _read_metadata(self.artifact.path, len(self.classes))
 
     @property
     def classes(self) -> list[dict]:
@@ -93,8 +102,12 @@ def write_picture(work: Workspace, name: str, image: Float[Tensor, "C H W"]) -> 
 
 
 def read_pixels(path: Path) -> UInt8[Tensor, "C H W"]:
-    """Pixels of a PNG, as stored."""
-    with Image.open(path) as picture:
+    """Pixels of a PNG, as stored.
+
+    Raises:
+        InputError: it is no image, or has more pixels than Pillow takes for safe.
+    """
+    with opened(path.read_bytes(), str(path), "remove its folder to make it again") as picture:
         pixels = torch.from_numpy(np.array(picture))
     return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1).contiguous()
 
@@ -128,3 +141,36 @@ def write_metadata(
     work.jsonl(METADATA, rows)
     lines = [" ".join(f"{w:.6f}" for w in of_class) + "\n" for of_class in weights.tolist()]
     work.replace(WEIGHTS, lambda path: path.write_text("".join(lines)))
+
+
+def _read_metadata(folder: Path, n_classes: int) -> list[dict]:
+    """Rows of `metadata.jsonl`, which name the images class by class: no name is followed that is not one of theirs."""
+    path = folder / METADATA
+    lines = path.read_bytes().splitlines()
+    if not lines or len(lines) % n_classes:
+        raise InputError(f"{path} has {len(lines)} rows for {n_classes} classes; remove its folder to make it again")
+    rows = []
+    for number, line in enumerate(lines):
+        problem = ""
+        try:
+            rows.append(json.loads(line))
+            problem = _problem(rows[-1], folder, *divmod(number, len(lines) // n_classes))
+        except (ValueError, RecursionError, OverflowError, KeyError, TypeError):
+            problem = "is no row of an image"
+        if problem:
+            raise InputError(f"line {number + 1} of {path} {problem}; remove its folder to make it again")
+    return rows
+
+
+def _problem(row: dict, folder: Path, label: int, item: int) -> str:
+    """Why this is not the row of image `item` of class `label`; '' when it is."""
+    seed = 0 if row["seed"] is None else row["seed"]  # of a set of others
+    name, numbers = image_name(label, item), [row["label"], row["count"], seed]
+    if row["file_name"] != name or not (folder / name).resolve().is_relative_to(folder.resolve()):
+        return f"names the image {str(row['file_name'])[:80]!r}, not {name} of this folder"
+    if not all(type(n) is int and 0 <= n < MOST for n in numbers) or row["label"] != label:
+        return f"has label, count, seed = {str(numbers)[:80]}, but they are whole numbers, and the label is {label}"
+    is_text = isinstance(row["prompt"], str)
+    if not is_text or not math.isfinite(row["weight"]) or len(bytes.fromhex(row["sha256"])) != 32:
+        return "has a weight, a prompt or a checksum that is none"
+    return ""

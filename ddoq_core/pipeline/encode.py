@@ -21,6 +21,7 @@ from ..store import Artifact, Store, Workspace
 from .datasets import Dataset
 from .plan import threads
 from .prior import KNOBS, PRECISIONS, GenerativePrior, load_prior
+from .tensors import read_tensors
 
 BATCH = 50  # images encoded together; part of the plan
 
@@ -116,7 +117,7 @@ class StoredLatents:
     def of_class(self, label: int) -> Float[Tensor, "n c h w"]:
         """Latents of all images of a class, in order."""
         path = self.artifact.path / "latents" / f"class{label:05d}.safetensors"
-        return safetensors.torch.load_file(path)["latents"].float()
+        return read_tensors(path)["latents"].float()
 
 
 def _shaping(profile: Profile) -> dict:

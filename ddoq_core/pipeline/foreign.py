@@ -92,7 +92,7 @@ def _check_table(folder: Path, dataset: Dataset) -> None:
     try:
         table = json.loads((folder / "manifest.json").read_text())["parameters"]["classes"]
         theirs = [(row["directory"], row["name"]) for row in table]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return  # of no set of ours
     ours = zip(dataset.class_ids, dataset.class_names, strict=True)
     for index, pair in enumerate(itertools.zip_longest(theirs, ours)):

@@ -70,8 +70,8 @@ def _lines_of_images(path: Path, rows: list[dict], ipc: int) -> list[dict]:
     """The line of each image, after it has been seen that it is about this image."""
     try:
         read = [json.loads(line) for line in path.read_text().splitlines()]
-        lines = {line["file_name"]: line for line in read}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        lines = {str(line["file_name"]): line for line in read}
+    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         raise InputError(f"{path} is not one JSON object with a file_name on each line; mend or remove it") from error
     different = sorted(set(lines) ^ {row["file"] for row in rows})
     if different or len(read) != len(lines):
@@ -106,7 +106,7 @@ def _table(path: Path, shape: tuple[int, int]) -> list[float]:
 
 
 def _of_mean_1(path: Path, weights: list, shape: tuple[int, int]) -> ForeignWeights:
-    valid = all(isinstance(w, int | float) and w >= 0 and math.isfinite(w) for w in weights)
+    valid = all(isinstance(w, int | float) and 0 <= w < math.inf for w in weights)
     if not valid or not any(weights):
         raise InputError(f"{path}: a weight is a number of at least 0, and not all are 0")
     table = torch.tensor(weights, dtype=torch.float64).reshape(shape)

@@ -5,9 +5,11 @@ squashed. Everything is resampled by one filter, bicubic with antialiasing.
 """
 
 import concurrent.futures
+import contextlib
 import hashlib
 import io
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,8 @@ from ..errors import InputError
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 FILTER = Image.Resampling.BICUBIC
 MEND = "repair or remove it, or set skip_unreadable=true"
+# up to twice the limit Pillow only warns; here every file is asked, whatever the filters of its thread are
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 READERS = 8  # files read side by side; reading draws nothing, so their number changes no result
 
 
@@ -34,7 +38,7 @@ def read_image(path: Path, size: int, resize: str = "center-crop") -> UInt8[Tens
     Raises:
         InputError: the file cannot be read as an image, or has more pixels than Pillow takes for safe.
     """
-    return _square(_opened(path.read_bytes(), str(path)), size, resize)
+    return _square(_rgb_of(path.read_bytes(), str(path)), size, resize)
 
 
 def read_images(paths: list[Path], size: int, resize: str = "center-crop") -> UInt8[Tensor, "b 3 {size} {size}"]:
@@ -62,7 +66,7 @@ def check_image(path: Path) -> Checked:
     """Read a file whole and decode it, as `read_image` will."""
     content = path.read_bytes()
     try:
-        _opened(content, str(path))
+        _rgb_of(content, str(path))
         problem = ""
     except InputError as error:
         problem = str(error)
@@ -75,16 +79,27 @@ def check_images(paths: list[Path]) -> list[Checked]:
         return list(pool.map(check_image, paths))
 
 
-def _opened(content: bytes, name: str) -> Image.Image:
+def _rgb_of(content: bytes, name: str) -> Image.Image:
     """Decoded image in RGB, upright."""
+    with opened(content, name, MEND) as image:
+        return _rgb(ImageOps.exif_transpose(image))
+
+
+@contextlib.contextmanager
+def opened(content: bytes, name: str, mend: str) -> Iterator[Image.Image]:
+    """An image of the content of a file, decoded, unless it has more pixels than Pillow takes for safe.
+
+    Raises:
+        InputError: it is too large, is no image or a broken one, or cannot be used inside the block.
+    """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as image:
-                image.load()
-                return _rgb(ImageOps.exif_transpose(image))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"image {name} is too large ({' '.join(str(error).split())}); {MEND}") from error
+        with Image.open(io.BytesIO(content)) as image:
+            if image.width * image.height > Image.MAX_IMAGE_PIXELS:
+                raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+            image.load()
+            yield image
+    except Image.DecompressionBombError as error:
+        raise InputError(f"image {name} is too large ({' '.join(str(error).split())}); {mend}") from error
     except (OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, IndexError, MemoryError) as error:
         raise InputError(f"image {name} cannot be read ({_reason(error)}); {MEND}") from error
 

@@ -14,6 +14,7 @@ import diffusers
 import torch
 from diffusers import AutoencoderKL, DiTTransformer2DModel, UNet2DConditionModel
 from jaxtyping import Float
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -71,18 +72,20 @@ def load_prior(
         negative_prompt: what guidance leads away from (Stable Diffusion only).
         compiled: compile the network with torch.compile.
     Raises:
-        InputError: no such folder, or one of another kind; the line names what was found.
+        InputError: no such folder, one of another kind, or weights that are not safetensors; the line names them.
     """
     path = Path(path)
     index = _model_index(path)
-    dtype = {"torch_dtype": PRECISIONS[precision], "local_files_only": True}
+    how = {"torch_dtype": PRECISIONS[precision], "local_files_only": True, "use_safetensors": True}
 
     def part(kind: type, name: str) -> torch.nn.Module:
-        module = kind.from_pretrained(path / name, **dtype).to(device).eval().requires_grad_(False)
+        module = kind.from_pretrained(path / name, **how).to(device).eval().requires_grad_(False)
         return module.to(memory_format=torch.channels_last) if device != "cpu" and kind is not CLIPTextModel else module
 
     try:
         scheduler_class = getattr(diffusers, index["scheduler"][1])
+        if not issubclass(scheduler_class, diffusers.SchedulerMixin):
+            raise TypeError(f"{scheduler_class.__name__} is no scheduler")
         config = dict(scheduler_class.load_config(path / "scheduler", local_files_only=True))
         common = {"vae": part(AutoencoderKL, "vae"), "scheduler_class": scheduler_class, "scheduler_config": config}
         if index["_class_name"] == "DiTPipeline":
@@ -95,7 +98,7 @@ def load_prior(
                 tokenizer=CLIPTokenizer.from_pretrained(path / "tokenizer", local_files_only=True),
                 negative_prompt=negative_prompt, **common,
             )  # fmt: skip
-    except (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"the prior in {path} cannot be loaded ({reason}); mend prior_path") from error
     if compiled:

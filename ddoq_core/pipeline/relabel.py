@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float, Float16, UInt8
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -25,6 +24,7 @@ from .distilled import DistilledDataset
 from .plan import threads
 from .splits import Dataset
 from .teacher import load_teacher
+from .tensors import open_tensors
 
 PIECE = 250  # images of an epoch that are made, and shown to the teacher, together; fixed, whatever the batch size
 FILE_EPOCHS, FILE_BYTES = 10, 2**24  # most epochs in one file, and most bytes if that is more than one epoch
@@ -133,7 +133,7 @@ def check_labels(labels: Artifact, distilled: DistilledDataset, profile: Profile
 def stored_logits(labels: Artifact, n: int, n_classes: int, epoch: int) -> Float16[Tensor, "n classes"]:
     """One epoch of stored labels, only that part of its file being read."""
     place = epoch % epochs_per_file(n, n_classes)
-    with safe_open(labels.path / _file(epoch - place), framework="pt") as file:
+    with open_tensors(labels.path / _file(epoch - place)) as file:
         return file.get_slice("logits")[place]
 
 

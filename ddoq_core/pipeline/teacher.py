@@ -24,6 +24,7 @@ from .imagefolder import IMAGENET_MEAN
 from .imagenet import imagenet_classes
 from .networks import CLASSIFIERS, check_network, make_network
 from .plan import threads
+from .tensors import read_tensors
 from .training import Loss, Recipe, train_network
 
 RECIPE = Recipe(batch=50, rate=4e-3, warm_up=0.2, decay=0.05)
@@ -91,7 +92,7 @@ def load_teacher(artifact: Artifact, device: str = "cpu") -> nn.Module:
     config = artifact.json("config.json")
     shape = (config["n_classes"], config["channels"], config["image_size"])
     network = make_network(config["network"], *shape, torch_rng(0, "replaced"))
-    network.load_state_dict(safetensors.torch.load_file(artifact.path / "model.safetensors"))
+    network.load_state_dict(read_tensors(artifact.path / "model.safetensors"))
     return network.to(device).eval()
 
 
@@ -200,7 +201,7 @@ def _torchvision_weights(dataset: Dataset, name: str) -> dict:
             f"teacher_path = pretrained needs a classifier of torchvision and an imagefolder of ImageNet's classes, "
             f"named by their wnids, but {found}; empty teacher_path to train it"
         )
-    state = torchvision.models.get_model_weights(name).DEFAULT.get_state_dict(progress=True)
+    state = torchvision.models.get_model_weights(name).DEFAULT.get_state_dict(check_hash=True, weights_only=True)
     rows = [known[c].index for c in dataset.class_ids]
     return {key: value[rows] if value.ndim and len(value) == len(known) else value for key, value in state.items()}
 
@@ -210,7 +211,7 @@ def _read_state(path: Path) -> dict:
         raise InputError(f"no file {path}; set teacher_path to a state dict (.safetensors, or .pt), or to 'pretrained'")
     try:
         if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
+            return read_tensors(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # both readers raise errors of their own kinds for a file that is not theirs
         raise InputError(

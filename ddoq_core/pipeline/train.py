@@ -30,6 +30,7 @@ from .plan import threads
 from .relabel import PIECE, VIEW_KNOBS, check_labels, stored_logits, teacher_logits
 from .splits import Dataset
 from .teacher import accuracy, load_teacher, predict
+from .tensors import read_checkpoint
 
 CHECKPOINT_SECONDS = 30  # at least so long between two checkpoints, so that a small student pays for none
 # schedules that fall once, at a part of the epochs to a share of the rate: the paper's Table 3 (a quarter from epoch
@@ -253,10 +254,9 @@ def _groups(network: nn.Module, weight_decay: float) -> list[dict]:
 
 def _resume(work: Workspace, network: nn.Module, optimiser: torch.optim.Optimizer) -> int:
     """Epochs that a checkpoint has behind it, its state put back; 0 without one."""
-    path = work.path / "checkpoint.pt"
-    if not path.exists():
+    state = read_checkpoint(work.path / "checkpoint.pt")
+    if state is None:
         return 0
-    state = torch.load(path, map_location="cpu", weights_only=True)
     network.load_state_dict(state["network"])
     optimiser.load_state_dict(state["optimiser"])
     return state["epoch"]

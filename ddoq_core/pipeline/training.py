@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..keys import numpy_rng
 from ..processes import bar
 from ..store import Workspace
+from .tensors import read_checkpoint
 
 CHECKPOINT_SECONDS = 20  # at least so long between two checkpoints, so that a small network pays for none
 
@@ -103,9 +104,9 @@ def _save(
 
 def _resume(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, average: list[Tensor]) -> int:
     """Epochs that a checkpoint has behind it, its state put back; 0 without one."""
-    if not path.exists():
+    state = read_checkpoint(path)
+    if state is None:
         return 0
-    state = torch.load(path, map_location="cpu", weights_only=True)
     network.load_state_dict(state["network"])
     optimiser.load_state_dict(state["optimiser"])
     for mine, saved in zip(average, state["average"], strict=True):

@@ -164,7 +164,7 @@ def test_experts_learn_the_training_images(store, dataset):
     network = module._network(dataset, PROFILE, torch_rng(0, "replaced"))
     still = torch.tensor([[[1.0, 0, 0], [0, 1, 0]]])
     for expert in range(PROFILE.tesla_experts):
-        way = module.load_file(artifact.path / module._file(expert))["parameters"]
+        way = module.read_tensors(artifact.path / module._file(expert))["parameters"]
         assert len(way) == PROFILE.tesla_epochs + 1
         rows = torch.arange(len(dataset.train))
         shown = dataset.train.images(rows), dataset.train.labels, still.expand(len(rows), 2, 3)

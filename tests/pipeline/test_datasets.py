@@ -12,8 +12,9 @@ import torchvision
 from PIL import Image
 
 from ddoq_core.errors import InputError
+from ddoq_core.pipeline import cifar
 from ddoq_core.pipeline.datasets import load_dataset
-from ddoq_core.pipeline.images import read_image
+from ddoq_core.pipeline.images import check_images, read_image
 from ddoq_core.profile import Profile
 from ddoq_core.store import Store
 
@@ -128,6 +129,34 @@ def test_cifar_files_with_a_wrong_checksum_are_never_opened(tmp_path):
         load_dataset(Profile(dataset="cifar10", data_root=str(tmp_path)))
 
 
+class _Evil:
+    """What an unpickled file could run."""
+
+    def __reduce__(self):
+        return (print, ("ran",))
+
+
+def test_a_cifar_file_that_would_run_code_is_refused_whatever_its_checksum(tmp_path, monkeypatch, capsys):
+    _write_cifar(tmp_path, monkeypatch)
+    path = tmp_path / torchvision.datasets.CIFAR10.base_folder / "test_batch"
+    path.write_bytes(pickle.dumps({"data": _Evil(), "labels": []}))
+    with pytest.raises(InputError, match=r"test_batch is damaged \(it asks for builtins.print\)"):
+        load_dataset(Profile(dataset="cifar10", data_root=str(tmp_path)))
+    assert "ran" not in capsys.readouterr().out
+
+
+def test_a_batch_that_python_2_pickled_is_read(tmp_path):
+    """The bytes of an array are a Python 2 string there, and the module of arrays is numpy.core."""
+    values = bytes(range(200, 206))
+    dtype = b"cnumpy\ndtype\n(U\x02u1K\x00K\x01tR(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    array = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR(K\x01(K\x02K\x03t"
+    array += dtype + b"\x89U\x06" + values + b"tb"
+    path = tmp_path / "batch"
+    path.write_bytes(b"\x80\x02}(U\x04data" + array + b"U\x06labels](K\x01K\x02eu.")
+    found = cifar._read(path)
+    assert found["data"].tolist() == [[200, 201, 202], [203, 204, 205]] and found["labels"] == [1, 2]
+
+
 @pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist", "cifar10", "cifar100", "imagefolder"])
 def test_a_data_root_that_is_missing_or_not_set_is_an_error(dataset, tmp_path):
     with pytest.raises(InputError, match=rf"dataset {dataset} needs data_root"):
@@ -200,6 +229,13 @@ def test_a_decompression_bomb_is_an_input_error(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)
     with pytest.raises(InputError, match=r"bomb.png is too large"):
         read_image(path, 8)
+
+
+def test_every_bomb_among_images_read_side_by_side_is_found(tmp_path, monkeypatch):
+    paths = [_saved(tmp_path, Image.new("L", (8, 8 if i % 2 else 64)), f"{i:03d}.png") for i in range(80)]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)  # 512 are between the limit and twice the limit
+    problems = [found.problem for found in check_images(paths)]
+    assert [("too large" in problem) for problem in problems] == [i % 2 == 0 for i in range(80)]
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])

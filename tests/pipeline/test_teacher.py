@@ -130,10 +130,12 @@ def test_weights_that_do_not_fit_or_are_not_there_are_errors(tmp_path, store, sq
 
 def test_pretrained_weights_of_a_part_of_imagenet_keep_its_rows_of_the_last_layer(squares, monkeypatch):
     full = {"layer.weight": torch.randn(5, 3), "fc.weight": torch.randn(1000, 4), "n": torch.tensor(3)}
-    weights = SimpleNamespace(DEFAULT=SimpleNamespace(get_state_dict=lambda progress: full))
+    asked = []
+    weights = SimpleNamespace(DEFAULT=SimpleNamespace(get_state_dict=lambda **how: asked.append(how) or full))
     monkeypatch.setattr(module.torchvision.models, "get_model_weights", lambda name: weights)
     classes = ["n01440764", "n02102040", "n03888257"]  # tench, English springer, parachute
     data = replace(squares, class_ids=classes, mean=module.IMAGENET_MEAN)
     state = module._torchvision_weights(data, "resnet18")
     assert torch.equal(state["fc.weight"], full["fc.weight"][[0, 217, 701]])
     assert state["layer.weight"] is full["layer.weight"] and state["n"] is full["n"]
+    assert asked == [{"check_hash": True, "weights_only": True}]
