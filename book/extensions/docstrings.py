@@ -12,6 +12,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 PACKAGE = "ddoq_core"
+TYPE_VARIABLE = re.compile(r"\.[A-Z]$")
 MARKS = re.compile(r"([\\*|]|_(?!\w))")
 
 
@@ -32,9 +33,13 @@ def _escaped(line: str) -> str:
 def show_foreign_types_as_text(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement
 ) -> nodes.TextElement | None:
-    """Types of other packages in a signature are text: their manuals are on the network. Ours must be found."""
+    """Types of other packages in a signature are text: their manuals are on the network. Ours must be found.
+
+    A type variable is text too: it is of no package.
+    """
     if node.get("refdomain") == "py" and node.get("py:module", "").startswith(PACKAGE):
-        return None if node.get("reftarget", "").startswith(PACKAGE) else content
+        target = node.get("reftarget", "")
+        return None if target.startswith(PACKAGE) and not TYPE_VARIABLE.search(target) else content
     return None
 
 

@@ -1,6 +1,7 @@
 """The rendered book as a reader meets it: every page in a browser, opened from a folder, with the network off."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -128,4 +129,17 @@ def test_the_search_finds_a_chapter(browser, smoke_book):
     page.goto((smoke_book / "search.html").as_uri() + "?q=distortion")
     page.wait_for_selector("#search-results a")
     assert "11_optimal_quantization" in page.locator("#search-results").inner_html()
+    page.close()
+
+
+def test_a_handout_prints_on_one_page(browser, smoke_book):
+    handouts = sorted((smoke_book / "handouts").glob("*.html"))
+    assert len(handouts) == 4
+    page = browser.new_context(offline=True).new_page()
+    for path in handouts:
+        page.goto(path.as_uri())
+        page.wait_for_function("document.querySelector('.math mjx-container')")
+        page.evaluate("window.MathJax.startup.promise")
+        pdf = page.pdf(prefer_css_page_size=True)
+        assert len(re.findall(rb"/Type\s*/Page\b(?!s)", pdf)) == 1, path.name
     page.close()

@@ -107,10 +107,12 @@ def test_every_figure_is_described(source):
 
 def test_the_book_holds_every_notebook_and_no_other():
     toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
-    files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"]]
+    files = [page["file"] for chapter in chapters for page in (chapter, *chapter.get("sections", []))]
     assert sorted(f.removeprefix("chapters/") for f in files if f.startswith("chapters/")) == [p.stem for p in SOURCES]
     pages = {toc["root"], *(f for f in files if not f.startswith("chapters/"))}
-    assert pages == {p.stem for p in (ROOT / "book").glob("*.md")}
+    texts = [*(ROOT / "book").glob("*.md"), *(ROOT / "book" / "handouts").glob("*.md")]
+    assert pages == {p.relative_to(ROOT / "book").with_suffix("").as_posix() for p in texts}
 
 
 def test_every_module_is_in_the_api_reference():
