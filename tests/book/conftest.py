@@ -1,15 +1,29 @@
-"""The smoke book: a copy of the tree's book and notebooks, executed and rendered once for all tests of this folder."""
+"""For all tests of this folder: a browser, and the smoke book: a copy of the tree's book and notebooks, executed and
+rendered once.
+"""
 
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("book", "notebooks", "_config.yml", "constraints.txt")
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +46,18 @@ def smoke_book(smoke_tree) -> Path:
     """Folder of the rendered HTML; rendering fails on any warning."""
     _run(smoke_tree, ["book/tools/render.py"])
     return smoke_tree / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        message = f"no browser found: install one of {', '.join(NAMES)} to have the pages opened"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, headless=True, args=FLAGS)
+        yield browser
+        browser.close()
 
 
 def _run(tree: Path, script: list[str]) -> None:

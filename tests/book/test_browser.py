@@ -1,25 +1,12 @@
 """The rendered book as a reader meets it: every page in a browser, opened from a folder, with the network off."""
 
-import os
 import re
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, Route, sync_playwright
+from playwright.sync_api import Error, Page, Route
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 MISSING = "[...document.images].filter(i => i.complete && !i.naturalWidth && i.src).map(i => i.src.slice(0, 100))"
 BARE_MATHS = "[...document.querySelectorAll('.math')].filter(m => !m.querySelector('mjx-container')).length"
 
@@ -36,18 +23,6 @@ class Visit:
     maths: int = 0
     bare_maths: int = 0
     wide: bool = False
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None:
-        message = f"no browser found: install one of {', '.join(NAMES)} to have the pages opened"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, headless=True, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,110 @@
+"""Sphinx extension: the directive `demo` puts an interactive demo into a page, with a still picture beside it.
+
+    ```{demo} rate
+    :alt: What the eye learns from the still picture.
+
+    Caption.
+    ```
+
+The scripts are classic ones in book/assets/demos, so that they run in a page opened from a folder. The still picture,
+drawn by `stills` when the book is rendered, stands in where scripts are off or fail, and in print: it gives way only to
+a script that has begun.
+"""
+
+import html
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import stills
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+from sphinx.writers.html5 import HTML5Translator
+
+
+class Kind(NamedTuple):
+    """What a name in the text stands for."""
+
+    script: str  # in book/assets/demos
+    still: str  # what the still picture shows
+    preset: dict[str, str]  # controls that do not start at their defaults
+
+
+KINDS = {
+    "lloyd": Kind("lloyd", "the start, an early iteration and the end of Lloyd's algorithm", {}),
+    "clvq": Kind(
+        "lloyd",
+        "the start, an early sample and the end of one pass of CLVQ with the steps (2 + k/K)^−0.7",
+        {"algorithm": "clvq", "start": "corner", "clock": "single", "p": "1"},
+    ),
+    "rate": Kind("rate", "normal laws in one, two and three dimensions", {}),
+    "weights": Kind("weights", "one codebook under three kinds of weights, and its distance to the samples", {}),
+}
+SHARED = ("quantization", "drawing", "demo")
+
+
+class demo(nodes.General, nodes.Element):
+    """A demo with its still picture; its children are the caption."""
+
+
+class Demo(SphinxDirective):
+    """The directive."""
+
+    required_arguments = 1
+    option_spec = {"alt": directives.unchanged_required}  # noqa: RUF012 - docutils reads it from the class
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Parse the caption."""
+        name = self.arguments[0]
+        if name not in KINDS:
+            raise self.error(f"no demo is called {name}; there are: {', '.join(KINDS)}")
+        if "alt" not in self.options:
+            raise self.error(f"the demo {name} has no :alt: that says what its still picture shows")
+        node = demo(name=name, alt=self.options["alt"])
+        self.state.nested_parse(self.content, self.content_offset, node)
+        return [node]
+
+
+def visit_demo(self: HTML5Translator, node: demo) -> None:
+    """Open the figure: room for the script, the picture, and then the caption."""
+    kind, folder = KINDS[node["name"]], "../" * self.builder.current_docname.count("/") + "_static/demos"
+    self.body.append(
+        f'<figure class="demo" data-demo="{kind.script}" data-preset="{html.escape(json.dumps(kind.preset))}">'
+        f'<div class="demo-live"></div>'
+        f'<img class="demo-still" src="{folder}/{node["name"]}.svg" alt="{html.escape(node["alt"])}">'
+        f'<p class="demo-note">A still picture of a demo for the screen: {kind.still}.</p><figcaption>'
+    )
+
+
+def depart_demo(self: HTML5Translator, node: demo) -> None:
+    """Close the figure."""
+    self.body.append("</figcaption></figure>")
+
+
+def draw_stills(app: Sphinx) -> None:
+    """Draw every still picture beside the scripts."""
+    if app.builder.format == "html":
+        folder = Path(app.outdir) / "_static" / "demos"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in KINDS:
+            stills.DRAWN[name]().savefig(folder / f"{name}.svg", metadata={"Date": None})
+
+
+def add_scripts(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
+    """Load the scripts on pages that have a demo, and on no other."""
+    shown = [KINDS[node["name"]].script for node in doctree.findall(demo)] if doctree else []
+    if shown:
+        for script in (*SHARED, *dict.fromkeys(shown)):
+            app.add_js_file(f"demos/{script}.js", loading_method="defer")
+
+
+def setup(app: Sphinx) -> dict:
+    """Called by Sphinx."""
+    app.add_node(demo, html=(visit_demo, depart_demo))
+    app.add_directive("demo", Demo)
+    app.connect("builder-inited", draw_stills)
+    app.connect("html-page-context", add_scripts)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

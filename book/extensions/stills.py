@@ -1,0 +1,92 @@
+"""Still pictures of the demos: what stands in where scripts are off, and in print.
+
+Drawn by the functions of the package that the scripts mirror, on data of the same laws.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import norm
+from torch import Tensor
+
+from ddoq_core.keys import numpy_rng
+from ddoq_core.quantization import best_of_restarts, companion_weights, exact_quantizer, random_samples
+from ddoq_core.quantization.exact import ZADOR_NORMAL
+from ddoq_core.report.rate import CLOUDS, lloyd_distortions
+from ddoq_core.report.style import BLUE, GREEN, INK, MUTED, VERMILION, figure_style, label, subplots
+from ddoq_core.report.voronoi import moments_figure, trace_clvq, trace_lloyd
+from ddoq_core.theory.measures import LOPSIDED
+from ddoq_core.theory.transport import wasserstein2
+
+LEVELS = (4, 8, 16, 32, 64)
+SCHEMES = {"uniform": "uniform", "sqrt": "square root", "proportional": "proportional"}
+
+
+def lloyd_still() -> Figure:
+    """Three moments of Lloyd's algorithm on the three clouds."""
+    X = _cloud(1500)
+    return moments_figure(trace_lloyd(X, random_samples(X, 8, numpy_rng(0, "still", "start")), 12))
+
+
+def clvq_still() -> Figure:
+    """Three moments of CLVQ on the three clouds, from a start in one corner."""
+    X = _cloud(1500)
+    return moments_figure(trace_clvq(X, X[X.sum(1).argsort()[:8]], 12))
+
+
+@figure_style()
+def rate_still() -> Figure:
+    """Distance of codebooks of N(0, I_d) to the law against K, and Zador's lines: d = 1 exact, d = 2, 3 by Lloyd."""
+    figure, axes = subplots()
+    K = np.array(LEVELS)
+    found = {1: (np.array([exact_quantizer(norm(), k).distortion for k in LEVELS]), float(ZADOR_NORMAL))}
+    for cloud in (cloud for cloud in CLOUDS if cloud.normal):
+        found[cloud.d] = lloyd_distortions(cloud, LEVELS, 6000, [0])[0], cloud.limit
+    for (d, (G, limit)), colour, marker in zip(found.items(), (BLUE, GREEN, VERMILION), "osD", strict=True):
+        axes.plot(K, np.sqrt(limit) * K ** (-1 / d), "--", color=INK, linewidth=1.2)
+        axes.plot(K, np.sqrt(G), marker=marker, color=colour)
+        label(axes, K[-1], math.sqrt(G[-1]), f"d = {d}", colour)
+    axes.set(xscale="log", yscale="log", xlabel="number of points K", ylabel="distance $G^{1/2}$")
+    axes.set_title("N(0, I); dashed: Zador's line, of slope −1/d")
+    axes.set_xticks(LEVELS, [str(k) for k in LEVELS])
+    axes.minorticks_off()
+    return figure
+
+
+@figure_style()
+def weights_still() -> Figure:
+    """One codebook of the three clouds under three kinds of weights, each with its distance to the samples."""
+    X = _cloud(800)
+    book = best_of_restarts(X, 12, n_restarts=4, rng=numpy_rng(0, "still", "codebook"))
+    figure, panels = subplots(1, 3, height=2.4)
+    for axes, (scheme, name) in zip(panels, SCHEMES.items(), strict=True):
+        w = companion_weights(book.counts, scheme)
+        w = w / w.sum()
+        _weighted(axes, X, book.points, w)
+        axes.set_title(f"{name}: $W_2$ = {wasserstein2(book.points, w, X):.3f}")
+    return figure
+
+
+def _weighted(axes: Axes, X: Float[Tensor, "n 2"], points: Float[Tensor, "K 2"], w: Float[Tensor, " K"]) -> None:
+    """Samples behind, points as large as their weights."""
+    axes.plot(*X.T.numpy(), ".", color=MUTED, markersize=1)
+    axes.scatter(*points.T.numpy(), s=1200 * w.numpy(), color=VERMILION, edgecolors="white", zorder=3)
+    axes.set(aspect="equal", xticks=[], yticks=[])
+    axes.grid(False)
+
+
+def _cloud(n: int) -> Float[Tensor, "n 2"]:
+    return LOPSIDED.sample(n, numpy_rng(0, "still")).to(torch.float64)
+
+
+DRAWN: dict[str, Callable[[], Figure]] = {
+    "lloyd": lloyd_still,
+    "clvq": clvq_still,
+    "rate": rate_still,
+    "weights": weights_still,
+}
