@@ -13,7 +13,7 @@ import typer
 
 from .errors import InputError
 from .knobs import nearest
-from .processes import ToldError, among_peers, here
+from .processes import OwnError, among_peers, here
 from .profile import Profile, parse_assignment
 from .store import readable
 
@@ -256,6 +256,6 @@ def main() -> None:
             app()
     except (InputError, OSError) as error:
         line = error if isinstance(error, InputError) else readable(error)
-        if not isinstance(error, ToldError):
+        if here().main or isinstance(error, OwnError):
             print(f"ddoq: {line}", file=sys.stderr)
         sys.exit(2)

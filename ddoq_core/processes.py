@@ -24,8 +24,8 @@ LEFT = "another process of this run has ended; what is finished is kept: give th
 T = TypeVar("T")
 
 
-class ToldError(InputError):
-    """An error of the main process, which tells it to the user."""
+class OwnError(InputError):
+    """An error that this process tells the user, since it alone may have met it. All others the main process tells."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Processes:
             return of_main()
         (answer, error), *_ = self.gathered(self._answer(of_main) if self.main else (None, None))
         if error:
-            raise InputError(error) if self.main else ToldError(error)
+            raise InputError(error)
         return answer
 
     @staticmethod
@@ -68,6 +68,18 @@ class Processes:
             return of_main(), ""
         except InputError as error:
             return None, str(error)
+
+    @contextlib.contextmanager
+    def apart(self) -> Iterator[None]:
+        """What every process does by itself, on its own chunks.
+
+        Raises:
+            OwnError: an error that the user can mend.
+        """
+        try:
+            yield
+        except InputError as error:
+            raise OwnError(str(error)) from error
 
     def wait(self) -> None:
         """Until all processes have come here."""
@@ -108,7 +120,7 @@ def among_peers() -> Iterator[None]:
     """Whatever a run does. That another process has ended is an error that the user understands.
 
     Raises:
-        InputError: a connection that another process has closed.
+        OwnError: a connection that another process has closed.
     """
     try:
         yield
@@ -117,7 +129,7 @@ def among_peers() -> Iterator[None]:
 
         if here().size == 1 or not (isinstance(error, dist.DistError) or "gloo" in str(error)):
             raise
-        raise InputError(LEFT) from error
+        raise OwnError(LEFT) from error
     finally:
         if here().size > 1:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # this process ends anyway, and has said why

@@ -151,7 +151,8 @@ class Store:
         with _readable(work.path), held(self.root / ".locks" / f"{step}-{key}.lock", str(final), wait=True):
             if everyone.told(lambda: self._open(final, work.path, identity)):
                 began = time.monotonic()
-                share(work)
+                with everyone.apart(), _readable(work.path):
+                    share(work)
                 everyone.wait()
                 everyone.told(lambda: rest(began))
         return Artifact(final, step, key)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddoq_core.errors import InputError
-from ddoq_core.processes import ALONE, Processes, bar, here
+from ddoq_core.processes import ALONE, OwnError, Processes, bar, here
 
 
 @given(st.integers(0, 30), st.integers(1, 8))
@@ -49,3 +49,8 @@ def test_an_error_of_the_main_process_is_told_to_all_and_raised_in_it():
     with pytest.raises(InputError, match="no such folder"):
         MainOfTwo(0, 2).told(fails)
     assert MainOfTwo.heard == [(None, "no such folder; mend data_root")]
+
+
+def test_an_error_on_a_process_own_chunks_is_its_own_to_tell():
+    with pytest.raises(OwnError, match="image a is broken"), Processes(1, 2).apart():
+        raise InputError("image a is broken")

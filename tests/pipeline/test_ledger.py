@@ -86,7 +86,7 @@ def test_students_that_are_the_same_are_trained_once_and_written_for_every_row(t
 
 
 def test_rows_carry_the_knobs_that_differ_and_none_of_another_method(trained, tmp_path):
-    run = run_of(PROFILE.but(epochs=7, tesla_rate=5.0, artifacts="elsewhere"))
+    run = run_of(PROFILE.but(epochs=7, tesla_rate=5.0, artifacts=str(tmp_path)))
     row = ledger.record(run, tmp_path / "a.jsonl", run.plan[:1], lambda run, task: {"beside": task.ipc})[0]
     assert row["parameters"] == {"epochs": 7} and row["beside"] == 1 and row["data"] == "data"
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,6 +58,10 @@ def one_and_two(tmp_path_factory) -> tuple[Path, Path]:
     return one, two
 
 
+def but_students(root: Path) -> dict[str, str]:
+    return {f: key for f, key in identity(root).items() if not f.startswith("train/")}
+
+
 @pytest.mark.slow
 def test_two_processes_were_two(one_and_two):
     for root, size in zip(one_and_two, (1, 2), strict=True):
@@ -66,7 +71,7 @@ def test_two_processes_were_two(one_and_two):
 
 @pytest.mark.slow
 def test_two_processes_give_the_bytes_of_one_in_every_step_but_the_student(one_and_two):
-    one, two = ({f: key for f, key in identity(root).items() if not f.startswith("train/")} for root in one_and_two)
+    one, two = map(but_students, one_and_two)
     assert {f.split("/")[0] for f in one} >= {"encode", "cluster", "synthesize", "generate", "relabel", "check", "rded"}
     assert one == two
 
@@ -82,17 +87,22 @@ def test_the_student_of_two_processes_is_that_of_one_to_rounding(one_and_two):
             torch.testing.assert_close(load_file(two / path)[name], value, rtol=1e-4, atol=1e-6)
 
 
+def children(process: subprocess.Popen) -> list[int]:
+    """The processes that a launcher has started; it starts each in a session of its own."""
+    return list(map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()))
+
+
 @pytest.mark.slow
 def test_what_two_processes_left_one_goes_on_with(one_and_two, tmp_path):
     one, _ = one_and_two
     root = tmp_path / "artifacts"
-    process = subprocess.Popen(
-        several(root, **CHANGES), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
+    process = subprocess.Popen(several(root, **CHANGES), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and not any(root.glob("synthesize/*.partial/*/*.png")):
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
+    for pid in [process.pid, *children(process)]:
+        os.kill(pid, signal.SIGKILL)
     process.wait()
+    assert any(root.glob("synthesize/*.partial")) and not any(root.glob("train/*"))
     subprocess.run(command(root, **CHANGES), check=True, capture_output=True)
     assert identity(root) == identity(one)
 
@@ -101,15 +111,16 @@ def test_what_two_processes_left_one_goes_on_with(one_and_two, tmp_path):
 @pytest.mark.parametrize("dies", [0, 1])
 def test_one_of_two_that_is_killed_ends_the_other_with_a_clear_line(one_and_two, dies):
     _, two = one_and_two
+    for path in two.glob("train/*.partial"):
+        shutil.rmtree(path)
     process = subprocess.Popen(
         several(two, **CHANGES | {"epochs": 100_000, "soft_labels": "online"}),
-        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True, text=True,
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     while process.poll() is None and not any(two.glob("train/*.partial")):
         time.sleep(0.2)
     time.sleep(3)  # in the middle of an epoch
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    os.kill(int(children[dies]), signal.SIGKILL)
+    os.kill(children(process)[dies], signal.SIGKILL)
     said = process.communicate(timeout=90)[1]
     assert process.returncode != 0
     assert "ddoq: another process of this run has ended; what is finished is kept: give the same command again" in said
