@@ -197,7 +197,9 @@ def fit(work: Workspace, network: nn.Module, lessons: Lessons, loss: Callable[..
     done = _resume(work, network, optimiser)
     saved = time.monotonic()
     network.train()
-    model = DistributedDataParallel(network) if everyone.size > 1 else network  # its gradient is the processes' mean
+    model = network
+    if everyone.size > 1:  # the gradient is the processes' mean
+        model = DistributedDataParallel(network, gradient_as_bucket_view=True)
     for epoch in bar(range(done, p.epochs), desc="student", initial=done, total=p.epochs, leave=False):
         for group in optimiser.param_groups:
             group["lr"] = rate(p, epoch)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 LAUNCHER = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 SMALL = ["vae_epochs=1", "diffusion_epochs=1", "teacher_epochs=1", "ipc=[10]", "methods=[ddoq]", "targets=[soft]"]
-SMALL += ["n_seeds=1", "epochs=50", "threads=1", "workers=1"]
+SMALL += ["image_size=64", "n_seeds=1", "epochs=150", "batch_size=50", "threads=1", "workers=1"]
 
 
 def ddoq(step: str, root: Path, processes: int = 1) -> None:
