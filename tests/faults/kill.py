@@ -3,7 +3,7 @@
 A script with a tally; a slow test does a few of its kills. The instants are drawn over an uninterrupted run, half of
 them evenly in its time, and half of a step drawn first, so that a short step is hit too. They are dealt to runs of at
 most five kills; a kill is `kill -9` of the process, at its instant as told by the files that are there. After it the
-same command is given again, until it ends.
+same command is given again, until it ends. The seed fixes the draws; the times are those of the uninterrupted run.
 
 Checked are all bytes, and that nothing finished is made again: a file that had its name when the process was killed is
 the same file in the end (inode, time of its last write). What may be written again or go, in an artifact that was
@@ -102,7 +102,7 @@ def kill_and_repeat(folder: Path, kills: int, seed: int) -> Tally:
         artifacts = folder / f"run{number}"
         of_run = [kill for i in instants[number::n_runs] if (kill := _killed(data, artifacts, i))]
         _ended(_started(data, artifacts))
-        _compare(tally, artifacts, expected, of_run)
+        compare(tally, artifacts, expected, of_run)
         tally.kills += of_run
     return tally
 
@@ -120,7 +120,7 @@ def _ended(process: subprocess.Popen) -> None:
 
 def _instants(artifacts: Path, n: int, rng: random.Random) -> list[Instant]:
     """Instants of a run, in their order: every other drawn evenly in time, the others evenly among its steps."""
-    times = sorted((path.stat().st_mtime_ns / 1e9, name) for name, path in _files(artifacts).items())
+    times = sorted((path.stat().st_mtime_ns / 1e9, name) for name, path in files_of(artifacts).items())
     gaps = list(itertools.pairwise(times))
     steps = sorted({before.split("/")[0] for _, (_, before) in gaps})
     drawn = []
@@ -148,23 +148,24 @@ def _killed(data: Path, artifacts: Path, instant: Instant) -> Kill | None:
     if process.returncode != -signal.SIGKILL:
         print(f"not killed: it ended with {process.returncode} before {instant}", flush=True)
         return None
-    files = _files(artifacts)
+    files = files_of(artifacts)
     kill = Kill(
         step=next((step for step in _locked(artifacts, process.pid) if step != "smoke"), ""),
-        finished={name: _mark(path) for name, path in files.items()},
+        finished={name: mark(path) for name, path in files.items()},
         unfinished=frozenset(n for n, path in files.items() if path != artifacts / n or n.startswith("runs/")),
     )
     print(f"killed in {kill.step or 'no step'}, {len(files)} files finished; {instant}", flush=True)
     return kill
 
 
-def _files(artifacts: Path) -> dict[str, Path]:
+def files_of(artifacts: Path) -> dict[str, Path]:
     """Files that have their final name, those of unfinished artifacts by the names that they will have."""
     found = [p for p in artifacts.rglob("*") if p.is_file() and not p.name.startswith(".")]
     return {re.sub(r"\.partial/", "/", str(p.relative_to(artifacts))): p for p in found if p.parent.name != ".locks"}
 
 
-def _mark(path: Path) -> tuple[int, int]:
+def mark(path: Path) -> tuple[int, int]:
+    """What no other file has, and no later state of this one."""
     return path.stat().st_ino, path.stat().st_mtime_ns
 
 
@@ -194,17 +195,17 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _compare(tally: Tally, artifacts: Path, expected: dict[str, str], kills: list[Kill]) -> None:
+def compare(tally: Tally, artifacts: Path, expected: dict[str, str], kills: list[Kill]) -> None:
     """Add a run that has ended after its kills."""
-    made, files = identity(artifacts), _files(artifacts)
+    made, files = identity(artifacts), files_of(artifacts)
     different = sorted(n for n in {*made, *expected} if made.get(n) != expected.get(n))
     tally.runs += 1
     tally.files += len(made)
     tally.bytes += sum(files[name].stat().st_size for name in made)
     tally.differing += [f"{artifacts.name}: {', '.join(different[:5])}"] if different else []
     for kill in kills:
-        for name, mark in kill.finished.items():
-            if name in files and _mark(files[name]) == mark:
+        for name, then in kill.finished.items():
+            if name in files and mark(files[name]) == then:
                 tally.kept += 1
             elif name in kill.unfinished and (name not in files or WRITTEN_AGAIN.fullmatch(name)):
                 tally.again[name.rsplit("/", 1)[-1]] += 1
