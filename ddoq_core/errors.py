@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def readable(error: OSError) -> InputError:
     file = error.filename or "a file"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return InputError(f"no space left on the disk of {file}; free some, or set 'artifacts' to another folder")
+    if os.path.isfile(file) and not os.access(file, os.R_OK):
+        return InputError(f"cannot read {file} ({error.strerror}); mend its permissions")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
         return InputError(f"cannot write to {file} ({error.strerror}); set 'artifacts' to a folder you own")
     return InputError(f"{error.strerror or error}: {file}")
