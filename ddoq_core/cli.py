@@ -11,11 +11,10 @@ from typing import Annotated
 
 import typer
 
-from .errors import InputError
+from .errors import InputError, readable
 from .knobs import nearest
 from .processes import OwnError, among_peers, here
 from .profile import Profile, parse_assignment
-from .store import readable
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from .errors import InputError
+from .errors import InputError, disk_errors
 from .processes import here, report_line
 
 
@@ -21,11 +21,11 @@ def held(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
         what: is made under it.
         wait: until another run that holds it is done, rather than refuse.
     Raises:
-        InputError: another run holds it; the line names its process.
+        InputError: another run holds it, and the line names its process; or the disk is full, or cannot be written to.
     """
     lock, owner = FileLock(path), path.with_suffix(".owner")
-    here().told(lambda: _take(lock, owner, what, wait))
     try:
+        here().told(lambda: _take(lock, owner, what, wait))
         yield
     finally:
         if lock.is_locked:
@@ -34,13 +34,14 @@ def held(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
 
 
 def _take(lock: FileLock, owner: Path, what: str, wait: bool) -> None:
-    owner.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        holder = owner.read_text() if owner.exists() else "another process"
-        if not wait:
-            raise InputError(f"{what} is being made by {holder}; wait for that run, or end it") from None
-        report_line(f"ddoq: {what} is being made by {holder}; waiting for it")
-        lock.acquire()
-    owner.write_text(f"process {os.getpid()} on {platform.node()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+    with disk_errors(owner):
+        owner.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            holder = owner.read_text() if owner.exists() else "another process"
+            if not wait:
+                raise InputError(f"{what} is being made by {holder}; wait for that run, or end it") from None
+            report_line(f"ddoq: {what} is being made by {holder}; waiting for it")
+            lock.acquire()
+        owner.write_text(f"process {os.getpid()} on {platform.node()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}")

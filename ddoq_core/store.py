@@ -5,8 +5,6 @@ its inputs and the source of the modules that make it. Every file but `run.json`
 `manifest.json` lists them with checksums. `run.json` holds what may differ between two identical runs.
 """
 
-import contextlib
-import errno
 import functools
 import hashlib
 import json
@@ -14,18 +12,16 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from .errors import InputError
+from .errors import disk_errors
 from .locks import held
 from .manifest import damaged, files_of, sha256_of, sifted
 from .processes import here, report_line
 from .source import source_key
-
-FULL_DISK = ("No space left", "failed writing file", "unexpected pos")  # of safetensors and torch.save: not an OSError
 
 
 @dataclass(frozen=True)
@@ -70,17 +66,22 @@ class Workspace:
         return final
 
     def replace(self, name: str, write: Callable[[Path], None]) -> Path:
-        """Like `chunk`, but always write (a checkpoint that moves on)."""
+        """Like `chunk`, but always write (a checkpoint that moves on).
+
+        Raises:
+            InputError: the folder cannot be written, or the disk is full.
+        """
         final = self.path / name
-        final.parent.mkdir(parents=True, exist_ok=True)
         temporary = final.with_name(f".{os.getpid()}.{final.name}")
-        try:
-            write(temporary)
-            with open(temporary, "r+b") as file:
-                os.fsync(file.fileno())  # its content is on the disk before it has its name, also in a power cut
-            os.replace(temporary, final)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with disk_errors(final):
+            final.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                write(temporary)
+                with open(temporary, "r+b") as file:
+                    os.fsync(file.fileno())  # its content is on the disk before it has its name, also in a power cut
+                os.replace(temporary, final)
+            finally:
+                temporary.unlink(missing_ok=True)
         return final
 
     def json(self, name: str, content: dict | list) -> Path:
@@ -143,12 +144,12 @@ class Store:
             return Artifact(final, step, key)
 
         def rest(began: float) -> None:
-            with _readable(work.path):
+            with disk_errors(work.path):
                 build(work)
                 self._finish(work, identity, time.monotonic() - began, plan or {})
                 os.replace(work.path, final)
 
-        with _readable(work.path), held(self.root / ".locks" / f"{step}-{key}.lock", str(final), wait=True):
+        with disk_errors(work.path), held(self.root / ".locks" / f"{step}-{key}.lock", str(final), wait=True):
             if everyone.told(lambda: self._open(final, work.path, identity)):
                 began = time.monotonic()
                 with everyone.apart(), _readable(work.path):
@@ -159,7 +160,7 @@ class Store:
 
     def _open(self, final: Path, partial: Path, identity: dict) -> bool:
         """Whether there is something to make: then `partial` is ready for it."""
-        with _readable(partial):
+        with disk_errors(partial):
             if final.exists():
                 faults = damaged(final, identity)
                 if not faults:
@@ -190,30 +191,6 @@ def _drop_temporaries(folder: Path) -> None:
     for path in folder.rglob(".*"):
         if path.is_file():
             path.unlink()
-
-
-@contextlib.contextmanager
-def _readable(partial: Path) -> Iterator[None]:
-    """What the disk refuses is an error that the user understands."""
-    try:
-        yield
-    except OSError as error:
-        error.filename = error.filename or str(partial)
-        raise readable(error) from error
-    except Exception as error:
-        if any(words in str(error) for words in FULL_DISK):
-            raise readable(OSError(errno.ENOSPC, str(error), str(partial))) from error
-        raise
-
-
-def readable(error: OSError) -> InputError:
-    """What the disk refused, as one line that names the file and the mend."""
-    file = error.filename or "a file"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return InputError(f"no space left on the disk of {file}; free some, or set 'artifacts' to another folder")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-        return InputError(f"cannot write to {file} ({error.strerror}); set 'artifacts' to a folder you own")
-    return InputError(f"{error.strerror or error}: {file}")
 
 
 def provenance() -> dict:

@@ -1,10 +1,12 @@
 """Locks: a second run is refused or waits, and one that has died leaves nothing behind."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -72,3 +74,15 @@ def test_a_lock_that_was_given_back_is_free(path):
         with held(path, "the run A"):
             pass
     assert not path.with_suffix(".owner").exists()
+
+
+def test_a_lock_whose_owner_cannot_be_written_down_is_one_clear_line_and_stays_free(path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched, pytest.raises(InputError, match=r"no space left on the disk of .*a\.owner"):
+        patched.setattr(Path, "write_text", full)
+        with held(path, "the run A"):
+            pass
+    with held(path, "the run A"):
+        pass

@@ -139,6 +139,18 @@ def test_a_full_or_unwritable_disk_is_one_clear_line_and_loses_nothing(store, nu
     assert kept.read_text() == "kept" and ".partial" in str(kept)
 
 
+def test_a_file_of_yours_that_may_not_be_read_is_not_said_to_be_unwritable(store, tmp_path, monkeypatch):
+    picture = tmp_path / "picture.png"
+    picture.touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may read everything
+
+    def build(work):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(picture))
+
+    with pytest.raises(InputError, match=r"cannot read .*picture.png \(Permission denied\); mend its permissions"):
+        make(store, build)
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A disk of 1 MiB, and what makes it larger."""

@@ -1,13 +1,15 @@
 """Anybody's distilled folder as a distilled set of ours: which folder is which class, which image has which weight.
 
 In: a folder of class folders. Out: the same images in the canonical layout and at the data set's size, from which all
-that follows is as for a set that was made here; and, line by line, what was assumed. Nothing in the folder is written.
+that follows is as for a set that was made here; and, line by line, what was assumed. Nothing in the folder is written,
+and nothing outside it is read: a link that leads out is refused, since a folder that was downloaded may hold one.
 """
 
 import collections
 import hashlib
 import itertools
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +26,7 @@ from ..profile import Profile
 from ..store import Store, Workspace
 from .datasets import fitted
 from .distilled import DistilledDataset, write_image, write_metadata
-from .foreign_weights import ForeignWeights, read_weights
+from .foreign_weights import ForeignWeights, brief, read_weights
 from .imagefolder import checked_files
 from .images import MEND, SUFFIXES, read_image
 from .splits import Dataset
@@ -47,10 +49,12 @@ def read_foreign(store: Store, folder: Path, dataset: Dataset, profile: Profile)
 
     Raises:
         InputError: classes that are not the data set's; an empty class, or one of another size; an image that cannot
-            be read; weights that do not fit the images.
+            be read; weights that do not fit the images; a link that leads out of the folder.
     """
+    _stay_inside(folder, [*folder.iterdir()])
     names, order = class_order(folder, dataset)
     files = [_images(folder / name) for name in names]
+    _stay_inside(folder, [f for of_class in files for f in of_class])
     ipc = _same_number(folder, names, files)
     rows = checked_files(folder, [f for of_class in files for f in of_class], store)
     for row in rows:
@@ -61,6 +65,13 @@ def read_foreign(store: Store, folder: Path, dataset: Dataset, profile: Profile)
     scheme, weighted = known.scheme(profile.weights)
     images = [f"images: {ipc} of each of {len(names)} classes, {_sizes(distilled, dataset, profile)}"]
     return ForeignSet(distilled, scheme, [*images, f"class order: {order}", f"weights: {weighted}"])
+
+
+def _stay_inside(folder: Path, paths: list[Path]) -> None:
+    root = folder.resolve()
+    for path in paths:
+        if not Path(os.path.realpath(path)).is_relative_to(root):  # of a link to itself, too
+            raise InputError(f"{path} is a link that leads out of {folder}; put a copy in its place if it is yours")
 
 
 def class_order(folder: Path, dataset: Dataset) -> tuple[list[str], str]:
@@ -89,6 +100,8 @@ def class_order(folder: Path, dataset: Dataset) -> tuple[list[str], str]:
 
 def _check_table(folder: Path, dataset: Dataset) -> None:
     """The manifest of a set of ours names its classes: they are those of the data set."""
+    if not (folder / "manifest.json").is_file():
+        return
     try:
         table = json.loads((folder / "manifest.json").read_text())["parameters"]["classes"]
         theirs = [(row["directory"], row["name"]) for row in table]
@@ -97,7 +110,7 @@ def _check_table(folder: Path, dataset: Dataset) -> None:
     ours = zip(dataset.class_ids, dataset.class_names, strict=True)
     for index, pair in enumerate(itertools.zip_longest(theirs, ours)):
         if pair[0] != pair[1]:
-            a, b = (f"{one[0]} ({one[1]})" if one else "none" for one in pair)
+            a, b = (brief(f"{one[0]} ({one[1]})") if one else "none" for one in pair)
             raise InputError(f"class {index} of {folder} is {a}, but {b} in {dataset.name}; give the data set it is of")
 
 
@@ -119,7 +132,12 @@ def _images(folder: Path) -> list[Path]:
     files = [p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file() and p.name[0] != "."]
     if not files:
         raise InputError(f"class folder {folder} holds no image; a distilled set has some of every class")
-    return sorted(sorted(files), key=lambda p: [int(t) if t.isdecimal() else t for t in re.split("([0-9]+)", str(p))])
+    return sorted(sorted(files), key=_numbers)
+
+
+def _numbers(path: Path) -> list[str | int]:
+    """Its name cut at the numbers, which stand at every other place."""
+    return [int(part) if i % 2 else part for i, part in enumerate(re.split("([0-9]+)", str(path)))]
 
 
 def _same_number(folder: Path, names: list[str], files: list[list[Path]]) -> int:

@@ -6,7 +6,6 @@ weights are divided by their mean; so all are divided by their mean here.
 """
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from ..errors import InputError
-from .distilled import GIVEN, METADATA, WEIGHTS
+from .distilled import GIVEN, METADATA, MOST, WEIGHTS
+
+LARGEST = torch.finfo(torch.float32).max  # the mean of so large ones is still a number in double precision
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def read_weights(folder: Path, rows: list[dict], n_classes: int) -> ForeignWeigh
         lines = _lines_of_images(folder / METADATA, rows, shape[1])
         counts, weights = ([line.get(name) for line in lines] for name in ("count", "weight"))
         if None not in counts:
-            valid = all(isinstance(v, int) and 0 <= v < 2**53 for v in counts)
+            valid = all(type(v) is int and 0 <= v < MOST for v in counts)
             if not valid or not (table := torch.tensor(counts).reshape(shape)).any(1).all():
                 raise InputError(
                     f"{folder / METADATA}: a count is a whole number of at least 0, not 0 for all of a class"
@@ -69,19 +70,19 @@ def read_weights(folder: Path, rows: list[dict], n_classes: int) -> ForeignWeigh
 def _lines_of_images(path: Path, rows: list[dict], ipc: int) -> list[dict]:
     """The line of each image, after it has been seen that it is about this image."""
     try:
-        read = [json.loads(line) for line in path.read_text().splitlines()]
+        read = [json.loads(line) for line in path.read_bytes().splitlines()]
         lines = {str(line["file_name"]): line for line in read}
     except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         raise InputError(f"{path} is not one JSON object with a file_name on each line; mend or remove it") from error
     different = sorted(set(lines) ^ {row["file"] for row in rows})
     if different or len(read) != len(lines):
-        what = f"'{different[0]}' is in one of the two only" if different else "one has two lines"
+        what = f"'{brief(different[0])}' is in one of the two only" if different else "one has two lines"
         raise InputError(f"{path} is not about the images of its folder: {what}; mend or remove it")
     for i, row in enumerate(rows):
         line, label = lines[row["file"]], i // ipc
         if isinstance(line.get("label"), int) and line["label"] != label:
             raise InputError(
-                f"{path} gives {row['file']} label {line['label']}, but its folder is that of class {label}"
+                f"{path} gives {row['file']} label {brief(line['label'])}, but its folder is that of class {label}"
             )
         if line.get("sha256", row["sha256"]) != row["sha256"]:
             raise InputError(
@@ -106,8 +107,12 @@ def _table(path: Path, shape: tuple[int, int]) -> list[float]:
 
 
 def _of_mean_1(path: Path, weights: list, shape: tuple[int, int]) -> ForeignWeights:
-    valid = all(isinstance(w, int | float) and 0 <= w < math.inf for w in weights)
-    if not valid or not any(weights):
-        raise InputError(f"{path}: a weight is a number of at least 0, and not all are 0")
+    if not all(type(w) in (int, float) and 0 <= w <= LARGEST for w in weights) or not any(weights):
+        raise InputError(f"{path}: a weight is a number of at least 0, of float32's range, and not all are 0")
     table = torch.tensor(weights, dtype=torch.float64).reshape(shape)
     return ForeignWeights(path.name, torch.ones(shape, dtype=torch.int64), table / table.mean())
+
+
+def brief(foreign: object) -> str:
+    """What a file of others says, as part of a line: without control characters, and not too long."""
+    return repr(str(foreign)[:80])[1:-1]

@@ -12,7 +12,7 @@ from ..store import provenance as machine
 
 FOLDERS = ("artifacts", "data_root", "prior_path", "teacher_path")  # of one machine: no reader has them
 KEY = re.compile("-?[0-9a-f]{16}")
-BEGAN = time.time()  # a page imports this in its first lines
+BEGAN = time.monotonic()  # a page imports this in its first lines
 
 
 def provenance(profile: Profile, artifacts: Iterable[Artifact] = (), rows: Iterable[dict] = ()) -> None:
@@ -22,7 +22,7 @@ def provenance(profile: Profile, artifacts: Iterable[Artifact] = (), rows: Itera
         artifacts: what the page shows; each is listed with the seconds it took when it was made.
         rows: results whose students the page shows; their training seconds are summed.
     """
-    display(Markdown(provenance_text(profile, list(artifacts), list(rows), time.time() - BEGAN)))
+    display(Markdown(provenance_text(profile, list(artifacts), list(rows), time.monotonic() - BEGAN)))
 
 
 def provenance_text(profile: Profile, artifacts: list[Artifact], rows: list[dict], seconds: float) -> str:

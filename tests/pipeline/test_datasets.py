@@ -281,6 +281,16 @@ def test_classes_are_in_the_order_of_their_folders_and_val_is_the_test(tree):
     assert found.train.images(torch.tensor([0, 3])).shape == (2, 3, 8, 8)
 
 
+def test_your_own_data_may_be_links_to_pictures_and_class_folders_elsewhere(tree, tmp_path):
+    expected, elsewhere = load_dataset(_profile(tree)), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("train/jeep", "train/bee_eater/3.png"):
+        target = (tree / name).rename(elsewhere / name.replace("/", "-"))
+        (tree / name).symlink_to(target)
+    found = load_dataset(_profile(tree))
+    assert found.key == expected.key and found.train.ids == expected.train.ids
+
+
 def test_the_key_names_the_content_not_the_place(tree, tmp_path):
     key = load_dataset(_profile(tree)).key
     shutil.copytree(tree, tmp_path / "elsewhere")

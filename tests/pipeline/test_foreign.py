@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import os
 import shutil
 
 import numpy as np
@@ -278,6 +279,186 @@ def test_metadata_about_other_files_are_refused(folder, read, line):
         file.write(line)
     with pytest.raises(InputError, match=r"metadata.jsonl"):
         read(root)
+
+
+# ---- a folder that means ill
+
+
+def refused(read, root, *words: str) -> None:
+    """Reading the folder is an InputError of one line, not too long, with these words."""
+    with pytest.raises(InputError) as error:
+        read(root)
+    line = str(error.value)
+    assert line.isprintable() and len(line) < 600 and all(word in line for word in words), line
+
+
+IMAGE = "00003/class00003_id00001.png"
+
+
+@pytest.mark.parametrize("name", [IMAGE, "00003", "metadata.jsonl", "sample_weights.txt", "manifest.json"])
+def test_a_link_that_leads_out_of_the_folder_is_refused_by_name(folder, read, tmp_path, name):
+    root, outside = folder("ours"), tmp_path / "yours"
+    write_metadata(root, count=[1, 1] * N)
+    for file in ("sample_weights.txt", "manifest.json"):
+        (root / file).write_text("")
+    outside.mkdir()
+    shutil.move(root / name, outside / "there")
+    (root / name).symlink_to(outside / "there")
+    refused(read, root, name, "is a link that leads out of")
+    assert not list((tmp_path / "artifacts").glob("foreign/*"))
+
+
+def test_links_inside_the_folder_and_a_link_to_it_are_read_as_what_they_lead_to(folder, read, tmp_path):
+    root = folder("ours")
+    expected = read(root).distilled.pixels()
+    (root / "all").mkdir()
+    shutil.move(root / IMAGE, root / "all" / "of class 3.png")
+    (root / "all").rename(root / ".all")
+    (root / IMAGE).symlink_to("../.all/of class 3.png")
+    (tmp_path / "link").symlink_to(root)
+    assert read(tmp_path / "link").distilled.pixels().equal(expected)
+
+
+def test_a_folder_that_is_linked_inside_a_class_is_not_looked_into(folder, read, tmp_path):
+    root, outside = folder("ours"), tmp_path / "yours"
+    outside.mkdir()
+    Image.new("RGB", (SIZE, SIZE)).save(outside / "1.png")
+    (root / "00003" / "more").symlink_to(outside)
+    assert read(root).distilled.ipc == IPC
+
+
+@pytest.mark.parametrize("name", [IMAGE, "metadata.jsonl", "sample_weights.txt", "manifest.json"])
+def test_a_pipe_or_a_link_to_itself_is_no_file_and_nobody_waits_for_it(folder, read, name):
+    root = folder("ours")
+    for put in (os.mkfifo, lambda path: path.symlink_to(path.name)):
+        (root / name).unlink(missing_ok=True)
+        put(root / name)
+        if name == IMAGE:
+            refused(read, root, "00003 holds 1 images, but 00000 holds 2")
+        else:
+            assert read(root).weights == "uniform"
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04K\x01.", b"\x89PNG\r\n\x1a\n" + b"\0" * 64, b"GIF89a"], ids=repr)
+def test_an_image_that_is_none_is_refused_by_name(folder, read, content):
+    root = folder("ours")
+    (root / IMAGE).write_bytes(content)
+    refused(read, root, IMAGE, "cannot be read")
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_an_image_of_more_pixels_than_pillow_takes_for_safe_is_refused_by_name(folder, read, monkeypatch):
+    root = folder("ours")
+    Image.new("RGB", (40, 40)).save(root / IMAGE)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    refused(read, root, IMAGE, "is too large", "repair or replace it")
+
+
+FORGED = {  # for the file_name of one row
+    "up": "../secret.png",
+    "up and back": f"00003/../{IMAGE}",
+    "root": "/etc/passwd",
+    "twice": "00000/class00000_id00000.png",
+    "number": 3,
+    "list": [IMAGE],
+    "object": {"file_name": IMAGE},
+    "none": None,
+    "null byte": "\0",
+    "lines": "a\nb\x1b[2J",
+    "long": "x" * 10**6,
+}
+
+
+@pytest.mark.parametrize("name", FORGED.values(), ids=FORGED)
+def test_a_row_that_names_no_image_of_the_folder_is_refused_and_no_action(folder, read, name):
+    root = folder("ours")
+    write_metadata(root, count=[1, 1] * N)
+    path = root / "metadata.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[7]["file_name"] = name
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    refused(read, root, "metadata.jsonl is not about the images of its folder")
+
+
+NO_ROWS = ["null", "[1, 2]", '"file_name"', "{", "[" * 100_000, '{"file_name": ' * 10_000, "9" * 5000, "\0", "\xff"]
+
+
+@pytest.mark.parametrize("line", NO_ROWS, ids=lambda line: repr(line[:8]))
+def test_a_line_that_is_no_row_is_refused(folder, read, line):
+    root = folder("ours")
+    (root / "metadata.jsonl").write_bytes(line.encode("latin-1") + b"\n")
+    refused(read, root, "metadata.jsonl is not one JSON object with a file_name on each line")
+
+
+@pytest.mark.parametrize("value", [True, "12", 2**70, 10**400, -1, 1.5, float("nan"), [], {}], ids=lambda v: str(v)[:8])
+def test_a_count_that_is_no_whole_number_is_refused(folder, read, value):
+    root = folder("ours")
+    write_metadata(root, count=[1, value] * N)
+    refused(read, root, "metadata.jsonl", "a count is a whole number")
+
+
+@pytest.mark.parametrize(
+    "value", [True, "1", 10**400, 1e300, -1.0, float("nan"), float("inf"), [], {}], ids=lambda v: str(v)[:8]
+)
+def test_a_weight_that_is_no_number_or_too_large_a_one_is_refused(folder, read, value):
+    root = folder("ours")
+    write_metadata(root, weight=[1.0, value] * N)
+    refused(read, root, "metadata.jsonl", "a weight is a number")
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "-1e-9", "1e39", "1e999", "9" * 500])
+def test_a_number_of_sample_weights_that_is_none_or_too_large_is_refused(folder, read, number):
+    root = folder("ours")
+    (root / "sample_weights.txt").write_text(f"0.5 {number}\n" * N)
+    refused(read, root, "sample_weights.txt", "a weight is a number")
+
+
+def test_the_largest_and_smallest_weights_come_out_as_finite_ones_of_mean_1(folder, read):
+    root = folder("ours")
+    (root / "sample_weights.txt").write_text("3.4e38 1e-45\n" * N)
+    torch.testing.assert_close(read(root).distilled.weights("given"), torch.tensor([2.0, 0.0] * N))
+
+
+@pytest.mark.parametrize("label", [1, -1, 10**400])
+def test_a_label_of_another_class_is_refused(folder, read, label):
+    root = folder("ours")
+    write_metadata(root, label=[0, label] + [c for c in range(1, N) for _ in range(IPC)])
+    refused(read, root, "metadata.jsonl", "00000/class00000_id00001.png label", "that of class 0")
+
+
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [
+        ([], "class 0 of .* is none"),
+        ([{"directory": "a\nb\x1b[2J" + "x" * 10**6, "name": None}], "class 0 of .* is a"),
+        ([{"directory": ["n1"], "name": {}}], "class 0 of .* is "),
+    ],
+)
+def test_a_manifest_that_names_other_classes_is_refused_in_one_line(folder, read, classes, words):
+    root = folder("ours")
+    (root / "manifest.json").write_text(json.dumps({"parameters": {"classes": classes}}))
+    with pytest.raises(InputError, match=words):
+        read(root)
+    refused(read, root)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[" * 100_000, "9" * 5000, "[]", '{"parameters": [1]}', '{"parameters": {"classes": 7}}'],
+    ids=lambda text: repr(text[:30]),
+)
+def test_a_manifest_of_another_tool_or_of_no_sense_counts_for_nothing(folder, read, text):
+    root = folder("ours")
+    expected = read(root).distilled.artifact.key
+    (root / "manifest.json").write_text(text)
+    assert read(root).distilled.artifact.key == expected
+
+
+def test_digits_of_other_scripts_in_the_names_of_images_are_letters(folder, read):
+    root = folder("ours")
+    for name, new in (("id00000", "1٣2"), ("id00001", "1a2")):
+        (root / f"00003/class00003_{name}.png").rename(root / f"00003/{new}.png")
+    assert len(read(root).distilled) == N * IPC
 
 
 # ---- the copy
