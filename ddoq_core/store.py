@@ -152,7 +152,7 @@ class Store:
         with disk_errors(work.path), held(self.root / ".locks" / f"{step}-{key}.lock", str(final), wait=True):
             if everyone.told(lambda: self._open(final, work.path, identity)):
                 began = time.monotonic()
-                with everyone.apart(), _readable(work.path):
+                with everyone.apart(), disk_errors(work.path):
                     share(work)
                 everyone.wait()
                 everyone.told(lambda: rest(began))
