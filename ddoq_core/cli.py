@@ -66,6 +66,9 @@ def run(
 ) -> None:
     """Do everything: prior, teacher, Algorithm 4 for every method and IPC, students; write results.jsonl."""
     whole = _run(profile, parameter, data_root=data_root, prior_path=prior_path, artifacts=artifacts)
+    from .pipeline.begun import begin
+
+    begin(whole)
     whole.train_students()
     _tell(whole.folder / "results.jsonl")
 

@@ -33,6 +33,17 @@ def held(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
             lock.release()
 
 
+def is_held(path: Path) -> bool:
+    """Whether a run, here or on another machine, holds the lock at `path` now."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
 def _take(lock: FileLock, owner: Path, what: str, wait: bool) -> None:
     with disk_errors(owner):
         owner.parent.mkdir(parents=True, exist_ok=True)

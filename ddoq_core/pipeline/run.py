@@ -214,7 +214,7 @@ class Run:
         Args:
             say: takes the lines that tell, before anything is trained, whether the run is right.
         """
-        with held(self.store.root / ".locks" / f"{self.folder.name}.lock", f"the run {self.folder}"):
+        with held(lock_of(self.folder), f"the run {self.folder}"):
             return self._train_students(say)
 
     def _train_students(self, say: Callable[[str], None]) -> list[dict]:
@@ -235,3 +235,8 @@ class Run:
         method = METHODS[task.method]
         weights = method.weights_of(self.profile) if method.distill else "uniform"
         return result_row(self.profile, task, artifact, weights, method.result)
+
+
+def lock_of(folder: Path) -> Path:
+    """The lock that a run holds while it makes its steps."""
+    return folder.parents[1] / ".locks" / f"{folder.name}.lock"

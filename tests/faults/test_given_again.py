@@ -3,13 +3,18 @@
 import json
 import os
 import shutil
+import sys
 import time
 
 import pytest
 
-from ddoq_core.pipeline.run import Run
+from ddoq_core import cli
+from ddoq_core.errors import InputError
+from ddoq_core.locks import held
+from ddoq_core.pipeline.begun import begin
+from ddoq_core.pipeline.run import Run, lock_of
 
-from .small import STEPS, identity, profile
+from .small import STEPS, command, identity, profile
 
 
 def made(artifacts) -> set[str]:
@@ -66,3 +71,48 @@ def test_other_parameters_make_another_run_beside_the_first_which_stays_as_it_is
     assert {name: after[name] for name in expected} == expected
     assert {name.split("/")[0] for name in made(artifacts) - made(finished)} == steps
     assert len(list((artifacts / "runs").iterdir())) == 2
+
+
+def interrupted(data, artifacts, **changes):
+    """A run that was begun and made nothing yet."""
+    run = Run(profile(data, artifacts, **changes))
+    begin(run)
+    return run
+
+
+def test_an_interrupted_run_that_is_given_other_parameters_is_refused_by_the_name_that_differs(data, tmp_path):
+    first = interrupted(data, tmp_path)
+    begin(first)  # the same again goes on
+    with pytest.raises(InputError, match=r"strength = 0\.7, not 0\.5, was interrupted; give it the same") as error:
+        begin(Run(profile(data, tmp_path, strength=0.5)))
+    assert str(first.folder) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_other_pictures_are_another_run_too(data, tmp_path):
+    interrupted(data, tmp_path)
+    other = shutil.copytree(data, tmp_path / "other")
+    (other / "train" / "ant" / "0.png").unlink()
+    with pytest.raises(InputError, match="a run with data = "):
+        begin(Run(profile(other, tmp_path)))
+
+
+def test_a_run_that_is_finished_going_on_or_given_up_stands_in_no_ones_way(data, tmp_path):
+    first, other = interrupted(data, tmp_path), Run(profile(data, tmp_path, strength=0.5))
+    with held(lock_of(first.folder), "the run"):
+        begin(other)
+    shutil.rmtree(other.folder)
+    (first.folder / "results.jsonl").touch()
+    begin(other)
+    (first.folder / "results.jsonl").unlink()
+    shutil.rmtree(other.folder)
+    shutil.rmtree(first.folder)
+    begin(other)
+
+
+def test_the_refusal_at_the_prompt_is_one_line_and_code_2(data, tmp_path, monkeypatch, capsys):
+    interrupted(data, tmp_path)
+    monkeypatch.setattr(sys, "argv", ["ddoq", *command(data, tmp_path, epochs=3)])
+    with pytest.raises(SystemExit) as code:
+        cli.main()
+    assert code.value.code == 2
+    assert capsys.readouterr().err.startswith("ddoq: a run with epochs = ")
