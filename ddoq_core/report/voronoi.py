@@ -15,6 +15,7 @@ from jaxtyping import Float
 from matplotlib.animation import FuncAnimation
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from numpy import ndarray
 from scipy.spatial import Voronoi
@@ -164,7 +165,7 @@ def _draw_cells(axes: Axes, samples: Float[Tensor, "n 2"], quantizer: Quantizer)
     points, masses = quantizer.points.double().numpy(), quantizer.weights.numpy()
     shades = 0.55 * masses / max(masses.max(), 1e-12)
     cells = PolyCollection(cell_polygons(points, box), edgecolors=INK, linewidths=0.8)
-    cells.set_facecolor([(0.0, 0.447, 0.698, shade) for shade in shades])
+    cells.set_facecolor([to_rgba(BLUE, shade) for shade in shades])
     axes.add_collection(cells)
     axes.plot(*samples[:SHOWN].T.numpy(), ".", color=MUTED, markersize=1.5, zorder=2)
     axes.plot(*points.T, "o", color=VERMILION, markeredgecolor="white", markersize=5, zorder=3)
