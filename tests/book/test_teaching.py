@@ -79,7 +79,7 @@ def test_a_lecture_links_its_demo_at_its_place_in_a_chapter(lecture):
 
 
 def test_every_demo_is_shown_in_a_lecture():
-    assert DEMOS == set(re.findall(r"<(demo-\w+)>`", COURSE))
+    assert set(re.findall(r"<(demo-\w+)>`", COURSE)) == DEMOS
     assert len(DEMOS) == 4
 
 
