@@ -4,8 +4,10 @@ In: samples in the plane and a codebook, or a `Trace` of an algorithm. Out: a fi
 the network.
 """
 
+import base64
 import hashlib
 import html
+import io
 import re
 from dataclasses import dataclass
 
@@ -18,6 +20,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from numpy import ndarray
+from PIL import Image
 from scipy.spatial import Voronoi
 from torch import Tensor
 
@@ -26,6 +29,7 @@ from ..quantization.lloyd import lloyd
 from ..quantization.voronoi import Iterate, Quantizer, quantize
 from .style import BLUE, INK, MUTED, VERMILION, figure_style, label, subplots
 
+COLOURS = 64  # of a frame of an animation
 SHOWN = 500  # samples drawn, of all that are quantized
 ICONS = {  # of matplotlib's player, as signs that every font has
     "minus": "−",
@@ -132,7 +136,7 @@ def animate(trace: Trace, alt: str, *, dpi: int = 70) -> HTML:
         figure.set_dpi(dpi)
         frames = FuncAnimation(figure, lambda i: _draw_moment(axes, trace, i), frames=len(trace.steps))
         player = frames.to_jshtml(fps=4, default_mode="once")
-    return HTML(_offline(player, alt))
+    return HTML(_offline(_light(player), alt))
 
 
 def _trace(algorithm: str, unit: str, samples: Tensor, kept: list[Iterate], result: Quantizer) -> Trace:
@@ -177,6 +181,18 @@ def _box(samples: Float[Tensor, "n 2"]) -> tuple[float, float, float, float]:
     (left, bottom), (right, top) = samples.min(0).values.tolist(), samples.max(0).values.tolist()
     margin = 0.03 * max(right - left, top - bottom)
     return left - margin, right + margin, bottom - margin, top + margin
+
+
+def _light(player: str) -> str:
+    """The player with `COLOURS` colours a frame: nothing that is seen is lost, and two thirds of the bytes are."""
+
+    def lighter(frame: re.Match) -> str:
+        image = Image.open(io.BytesIO(base64.b64decode(frame[1].replace("\\\n", "")))).convert("RGB")
+        buffer = io.BytesIO()
+        image.quantize(COLOURS).save(buffer, "png", optimize=True)
+        return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+    return re.sub(r'data:image/png;base64,([^"]+)', lighter, player)
 
 
 def _offline(player: str, alt: str) -> str:
