@@ -1,15 +1,27 @@
-"""Sphinx extension: what the theme leaves out for those who do not see the page: names of the sidebar's buttons."""
+"""Sphinx extension: what the theme and docutils leave out for those who do not see the page."""
 
+import re
 from collections.abc import Callable
 
 from bs4 import BeautifulSoup
 from sphinx.application import Sphinx
 
+SIGNATURE = re.compile(r'<dl>\n((?:<dd><em class="sig-param">.*</dd>\n)+)</dl>')
 
-def name_buttons(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
-    """Give each button of the sidebar, which folds the pages below a page, a name."""
+
+def mend(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+    """Name the sidebar's buttons, which fold the pages below a page; make lists of bibliographies and signatures."""
     if tree := context.get("generate_toctree_html"):
         context["generate_toctree_html"] = _named(tree)
+    if "body" in context:
+        body = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+        context["body"] = SIGNATURE.sub(_list, body)
+
+
+def _list(signature: re.Match) -> str:
+    """Parameters, a line each, as items: Sphinx makes them definitions of nothing."""
+    items = signature[1].replace("<dd>", "<li>").replace("</dd>", "</li>")
+    return f'<ul class="sig-params">\n{items}</ul>'
 
 
 def _named(tree: Callable[..., BeautifulSoup]) -> Callable[..., BeautifulSoup]:
@@ -24,5 +36,5 @@ def _named(tree: Callable[..., BeautifulSoup]) -> Callable[..., BeautifulSoup]:
 
 def setup(app: Sphinx) -> dict:
     """Called by Sphinx."""
-    app.connect("html-page-context", name_buttons, priority=900)  # after the theme has put its function there
+    app.connect("html-page-context", mend, priority=900)  # after the theme has put its function there
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
