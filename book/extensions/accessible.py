@@ -6,7 +6,9 @@ from collections.abc import Callable
 from bs4 import BeautifulSoup
 from sphinx.application import Sphinx
 
-SIGNATURE = re.compile(r'<dl>\n((?:<dd><em class="sig-param">.*</dd>\n)+)</dl>')
+SIGNATURE = re.compile(r'<dt class="sig .*?</dt>', re.DOTALL)
+PARAMETERS = re.compile(r'<dl>\n((?:<dd><em class="sig-param">.*</dd>\n)+)</dl>')
+WORD = re.compile(r'<span class="pre">([^<]*)</span>')
 
 
 def mend(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
@@ -15,12 +17,16 @@ def mend(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: 
         context["generate_toctree_html"] = _named(tree)
     if "body" in context:
         body = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
-        context["body"] = SIGNATURE.sub(_list, body)
+        context["body"] = SIGNATURE.sub(_signature, body)
 
 
-def _list(signature: re.Match) -> str:
-    """Parameters, a line each, as items: Sphinx makes them definitions of nothing."""
-    items = signature[1].replace("<dd>", "<li>").replace("</dd>", "</li>")
+def _signature(signature: re.Match) -> str:
+    """Parameters, a line each, as items: Sphinx makes them definitions of nothing. And no element for every word."""
+    return PARAMETERS.sub(_list, WORD.sub(r"\1", signature[0]))
+
+
+def _list(parameters: re.Match) -> str:
+    items = parameters[1].replace("<dd>", "<li>").replace("</dd>", "</li>")
     return f'<ul class="sig-params">\n{items}</ul>'
 
 

@@ -11,8 +11,8 @@ from bs4 import BeautifulSoup
 from ddoq_core.report.style import BLUE, VERMILION, luminance
 
 ROOT = Path(__file__).resolve().parents[2]
-# A page of each kind: prose, a chapter with a demo, a handout, signatures.
-OF_EACH_KIND = ("intro", "chapters/14_barycenter_vs_quantizer", "handouts/1_quantization", "api/methods")
+# A page of each kind: prose, a chapter with a demo, a handout, signatures, a bibliography.
+OF_EACH_KIND = ("intro", "chapters/14_barycenter_vs_quantizer", "handouts/1_quantization", "api/methods", "references")
 ALL_RULES = {"resultTypes": ["violations"], "preload": False}
 FOCUSABLE = ALL_RULES | {"runOnly": ["scrollable-region-focusable"]}
 THEME = "theme => document.documentElement.dataset.theme === theme"
