@@ -50,6 +50,7 @@ def serious(browser, smoke_book):
         for theme in ("light", "dark"):
             page.emulate_media(color_scheme=theme)
             page.wait_for_function(THEME, arg=theme)
+            page.wait_for_timeout(500)  # some colours fade into those of the theme
             found += [f"{theme}: {v}" for v in _serious(axe.run(page, options=ALL_RULES).response)]
         page.set_viewport_size({"width": 390, "height": 844})
         page.wait_for_timeout(500)  # the theme makes what scrolls focusable a moment after the size has changed
