@@ -1,4 +1,5 @@
-"""Check the rendered book: it stands alone, nothing is missing, every picture is described, no machine shows.
+"""Check the rendered book: it stands alone, nothing is missing, every picture is described, no machine shows, no page
+is heavy.
 
 In: the folder of the HTML. Out: one line for each finding, and exit code 1 when there is one; the weight of the
 pages, and where the book is.
@@ -26,6 +27,8 @@ CSS_URL = re.compile(r"""url\(\s*['"]?([^'")]+)|@import\s+['"]([^'"]+)""")
 FILE_NAME = re.compile(r"^\S*\.(png|svg|jpe?g|gif|webp)$", re.IGNORECASE)
 READABLE = {".html", ".js", ".css", ".json", ".ipynb", ".md", ".txt", ".svg"}
 SHORTEST_ALT = 10
+MB = 10**6
+MOST_OF_A_PAGE, MOST_OF_THE_BOOK = 2 * MB, 60 * MB
 
 
 @dataclass
@@ -93,17 +96,31 @@ def audit(html: Path, hidden: list[str]) -> Iterator[str]:
     for path in sorted(p for p in html.rglob("*") if p.suffix in READABLE and p.is_file()):
         text = path.read_text(errors="replace")
         yield from (f"{path.relative_to(html)}: shows the machine's folder {h}" for h in hidden if h in text)
+    yield from _too_heavy(html)
 
 
 def weights(html: Path) -> dict[str, int]:
-    """Bytes of each page with the pictures of its own, without the scripts and fonts that all share; heaviest first."""
+    """Bytes of each page with its pictures, without the scripts and style sheets that pages share; heaviest first."""
     found = {}
     for path in html.rglob("*.html"):
         if "_static" not in path.parts:
-            own = {path.parent / url for url in _parsed(path).loads if not urlsplit(url).scheme}
-            pictures = [p for p in own if "_static" not in p.parts and p.is_file()]
+            own = {path.parent / urlsplit(url).path for url in _parsed(path).loads if not urlsplit(url).scheme}
+            pictures = [p for p in own if p.suffix not in (".js", ".css") and p.is_file()]
             found[str(path.relative_to(html))] = sum(p.stat().st_size for p in [path, *pictures])
     return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def total(html: Path) -> int:
+    """Bytes of all files of the book."""
+    return sum(p.stat().st_size for p in html.rglob("*") if p.is_file())
+
+
+def _too_heavy(html: Path) -> Iterator[str]:
+    for name, size in weights(html).items():
+        if size > MOST_OF_A_PAGE:
+            yield f"{name}: {size / MB:.1f} MB with its pictures, more than {MOST_OF_A_PAGE / MB:.0f} MB"
+    if (size := total(html)) > MOST_OF_THE_BOOK:
+        yield f"the book has {size / MB:.1f} MB, more than {MOST_OF_THE_BOOK / MB:.0f} MB"
 
 
 def _parsed(path: Path) -> Page:
@@ -145,8 +162,8 @@ def main(html: Path) -> None:
     for finding in findings:
         print(f"audit: {finding}", file=sys.stderr)
     sizes = weights(html)
-    heaviest = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in list(sizes.items())[:4])
-    print(f"{len(sizes)} pages, {sum(sizes.values()) / 1e6:.1f} MB with their pictures; the heaviest: {heaviest}")
+    heaviest = ", ".join(f"{name} {size / MB:.1f} MB" for name, size in list(sizes.items())[:4])
+    print(f"{len(sizes)} pages, {total(html) / MB:.1f} MB in all; the heaviest with their pictures: {heaviest}")
     if findings:
         sys.exit(f"the book has {len(findings)} faults: see above")
     print(f"The book is at {html / 'index.html'}")

@@ -15,7 +15,7 @@ from ..theory.bounds import flow_slope, law_constant, log_pathwise_constant
 from ..theory.diffusion import BROWNIAN
 from ..theory.measures import atoms
 from ..theory.transport import wasserstein1_on_line, wasserstein2_on_line
-from .style import BLUE, INK, ORANGE, PURPLE, VERMILION, figure_style, label, subplots
+from .style import BLUE, BROWN, INK, PURPLE, VERMILION, figure_style, label, subplots
 
 TWO_ATOMS = atoms(torch.tensor([[-1.0], [1.0]]))
 
@@ -78,7 +78,7 @@ def explosion_figure(T: float, shift: float) -> Figure:
     figure, axes = subplots()
     for (name, values), colour, style, place in zip(
         lines.items(),
-        (VERMILION, ORANGE, PURPLE, BLUE),
+        (VERMILION, BROWN, PURPLE, BLUE),
         (":", "-.", "--", "-"),
         ((8, 0), (8, 0), (0, 9), (0, -10)),
         strict=True,

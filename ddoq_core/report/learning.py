@@ -18,12 +18,12 @@ from ..quantization.exact import LOG_CONCAVE
 from ..quantization.kernels import learn_clvq, learn_minibatch
 from ..theory.steps import Linearised, StepLaw, step_laws
 from .intervals import half_width, interval
-from .style import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE, VERMILION, figure_style, label, subplots
+from .style import BLUE, BROWN, GREEN, INK, MUTED, PURPLE, VERMILION, figure_style, label, subplots
 from .table import NOTHING, Table
 
 LEAST = 2e-3  # least relative excess that is drawn: that of the noise
 MACQUEEN = "1 / vᵢ, Algorithm 3"
-COLOURS = {"1 / (k + 2)": VERMILION, MACQUEEN: INK, "10 / (k + 20)": ORANGE, "100 / (k + 200)": GREEN,
+COLOURS = {"1 / (k + 2)": VERMILION, MACQUEEN: INK, "10 / (k + 20)": BROWN, "100 / (k + 200)": GREEN,
            "(k + 2)^−0.4": BLUE, "0.01": PURPLE}  # fmt: skip
 
 

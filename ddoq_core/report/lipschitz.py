@@ -21,7 +21,7 @@ from ..theory.bounds import curvature_constant, law_constant, log_pathwise_const
 from ..theory.diffusion import BROWNIAN, Process, probability_flow, reverse
 from ..theory.measures import GaussianMixture, atoms, law_on_line
 from ..theory.transport import wasserstein1_on_line
-from .style import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE, VERMILION, figure_style, label, subplots
+from .style import BLUE, BROWN, GREEN, INK, MUTED, PURPLE, VERMILION, figure_style, label, subplots
 from .table import Table
 
 FLOW_STEPS = 1000  # of the ODE: more change no digit that is shown
@@ -185,7 +185,7 @@ def bounds_figure(data: GaussianMixture, R: float, process: Process, T: float, K
     steep = int((start.W2 * printed < 100).argmax())  # where the exponential bounds enter the figure
     for name, values, at, colour, style, place in (
         ("C W₂, as printed", start.W2 * printed, steep, VERMILION, ":", beside),
-        ("C W₁, corrected", start.W1 * pathwise, steep, ORANGE, "-.", left),
+        ("C W₁, corrected", start.W1 * pathwise, steep, BROWN, "-.", left),
         ("Λ W₁, which no start exceeds", start.W1 * sharp, 0, INK, "--", above),
         ("error of the optimal quantizer", error, 0, BLUE, "-", above),
     ):

@@ -21,7 +21,7 @@ from ..quantization import best_of_restarts, distortion, exact_distortion, exact
 from ..quantization.exact import ZADOR_NORMAL
 from ..theory.bounds import ball_bound, empirical_gap, normal_norm, random_coding_bound, shannon_bound
 from .intervals import half_width
-from .style import BLUE, GREEN, INK, MUTED, ORANGE, VERMILION, figure_style, label, subplots
+from .style import BLUE, BROWN, GREEN, INK, MUTED, VERMILION, figure_style, label, subplots
 from .table import NOTHING, Table
 
 LAWS = {  # law, and the limit of K^2 G (Zador)
@@ -235,10 +235,10 @@ def gaps_figure(found: Gaps) -> Figure:
     """Mean gap and mean bound against n, and the line 1 / n that second-order theory predicts for K = 2."""
     figure, axes = subplots()
     sizes = np.array(found.sizes)
-    axes.plot(sizes, found.bounds.mean(1), "D-", color=ORANGE)
+    axes.plot(sizes, found.bounds.mean(1), "D-", color=BROWN)
     axes.plot(sizes, found.gaps.mean(1), "o-", color=BLUE)
     axes.plot(sizes, (2 - 2 / math.pi) / sizes, "--", color=INK, linewidth=1.2)
-    label(axes, sizes[-1], found.bounds.mean(1)[-1], "bound of Theorem 3", ORANGE)
+    label(axes, sizes[-1], found.bounds.mean(1)[-1], "bound of Theorem 3", BROWN)
     label(axes, sizes[-1], found.gaps.mean(1)[-1], "gap, mean", BLUE)
     label(axes, sizes[0], (2 - 2 / math.pi) / sizes[0], "(2 − 2/π) / n", INK, xytext=(0, -16))
     axes.set(xscale="log", yscale="log", xlabel="number of samples n", ylabel="distortion above the least")
@@ -251,7 +251,7 @@ def dimensions_figure(dimensions: Sequence[int], K_max: int) -> Figure:
     """Shannon's floor d K^(-2/d) of N(0, I_d), as a share of the distortion of one point."""
     figure, axes = subplots()
     levels = np.unique(np.geomspace(1, K_max, 40).round())
-    for d, colour in zip(dimensions, (BLUE, GREEN, ORANGE, VERMILION, INK), strict=False):
+    for d, colour in zip(dimensions, (BLUE, GREEN, BROWN, VERMILION, INK), strict=False):
         share = [shannon_bound(d, K) / d for K in levels]
         axes.plot(levels, share, color=colour)
         label(axes, levels[-1], share[-1], f"d = {d:,}", colour)

@@ -1,20 +1,25 @@
 """The one figure style of the book: palette, sizes, fonts, direct labels.
 
-Figures keep a white background, so that they read the same on the light and the dark theme. Colours are Okabe and
-Ito's, told apart by colour-blind readers; draw lines that matter with different markers or dashes as well.
+Figures keep a white background, so that they read the same on the light and the dark theme. Colours are told apart by
+colour-blind readers and in greyscale; draw lines that matter with different markers or dashes as well.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from numpy import ndarray
 
 INK = "#222222"  # text and axes
 MUTED = "#767676"  # what stands behind: samples, baselines, grid text (contrast 4.5:1 on white)
-BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
-CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+BLUE, BROWN, GREEN, PURPLE, VERMILION = "#00458A", "#7D4C00", "#007A5F", "#A860C0", "#F26440"  # dark to light
+CYCLE = (BLUE, VERMILION, GREEN, PURPLE, BROWN)  # the first three are farthest apart in lightness
+TEXT_CONTRAST = 4.5  # of small text with its background, at least (WCAG 2.2, criterion 1.4.3)
 SEQUENTIAL = "cividis"  # for magnitudes: monotone in lightness, safe for colour-blind readers
 WIDTH = 7.0  # inches: the width of the column of a page
 HEIGHT = 3.6
@@ -70,9 +75,29 @@ def subplots(
 
 
 def label(axes: Axes, x: float, y: float, text: str, colour: str = INK, **options) -> None:
-    """Write `text` beside the data it names, instead of a legend; offset 5 points to the right."""
+    """Write `text` beside the data it names, instead of a legend; offset 5 points to the right.
+
+    In the colour of the data, as dark as text must be on white.
+    """
     options = {"xytext": (5, 0), "textcoords": "offset points", "va": "center", "annotation_clip": False} | options
-    axes.annotate(text, (x, y), color=colour, **options)
+    axes.annotate(text, (x, y), color=for_text(colour), **options)
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of a colour, 0 for black and 1 for white (WCAG 2.2): what of it a greyscale print keeps."""
+    return float(_linear(colour) @ np.array([0.2126, 0.7152, 0.0722]))
+
+
+def for_text(colour: str) -> str:
+    """The colour, darkened if need be, so that text in it has the contrast `TEXT_CONTRAST` with white."""
+    dimmed = _linear(colour) * min(1, (1.05 / TEXT_CONTRAST - 0.05) / max(luminance(colour), 1e-9))
+    return to_hex(np.where(dimmed <= 0.0031308, 12.92 * dimmed, 1.055 * dimmed ** (1 / 2.4) - 0.055))
+
+
+def _linear(colour: str) -> Float[ndarray, " 3"]:
+    """Red, green and blue in proportion to light, without the gamma of sRGB."""
+    rgb = np.array(to_rgb(colour))
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
 
 
 def theory_line(axes: Axes, x, y, text: str) -> None:

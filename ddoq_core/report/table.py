@@ -55,7 +55,7 @@ class Table:
     def _repr_html_(self) -> str:
         across = any(len(name) > LONG for name, _ in self.blocks)
         columns = self.columns[1:] if across else self.columns
-        head = "".join(f'<th scope="col">{html.escape(c)}</th>' for c in columns)
+        head = "".join(f'<th scope="col">{html.escape(c)}</th>' if c else "<td></td>" for c in columns)
         lead = _html_across if across else _html_beside
         bodies = "".join(f"<tbody>{lead(html.escape(name), rows)}</tbody>" for name, rows in self.blocks)
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)

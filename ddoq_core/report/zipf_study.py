@@ -226,8 +226,8 @@ def law_figure(found: dict[str, list[Gap]]) -> Figure:
             named = {"label": f"{student}, {codebook}", "markerfacecolor": face}
             ax.errorbar(x, [d.mean for d in some], yerr=error, fmt=marker, color=colour, linewidth=0.8, **named)
         ax.axhline(0, color=INK, linewidth=0.8)
-        ax.set(xlabel="TV between D⁴M's law of sub-populations and the true one")
         ax.set_title(f"{labels} labels")
     axes[0, 0].set_ylabel("difference, points")
-    axes[0, -1].legend(fontsize=7)
+    figure.supxlabel("TV between D⁴M's law of sub-populations and the true one", fontsize="medium")
+    figure.legend(*axes[0, -1].get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=7)
     return figure

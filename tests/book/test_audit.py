@@ -73,3 +73,18 @@ def test_a_folder_of_the_machine_is_found_on_a_page_and_in_its_source(findings):
 
 def test_a_book_without_pages_is_a_finding(tmp_path):
     assert list(audit.audit(tmp_path, [])) == [f"no page in {tmp_path}"]
+
+
+def test_a_page_that_is_heavy_with_its_pictures_is_found(findings, tmp_path, monkeypatch):
+    monkeypatch.setattr(audit, "MOST_OF_A_PAGE", 400)
+    script = '<script src="x.js"></script>'
+    assert findings(SOUND + script, x_js=" " * 1000) == []
+    assert any("with its pictures" in f for f in findings(SOUND + " " * 400))
+    (tmp_path / "b.png").write_bytes(bytes(400))
+    assert any("with its pictures" in f for f in findings(SOUND + '<img src="b.png" alt="A line that falls">'))
+
+
+def test_a_book_that_is_heavy_is_found(findings, monkeypatch):
+    monkeypatch.setattr(audit, "MOST_OF_THE_BOOK", 1000)
+    assert findings(SOUND) == []
+    assert any("the book has" in f for f in findings(SOUND, more_ipynb=" " * 1000))

@@ -111,12 +111,12 @@ def test_the_book_holds_every_notebook_and_no_other():
     files = [page["file"] for chapter in chapters for page in (chapter, *chapter.get("sections", []))]
     assert sorted(f.removeprefix("chapters/") for f in files if f.startswith("chapters/")) == [p.stem for p in SOURCES]
     pages = {toc["root"], *(f for f in files if not f.startswith("chapters/"))}
-    texts = [*(ROOT / "book").glob("*.md"), *(ROOT / "book" / "handouts").glob("*.md")]
+    texts = [p for folder in ("", "handouts", "api") for p in (ROOT / "book" / folder).glob("*.md")]
     assert pages == {p.relative_to(ROOT / "book").with_suffix("").as_posix() for p in texts}
 
 
 def test_every_module_is_in_the_api_reference():
-    api = (ROOT / "book" / "api.md").read_text()
+    api = "".join(page.read_text() for page in (ROOT / "book" / "api").glob("*.md"))
     modules = {
         ".".join(p.relative_to(ROOT).with_suffix("").parts)
         for p in (ROOT / "ddoq_core").rglob("*.py")

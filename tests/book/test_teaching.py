@@ -11,6 +11,13 @@ LATER = [p for p in CHAPTERS if p.stem[0] in "23"]  # Parts II and III
 COURSE = (ROOT / "book" / "course.md").read_text()
 LECTURES = re.split(r"^\(lecture-\d\)=$", COURSE, flags=re.MULTILINE)[1:]
 HANDOUTS = sorted((ROOT / "book" / "handouts").glob("*.md"))
+# Places that a page can link to, each with the demo of its name below it.
+DEMOS = {
+    f"demo-{name}"
+    for chapter in CHAPTERS
+    for name, shown in re.findall(r"^\(demo-(\w+)\)=\n###.*?^```\{demo\} (\w+)", chapter.read_text(), re.M | re.S)
+    if name == shown
+}
 
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda p: p.stem)
 each_later_chapter = pytest.mark.parametrize("chapter", LATER, ids=lambda p: p.stem)
@@ -61,7 +68,19 @@ def test_a_lecture_says_what_a_teacher_needs(lecture):
     assert "{numref}`fig-" in project
     assert len(re.findall(r"\{ref\}`ex-", exercises)) >= 4
     assert wrong.count('- *"') >= 4
-    assert re.search("emonstration", lecture) and "chapters/" in lecture
+    assert "chapters/" in lecture
+
+
+@each_lecture
+def test_a_lecture_links_its_demo_at_its_place_in_a_chapter(lecture):
+    lines = [line for line in lecture.split("\n") if "emonstration" in line]
+    links = [set(re.findall(r"\{ref\}`[^`]+<(demo-\w+)>`", line)) for line in lines]
+    assert lines and all(link and link <= DEMOS for link in links)
+
+
+def test_every_demo_is_shown_in_a_lecture():
+    assert set(re.findall(r"<(demo-\w+)>`", COURSE)) == DEMOS
+    assert len(DEMOS) == 4
 
 
 @pytest.mark.parametrize("handout", HANDOUTS, ids=lambda p: p.stem)

@@ -60,6 +60,15 @@ def test_an_animation_asks_for_nothing_from_the_network_and_says_what_it_shows(t
     assert 'alt="cells &quot;move&quot;"' in html
 
 
+def test_an_animation_has_labelled_controls_and_light_frames(traces):
+    html = animate(traces[0], "x").data
+    assert 'type="range" aria-label="frame"' in html
+    assert len(re.findall(r'<button title="[A-Z][^"]+" aria-label="[A-Z]', html)) == html.count("<button") > 5
+    frames = re.findall(r'data:image/png;base64,([^"]+)', html)
+    assert len(frames) == len(traces[0].steps)
+    assert max(map(len, frames)) < 20_000
+
+
 def test_equal_traces_give_equal_animations_and_different_ones_share_no_name(traces):
     first, again, other = (animate(t, "x").data for t in (traces[0], traces[0], traces[1]))
     assert first == again
