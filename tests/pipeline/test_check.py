@@ -53,7 +53,9 @@ def pictures(tmp_path, squares):
             _finish(work, squares, torch.full((3, K), 6), 0)
 
         return DistilledDataset(
-            Store(tmp_path / "pictures").make("synthesize", build, parameters={"of": [shown, blank]})
+            Store(tmp_path / "pictures").make(
+                "synthesize", build, parameters={"of": [shown, blank], "classes": squares.classes}
+            )
         )
 
     return of
