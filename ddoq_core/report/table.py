@@ -80,9 +80,9 @@ def _html_cells(row: tuple[str, ...]) -> str:
 
 
 def _html_cell(text: str) -> str:
-    """A number and its interval stand on one line."""
+    """A number and its interval stand on one line, words after them on the next."""
     kind = ' class="number"' if text[:1].isdigit() or text[:1] in ("+", "−") else ""
-    return f"<td{kind}>{html.escape(text)}</td>"
+    return f"<td{kind}>{html.escape(text).replace('], ', '],<br>')}</td>"
 
 
 def _latex(text: str) -> str:
