@@ -46,7 +46,8 @@ def _begin(folder: Path, parameters: dict) -> None:
                 f"a run with {name} = {theirs.get(name)}, not {parameters.get(name)}, was interrupted; "
                 f"give it the same parameters to go on, or remove {other} to give it up (what it made is kept)"
             )
-    Workspace(folder).json(PROFILE, parameters)
+    if _read(folder / PROFILE) != parameters:
+        Workspace(folder).json(PROFILE, parameters)
 
 
 def _read(path: Path) -> dict:
