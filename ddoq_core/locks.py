@@ -12,18 +12,22 @@ from filelock import FileLock, Timeout
 from .errors import InputError, disk_errors
 from .processes import here, report_line
 
+LOCKS = ".locks"  # folder among the artifacts
+
 
 @contextlib.contextmanager
-def held(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock at `path`; of several processes of a run, the main one holds it.
+def held(root: Path, name: str, what: str, *, wait: bool = False) -> Iterator[None]:
+    """Hold a lock among artifacts; of several processes of a run, the main one holds it.
 
     Args:
+        root: folder of the artifacts.
+        name: of the lock.
         what: is made under it.
         wait: until another run that holds it is done, rather than refuse.
     Raises:
         InputError: another run holds it, and the line names its process; or the disk is full, or cannot be written to.
     """
-    lock, owner = FileLock(path), path.with_suffix(".owner")
+    lock, owner = FileLock(_file(root, name)), root / LOCKS / f"{name}.owner"
     try:
         here().told(lambda: _take(lock, owner, what, wait))
         yield
@@ -33,15 +37,19 @@ def held(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
             lock.release()
 
 
-def is_held(path: Path) -> bool:
-    """Whether a run, here or on another machine, holds the lock at `path` now."""
-    lock = FileLock(path)
+def is_held(root: Path, name: str) -> bool:
+    """Whether a run, here or on another machine, holds this lock now."""
+    lock = FileLock(_file(root, name))
     try:
         lock.acquire(timeout=0)
     except Timeout:
         return True
     lock.release()
     return False
+
+
+def _file(root: Path, name: str) -> Path:
+    return root / LOCKS / f"{name}.lock"
 
 
 def _take(lock: FileLock, owner: Path, what: str, wait: bool) -> None:

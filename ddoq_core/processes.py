@@ -13,11 +13,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tqdm import tqdm
 
 from .errors import InputError
+
+if TYPE_CHECKING:  # the command line starts without it
+    from torch import Tensor
 
 LONGEST_WAIT = timedelta(days=20)  # of the others, while one trains the prior or the teacher
 LEFT = "another process of this run has ended; what is finished is kept: give the same command again"
@@ -94,6 +97,14 @@ class Processes:
         found = [None] * self.size
         dist.all_gather_object(found, mine)
         return found
+
+    def follow_main(self, tensors: Iterable["Tensor"]) -> None:
+        """Give these tensors, in all processes, the values that they have in the main one."""
+        if self.size > 1:
+            import torch.distributed as dist
+
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)
 
 
 ALONE = Processes()

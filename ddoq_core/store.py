@@ -149,7 +149,7 @@ class Store:
                 self._finish(work, identity, time.monotonic() - began, plan or {})
                 os.replace(work.path, final)
 
-        with disk_errors(work.path), held(self.root / ".locks" / f"{step}-{key}.lock", str(final), wait=True):
+        with disk_errors(work.path), held(self.root, f"{step}-{key}", str(final), wait=True):
             if everyone.told(lambda: self._open(final, work.path, identity)):
                 began = time.monotonic()
                 with everyone.apart(), disk_errors(work.path):

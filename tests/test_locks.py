@@ -11,30 +11,31 @@ from pathlib import Path
 import pytest
 
 from ddoq_core.errors import InputError
-from ddoq_core.locks import held
+from ddoq_core.locks import LOCKS, held, is_held
 
 HOLDER = """
 import sys, time, pathlib
 from ddoq_core.locks import held
-with held(pathlib.Path(sys.argv[1]), "the run A"):
+with held(pathlib.Path(sys.argv[1]), "a", "the run A"):
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))
 """
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / ".locks" / "a.lock"
+def owner(tmp_path):
+    """File that says who holds lock `a`."""
+    return tmp_path / LOCKS / "a.owner"
 
 
 @pytest.fixture
-def holder(path):
+def holder(tmp_path):
     """`holder(seconds)` starts another process that holds the lock for so long."""
     started = []
 
     def start(seconds: float) -> subprocess.Popen:
         started.append(
-            subprocess.Popen([sys.executable, "-c", HOLDER, str(path), str(seconds)], stdout=subprocess.PIPE)
+            subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path), str(seconds)], stdout=subprocess.PIPE)
         )
         assert started[-1].stdout.readline() == b"held\n"
         return started[-1]
@@ -45,44 +46,54 @@ def holder(path):
         process.wait()
 
 
-def test_what_another_run_makes_is_refused_and_that_run_is_named(holder, path):
+def test_what_another_run_makes_is_refused_and_that_run_is_named(holder, tmp_path):
     other = holder(60)
     with (
         pytest.raises(InputError, match=f"the run A is being made by process {other.pid} on .*; wait for that run"),
-        held(path, "the run A"),
+        held(tmp_path, "a", "the run A"),
     ):
         pass
 
 
-def test_a_lock_that_a_killed_process_left_is_taken_over(holder, path):
+def test_a_lock_that_a_killed_process_left_is_taken_over(holder, tmp_path, owner):
     other = holder(60)
     os.kill(other.pid, signal.SIGKILL)
     other.wait()
-    with held(path, "the run A"):
-        assert str(os.getpid()) in path.with_suffix(".owner").read_text()
+    with held(tmp_path, "a", "the run A"):
+        assert str(os.getpid()) in owner.read_text()
 
 
-def test_one_that_waits_goes_on_when_the_other_is_done(holder, path, capsys):
+def test_whether_a_lock_is_held_is_told_without_taking_it(holder, tmp_path):
+    assert not is_held(tmp_path, "a")
+    other = holder(60)
+    assert is_held(tmp_path, "a")
+    assert is_held(tmp_path, "a") and not is_held(tmp_path, "b")
+    other.kill()
+    other.wait()
+    assert not is_held(tmp_path, "a")
+
+
+def test_one_that_waits_goes_on_when_the_other_is_done(holder, tmp_path, capsys):
     other, began = holder(1.5), time.monotonic()
-    with held(path, "the artifact", wait=True):
+    with held(tmp_path, "a", "the artifact", wait=True):
         assert time.monotonic() - began > 1
     assert f"the artifact is being made by process {other.pid}" in capsys.readouterr().err
 
 
-def test_a_lock_that_was_given_back_is_free(path):
+def test_a_lock_that_was_given_back_is_free(tmp_path, owner):
     for _ in range(2):
-        with held(path, "the run A"):
+        with held(tmp_path, "a", "the run A"):
             pass
-    assert not path.with_suffix(".owner").exists()
+    assert not owner.exists()
 
 
-def test_a_lock_whose_owner_cannot_be_written_down_is_one_clear_line_and_stays_free(path, monkeypatch):
+def test_a_lock_whose_owner_cannot_be_written_down_is_one_clear_line_and_stays_free(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched, pytest.raises(InputError, match=r"no space left on the disk of .*a\.owner"):
         patched.setattr(Path, "write_text", full)
-        with held(path, "the run A"):
+        with held(tmp_path, "a", "the run A"):
             pass
-    with held(path, "the run A"):
+    with held(tmp_path, "a", "the run A"):
         pass

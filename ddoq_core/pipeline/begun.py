@@ -4,14 +4,13 @@ In: a run. Out: `profile.json` beside where its `results.jsonl` will be, so that
 """
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from ..errors import InputError
 from ..locks import is_held
 from ..processes import here
 from ..store import Workspace
-from .run import MACHINE, Run, lock_of
+from .run import Run, shaping_values
 
 PROFILE = "profile.json"
 
@@ -22,23 +21,18 @@ def begin(run: Run) -> None:
     Raises:
         InputError: a run of the same profile was interrupted, and its parameters were others: the line names the first.
     """
-    here().told(lambda: _begin(run.folder, _parameters(run)))
+    parameters = json.loads(json.dumps(shaping_values(run.profile) | {"data": run.dataset.key}))
+    here().told(lambda: _begin(run.store.root, run.folder, parameters))
 
 
-def _parameters(run: Run) -> dict:
-    """What a run of this profile must be given again to be gone on with."""
-    values = {name: value for name, value in asdict(run.profile).items() if name not in MACHINE}
-    return json.loads(json.dumps(values | {"data": run.dataset.key}))
-
-
-def _begin(folder: Path, parameters: dict) -> None:
+def _begin(root: Path, folder: Path, parameters: dict) -> None:
     others = (path.parent for path in sorted(folder.parent.glob(f"*/{PROFILE}")) if path.parent != folder)
     for other in others:
         theirs = _read(other / PROFILE)
         over = (
             theirs.get("profile") != parameters["profile"]
             or (other / "results.jsonl").exists()
-            or is_held(lock_of(other))
+            or is_held(root, other.name)
         )
         if not over:
             name = next(n for n in sorted({*theirs, *parameters}) if theirs.get(n) != parameters.get(n))

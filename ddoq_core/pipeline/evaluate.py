@@ -8,7 +8,7 @@ what the preset leaves open; what the user has set by name wins over both.
 import hashlib
 import json
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
@@ -18,7 +18,7 @@ from ..profile import Profile
 from ..store import Workspace
 from .distilled import DistilledDataset
 from .foreign import read_foreign
-from .run import MACHINE, Run
+from .run import Run, shaping_values
 from .students import Job, Student, result_row, train_all
 
 PRESETS: dict[str, Callable[[Profile, DistilledDataset], tuple[str, dict]]] = {"d4m": d4m.published, "rded": rded.own}
@@ -98,6 +98,6 @@ def _teacher(run: Run) -> str:
 
 def _place(run: Run, distilled: DistilledDataset, preset: str, trained: Profile) -> Path:
     """Folder of the rows: named by the folder that was read, the preset, and all that shapes the rows."""
-    values = {n: v for n, v in asdict(trained).items() if n not in MACHINE}
-    key = hashlib.sha256(json.dumps([values, run.dataset.key, distilled.artifact.key], sort_keys=True).encode())
+    values = [shaping_values(trained), run.dataset.key, distilled.artifact.key]
+    key = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
     return run.store.root / "runs" / f"eval-{preset}-{distilled.artifact.path.name}-{key.hexdigest()[:12]}"

@@ -101,7 +101,7 @@ def opened(content: bytes, name: str, mend: str) -> Iterator[Image.Image]:
     except Image.DecompressionBombError as error:
         raise InputError(f"image {name} is too large ({' '.join(str(error).split())}); {mend}") from error
     except (OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, IndexError, MemoryError) as error:
-        raise InputError(f"image {name} cannot be read ({_reason(error)}); {MEND}") from error
+        raise InputError(f"image {name} cannot be read ({_reason(error)}); {mend}") from error
 
 
 def _reason(error: Exception) -> str:

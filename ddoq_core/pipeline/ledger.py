@@ -7,7 +7,7 @@ that shape it. A row that stands in the file is not made again, so the artifacts
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 
 from ..errors import InputError
@@ -15,7 +15,7 @@ from ..locks import held
 from ..processes import bar, here, report_line
 from ..profile import Profile
 from ..store import Artifact, Workspace
-from .run import MACHINE, Run
+from .run import Run, shaping_values
 from .students import Job, Student, train_all
 
 # knobs that say which students there are, and shape none of them
@@ -34,7 +34,7 @@ def record(
     Raises:
         InputError: the file holds rows of other parameters or other data.
     """
-    with held(run.store.root / ".locks" / f"{out.name}.lock", str(out)):
+    with held(run.store.root, out.name, str(out)):
         return _record(run, out, list(tasks), beside)
 
 
@@ -79,10 +79,10 @@ def read(out: Path) -> list[dict]:
 def shaping(run: Run, method: str) -> dict:
     """What a row of a method carries besides its score: the data, and every knob that is not as in `laptop`."""
     knobs = Profile.knobs()
-    left_out = (*MACHINE, *CHOICE, "prior_path", "teacher_path")  # paths of one machine: their content is in the key
+    left_out = (*CHOICE, "prior_path", "teacher_path")  # paths of one machine: their content is in the key
     values = {
         name: value
-        for name, value in asdict(run.profile).items()
+        for name, value in shaping_values(run.profile).items()
         if name not in left_out and (not knobs[name].metadata["methods"] or method in knobs[name].metadata["methods"])
     }
     digest = hashlib.sha256(json.dumps([values, run.dataset.key], sort_keys=True).encode()).hexdigest()[:16]

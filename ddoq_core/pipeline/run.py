@@ -182,8 +182,9 @@ class Run:
     @cached_property
     def folder(self) -> Path:
         """Where `results.jsonl` of this run is: named by its profile and the values that shape its results."""
-        values = {n: v for n, v in asdict(self.profile).items() if n not in MACHINE}
-        key = hashlib.sha256(json.dumps([values, self.dataset.key], sort_keys=True).encode()).hexdigest()[:12]
+        key = hashlib.sha256(
+            json.dumps([shaping_values(self.profile), self.dataset.key], sort_keys=True).encode()
+        ).hexdigest()[:12]
         return self.store.root / "runs" / f"{self.profile.profile}-{key}"
 
     def results(self) -> list[dict]:
@@ -214,7 +215,7 @@ class Run:
         Args:
             say: takes the lines that tell, before anything is trained, whether the run is right.
         """
-        with held(lock_of(self.folder), f"the run {self.folder}"):
+        with held(self.store.root, self.folder.name, f"the run {self.folder}"):
             return self._train_students(say)
 
     def _train_students(self, say: Callable[[str], None]) -> list[dict]:
@@ -237,6 +238,6 @@ class Run:
         return result_row(self.profile, task, artifact, weights, method.result)
 
 
-def lock_of(folder: Path) -> Path:
-    """The lock that a run holds while it makes its steps."""
-    return folder.parents[1] / ".locks" / f"{folder.name}.lock"
+def shaping_values(profile: Profile) -> dict:
+    """The values of a profile that shape results: all but those of one machine."""
+    return {name: value for name, value in asdict(profile).items() if name not in MACHINE}

@@ -215,6 +215,7 @@ def fit(work: Workspace, network: nn.Module, lessons: Lessons, loss: Callable[..
             state = {"epoch": epoch + 1, "network": network.state_dict(), "optimiser": optimiser.state_dict()}
             work.replace("checkpoint.pt", lambda path, state=state: torch.save(state, path))
             saved = time.monotonic()
+    everyone.follow_main(network.buffers())  # after the last step, each has running averages of its own
 
 
 def rate(profile: Profile, epoch: int) -> float:

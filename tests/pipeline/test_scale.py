@@ -4,18 +4,23 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from ddoq_core.pipeline import train as module
+from ddoq_core.pipeline.networks import make_network
 from ddoq_core.pipeline.train import Lessons
 from ddoq_core.processes import Processes
+from ddoq_core.profile import Profile
+from ddoq_core.store import Workspace
 
 from .test_run import command, identity
 
@@ -47,6 +52,33 @@ def test_the_shares_of_all_processes_make_up_every_batch(squares, tiny, monkeypa
             places[i] += own.tolist() if share else []
     assert list(map(sorted, places)) == [[0, 1, 2, 3], [4, 5, 6, 7], [8]]
     torch.testing.assert_close(shares, torch.ones(3))
+
+
+def train_one_of_two(rank: int, folder: Path, port: int) -> None:
+    """A process that trains its share of a student with batch norm, and saves the running averages in the end."""
+    os.environ.update(RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    rng = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (12, 1, 8, 8), dtype=torch.uint8, generator=rng)
+    profile = Profile.of({"image_size": 8, "batch_size": 5, "epochs": 2, "cutmix": False})
+    dataset = SimpleNamespace(normalise=lambda images: images)
+    targets = lambda epoch, views: lambda rows, images: torch.full((len(rows), 3), 1 / 3).log()  # noqa: E731
+    network = make_network("convnet-4-bn", 3, 1, 8, rng)
+    lessons = Lessons(pixels, torch.ones(12), dataset, profile, 0, targets)
+    module.fit(Workspace(folder), network, lessons, lambda *batch: module.weighted_kl(*batch, 1.0, "forward"))
+    save_file(dict(network.named_buffers()), folder / f"{rank}.safetensors")
+
+
+@pytest.mark.slow
+def test_two_processes_score_with_the_running_averages_of_the_main_one(tmp_path):
+    """Each saw other images in the last batch; what is scored by both, and saved by one, is one network."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.multiprocessing.spawn(train_one_of_two, (tmp_path, port), nprocs=2)
+    main, other = (load_file(tmp_path / f"{rank}.safetensors") for rank in (0, 1))
+    assert any("running_mean" in name for name in main)
+    for name, value in main.items():
+        torch.testing.assert_close(other[name], value, rtol=0, atol=0)
 
 
 @pytest.fixture(scope="module")
