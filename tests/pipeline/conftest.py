@@ -1,16 +1,22 @@
 """A data set of 36 bright squares and a prior of random weights: small enough for every test of a step."""
 
+import dataclasses
+import itertools
 import json
 
 import pytest
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, DiTPipeline, DiTTransformer2DModel
+from PIL import Image
 
 from ddoq_core.keys import torch_rng
 from ddoq_core.pipeline.datasets import Dataset, Split
+from ddoq_core.pipeline.foreign import read_foreign
 from ddoq_core.pipeline.training import initialised
 from ddoq_core.profile import Profile
 from ddoq_core.store import Artifact, Store
+
+from .theirs import IPC, LAYOUTS, WNIDS, N, grey
 
 SIZE = 16
 NAMES = ["left", "middle", "right"]
@@ -89,3 +95,30 @@ def contents():
         return {str(p.relative_to(artifact.path)): p.read_bytes() for p in files}
 
     return of
+
+
+@pytest.fixture
+def birds(squares):
+    """Eleven classes of grey images in memory, known by wnids."""
+    return dataclasses.replace(squares, class_ids=WNIDS, class_names=[f"bird {i}" for i in range(N)], prompts=WNIDS)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """`folder(layout)` writes IPC images of each class, each of one grey that says which it is."""
+
+    def write(layout: str, size: tuple[int, int] = (SIZE, SIZE), ipc: int = IPC, n: int = N):
+        root = tmp_path / "theirs"
+        for c, k in itertools.product(range(n), range(ipc)):
+            path = root / LAYOUTS[layout].format(c=c, k=k, wnid=WNIDS[c])
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", size, (grey(c, k),) * 3).save(path, quality=95)
+        return root
+
+    return write
+
+
+@pytest.fixture
+def read(store, birds, tiny):
+    """`read(folder)`: the folder as a set of those eleven classes."""
+    return lambda root, **knobs: read_foreign(store, root, birds, tiny.but(**knobs))
