@@ -2,19 +2,15 @@
 
 import gzip
 import os
-import pickle
 import shutil
 
 import numpy as np
 import pytest
 import torch
-import torchvision
 from PIL import Image
 
 from ddoq_core.errors import InputError
-from ddoq_core.pipeline import cifar
 from ddoq_core.pipeline.datasets import load_dataset
-from ddoq_core.pipeline.images import check_images, read_image
 from ddoq_core.profile import Profile
 from ddoq_core.store import Store
 
@@ -95,163 +91,12 @@ def test_a_missing_or_damaged_idx_file_is_named(tmp_path):
         load_dataset(profile)
 
 
-def _write_cifar(root, monkeypatch) -> None:
-    source = torchvision.datasets.CIFAR10
-    folder = root / source.base_folder
-    folder.mkdir(parents=True)
-    rng, lists = np.random.default_rng(0), {"train_list": [], "test_list": []}
-    for which, name in (("train_list", "data_batch_1"), ("test_list", "test_batch")):
-        batch = {"data": rng.integers(0, 256, (20, 3072), dtype=np.uint8), "labels": list(range(10)) * 2}
-        (folder / name).write_bytes(pickle.dumps(batch))
-        lists[which].append([name, None])
-    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": NAMES}))
-    for which, entries in lists.items():
-        monkeypatch.setattr(source, which, entries)
-    monkeypatch.setattr(source, "meta", {"filename": "batches.meta", "key": "label_names", "md5": None})
-
-
-NAMES = [f"thing_{i}" for i in range(10)]
-
-
-def test_cifar_is_read_in_torchvisions_layout(tmp_path, monkeypatch):
-    _write_cifar(tmp_path, monkeypatch)
-    found = load_dataset(Profile(dataset="cifar10", data_root=str(tmp_path)))
-    assert found.train.images([0]).shape == (1, 3, 32, 32)
-    assert (len(found.train), len(found.test), found.channels) == (20, 20, 3)
-    assert found.prompts[3] == "a photo of a thing 3"
-
-
-def test_cifar_files_with_a_wrong_checksum_are_never_opened(tmp_path):
-    folder = tmp_path / torchvision.datasets.CIFAR10.base_folder
-    folder.mkdir()
-    (folder / "data_batch_1").write_bytes(pickle.dumps("anything"))
-    with pytest.raises(InputError, match=r"no sound copy of cifar-10-batches-py"):
-        load_dataset(Profile(dataset="cifar10", data_root=str(tmp_path)))
-
-
-class _Evil:
-    """What an unpickled file could run."""
-
-    def __reduce__(self):
-        return (print, ("ran",))
-
-
-def test_a_cifar_file_that_would_run_code_is_refused_whatever_its_checksum(tmp_path, monkeypatch, capsys):
-    _write_cifar(tmp_path, monkeypatch)
-    path = tmp_path / torchvision.datasets.CIFAR10.base_folder / "test_batch"
-    path.write_bytes(pickle.dumps({"data": _Evil(), "labels": []}))
-    with pytest.raises(InputError, match=r"test_batch is damaged \(it asks for builtins.print\)"):
-        load_dataset(Profile(dataset="cifar10", data_root=str(tmp_path)))
-    assert "ran" not in capsys.readouterr().out
-
-
-def test_a_batch_that_python_2_pickled_is_read(tmp_path):
-    """The bytes of an array are a Python 2 string there, and the module of arrays is numpy.core."""
-    values = bytes(range(200, 206))
-    dtype = b"cnumpy\ndtype\n(U\x02u1K\x00K\x01tR(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
-    array = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR(K\x01(K\x02K\x03t"
-    array += dtype + b"\x89U\x06" + values + b"tb"
-    path = tmp_path / "batch"
-    path.write_bytes(b"\x80\x02}(U\x04data" + array + b"U\x06labels](K\x01K\x02eu.")
-    found = cifar._read(path)
-    assert found["data"].tolist() == [[200, 201, 202], [203, 204, 205]] and found["labels"] == [1, 2]
-
-
 @pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist", "cifar10", "cifar100", "imagefolder"])
 def test_a_data_root_that_is_missing_or_not_set_is_an_error(dataset, tmp_path):
     with pytest.raises(InputError, match=rf"dataset {dataset} needs data_root"):
         load_dataset(Profile(dataset=dataset))
     with pytest.raises(InputError, match=r"no folder .*nowhere"):
         load_dataset(Profile(dataset=dataset, data_root=str(tmp_path / "nowhere")))
-
-
-# image files
-
-
-def _saved(tmp_path, image: Image.Image, name: str, **options):
-    path = tmp_path / name
-    image.save(path, **options)
-    return path
-
-
-RED = (200, 40, 30)
-
-
-@pytest.mark.parametrize(
-    ("mode", "name", "expected"),
-    [
-        ("L", "grey.png", (77, 77, 77)),
-        ("RGB", "colour.png", RED),
-        ("P", "palette.png", RED),
-        ("CMYK", "print.jpg", RED),
-        ("1", "bits.png", (255, 255, 255)),
-    ],
-)
-def test_a_flat_image_of_any_mode_is_read_as_its_colour(tmp_path, mode, name, expected):
-    flat = {"L": 77, "RGB": RED, "1": 1}
-    image = Image.new(mode, (20, 30), flat[mode]) if mode in flat else Image.new("RGB", (20, 30), RED).convert(mode)
-    found = read_image(_saved(tmp_path, image, name, **({"quality": 95} if name.endswith("jpg") else {})), 8)
-    assert (found.float().mean((1, 2)) - torch.tensor(expected)).abs().max() < 4
-
-
-def test_sixteen_bit_grey_is_scaled_not_cut_off(tmp_path):
-    ramp = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
-    for name in ("deep.png", "deep.tif"):
-        found = read_image(_saved(tmp_path, Image.fromarray(ramp), name), 64)
-        assert (found[0].float() - torch.tensor(ramp / 257.0)).abs().max() <= 0.51
-
-
-def test_transparency_shows_white(tmp_path):
-    image = Image.new("RGBA", (10, 10), (*RED, 0))
-    image.paste((*RED, 255), (0, 0, 5, 10))
-    found = read_image(_saved(tmp_path, image, "glass.png"), 10)
-    assert found[:, 5, 2].tolist() == list(RED) and found[:, 5, 7].tolist() == [255, 255, 255]
-
-
-def test_a_photograph_is_turned_as_its_exif_says(tmp_path):
-    image = Image.new("RGB", (40, 20))
-    image.paste((255, 255, 255), (0, 0, 20, 20))  # bright at the left as stored, at the top when turned
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    found = read_image(_saved(tmp_path, image, "turned.jpg", exif=exif, quality=95), 20)
-    assert found[:, 2].float().mean() > 250 and found[:, -3].float().mean() < 5
-
-
-def test_the_shorter_side_is_resized_and_the_centre_cut_out(tmp_path):
-    image = Image.new("RGB", (90, 30))
-    image.paste((255, 0, 0), (30, 0, 60, 30))
-    found = read_image(_saved(tmp_path, image, "wide.png"), 16)
-    assert found[0, :, 1:-1].min() > 240 and found[1].max() == 0
-
-
-def test_a_decompression_bomb_is_an_input_error(tmp_path, monkeypatch):
-    path = _saved(tmp_path, Image.new("L", (64, 64)), "bomb.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)
-    with pytest.raises(InputError, match=r"bomb.png is too large"):
-        read_image(path, 8)
-
-
-def test_every_bomb_among_images_read_side_by_side_is_found(tmp_path, monkeypatch):
-    paths = [_saved(tmp_path, Image.new("L", (8, 8 if i % 2 else 64)), f"{i:03d}.png") for i in range(80)]
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)  # 512 are between the limit and twice the limit
-    problems = [found.problem for found in check_images(paths)]
-    assert [("too large" in problem) for problem in problems] == [i % 2 == 0 for i in range(80)]
-
-
-@pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
-def test_a_file_that_is_no_image_is_named(tmp_path, content):
-    path = tmp_path / "broken.png"
-    path.write_bytes(content)
-    with pytest.raises(InputError, match=r"broken.png cannot be read"):
-        read_image(path, 8)
-
-
-def test_a_cut_off_file_is_unreadable(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    path = _saved(tmp_path, Image.fromarray(noise), "half.jpg")
-    path.write_bytes(path.read_bytes()[:900])
-    with pytest.raises(InputError, match=r"half.jpg cannot be read"):
-        read_image(path, 8)
 
 
 # folders of images
