@@ -6,6 +6,7 @@ they tell each other is whether to go on, the gradients of a student, and its pr
 """
 
 import contextlib
+import ctypes
 import functools
 import os
 import signal
@@ -158,6 +159,15 @@ def report_line(text: str) -> None:
     """Say something to the person at the terminal, once, without disturbing a result on standard output."""
     if here().main:
         print(text, file=sys.stderr, flush=True)
+
+
+def die_with_parent(parent: int) -> None:
+    """This process ends with the one that started it, however that ends; otherwise two could write one artifact."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def _ended(number: int, frame: object) -> None:

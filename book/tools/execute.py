@@ -2,6 +2,9 @@
 
 In: notebooks/NN_slug.md (MyST text) and a profile. Out: book/chapters/NN_slug.ipynb, one for each. A notebook is run
 again only when something that shapes its page has changed: its text, the values it gets, the package, the lock.
+
+Notebooks that use the artifacts run one after the other, since each builds on what those before it made; the others
+run beside them, so that two cores have work.
 """
 
 import argparse
@@ -9,9 +12,12 @@ import ast
 import hashlib
 import json
 import logging
+import multiprocessing
+import multiprocessing.connection
 import os
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import jupytext
@@ -22,6 +28,7 @@ from papermill.exceptions import PapermillExecutionError
 
 import ddoq_core
 from ddoq_core.errors import InputError
+from ddoq_core.processes import die_with_parent
 from ddoq_core.profile import Profile, find_profile, read_profile
 from ddoq_core.report.provenance import FOLDERS
 
@@ -33,8 +40,18 @@ READS_RECORDS = ("rows_of(", "book/results")
 QUIET = {"extra_arguments": ["--IPKernelApp.log_level=CRITICAL"]}  # the kernel's own log; errors of cells are raised
 
 
+@dataclass(frozen=True)
+class Stale:
+    """A notebook that has to be run."""
+
+    source: Path
+    notebook: NotebookNode
+    parameters: dict
+    stamp: dict  # goes into its metadata: key, profile, source
+
+
 def execute_all(notebooks: Path, profile: str, out: Path, artifacts: str) -> None:
-    """Execute every notebook of a folder at a profile, one after the other, skipping those that are fresh.
+    """Execute every notebook of a folder at a profile, skipping those that are fresh.
 
     Args:
         notebooks: folder of NN_slug.md files.
@@ -43,26 +60,74 @@ def execute_all(notebooks: Path, profile: str, out: Path, artifacts: str) -> Non
         artifacts: folder of the runs' artifacts, relative to the repository root or absolute.
     Raises:
         InputError: a parameter that neither the package nor a notebook declares, or a value out of range.
-        SystemExit: a notebook fails; says which line of which error, and where the executed part is.
+        SystemExit: a notebook fails; which line of which error, and where the executed part is, has been said.
     """
     sources = sorted(notebooks.glob("[0-9][0-9]_*.md"))
     parsed = {source: jupytext.read(source) for source in sources}
     values = profile_values(profile, artifacts, [declared(notebook) for notebook in parsed.values()])
     out.mkdir(parents=True, exist_ok=True)
-    for stale in set(out.glob("*.ipynb")) - {out / f"{source.stem}.ipynb" for source in sources}:
-        stale.unlink()
+    for gone in set(out.glob("*.ipynb")) - {out / f"{source.stem}.ipynb" for source in sources}:
+        gone.unlink()
+    building, alone = [], []
     for source, notebook in parsed.items():
         parameters = given(declared(notebook), values)
         key = freshness_key(source, parameters)
-        target = out / f"{source.stem}.ipynb"
-        if stored_key(target) == key:
+        if stored_key(out / f"{source.stem}.ipynb") == key:
             print(f"{source.stem}: unchanged", flush=True)
             continue
-        began = time.monotonic()
-        executed = execute(notebook, source.stem, parameters, out)
-        executed.metadata["ddoq"] = {"key": key, "profile": values["profile"], "source": f"notebooks/{source.name}"}
-        write_atomically(executed, target)
-        print(f"{source.stem}: executed in {time.monotonic() - began:.0f} s", flush=True)
+        stamp = {"key": key, "profile": values["profile"], "source": f"notebooks/{source.name}"}
+        lane = building if "artifacts" in declared(notebook) else alone
+        lane.append(Stale(source, notebook, parameters, stamp))
+    side_by_side([lane for lane in (building, alone) if lane], out)
+    failed = out / "failed"
+    if failed.is_dir() and not any(failed.iterdir()):
+        failed.rmdir()
+
+
+def side_by_side(lanes: list[list[Stale]], out: Path) -> None:
+    """Run each lane in a process of its own; the first that fails ends the others.
+
+    Raises:
+        SystemExit: a lane failed, and has said why.
+    """
+    context, running = multiprocessing.get_context("spawn"), {}
+    try:
+        for lane in lanes:
+            process = context.Process(target=run_lane, args=(lane, out, os.getpid()))
+            process.start()
+            running[process.sentinel] = process
+        while running:
+            for sentinel in multiprocessing.connection.wait(list(running)):
+                process = running.pop(sentinel)
+                process.join()
+                if process.exitcode:
+                    killed = f"the process that ran notebooks was ended by signal {-process.exitcode}"
+                    sys.exit(1 if process.exitcode > 0 else killed)
+    finally:
+        for process in running.values():
+            process.kill()  # nbclient may hold back a milder signal until its cell ends; kernels end with their parent
+            process.join()
+
+
+def run_lane(lane: list[Stale], out: Path, parent: int) -> None:
+    """Body of a process: end with its parent, and until then run notebooks one after the other."""
+    die_with_parent(parent)
+    run(lane, out)
+
+
+def run(lane: list[Stale], out: Path) -> None:
+    """Run notebooks one after the other, each written as soon as it is done.
+
+    Raises:
+        SystemExit: one fails; says which line of which error, and where the executed part is.
+    """
+    logging.getLogger("papermill").setLevel(logging.ERROR)  # it warns of every knob that a notebook does not declare
+    for stale in lane:
+        name, began = stale.source.stem, time.monotonic()
+        executed = execute(stale.notebook, name, stale.parameters, out)
+        executed.metadata["ddoq"] = stale.stamp
+        write_atomically(executed, out / f"{name}.ipynb")
+        print(f"{name}: executed in {time.monotonic() - began:.0f} s", flush=True)
 
 
 def declared(notebook: NotebookNode) -> dict:
@@ -135,8 +200,6 @@ def execute(notebook: NotebookNode, name: str, parameters: dict, out: Path) -> N
         last_line = next(iter(reversed(error.evalue.strip().splitlines())), "")
         sys.exit(f"{name}: {error.ename}: {last_line}\n{name}: the executed part is in {partial}")
     partial.unlink()
-    if not any(partial.parent.iterdir()):
-        partial.parent.rmdir()
     return cleaned(executed, name)
 
 
@@ -190,12 +253,13 @@ def main() -> None:
     parser.add_argument("--artifacts", default="artifacts", help="folder that keeps what the runs make")
     arguments = parser.parse_args()
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")  # tqdm misses widgets that a page cannot have
-    logging.getLogger("papermill").setLevel(logging.ERROR)  # it warns of every knob that a notebook does not declare
     try:
         execute_all(ROOT / "notebooks", arguments.profile, arguments.out, arguments.artifacts)
     except InputError as error:
         print(f"ddoq: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit("ddoq: interrupted; give the same command again and it goes on from here")
 
 
 if __name__ == "__main__":

@@ -5,19 +5,17 @@ In: jobs, which hold all that a student is trained on, made before. Out: the tra
 
 import concurrent.futures
 import contextlib
-import ctypes
 import functools
 import json
 import math
 import multiprocessing
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..processes import bar, here
+from ..processes import bar, die_with_parent, here
 from ..profile import Profile
 from ..store import Artifact, Store
 from .datasets import Dataset, load_dataset
@@ -134,7 +132,7 @@ def _pool(workers: int) -> Iterator[concurrent.futures.ProcessPoolExecutor]:
     """Worker processes that end at once when this one is interrupted, and with it when it is killed."""
     context = multiprocessing.get_context("spawn")
     before = set(multiprocessing.active_children())
-    with concurrent.futures.ProcessPoolExecutor(workers, context, _die_with_parent, (os.getpid(),)) as pool:
+    with concurrent.futures.ProcessPoolExecutor(workers, context, die_with_parent, (os.getpid(),)) as pool:
         try:
             yield pool
         except BaseException:
@@ -154,12 +152,3 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _die_with_parent(parent: int) -> None:
-    """A worker ends with the process that started it, however that ends; otherwise two could write one artifact."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-        if os.getppid() != parent:
-            os._exit(1)

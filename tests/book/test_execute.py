@@ -138,25 +138,50 @@ def test_standard_error_does_not_reach_the_page(executed):
     assert "a warning" not in json.dumps([c.outputs for c in executed.cells if c.cell_type == "code"])
 
 
-def test_a_failing_notebook_says_its_last_line_and_where_its_executed_part_is(notebooks, profile, tmp_path, capsys):
+def test_a_failing_notebook_says_its_last_line_and_where_its_executed_part_is(notebooks, profile, tmp_path, capfd):
     (notebooks / "11_page.md").write_text(NOTEBOOK + '\n```{code-cell} ipython3\nraise ValueError("no\\nluck")\n```\n')
     with pytest.raises(SystemExit) as stop:
         execute.execute_all(notebooks, profile("seed: 1"), tmp_path / "out", "artifacts")
-    partial = tmp_path / "out" / "failed" / "11_page.ipynb"
-    assert stop.value.code.startswith("11_page: ValueError: luck")
-    assert str(partial) in stop.value.code
+    partial, said = tmp_path / "out" / "failed" / "11_page.ipynb", capfd.readouterr().err
+    assert stop.value.code == 1
+    assert said.startswith("11_page: ValueError: luck") and str(partial) in said and len(said.splitlines()) == 2
     assert "10 mine" in partial.read_text()
+    assert not (tmp_path / "out" / "11_page.ipynb").exists()
+
+
+def test_notebooks_that_use_the_artifacts_run_in_turn_and_the_others_beside_them(notebooks, profile, tmp_path):
+    """Two at work until each has seen the other's mark; the third sees that the second is done."""
+    meet = "\n```{code-cell} ipython3\nimport pathlib, time\nplace = pathlib.Path(%r)\n(place / %r).touch()\n%s\n```\n"
+    until = "began = time.monotonic()\nwhile not (place / %r).exists(): assert time.monotonic() < began + 120"
+    shared = NOTEBOOK.replace("n_samples: int", 'artifacts: str = "artifacts"  # a folder\nn_samples: int')
+    (notebooks / "11_page.md").write_text(NOTEBOOK + meet % (str(tmp_path), "alone", until % "first"))
+    first = (until % "alone") + '\ntime.sleep(1)\n(place / "first-ended").touch()'
+    (notebooks / "21_page.md").write_text(shared + meet % (str(tmp_path), "first", first))
+    second = 'assert (place / "first-ended").exists()'
+    (notebooks / "31_page.md").write_text(shared + meet % (str(tmp_path), "second", second))
+    execute.execute_all(notebooks, profile("seed: 1"), tmp_path / "out", "artifacts")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"{n}_page.ipynb" for n in (11, 21, 31)]
+
+
+def test_a_notebook_that_fails_ends_those_beside_it(notebooks, profile, tmp_path, capfd):
+    fails = NOTEBOOK.replace("n_samples: int", 'artifacts: str = "artifacts"  # a folder\nn_samples: int')
+    (notebooks / "21_page.md").write_text(fails + '\n```{code-cell} ipython3\nraise ValueError("no luck")\n```\n')
+    (notebooks / "11_page.md").write_text(NOTEBOOK + "\n```{code-cell} ipython3\nimport time; time.sleep(3600)\n```\n")
+    with pytest.raises(SystemExit):
+        execute.execute_all(notebooks, profile("seed: 1"), tmp_path / "out", "artifacts")
+    assert "21_page: ValueError: no luck" in capfd.readouterr().err
     assert not (tmp_path / "out" / "11_page.ipynb").exists()
 
 
 def test_what_is_fresh_is_not_run_again_and_what_is_gone_is_removed(notebooks, profile, tmp_path, monkeypatch):
     runs = []
 
-    def run(notebook, name, parameters, out):
+    def executed(notebook, name, parameters, out):
         runs.append(name)
         return notebook
 
-    monkeypatch.setattr(execute, "execute", run)
+    monkeypatch.setattr(execute, "execute", executed)
+    monkeypatch.setattr(execute, "side_by_side", lambda lanes, out: [execute.run(lane, out) for lane in lanes])
     out = tmp_path / "out"
     for text in ("n_samples: 3", "n_samples: 3", "n_samples: 4"):
         execute.execute_all(notebooks, profile(text), out, "artifacts")
