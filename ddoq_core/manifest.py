@@ -30,7 +30,7 @@ def damaged(folder: Path, identity: dict) -> list[str]:
         identity: step, parameters, inputs and source of what should be there.
     """
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = _json(folder / "manifest.json")
         files = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest.pop("files").items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ["manifest.json: unreadable"]
@@ -43,9 +43,16 @@ def damaged(folder: Path, identity: dict) -> list[str]:
 
 def _unreadable(path: Path) -> str:
     try:
-        return "" if isinstance(json.loads(path.read_text()), dict) else "unreadable"
+        return "" if isinstance(_json(path), dict) else "unreadable"
     except (OSError, ValueError, RecursionError):
         return "unreadable"
+
+
+def _json(path: Path) -> object:
+    """Content of a regular file; a pipe under its name would be waited for."""
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    return json.loads(path.read_text())
 
 
 def _fault(folder: Path, name: str, size: int, sha256: str) -> str:

@@ -114,6 +114,16 @@ def test_a_damaged_manifest_redoes_the_whole_artifact(store, said):
     assert again.made == ["0", "1", "2"] and "manifest.json" in said[0]
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "run.json"])
+def test_a_pipe_in_the_place_of_a_record_is_not_waited_for(store, said, name):
+    artifact = make(store, Builder())
+    before = content(artifact.path)
+    (artifact.path / name).unlink()
+    os.mkfifo(artifact.path / name)
+    assert content(make(store, Builder()).path) == before
+    assert name in said[0] and (artifact.path / name).is_file()
+
+
 def test_run_json_is_not_part_of_the_identity(store):
     artifact = make(store, Builder())
     assert {"date", "device", "seconds", "versions"} <= set(artifact.run)
