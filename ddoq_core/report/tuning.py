@@ -50,23 +50,25 @@ def runs(profile: Profile) -> Iterator[tuple[str, Run]]:
 
 def table(profile: Profile) -> Table:
     """Validation accuracy of every value that was tried; the one that the profile has is marked."""
-    blocks, n = [], set()
+    blocks, n, missing = [], set(), False
     for s in SEARCHES:
         lines = []
         for value in s.values:
             rows = rows_of("tuning", f"{profile.dataset}-{s.method}-{s.knob}-{value:g}.jsonl")
             scores = [_scores(rows, labels) for labels in FEW["targets"]]
             n |= {len(v) for v in scores if len(v)}
+            missing |= not rows
             chosen = " (taken)" if value == getattr(profile, s.knob) else ""
             lines.append(
                 (s.knob, f"{value:g}{chosen}", str(s.ipc), *(interval(v, 1) if len(v) else "–" for v in scores))
             )
         blocks.append((METHODS[s.method].title, tuple(lines)))
+    counted = f"n = {'/'.join(map(str, sorted(n)))} students of one distilled set each."
     return Table(
         "Top-1 accuracy in percent on the validation images: mean ± half the 95 % interval over students",
         ("Method", "Knob", "Value", "IPC", "Soft labels", "Hard labels"),
         tuple(blocks),
-        (f"n = {'/'.join(map(str, sorted(n)))} students of one distilled set each." if n else UNRECORDED,),
+        tuple(note for note, holds in ((counted, n), (UNRECORDED, missing)) if holds),
     )
 
 

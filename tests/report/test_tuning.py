@@ -26,3 +26,4 @@ def test_the_table_shows_validation_accuracies_and_marks_what_was_taken(monkeypa
     assert [line[4] for line in lines] == ["91.0 ± 2.5"] * 3
     assert [line[2] for line in lines if line[2].endswith("(taken)")] == [f"{PROFILE.inversion_statistics:g} (taken)"]
     assert {line[5] for line in lines} == {"–"}
+    assert tuning.table(PROFILE).notes == ("n = 3 students of one distilled set each.", tuning.UNRECORDED)
