@@ -44,7 +44,7 @@ QUIET = {"extra_arguments": ["--IPKernelApp.log_level=CRITICAL"]}  # the kernel'
 class Stale:
     """A notebook that has to be run."""
 
-    source: Path
+    name: str
     notebook: NotebookNode
     parameters: dict
     stamp: dict  # goes into its metadata: key, profile, source
@@ -70,14 +70,15 @@ def execute_all(notebooks: Path, profile: str, out: Path, artifacts: str) -> Non
         gone.unlink()
     building, alone = [], []
     for source, notebook in parsed.items():
-        parameters = given(declared(notebook), values)
+        names = declared(notebook)
+        parameters = given(names, values)
         key = freshness_key(source, parameters)
         if stored_key(out / f"{source.stem}.ipynb") == key:
             print(f"{source.stem}: unchanged", flush=True)
             continue
         stamp = {"key": key, "profile": values["profile"], "source": f"notebooks/{source.name}"}
-        lane = building if "artifacts" in declared(notebook) else alone
-        lane.append(Stale(source, notebook, parameters, stamp))
+        lane = building if "artifacts" in names else alone
+        lane.append(Stale(source.stem, notebook, parameters, stamp))
     side_by_side([lane for lane in (building, alone) if lane], out)
     failed = out / "failed"
     if failed.is_dir() and not any(failed.iterdir()):
@@ -101,7 +102,7 @@ def side_by_side(lanes: list[list[Stale]], out: Path) -> None:
                 process = running.pop(sentinel)
                 process.join()
                 if process.exitcode:
-                    killed = f"the process that ran notebooks was ended by signal {-process.exitcode}"
+                    killed = f"ddoq: a process that ran notebooks was ended by signal {-process.exitcode}"
                     sys.exit(1 if process.exitcode > 0 else killed)
     finally:
         for process in running.values():
@@ -123,11 +124,11 @@ def run(lane: list[Stale], out: Path) -> None:
     """
     logging.getLogger("papermill").setLevel(logging.ERROR)  # it warns of every knob that a notebook does not declare
     for stale in lane:
-        name, began = stale.source.stem, time.monotonic()
-        executed = execute(stale.notebook, name, stale.parameters, out)
+        began = time.monotonic()
+        executed = execute(stale.notebook, stale.name, stale.parameters, out)
         executed.metadata["ddoq"] = stale.stamp
-        write_atomically(executed, out / f"{name}.ipynb")
-        print(f"{name}: executed in {time.monotonic() - began:.0f} s", flush=True)
+        write_atomically(executed, out / f"{stale.name}.ipynb")
+        print(f"{stale.name}: executed in {time.monotonic() - began:.0f} s", flush=True)
 
 
 def declared(notebook: NotebookNode) -> dict:

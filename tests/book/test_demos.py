@@ -307,7 +307,9 @@ def test_a_still_picture_stands_in_where_scripts_are_off_and_in_print(visit):
 
 
 def test_on_the_screen_the_still_picture_gives_way(visit):
-    for figure in visit().locator("figure.demo").all():
+    figures = visit().locator("figure.demo").all()
+    assert len(figures) == len(KINDS)
+    for figure in figures:
         expect(figure.locator(".demo-still")).to_be_hidden()
         expect(figure.locator(".demo-live")).to_be_visible()
 

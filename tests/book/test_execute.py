@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jupytext
@@ -170,6 +172,37 @@ def test_a_notebook_that_fails_ends_those_beside_it(notebooks, profile, tmp_path
     with pytest.raises(SystemExit):
         execute.execute_all(notebooks, profile("seed: 1"), tmp_path / "out", "artifacts")
     assert "21_page: ValueError: no luck" in capfd.readouterr().err
+    assert not (tmp_path / "out" / "11_page.ipynb").exists()
+
+
+DRIVER = """import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.path.insert(0, sys.argv.pop())
+import execute
+execute.execute_all(execute.Path(sys.argv[1]), sys.argv[2], execute.Path(sys.argv[3]), "artifacts")
+"""
+
+
+def waited_for(holds, seconds=60) -> bool:
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.1)
+    return holds()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_driver_that_is_interrupted_or_killed_leaves_no_notebook_running(notebooks, profile, tmp_path, how):
+    mark = f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))"
+    cell = f"import time\n{mark}\ntime.sleep(3600)"
+    (notebooks / "11_page.md").write_text(f"{NOTEBOOK}\n```{{code-cell}} ipython3\n{cell}\n```\n")
+    places = [str(notebooks), profile("seed: 1"), str(tmp_path / "out"), str(ROOT / "book" / "tools")]
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, *places], stderr=subprocess.DEVNULL)
+    assert waited_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+    kernel = Path("/proc", (tmp_path / "pid").read_text())
+    driver.send_signal(how)
+    assert driver.wait(30) != 0
+    assert waited_for(lambda: not (kernel / "cmdline").exists() or not (kernel / "cmdline").read_bytes())
     assert not (tmp_path / "out" / "11_page.ipynb").exists()
 
 
