@@ -1,7 +1,7 @@
 """The comparisons that the protocol declares, with the intervals that it asks for (book/protocol.md).
 
-In: the records of each data set. Out: a table of the primary comparisons, with Bonferroni's intervals, and one of the
-secondary ones, with intervals of 95 % each.
+In: the records of each data set. Out: a table of the primary comparisons, with Bonferroni's intervals, one of the
+secondary ones, with intervals of 95 % each, and what the latter say of each method against random real images.
 """
 
 from collections.abc import Iterator
@@ -63,6 +63,49 @@ def secondary(records: Records) -> Table:
             "chance if no two methods differed.",
         ),
     )
+
+
+def against_real(records: list[Records]) -> Table:
+    """In one word each: which methods the declared comparisons tell from as many random real images."""
+    blocks = []
+    for one in records:
+        found: dict[tuple[str, str], dict[str, list[str]]] = {}
+        for cell, word in sorted(_against_real(one, _first_student(records)), key=_row_of_table1):
+            words = found.setdefault((cell.labels, str(cell.ipc)), {})
+            words.setdefault(word if word in ("higher", "lower") else "", []).append(METHODS[cell.method].title)
+        rows = [
+            (*cell, *("; ".join(words.get(kind, ())) or NOTHING for kind in ("higher", "lower", "")))
+            for cell, words in sorted(found.items(), key=lambda item: (item[0][0] != "soft", int(item[0][1])))
+        ]
+        blocks.append((one.rows[0]["dataset"], tuple(rows)))
+    return Table(
+        f"Against as many random real images, {_first_student(records)}",
+        ("Data", "Labels", "IPC", "Higher", "Lower", "Not told apart, or below the resolution"),
+        tuple(blocks),
+    )
+
+
+def claims(records: list[Records]) -> dict[str, str]:
+    """Counts of the primary verdicts, and of those against random real images at more than one image, as glue texts."""
+    of_weights = [line[4] for line in primary(records).rows]
+    texts = {"primary_n": str(len(of_weights)), "primary_told": str(sum(w in ("higher", "lower") for w in of_weights))}
+    for labels in ("soft", "hard"):
+        found = [_against_real(one, _first_student(records)) for one in records]
+        words = [word for one in found for cell, word in one if cell.labels == labels and cell.ipc > 1]
+        counts = {"n": len(words)} | {kind: words.count(kind) for kind in ("higher", "lower")}
+        texts |= {f"{labels}_{kind}": str(count) for kind, count in counts.items()}
+    return texts
+
+
+def _against_real(records: Records, student: str) -> Iterator[tuple[Cell, str]]:
+    """Cells of the methods that are declared to be compared with random real images, each with the verdict."""
+    for method, baseline in SECONDARY:
+        for cell, other in _pairs(records, method, baseline, student) if baseline == REAL else ():
+            yield cell, _described(records.difference(cell, other), records, other)[-1]
+
+
+def _row_of_table1(found: tuple[Cell, str]) -> int:
+    return list(METHODS).index(found[0].method)
 
 
 def _described(gap: Estimate, records: Records, other: Cell) -> tuple[str, str, str]:

@@ -1,6 +1,7 @@
 """The prior fitted on the spot is a DiTPipeline, and an interruption leaves no trace in its bytes."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from ddoq_core.pipeline.prior import load_prior
 from ddoq_core.pipeline.teacher import teacher
 from ddoq_core.profile import Profile
 from ddoq_core.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +102,10 @@ def test_an_image_size_that_the_transformer_cannot_cut_in_patches_is_an_error(st
 
 @pytest.mark.slow
 def test_the_teacher_recognises_nine_in_ten_digits_that_the_laptop_prior_makes_of_noise(store):
+    """That of the book if it has been made, else one fitted here."""
     profile = Profile()
+    if (ROOT / profile.artifacts / "prior").exists():
+        store = Store(ROOT / profile.artifacts)
     digits = load_dataset(profile)
     judge = teacher(store, digits, profile)
     metrics = assess(store, digits, pretrain(store, digits, profile), judge, profile).json("metrics.json")

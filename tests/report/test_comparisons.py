@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ddoq_core.report.comparisons import PRIMARY_LEVELS, primary, secondary
+from ddoq_core.report.comparisons import PRIMARY_LEVELS, against_real, claims, primary, secondary
 from ddoq_core.report.records import Cell, Records
 
 from .rows import row
@@ -59,3 +59,17 @@ def test_secondary_comparisons_are_counted_beside_what_chance_would_exclude(lift
 def test_two_weightings_of_one_image_per_class_are_no_comparison():
     of_weights = [line for line in secondary(records_of(0.0)).rows if "minus D⁴M" in line[0]]
     assert {line[1] for line in of_weights} == {"10", "50"}
+
+
+def test_every_method_stands_once_per_level_beside_random_real_images_under_its_verdict():
+    records = records_of(0.1)
+    table = against_real([records])
+    assert [line[1:3] for line in table.rows] == [("soft", str(ipc)) for ipc in (1, *PRIMARY_LEVELS)]
+    assert {line[3:] for line in table.rows} == {("DDOQ; DDOQ, w ∝ v", "–", "D⁴M")}
+
+
+def test_the_verdicts_that_the_text_counts_are_those_of_the_tables():
+    assert claims([records_of(0.1)]) == {
+        "primary_n": "2", "primary_told": "2", "soft_n": "6", "soft_higher": "4", "soft_lower": "0",
+        "hard_n": "0", "hard_higher": "0", "hard_lower": "0",
+    }  # fmt: skip
