@@ -157,18 +157,23 @@ def gap_table(found: list[Gap], title: str) -> Table:
 
 
 def claims(found: list[Gap], labels: str) -> dict[str, str]:
-    """What the differences with one kind of labels come to, as glue texts: how many are told from 0, which is largest,
-    and whether they grow with the distance between the laws."""
+    """What the differences with one kind of labels come to, as glue texts: how many are told from 0, the largest and
+    the smallest, how wide the intervals are, and whether they grow with the distance between the laws."""
     some = [g for g in found if g.labels == labels]
     words = [verdict(g.difference, g.accuracy) for g in some]
-    top = max(some, key=lambda g: g.difference.mean)
+    bottom, *_, top = sorted(some, key=lambda g: g.difference.mean)
+    half = np.median([g.difference.high - g.difference.low for g in some]) / 2
     rho = spearmanr([g.tv for g in some], [g.difference.mean for g in some])
     texts = {
         "n": str(len(some)),
         "higher": str(sum(w == "higher" for w in words)),
         "lower": str(sum(w == "lower" for w in words)),
         "chance": f"{(1 - LEVEL) / 2 * len(some):.1f}",
-        "largest": f"{signed(top.difference)} (s = {top.exponent:g}, IPC {top.ipc}, {top.student})",
+        **{
+            name: f"{signed(g.difference)} (s = {g.exponent:g}, IPC {g.ipc}, {g.student})"
+            for name, g in (("largest", top), ("smallest", bottom))
+        },
+        "half": f"{half:.1f}",
         "rho": f"{rho.statistic:.2f}".replace("-", "−"),
         "least_effective": f"{min(g.effective for g in some):.2f}",
         "most_tv": f"{max(g.tv for g in some):.2f}",

@@ -117,10 +117,13 @@ def test_sub_populations_are_the_classes_before_they_were_merged():
     assert torch.tensor(list(origin.values())).bincount().tolist() == [500] * 10
 
 
-def test_claims_count_what_is_told_from_0_and_name_the_largest(digits_of_test):
+def test_claims_count_what_is_told_from_0_and_name_the_largest_and_the_smallest(digits_of_test):
     rows = [r for s in (0.0, 1.0, 2.0) for r in rows_where_d4m_fails_on(3, digits_of_test, s)]
     found = gaps(rows, PROFILE, "training")
     said = claims(found, "soft")
     assert (said["soft_n"], said["soft_higher"], said["soft_lower"]) == ("3", "3", "0")
-    top = max(found, key=lambda g: g.difference.mean)
-    assert f"s = {top.exponent:g}, IPC 5, convnet-2" in said["soft_largest"]
+    for name, extreme in (("largest", max), ("smallest", min)):
+        g = extreme(found, key=lambda g: g.difference.mean)
+        assert f"s = {g.exponent:g}, IPC 5, convnet-2" in said[f"soft_{name}"]
+    widths = sorted(g.difference.high - g.difference.low for g in found)
+    assert said["soft_half"] == f"{widths[1] / 2:.1f}"
