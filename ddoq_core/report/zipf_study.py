@@ -161,7 +161,7 @@ def claims(found: list[Gap], labels: str) -> dict[str, str]:
     the smallest, how wide the intervals are, and whether they grow with the distance between the laws."""
     some = [g for g in found if g.labels == labels]
     words = [verdict(g.difference, g.accuracy) for g in some]
-    bottom, *_, top = sorted(some, key=lambda g: g.difference.mean)
+    ranked = sorted(some, key=lambda g: g.difference.mean)
     half = np.median([g.difference.high - g.difference.low for g in some]) / 2
     rho = spearmanr([g.tv for g in some], [g.difference.mean for g in some])
     texts = {
@@ -171,7 +171,7 @@ def claims(found: list[Gap], labels: str) -> dict[str, str]:
         "chance": f"{(1 - LEVEL) / 2 * len(some):.1f}",
         **{
             name: f"{signed(g.difference)} (s = {g.exponent:g}, IPC {g.ipc}, {g.student})"
-            for name, g in (("largest", top), ("smallest", bottom))
+            for name, g in (("largest", ranked[-1]), ("smallest", ranked[0]))
         },
         "half": f"{half:.1f}",
         "rho": f"{rho.statistic:.2f}".replace("-", "−"),
