@@ -49,11 +49,16 @@ def gallery(run: Run, ipc: int, distill_seed: int = 0, n_images: int = 10) -> Fi
 
 
 def keep_strips(run: Run, methods: list[str], ipc: int, folder: Path) -> None:
-    """The gallery's row of each distilled set, side by side in one PNG named by data, level and method."""
+    """The gallery's row of each distilled set, side by side in one PNG named by data, level and method.
+
+    Of a row that is there nothing is made again, as of the records beside it.
+    """
     for first, *_ in _sharing(methods):
-        distilled = run.distilled(first, ipc)
-        row = torch.cat(list(distilled_images(distilled, heaviest(distilled))), dim=-1)
-        write_picture(Workspace(folder), _strip(run.profile.dataset, ipc, first), row)
+        name = _strip(run.profile.dataset, ipc, first)
+        if not (folder / name).exists():
+            distilled = run.distilled(first, ipc)
+            row = torch.cat(list(distilled_images(distilled, heaviest(distilled))), dim=-1)
+            write_picture(Workspace(folder), name, row)
 
 
 @figure_style()

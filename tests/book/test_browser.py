@@ -9,6 +9,7 @@ from playwright.sync_api import Error, Page, Route
 
 MISSING = "[...document.images].filter(i => i.complete && !i.naturalWidth && i.src).map(i => i.src.slice(0, 100))"
 BARE_MATHS = "[...document.querySelectorAll('.math')].filter(m => !m.querySelector('mjx-container')).length"
+LATE = 500  # milliseconds for what a page asks for after its scripts have run
 
 
 @dataclass
@@ -50,12 +51,12 @@ def _visit(page: Page, path: Path, root: Path) -> Visit:
     page.on("pageerror", lambda error: visit.errors.append(str(error)))
     page.on("console", lambda m: visit.errors.append(m.text) if m.type == "error" else None)
     page.goto(path.as_uri(), wait_until="load")
-    page.wait_for_load_state("networkidle")
     try:
         page.wait_for_function("!document.querySelector('.math') || document.querySelector('.math mjx-container')")
         page.evaluate("window.MathJax?.startup?.promise")
     except Error as error:
         visit.errors.append(str(error))
+    page.wait_for_timeout(LATE)
     visit.maths = page.locator("mjx-container").count()
     visit.bare_maths = page.evaluate(BARE_MATHS)
     visit.missing_images = page.evaluate(MISSING)

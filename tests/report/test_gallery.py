@@ -86,3 +86,10 @@ def test_the_pictures_of_a_long_run_are_kept_and_shown_without_its_artifacts(run
     assert shown == lines(gallery(run, 2))
     with pytest.raises(InputError, match="no pictures of mnist5k at ipc = 7"):
         recorded_gallery("mnist5k", 7, tmp_path)
+
+
+def test_a_strip_that_is_there_asks_for_no_distilled_set(run, tmp_path):
+    keep_strips(run, ["random_real"], 2, tmp_path / "strips")
+    before = run.made.copy()
+    keep_strips(run, ["d4m", "random_real"], 2, tmp_path / "strips")
+    assert run.made == [*before, "d4m"]
