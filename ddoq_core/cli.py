@@ -153,8 +153,8 @@ def evaluate(
     checked = _checked(profile, parameter, data_root=data_root, artifacts=artifacts)
     if preset not in PRESETS:
         raise InputError(f"no preset '{preset}'{nearest(preset, PRESETS)}; presets: {', '.join(PRESETS)}")
+    from .foreign.evaluation import evaluation_lines
     from .pipeline.evaluate import evaluate
-    from .report.evaluation import evaluation_lines
 
     done = evaluate(folder, preset, checked, [parse_assignment(text)[0] for text in parameter or []])
     _tell(*evaluation_lines(done), done.file)
@@ -176,7 +176,7 @@ def record(
 ) -> None:
     """Train the students of a long run; write the row of each as soon as it is there, and go on from them."""
     whole = _run(profile, parameter, data_root=data_root, prior_path=prior_path, artifacts=artifacts)
-    from .report.long_run import record_study
+    from .results.studies import record_study
 
     wanted = {"ipc": ipc, "method": method, "student": student, "labels": labels}
     for file in record_study(study, whole.profile, out, {name: v for name, v in wanted.items() if v}):
@@ -193,7 +193,7 @@ def bench(
     """Time the quantizers beside scikit-learn, faiss, kmeans1d and plain torch; print a Markdown table."""
     import torch
 
-    from .report import bench as side_by_side
+    from ddoq_benchmarks import quantizers as side_by_side
 
     torch.set_num_threads(threads)
     print(side_by_side.table(side_by_side.bench(task or list(side_by_side.TASKS), reps, out)).markdown())
@@ -203,7 +203,7 @@ def bench(
 def against_d4m(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
     """Time encoding, clustering and synthesis beside D4M's way of working, on the same prior and images."""
     whole = _run(profile, parameter)
-    from .report.d4m_way import against_d4m, d4m_table
+    from ddoq_benchmarks.against_d4m import against_d4m, d4m_table
 
     print(d4m_table(against_d4m(whole), whole).markdown())
 
@@ -225,21 +225,21 @@ def cost(
 ) -> None:
     """Tell what `ddoq run` costs before it is paid: operations, disk and hours of each step. Nothing is made."""
     checked = _checked(profile, parameter, data_root=data_root, prior_path=prior_path, artifacts=artifacts)
-    from .report.budget import Images, device_of  # checks what is given before torch is imported
+    from .cost.sizes import Images, device_of  # checks what is given before torch is imported
 
     device = device_of(checked, peak, efficiency)
     images = None if measured else Images.of(checked, classes, images_per_class)
     if measured:
+        from .cost.measured import measured_table
         from .pipeline.run import Run
-        from .report.timings import measured_table
 
         print(measured_table(Run(checked), device).markdown())
         return
-    from .report import cost_tables
+    from .cost import tables
 
-    print(cost_tables.cost_table(checked, images, device).markdown())
+    print(tables.cost_table(checked, images, device).markdown())
     if images.n_classes == 1000:
-        print(cost_tables.paper_table(device).markdown())
+        print(tables.paper_table(device).markdown())
 
 
 @app.command()

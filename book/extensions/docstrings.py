@@ -1,4 +1,4 @@
-"""Sphinx extension: docstrings of the package are plain text, and the API page shows them as they are written.
+"""Sphinx extension: docstrings of our packages are plain text, and the API page shows them as they are written.
 
 They are written for the reader of the code: mathematics as |X - x_i|^2, code between single backticks. Sphinx reads
 reStructuredText, where |, * and a trailing _ are marks. They are escaped here, before Napoleon reads the sections.
@@ -11,7 +11,7 @@ from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
-PACKAGE = "ddoq_core"
+PACKAGES = ("ddoq_core", "ddoq_book", "ddoq_benchmarks")
 TYPE_VARIABLE = re.compile(r"\.[A-Z]$")
 MARKS = re.compile(r"([\\*|]|_(?!\w))")
 
@@ -37,9 +37,9 @@ def show_foreign_types_as_text(
 
     A type variable is text too: it is of no package.
     """
-    if node.get("refdomain") == "py" and node.get("py:module", "").startswith(PACKAGE):
+    if node.get("refdomain") == "py" and node.get("py:module", "").startswith(PACKAGES):
         target = node.get("reftarget", "")
-        return None if target.startswith(PACKAGE) and not TYPE_VARIABLE.search(target) else content
+        return None if target.startswith(PACKAGES) and not TYPE_VARIABLE.search(target) else content
     return None
 
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 from sphinx.application import Sphinx
 
+from ddoq_book.provenance import FOLDERS
 from ddoq_core.profile import Profile
-from ddoq_core.report.provenance import FOLDERS
 
 EVERY_KNOB = "globals"  # Profile.from_notebook(globals()): what follows depends on the whole profile
 Assignment = tuple[set[str], set[str], bool]  # names that a statement sets, names that it reads, whether sets anew
@@ -52,7 +52,7 @@ def line(call: ast.Call, imported: dict[str, str], used: dict[str, object]) -> s
     function = ".".join([imported[first], *rest])
     arguments = ast.unparse(call).removeprefix(ast.unparse(call.func))
     told = ", ".join(f"`{name} = {json.dumps(value, ensure_ascii=False)}`" for name, value in used.items())
-    link = f"{{py:func}}`{function.removeprefix('ddoq_core.')} <{function}>`"
+    link = f"{{py:func}}`{function.removeprefix('ddoq_core.').removeprefix('ddoq_book.')} <{function}>`"
     return f"Made by {link} `{arguments}`" + (f" from {told}." if told else ".")
 
 

@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 from torch import Tensor
 
+from ddoq_book.ch11.cells import moments_figure, trace_clvq, trace_lloyd
+from ddoq_book.ch12.rate import CLOUDS, lloyd_distortions
+from ddoq_book.style import BLUE, GREEN, INK, MUTED, VERMILION, figure_style, label, subplots
 from ddoq_core.keys import numpy_rng
 from ddoq_core.quantization import best_of_restarts, companion_weights, exact_quantizer, random_samples
 from ddoq_core.quantization.exact import ZADOR_NORMAL
-from ddoq_core.report.rate import CLOUDS, lloyd_distortions
-from ddoq_core.report.style import BLUE, GREEN, INK, MUTED, VERMILION, figure_style, label, subplots
-from ddoq_core.report.voronoi import moments_figure, trace_clvq, trace_lloyd
 from ddoq_core.theory.measures import LOPSIDED
 from ddoq_core.theory.transport import wasserstein2
 

@@ -26,14 +26,15 @@ import papermill
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
+import ddoq_book
 import ddoq_core
+from ddoq_book.provenance import FOLDERS
 from ddoq_core.errors import InputError
 from ddoq_core.processes import die_with_parent
 from ddoq_core.profile import Profile, find_profile, read_profile
-from ddoq_core.report.provenance import FOLDERS
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = Path(ddoq_core.__file__).parent
+PACKAGES = (Path(ddoq_core.__file__).parent, Path(ddoq_book.__file__).parent)
 NOTEBOOK_ONLY = ("papermill", "widgets", "jupytext")
 CELL_ONLY = ("papermill", "execution", "ExecuteTime")
 READS_RECORDS = ("rows_of(", "book/results")
@@ -168,7 +169,12 @@ def freshness_key(source: Path, parameters: dict) -> str:
 
     Where artifacts lie shapes nothing, so that folder is left out.
     """
-    files = [source, *sorted(PACKAGE.rglob("*.py")), ROOT / "constraints.txt", Path(__file__)]
+    files = [
+        source,
+        *(p for package in PACKAGES for p in sorted(package.rglob("*.py"))),
+        ROOT / "constraints.txt",
+        Path(__file__),
+    ]
     if any(words in source.read_text() for words in READS_RECORDS):
         files += sorted((ROOT / "book" / "results").rglob("*.jsonl"))
     shaping = {name: value for name, value in parameters.items() if name != "artifacts"}

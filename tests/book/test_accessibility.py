@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 
-from ddoq_core.report.style import BLUE, VERMILION, luminance
+from ddoq_book.style import BLUE, VERMILION, luminance
 
 ROOT = Path(__file__).resolve().parents[2]
 # A page of each kind: prose, a chapter with a demo, a handout, signatures, a bibliography.

@@ -10,13 +10,14 @@ import pytest
 import torch
 from scipy.special import ndtr
 
+from ddoq_book.ch11 import laws
+from ddoq_book.ch11.cells import cell_polygons
+from ddoq_book.ch12 import rate
 from ddoq_core.keys import numpy_rng
 from ddoq_core.quantization import clvq, companion_weights, distortion, kmeans_plus_plus, lloyd, power_steps
 from ddoq_core.quantization.exact import ZADOR_NORMAL
 from ddoq_core.quantization.forms import by_place
 from ddoq_core.quantization.voronoi import assign, cells, refilled
-from ddoq_core.report import laws, rate
-from ddoq_core.report.voronoi import cell_polygons
 from ddoq_core.theory.bounds import limit_exponent
 from ddoq_core.theory.measures import LOPSIDED
 from ddoq_core.theory.transport import wasserstein2

@@ -231,7 +231,7 @@ def test_the_key_follows_the_text_the_values_the_package_and_the_lock(notebooks,
     module, lock = tmp_path / "ddoq_core" / "m.py", tmp_path / "constraints.txt"
     module.write_text("x = 1\n")
     lock.write_text("torch==2.0\n")
-    monkeypatch.setattr(execute, "PACKAGE", tmp_path / "ddoq_core")
+    monkeypatch.setattr(execute, "PACKAGES", (tmp_path / "ddoq_core",))
     monkeypatch.setattr(execute, "ROOT", tmp_path)
     keys = [execute.freshness_key(source, {"n": 1})]
     assert execute.freshness_key(source, {"n": 1, "artifacts": "elsewhere"}) == keys[0]

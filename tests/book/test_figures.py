@@ -30,14 +30,13 @@ def said(*cells: str) -> str:
 
 
 PARAMETERS = "n: int = 5  # samples\nK: int = 2  # points\nseed: int = 0  # of everything"
-IMPORT = "from ddoq_core.report import rate as figures"
+IMPORT = "from ddoq_book.ch12 import rate as figures"
 
 
 def test_the_line_names_the_function_with_its_arguments_and_links_it():
     text = said(PARAMETERS, IMPORT, "figures.slopes_figure(K, 3)")
     assert (
-        text
-        == "Made by {py:func}`report.rate.slopes_figure <ddoq_core.report.rate.slopes_figure>` `(K, 3)` from `K = 2`."
+        text == "Made by {py:func}`ch12.rate.slopes_figure <ddoq_book.ch12.rate.slopes_figure>` `(K, 3)` from `K = 2`."
     )
 
 

@@ -118,8 +118,9 @@ def test_the_book_holds_every_notebook_and_no_other():
 def test_every_module_is_in_the_api_reference():
     api = "".join(page.read_text() for page in (ROOT / "book" / "api").glob("*.md"))
     modules = {
-        ".".join(p.relative_to(ROOT).with_suffix("").parts)
-        for p in (ROOT / "ddoq_core").rglob("*.py")
+        ".".join(p.relative_to(ROOT / folder).with_suffix("").parts)
+        for folder, package in (("", "ddoq_core"), ("book", "ddoq_book"), ("benchmarks", "ddoq_benchmarks"))
+        for p in (ROOT / folder / package).rglob("*.py")
         if not p.name.startswith("__") and p.parent.name != "methods"
     }
     assert modules <= set(re.findall(r"automodule:: ([\w.]+)", api))
@@ -127,6 +128,6 @@ def test_every_module_is_in_the_api_reference():
 
 def test_every_test_that_a_page_names_exists():
     pages = [*(ROOT / "book").glob("*.md"), *SOURCES]
-    named = {name for page in pages for name in re.findall(r"`(?:tests/)?(\w+/test_\w+\.py)`", page.read_text())}
+    named = {name for page in pages for name in re.findall(r"`(?:tests/)?((?:\w+/)+test_\w+\.py)`", page.read_text())}
     assert len(named) > 20
     assert [name for name in named if not (ROOT / "tests" / name).is_file()] == []

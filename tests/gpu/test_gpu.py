@@ -7,11 +7,11 @@ import pytest
 import safetensors.torch
 import torch
 
+from ddoq_book.ch22.toy_imagenet import PRIORS
 from ddoq_core.keys import numpy_rng, torch_rng
 from ddoq_core.methods.random_real import random_real
 from ddoq_core.pipeline.datasets import Dataset, Split
 from ddoq_core.pipeline.prior import load_prior
-from ddoq_core.pipeline.rehearsal import PRIORS
 from ddoq_core.pipeline.run import Run
 from ddoq_core.pipeline.teacher import teacher as make_teacher
 from ddoq_core.pipeline.train import train

@@ -12,6 +12,7 @@ from PIL import Image
 
 from ddoq_core import cli
 from ddoq_core.errors import InputError
+from ddoq_core.foreign.evaluation import evaluation_lines
 from ddoq_core.keys import numpy_rng
 from ddoq_core.methods import METHODS
 from ddoq_core.pipeline import evaluate as module
@@ -19,7 +20,6 @@ from ddoq_core.pipeline.evaluate import PRESETS, evaluate
 from ddoq_core.pipeline.run import Run
 from ddoq_core.pipeline.train import Lessons
 from ddoq_core.profile import Profile
-from ddoq_core.report.evaluation import evaluation_lines
 
 N, IPC, SIZE = 11, 2, 16  # classes: enough for 10 to come before 2
 WNIDS = ["n01440764", "n02102040", "n02979186", "n03000684", "n03028079", "n03394916", "n03417042", "n03425413"]

@@ -16,7 +16,7 @@ from ddoq_core.pipeline.foreign import read_foreign
 from ddoq_core.pipeline.splits import Split
 from ddoq_core.store import sha256_of
 
-from .theirs import IMAGE, IPC, LAYOUTS, SIZE, WNIDS, N, grey, refused, said, write_metadata
+from ..theirs import IMAGE, IPC, LAYOUTS, SIZE, WNIDS, N, grey, refused, said, write_metadata
 
 # ---- which folder is which class
 

@@ -9,7 +9,7 @@ import torch
 
 from ddoq_core.errors import InputError
 
-from .theirs import IMAGE, IPC, N, grey, refused, said, write_metadata
+from ..theirs import IMAGE, IPC, N, grey, refused, said, write_metadata
 
 
 def test_without_a_word_of_weights_they_are_uniform(folder, read):

@@ -9,12 +9,12 @@ import safetensors.torch
 import torch
 from PIL import Image
 
+from ddoq_book.ch22.toy_imagenet import tiny_stable_diffusion
 from ddoq_core.errors import InputError
 from ddoq_core.pipeline.cluster import cluster, load_counts
 from ddoq_core.pipeline.distilled import DistilledDataset, image_name, read_pixels
 from ddoq_core.pipeline.encode import StoredLatents, encode
 from ddoq_core.pipeline.prior import load_prior
-from ddoq_core.pipeline.rehearsal import tiny_stable_diffusion
 from ddoq_core.pipeline.synthesize import generate
 from ddoq_core.pipeline.teacher import load_teacher, teacher
 from ddoq_core.pipeline.tensors import read_checkpoint, read_tensors

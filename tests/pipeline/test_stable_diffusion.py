@@ -4,10 +4,10 @@ import pytest
 import torch
 from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionPipeline
 
+from ddoq_book.ch22.toy_imagenet import tiny_stable_diffusion
 from ddoq_core.errors import InputError
 from ddoq_core.keys import torch_rng
 from ddoq_core.pipeline.prior import load_prior, prior_artifact
-from ddoq_core.pipeline.rehearsal import tiny_stable_diffusion
 from ddoq_core.pipeline.synthesize import synthesize
 from ddoq_core.profile import Profile
 

@@ -1,0 +1,1 @@
+"""Benchmarks: the quantizers beside other libraries, the pipeline beside D4M's procedure."""

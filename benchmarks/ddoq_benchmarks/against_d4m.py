@@ -1,0 +1,158 @@
+"""`ddoq against-d4m`: this pipeline beside the way in which D4M's code works, on the same prior and images.
+
+D4M encodes the training set anew for every IPC in batches of ten, feeds scikit-learn's mini-batch k-means, keeps
+prototypes as JSON text, and denoises one image at a time, its class embedded for every call. Both ways run here in
+turn, in one process; what is compared is seconds, and the distortion of the codebooks.
+"""
+
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from sklearn.cluster import MiniBatchKMeans
+from torch import Tensor
+
+from ddoq_core.keys import numpy_rng, torch_rng
+from ddoq_core.pipeline.cluster import levels_of, quantize_class
+from ddoq_core.pipeline.distilled import write_image
+from ddoq_core.pipeline.encode import encode_images
+from ddoq_core.pipeline.plan import threads
+from ddoq_core.pipeline.prior import KNOBS, GenerativePrior, load_prior
+from ddoq_core.pipeline.run import Run
+from ddoq_core.pipeline.synthesize import synthesize_images
+from ddoq_core.quantization import distortion
+from ddoq_core.results.table import NOTHING, Table
+from ddoq_core.store import Workspace
+
+THEIR_BATCH = 10  # images that D4M encodes together
+
+Latents = dict[int, Float[Tensor, "n c h w"]]  # by class
+Codebooks = dict[tuple[int, int], Float[Tensor, "K c h w"]]  # by class and IPC
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Seconds of one stage, either way."""
+
+    name: str
+    ours: float
+    theirs: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Seconds of all stages, and our distortion over theirs (mean over classes and levels)."""
+
+    stages: tuple[Stage, ...]
+    distortion: float
+
+
+def against_d4m(run: Run) -> Comparison:
+    """Encode, cluster and synthesize at every IPC of a run, by this package's steps and by D4M's."""
+    prior, levels = load_prior(run.prior.path, **run.profile.pick(*KNOBS)), levels_of(run.profile)
+    with threads(run.profile.threads), tempfile.TemporaryDirectory() as folder:
+        work = {name: Workspace(Path(folder) / name) for name in ("ours", "theirs")}
+        encode = _timed(lambda: _encode(run, prior)), _timed(lambda: [_their_encode(run, prior, K) for K in levels])
+        latents = encode[0][1]
+        first = {0: latents[0]}  # once before the clock runs: compiled code is loaded
+        _cluster(run, first, levels), _their_cluster(run, first, levels, Path(folder))
+        cluster = (
+            _timed(lambda: _cluster(run, latents, levels)),
+            _timed(lambda: _their_cluster(run, latents, levels, Path(folder))),
+        )
+        books, theirs = cluster[0][1], cluster[1][1]
+        synthesis = (
+            _timed(lambda: [_synthesize(run, prior, books, K, work["ours"]) for K in levels]),
+            _timed(lambda: [_their_synthesize(run, prior, theirs, K, work["theirs"]) for K in levels]),
+        )
+    pairs = zip(("encode", "cluster", "synthesize"), (encode, cluster, synthesis), strict=True)
+    stages = tuple(Stage(name, ours[0], other[0]) for name, (ours, other) in pairs)
+    ratios = [distortion(_flat(latents[c]), _flat(books[c, K])) / distortion(_flat(latents[c]), _flat(theirs[c, K]))
+              for c, K in books]  # fmt: skip
+    return Comparison(stages, float(np.mean(ratios)))
+
+
+def d4m_table(found: Comparison, run: Run) -> Table:
+    """One row per stage, and the whole."""
+    whole = Stage("all", sum(s.ours for s in found.stages), sum(s.theirs for s in found.stages))
+    rows = []
+    for s in (*found.stages, whole):
+        G = f"{found.distortion:.3f}" if s.name == "cluster" else NOTHING
+        rows.append((s.name, ((f"{s.ours:.1f}", f"{s.theirs:.1f}", f"{s.theirs / s.ours:.1f}", G),)))
+    columns = ("step", "seconds", "seconds, D4M's way", "ratio", "distortion, ours over theirs")
+    levels = ", ".join(map(str, levels_of(run.profile)))
+    note = (
+        f"{len(run.dataset.train):,} images, IPC {levels}, prior = {run.profile.prior}, threads {run.profile.threads}."
+    )
+    return Table("Algorithm 4 beside D4M's way of working", columns, tuple(rows), (note,))
+
+
+def _encode(run: Run, prior: GenerativePrior) -> Latents:
+    data = run.dataset
+    return {c: encode_images(prior, data, data.train.of_class(c), run.profile) for c in range(data.n_classes)}
+
+
+def _their_encode(run: Run, prior: GenerativePrior, K: int) -> None:
+    """One pass over all images in random order, each batch of its own, for one IPC; the latents are not kept."""
+    order = torch.from_numpy(numpy_rng(run.profile.seed, "d4m", "order", K).permutation(len(run.dataset.train)))
+    for part in order.split(THEIR_BATCH):
+        images = run.dataset.train.images(part, prior.image_size, run.profile.resize)
+        prior.encode(images, [torch_rng(run.profile.seed, "d4m", K, i) for i in part.tolist()])
+
+
+def _cluster(run: Run, latents: Latents, levels: list[int]) -> Codebooks:
+    books = {}
+    for c, Z in latents.items():
+        for K, found in zip(levels, quantize_class(_flat(Z), levels, run.profile, 0, c), strict=True):
+            books[c, K] = found.points.reshape(K, *Z.shape[1:])
+    return books
+
+
+def _their_cluster(run: Run, latents: Latents, levels: list[int], folder: Path) -> Codebooks:
+    """scikit-learn's partial_fit on batches of K, and all prototypes of an IPC as one JSON text."""
+    books = {}
+    for K in levels:
+        for c, Z in latents.items():
+            model = MiniBatchKMeans(K, random_state=0, batch_size=K, n_init="auto")
+            X = _flat(Z).numpy()
+            for first in range(0, len(X) - K + 1, K):  # a rest of fewer than K is lost, as there
+                model.partial_fit(X[first : first + K])
+            books[c, K] = torch.from_numpy(model.cluster_centers_).float().reshape(K, *Z.shape[1:])
+        text = {str(c): books[c, K].tolist() for c in latents}
+        (folder / f"{K}.json").write_text(json.dumps(text))
+        json.loads((folder / f"{K}.json").read_text())  # the next script reads it
+    return books
+
+
+def _synthesize(run: Run, prior: GenerativePrior, books: Codebooks, K: int, work: Workspace) -> None:
+    classes = prior.embed(run.dataset.classes)
+    points = torch.stack([books[c, K] for c in range(run.dataset.n_classes)]).flatten(0, 1)
+    for part in torch.arange(len(points)).split(run.profile.synthesis_batch):
+        noise = [torch_rng(run.profile.seed, "d4m", K, i) for i in part.tolist()]
+        made = synthesize_images(prior, points[part], classes[part // K], noise, run.dataset.image_size, run.profile)
+        for i, image in zip(part.tolist(), made, strict=True):
+            write_image(work, i // K, 1000 * K + i % K, image)
+
+
+def _their_synthesize(run: Run, prior: GenerativePrior, books: Codebooks, K: int, work: Workspace) -> None:
+    for c, row in enumerate(run.dataset.classes):
+        for k in range(K):
+            noise = [torch_rng(run.profile.seed, "d4m", K, c * K + k)]
+            args = books[c, K][k : k + 1], prior.embed(run.dataset.classes)[[row["index"]]], noise
+            write_image(work, c, 1000 * K + k, synthesize_images(prior, *args, run.dataset.image_size, run.profile)[0])
+
+
+def _timed(work: Callable) -> tuple[float, object]:
+    began = time.perf_counter()
+    made = work()
+    return time.perf_counter() - began, made
+
+
+def _flat(latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    return latents.flatten(1)

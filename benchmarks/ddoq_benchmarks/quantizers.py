@@ -1,0 +1,251 @@
+"""`ddoq bench`: this package's quantizers beside the libraries that a user would pick instead.
+
+All methods of a task run in turn inside each repetition, on the same samples with the same seed, in one process with
+one number of threads: read the ratios, not the seconds. Memory is the peak above the samples, of a process of its own.
+"""
+
+import importlib.util
+import json
+import multiprocessing
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from threadpoolctl import threadpool_limits
+
+from ddoq_core.errors import InputError
+from ddoq_core.processes import bar
+from ddoq_core.quantization import distortion
+from ddoq_core.results.table import NOTHING, Table
+from ddoq_core.store import Workspace, provenance
+
+from .peers import (
+    Method,
+    d4m_minibatch,
+    exact_line,
+    faiss_kmeans,
+    latents,
+    normal,
+    numpy_clvq,
+    ours_best,
+    ours_clvq,
+    ours_levels,
+    ours_lloyd,
+    plain_torch,
+    sklearn_kmeans,
+    sklearn_minibatch,
+)
+
+OURS = "ddoq_core"
+
+
+@dataclass(frozen=True)
+class Task:
+    """Samples, a number of points, and the methods that quantize the ones by the others."""
+
+    title: str
+    law: Callable[[int, int], Float[ndarray, "n d"]]
+    n: int
+    d: int
+    K: int
+    methods: dict[str, Method]
+    iterations: int | None = None  # over all samples, where every method makes as many
+
+    def samples(self) -> Float[ndarray, "n d"]:
+        """The same at every call."""
+        return self.law(self.n, self.d)
+
+
+FIXED = {OURS: ours_lloyd, "faiss": faiss_kmeans(10), "scikit-learn": sklearn_kmeans(max_iter=10),
+         "plain torch": plain_torch}  # fmt: skip
+TASKS = {
+    "latents": Task("One class of latents, samples to codebook", latents, 1300, 16384, 50, {
+        OURS: ours_best(10),
+        f"{OURS}, 1 start": ours_best(1),
+        f"{OURS}, K = 10, 50, 100, 200 at once": ours_levels,
+        "scikit-learn, 10 starts": sklearn_kmeans(n_init=10),
+        "scikit-learn, default": sklearn_kmeans(),
+        "scikit-learn, mini-batch": sklearn_minibatch,
+        "scikit-learn, as D4M calls it": d4m_minibatch,
+        "faiss, 25 iterations": faiss_kmeans(25),
+    }),
+    "small latents": Task("One k-means++ start to convergence", latents, 6000, 256, 50, {
+        OURS: ours_best(1),
+        "scikit-learn": sklearn_kmeans(n_init=1, init="k-means++"),
+        "scikit-learn, mini-batch": sklearn_minibatch,
+        "faiss, 25 iterations": faiss_kmeans(25),
+    }),
+    "iterations": Task("10 iterations", latents, 6000, 256, 200, FIXED, 10),
+    "plane": Task("10 iterations", normal, 10**6, 2, 200, FIXED, 10),
+    "eight": Task("10 iterations", normal, 10**6, 8, 200, FIXED, 10),
+    "line": Task("To the optimum", normal, 10**5, 1, 1000, {
+        OURS: ours_best(1),
+        "kmeans1d, exact": exact_line,
+        "scikit-learn": sklearn_kmeans(n_init=1),
+    }),
+    "clvq": Task("CLVQ, every sample once", normal, 10**6, 2, 200, {OURS: ours_clvq, "numpy": numpy_clvq}),
+}  # fmt: skip
+PEERS = {"faiss": "faiss-cpu", "kmeans1d": "kmeans1d"}  # module, and what pip calls it
+
+
+def bench(names: list[str], reps: int, out: Path | None = None) -> list[dict]:
+    """One row per task and repetition: seconds, distortion and memory of each method, and what the machine is.
+
+    Args:
+        out: file that keeps the rows, one repetition after the other; those it has are not made again.
+    Raises:
+        InputError: an unknown task, a peer that is not installed, or a file of other rows.
+    """
+    for name in names:
+        if name not in TASKS:
+            raise InputError(f"no task '{name}'; tasks: {', '.join(TASKS)}")
+    missing = [package for module, package in PEERS.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        raise InputError(f"{' and '.join(missing)} not installed; run: pip install 'ddoq_core[bench]'")
+    rows = read(out) if out and out.exists() else []
+    machine = _machine()
+    if any({key: row[key] for key in machine} != machine for row in rows):
+        raise InputError(f"{out} holds times of another machine, number of threads or versions; give another file")
+    warnings.filterwarnings("ignore")
+    with threadpool_limits(torch.get_num_threads()):
+        for name in names:
+            done = sum(row["task"] == name for row in rows)
+            for row in bar(_repetitions(name, done, reps), desc=name, total=reps, initial=done):
+                rows.append(row | {"date": provenance()["date"]} | machine)
+                if out:
+                    Workspace(out.parent).jsonl(out.name, rows)
+    return [row for row in rows if row["task"] in names]
+
+
+def read(path: Path) -> list[dict]:
+    """The rows that `bench` wrote.
+
+    Raises:
+        InputError: no such file, or one that holds something else.
+    """
+    if not path.exists():
+        raise InputError(f"no records {path}; run: ddoq bench --out {path}")
+    try:
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        if all(TASKS[row["task"]].methods.keys() == row["methods"].keys() for row in rows):
+            return rows
+    except (ValueError, LookupError, TypeError, AttributeError):
+        pass
+    raise InputError(f"{path} is no file of this benchmark's rows; give another, or remove it")
+
+
+def _machine() -> dict:
+    """What the rows of one file share."""
+    return {key: provenance()[key] for key in ("device", "threads", "versions")}
+
+
+def _repetitions(name: str, first: int, reps: int) -> Iterator[dict]:
+    """All methods in turn, again and again; the first repetition also measures their memory."""
+    if first >= reps:
+        return
+    task = TASKS[name]
+    X = task.samples()
+    for method in task.methods.values():
+        method(X[: 4 * max(task.K, 200)], task.K, 0)  # compile, load libraries
+    for rep in range(first, reps):
+        row = {"task": name, "rep": rep, "peak": _peak(), "methods": {}}
+        for title, method in task.methods.items():
+            began = time.perf_counter()
+            points = method(X, task.K, rep)
+            row["methods"][title] = {
+                "seconds": time.perf_counter() - began,
+                "distortion": distortion(torch.from_numpy(X), torch.from_numpy(np.ascontiguousarray(points))),
+                "memory_mib": _memory(name, title) if rep == 0 else None,
+            }
+        yield row
+
+
+def _peak(n: int = 2048) -> float:
+    """GFLOP/s of a matrix product in float32."""
+    A = torch.ones(n, n)
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        A @ A
+        times.append(time.perf_counter() - began)
+    return 2 * n**3 / min(times) / 1e9
+
+
+def _memory(name: str, method: str) -> float | None:
+    """Peak MiB that a method needs above its samples, in a process of its own; None where there is no /proc."""
+    if not Path("/proc/self/clear_refs").exists():
+        return None
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_memory_here, (name, method, torch.get_num_threads()))
+
+
+def _memory_here(name: str, method: str, threads: int) -> float:
+    torch.set_num_threads(threads)
+    warnings.filterwarnings("ignore")
+    task = TASKS[name]
+    X = task.samples()
+    with threadpool_limits(threads):
+        task.methods[method](X[: 4 * max(task.K, 200)], task.K, 0)  # what is loaded once is not the method's
+        before = _resident("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        task.methods[method](X, task.K, 0)
+        return _resident("VmHWM") - before
+
+
+def _resident(name: str) -> float:
+    """MiB of this process in memory, now (VmRSS) or at most so far (VmHWM), as Linux tells."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1024
+
+
+def table(rows: list[dict]) -> Table:
+    """Rows of `bench`, one block per task: medians over its repetitions, of ratios within each."""
+    blocks = []
+    for name, task in TASKS.items():
+        own = [row for row in rows if row["task"] == name]
+        if not own:
+            continue
+        title = f"{task.title}: n = {task.n:,}, d = {task.d:,}, K = {task.K:,} (repetitions: {len(own)})"
+        blocks.append((title, tuple(_cells(task, method, own) for method in task.methods)))
+    dates = sorted(row["date"] for row in rows)
+    versions = ", ".join(f"{name} {version}" for name, version in rows[0]["versions"].items())
+    return Table(
+        "Quantizers side by side",
+        ("Task", "Method", "Seconds: min / median / max", "Time over ours", "Distortion over ours",
+         "Distortion over the best", "Share of peak", "MiB"),
+        tuple(blocks),
+        (
+            "Medians over repetitions, of ratios within each; the best is the lowest that any method found in any. "
+            "Share of peak: of the operations per second that a matrix product of the same repetition reaches. "
+            "MiB: peak above the samples.",
+            f"{rows[0]['device']}, {rows[0]['threads']} thread(s), {dates[0]} to {dates[-1]}, {versions}.",
+        ),
+    )  # fmt: skip
+
+
+def _cells(task: Task, method: str, rows: list[dict]) -> tuple[str, ...]:
+    def median(value: Callable[[dict, dict], float]) -> float:
+        return statistics.median(value(row["methods"][method], row["methods"][OURS]) for row in rows)
+
+    times = [row["methods"][method]["seconds"] for row in rows]
+    best = min(found["distortion"] for row in rows for found in row["methods"].values())
+    share, memory = NOTHING, rows[0]["methods"][method]["memory_mib"]
+    if task.iterations:
+        operations = 2e-9 * task.n * task.d * task.K * task.iterations
+        share = f"{statistics.median(operations / t / row['peak'] for t, row in zip(times, rows, strict=True)):.2f}"
+    return (
+        method,
+        " / ".join(f"{value:.3g}" for value in (min(times), statistics.median(times), max(times))),
+        f"{median(lambda its, ours: its['seconds'] / ours['seconds']):.2f}",
+        f"{median(lambda its, ours: its['distortion'] / ours['distortion']):.4f}",
+        f"{median(lambda its, ours: its['distortion'] / best):.4f}",
+        share,
+        NOTHING if memory is None else f"{memory:.0f}",
+    )

@@ -1,0 +1,1 @@
+"""Chapter 13: CLVQ and Lloyd's algorithm."""

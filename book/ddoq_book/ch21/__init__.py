@@ -1,0 +1,1 @@
+"""Chapter 21: distillation, step by step."""

@@ -1,0 +1,111 @@
+"""Figure 1: the distilled images of one class, sorted by weight, beside the nearest real training images.
+
+In: a run. Out: the K images of a row of Table 1 with the share of the class that each stands for, v_k / sum v, as the
+paper prints it, and for each the real image whose latent lies nearest to the centroid that it was made from. Where a
+row has no centroids, its images stand for equal shares and the latent is that of the image itself.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ddoq_core.errors import InputError
+from ddoq_core.knobs import unknown_name
+from ddoq_core.methods import METHODS
+from ddoq_core.pipeline.cluster import levels_of, load_counts, prototypes_of
+from ddoq_core.pipeline.encode import BATCH
+from ddoq_core.pipeline.images import resized
+from ddoq_core.pipeline.prior import KNOBS, load_prior
+from ddoq_core.pipeline.run import ANOTHER_SCALE, PROTOTYPES, Run
+from ddoq_core.quantization.voronoi import squared_distances
+from ddoq_core.results.strips import distilled_images
+
+from ..image_rows import find_class, image_rows
+from ..style import figure_style
+
+PER_LINE = 10  # images side by side
+
+
+@dataclass(frozen=True)
+class WeightedClass:
+    """K distilled images of one class, heaviest first; row k of everything belongs to image k."""
+
+    class_name: str
+    images: Float[Tensor, "K C H W"]
+    masses: Float[Tensor, " K"]  # v_k / sum v; they sum to 1
+    real: Float[Tensor, "K C H W"]  # nearest training image of the class, in latent space
+    real_ids: list[str]
+    distances: Float[Tensor, " K"]  # |z_k - latent of that image|; z_k: the centroid, or the image's own latent
+
+    @property
+    def spread(self) -> float:
+        """Heaviest mass over lightest."""
+        return float(self.masses[0] / self.masses[-1])
+
+
+def weighted_class(run: Run, class_name: str, ipc: int, method: str = "ddoq", distill_seed: int = 0) -> WeightedClass:
+    """What Figure 1 shows, read from the run's artifacts.
+
+    Raises:
+        InputError: no such class; a method without images; an IPC that the run does not make; a run at ImageNet's
+            scale that is not finished.
+    """
+    if method not in METHODS or METHODS[method].distill is None:
+        raise unknown_name(method, [m for m in METHODS if METHODS[m].distill], "method")
+    levels = [K for K in levels_of(run.profile) if METHODS[method].runs_at(run.profile, K)]
+    if ipc not in levels:
+        raise InputError(f"figure_ipc = {ipc}, but the run has {method} at images per class {levels}; choose one")
+    if run.dataset.n_classes > ANOTHER_SCALE:
+        run.results()  # read, never made: says what to do when the run is not finished
+    label = find_class(run.dataset, class_name)
+    distilled = run.distilled(method, ipc, distill_seed)
+    members = torch.nonzero(distilled.labels == label).flatten()
+    images = distilled_images(distilled, members.tolist())
+    if METHODS[method].distill is METHODS[PROTOTYPES].distill:
+        prototypes = run.prototypes(distill_seed)
+        points, counts = prototypes_of(prototypes, ipc, label), load_counts(prototypes, ipc)[label]
+    else:
+        points, counts = _latents_of(run, images), distilled.counts[members]
+    latents, index = run.class_latents(label)
+    order = torch.argsort(counts, descending=True, stable=True)
+    nearest, distances = nearest_latents(points[order], latents)
+    real = index[nearest]
+    return WeightedClass(
+        run.dataset.class_names[label],
+        images[order],
+        counts[order].double() / counts.sum(),
+        run.dataset.train.images(real),
+        [run.dataset.train.ids[i] for i in real.tolist()],
+        distances,
+    )
+
+
+def _latents_of(run: Run, images: Float[Tensor, "K C H W"]) -> Float[Tensor, "K c h w"]:
+    """Distilled images as `encode` takes real ones: at the prior's size, to the posterior's mean."""
+    prior = load_prior(run.prior.path, **run.profile.pick(*KNOBS))
+    batches = resized(images, prior.image_size).split(BATCH)
+    return torch.cat([prior.encode(batch).cpu() for batch in batches]).float()
+
+
+def nearest_latents(
+    points: Float[Tensor, "K ..."], latents: Float[Tensor, "n ..."]
+) -> tuple[Int64[Tensor, " K"], Float[Tensor, " K"]]:
+    """Index of the latent nearest to each point, and its distance."""
+    nearest = squared_distances(latents.flatten(1), points.flatten(1)).argmin(0)
+    return nearest, (latents[nearest] - points).flatten(1).norm(dim=1)
+
+
+@figure_style()
+def figure1(shown: WeightedClass) -> Figure:
+    """Figure 1: distilled images, heaviest first, each with its weight v / sum v, above the nearest real image."""
+    rows = []
+    for start in range(0, len(shown.images), PER_LINE):
+        part = slice(start, start + PER_LINE)
+        rows += [("distilled", shown.images[part]), ("nearest\nreal", shown.real[part])]
+    figure, axes = image_rows(rows)
+    for k, mass in enumerate(shown.masses.tolist()):
+        axes[2 * (k // PER_LINE), k % PER_LINE].set_title(f"{mass:.3f}", loc="center", fontsize=9)
+    return figure

@@ -1,0 +1,1 @@
+"""Chapter 34: ablations, and when weights matter."""

@@ -1,0 +1,76 @@
+"""The gallery: one row of pictures per method, so that one look tells what each of them shows a student.
+
+In: a run. Out: a figure of the first, or heaviest, picture of every class of each distilled set. Of a long run these
+pictures are kept beside the records, a strip for each set, so that the figure needs no artifacts.
+"""
+
+import textwrap
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+
+from ddoq_core.errors import InputError
+from ddoq_core.methods import METHODS
+from ddoq_core.pipeline.distilled import read_pixels
+from ddoq_core.pipeline.run import ANOTHER_SCALE, Run
+from ddoq_core.results.strips import distilled_images, heaviest, sharing, strip_name
+
+from .image_rows import image_rows
+from .recorded import RESULTS
+from .style import figure_style
+
+NAME, CLASS = 18, 10  # letters of a line of a row's name, and of a column's
+
+
+@figure_style()
+def gallery(run: Run, ipc: int, distill_seed: int = 0, n_images: int = 10) -> Figure:
+    """One row per distilled set of the run's methods, named by all that are trained on it; one column per class.
+
+    Args:
+        n_images: classes shown, at most: the first ones.
+    Raises:
+        InputError: no method of the run distils at this many images per class; a run at ImageNet's scale that is not
+            finished.
+    """
+    shown_together = sharing([name for name in run.profile.methods if METHODS[name].runs_at(run.profile, ipc)])
+    if not shown_together:
+        raise InputError(f"no method of this run has pictures at ipc = {ipc}; add one to methods, for example ddoq")
+    if run.dataset.n_classes > ANOTHER_SCALE:
+        run.results()  # read, never made: says what to do when the run is not finished
+    rows = []
+    for names in shown_together:
+        distilled = run.distilled(names[0], ipc, distill_seed)
+        shown = heaviest(distilled)[:n_images]
+        rows.append((_joint_title(names), distilled_images(distilled, shown)))
+    figure, axes = image_rows(rows)
+    for ax, name in zip(axes[0], run.dataset.class_names, strict=False):
+        ax.set_title(name if len(name) <= CLASS else name[: CLASS - 1] + "…", loc="center", fontsize=8)
+    return figure
+
+
+@figure_style()
+def recorded_gallery(dataset: str, ipc: int, folder: Path | None = None) -> Figure:
+    """The gallery of a long run, from its strips.
+
+    Args:
+        folder: of its records; None is the book's.
+    Raises:
+        InputError: there are none.
+    """
+    folder, rows = folder or RESULTS / "table", []
+    for names in sharing(list(METHODS)):
+        path = folder / strip_name(dataset, ipc, names[0])
+        if path.exists():
+            strip = read_pixels(path).float() / 255
+            rows.append((_joint_title(names), torch.stack(strip.split(strip.shape[1], dim=-1))))
+    if not rows:
+        raise InputError(f"no pictures of {dataset} at ipc = {ipc} in {folder}; run `ddoq record table`")
+    return image_rows(rows)[0]
+
+
+def _joint_title(names: list[str]) -> str:
+    """Titles of methods, without those that only add to another one's (`DDOQ, w ∝ v` to `DDOQ`)."""
+    titles = [METHODS[name].title for name in names]
+    kept = [title for title in titles if not any(title.startswith(f"{other},") for other in titles)]
+    return textwrap.fill(", ".join(kept), NAME)

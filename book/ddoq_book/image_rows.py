@@ -1,0 +1,52 @@
+"""Images in figures: labelled rows of equal frames, and the class that a name means."""
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ddoq_core.errors import InputError
+from ddoq_core.pipeline.datasets import Dataset
+
+from .style import WIDTH, subplots
+
+LARGEST = 1.3  # inches: side of an image where few are shown
+SHOWN = 200  # pixels: a larger image is shown smaller, so that a page stays light
+
+
+def image_rows(rows: list[tuple[str, Float[Tensor, "k C H W"]]]) -> tuple[Figure, np.ndarray]:
+    """A figure with one line of images per row, each line named at its left; returns its axes [rows, columns] too."""
+    columns = max(len(images) for _, images in rows)
+    side = min(WIDTH / (columns + 1), LARGEST)
+    width, height = side * (columns + 1), side * len(rows) + 0.25
+    figure, axes = subplots(len(rows), columns, width=width, height=height, squeeze=False)
+    for line, (name, images) in zip(axes, rows, strict=True):
+        for column, ax in enumerate(line):
+            ax.set(xticks=[], yticks=[])
+            ax.grid(False)
+            ax.spines[:].set_visible(False)
+            if column < len(images):
+                show_image(ax, images[column])
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    return figure, axes
+
+
+def show_image(ax: Axes, image: Float[Tensor, "C H W"]) -> None:
+    """One image of [0, 1], grey or colour, in its own frame."""
+    step = -(-image.shape[-1] // SHOWN)
+    pixels = image[:, ::step, ::step].permute(1, 2, 0).numpy()
+    ax.imshow(pixels[..., 0] if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+
+
+def find_class(dataset: Dataset, name: str) -> int:
+    """Index of the class with this name, or with this directory name.
+
+    Raises:
+        InputError: no such class.
+    """
+    for names in (dataset.class_names, dataset.class_ids):
+        if name in names:
+            return names.index(name)
+    few = ", ".join(dataset.class_names[:10])
+    raise InputError(f"class_name = '{name}', but {dataset.name} has no such class; its classes begin with: {few}")

@@ -1,0 +1,1 @@
+"""What a run costs, estimated before it and measured after it."""

@@ -1,0 +1,1 @@
+"""Distilled folders that other programs made: read, trained on, scored."""

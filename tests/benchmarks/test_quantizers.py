@@ -1,0 +1,105 @@
+"""The benchmark compares like with like: same samples, same starts, points of the right shape, ratios that are said."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+
+from ddoq_benchmarks import quantizers as module
+from ddoq_benchmarks.quantizers import OURS, TASKS, Task, bench, table
+from ddoq_core.errors import InputError
+from ddoq_core.quantization import distortion
+from ddoq_core.store import Workspace
+
+METHODS = {(name, title): (task, method) for name, task in TASKS.items() for title, method in task.methods.items()}
+
+
+@pytest.fixture
+def small():
+    """600 samples in the dimension of a task, few for the methods that are cubic in them."""
+    return lambda d: np.random.default_rng(0).standard_normal((600, min(d, 50)), dtype=np.float32)
+
+
+@pytest.mark.parametrize("key", METHODS, ids="/".join)
+def test_every_method_returns_points_that_lower_the_distortion(key, small):
+    _, method = METHODS[key]
+    K, X = (10 if "at once" in key[1] else 20), small({"line": 1, "plane": 2, "clvq": 2, "eight": 8}.get(key[0], 50))
+    if "at once" in key[1]:
+        X = X[:300]
+    points = method(X, K, 0)
+    assert points.shape == (K, X.shape[1])
+    samples = torch.from_numpy(X)
+    assert distortion(samples, torch.from_numpy(points)) < distortion(samples, samples.mean(0, keepdim=True))
+
+
+def test_iterations_from_one_start_end_at_one_distortion(small):
+    X = small(8)
+    ends = [distortion(torch.from_numpy(X), torch.from_numpy(m(X, 20, 0))) for m in module.FIXED.values()]
+    assert np.ptp(ends) / np.mean(ends) < 1e-3
+
+
+def test_compiled_clvq_takes_the_path_of_numpy(small):
+    X = small(2)
+    np.testing.assert_allclose(module.ours_clvq(X, 20, 0), module.numpy_clvq(X, 20, 0), rtol=1e-6)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """A task of two methods that takes no time; a list that grows whenever its samples are drawn."""
+    drawn = []
+    two = {name: module.FIXED[name] for name in (OURS, "plain torch")}
+    law = lambda n, d: drawn.append(n) or module.normal(n, d)  # noqa: E731
+    monkeypatch.setitem(TASKS, "tiny", Task("Tiny task", law, 900, 2, 5, two, iterations=10))
+    monkeypatch.setattr(module, "_memory", lambda name, method: 1.0)
+    return drawn
+
+
+def test_the_table_prints_what_the_rows_hold(tiny):
+    rows = bench(["tiny"], reps=2)
+    assert [row["rep"] for row in rows] == [0, 1] and rows[1]["methods"][OURS]["memory_mib"] is None
+    (block,) = table(rows).blocks
+    assert block[0] == "Tiny task: n = 900, d = 2, K = 5 (repetitions: 2)"
+    ours, torch_s = block[1]
+    assert ours[2:4] == ("1.00", "1.0000") and ours[6] == "1" and torch_s[0] == "plain torch"
+    ratios = [row["methods"]["plain torch"]["seconds"] / row["methods"][OURS]["seconds"] for row in rows]
+    assert float(torch_s[2]) == pytest.approx(np.median(ratios), abs=0.006)
+
+
+def test_a_benchmark_that_was_interrupted_goes_on_where_it_was(tiny, tmp_path, monkeypatch):
+    out = tmp_path / "bench.jsonl"
+    first = bench(["tiny"], reps=1, out=out)
+    assert bench(["tiny"], reps=1, out=out) == first == module.read(out)
+    assert len(tiny) == 1  # the second call had nothing to do
+    rows = bench(["tiny"], reps=3, out=out)
+    assert rows[:1] == first and [row["rep"] for row in rows] == [0, 1, 2]
+
+
+def test_rows_of_another_machine_are_not_mixed_in(tiny, tmp_path):
+    out = tmp_path / "bench.jsonl"
+    rows = bench(["tiny"], reps=1)
+    Workspace(tmp_path).jsonl(out.name, [rows[0] | {"device": "an abacus"}])
+    before = out.read_bytes()
+    with pytest.raises(InputError, match="times of another machine, number of threads or versions; give another file"):
+        bench(["tiny"], reps=2, out=out)
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", ["{", "[1]\n", '{"task": "plane"}\n', '{"task": "none", "methods": {}}\n'])
+def test_a_file_of_something_else_is_refused(content, tmp_path):
+    (tmp_path / "bench.jsonl").write_text(content)
+    with pytest.raises(InputError, match="is no file of this benchmark's rows"):
+        module.read(tmp_path / "bench.jsonl")
+    with pytest.raises(InputError, match=r"no records .*none\.jsonl; run: ddoq bench --out"):
+        module.read(tmp_path / "none.jsonl")
+
+
+def test_an_unknown_task_is_refused():
+    with pytest.raises(InputError, match="no task 'plain'; tasks: latents, small latents"):
+        bench(["plain"], reps=1)
+
+
+def test_a_peer_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "faiss" else True)
+    with pytest.raises(InputError, match=r"faiss-cpu not installed; run: pip install 'ddoq_core\[bench\]'"):
+        bench(["plane"], reps=1)
