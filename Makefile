@@ -26,7 +26,6 @@ help: ## say what can be made
 book: $(INSTALLED) ## execute the notebooks, render the book to _build/html/index.html, check it
 	$(PY) book/tools/execute.py --profile $(PROFILE) --out book/chapters --artifacts $(ARTIFACTS)
 	$(PY) book/tools/render.py
-	$(PY) book/tools/audit.py _build/html
 
 test: $(INSTALLED) ## fast tests: mathematics, promises, every notebook at smoke size, the book in a browser
 	$(PY) -m pytest -m "not slow"
@@ -64,6 +63,8 @@ $(PY):
 	  { echo "ddoq needs Python 3.11 or newer, and '$(PYTHON)' is not; try: make PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
+# What an older version left (egg-info) would hide the studies and commands that this one declares.
 $(INSTALLED): pyproject.toml constraints.txt | $(PY)
-	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[bench,book,dev]'
+	rm -rf ddoq_core.egg-info
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[bench,book,dev,pipeline]'
 	@touch $@

@@ -1,22 +1,22 @@
 """Dataset distillation as pushforward optimal quantization: the package behind the book.
 
 `quantization` is the mathematics, `theory` its tests, `pipeline` Algorithm 4 step by step, `methods` the rows of
-Table 1, `report` tables and figures. The names below are what notebooks import; each loads its module when first used.
+Table 1, `runs` what ties them together. Each name below loads its module when it is first used.
 """
 
 import importlib
 
 _HOME = {
     "InputError": "errors",
-    "Profile": "profile",
-    "Artifact": "store",
-    "Store": "store",
-    "Run": "pipeline.run",
-    "Dataset": "pipeline.datasets",
-    "load_dataset": "pipeline.datasets",
+    "Profile": "config.profile",
+    "Artifact": "store.artifacts",
+    "Store": "store.artifacts",
+    "Run": "runs.run",
+    "Dataset": "data.dataset",
+    "load_dataset": "data.loaders",
     "DistilledDataset": "pipeline.distilled",
-    "GenerativePrior": "pipeline.prior",
-    "load_prior": "pipeline.prior",
+    "GenerativePrior": "priors.load",
+    "load_prior": "priors.load",
     "Quantizer": "quantization.voronoi",
     "lloyd": "quantization.lloyd",
     "clvq": "quantization.clvq",

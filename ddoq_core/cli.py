@@ -11,19 +11,24 @@ from typing import Annotated
 
 import typer
 
+from .config.knobs import suggestion
+from .config.profile import Profile, parse_assignment
 from .errors import InputError, readable
-from .knobs import nearest
-from .processes import OwnError, among_peers, here
-from .profile import Profile, parse_assignment
+from .processes import OwnError, among_peers, world
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
 )
 
+EXTRAS = {  # packages that the light core does without, and what brings them
+    "pipeline": ("accelerate", "diffusers", "huggingface_hub", "mlxtend", "torchvision", "transformers"),
+    "bench": ("faiss", "kmeans1d"),
+    "book": ("IPython", "matplotlib"),
+}
 PRESETS = ("d4m", "rded")
 
 ProfileName = Annotated[
-    str, typer.Option("--profile", metavar="NAME|FILE", help="profile of notebooks/profiles, or a YAML file")
+    str, typer.Option("--profile", metavar="NAME|FILE", help="a profile that ships with the package, or a YAML file")
 ]
 Parameters = Annotated[
     list[str] | None,
@@ -41,14 +46,14 @@ def _checked(profile: str, parameters: list[str] | None, **folders: str) -> Prof
 
 def _run(profile: str, parameters: list[str] | None, **folders: str):
     checked = _checked(profile, parameters, **folders)
-    from .pipeline.run import Run  # torch takes seconds to import: a bad parameter is told before
+    from .runs.run import Run  # torch takes seconds to import: a bad parameter is told before
 
     return Run(checked)
 
 
 def _tell(*lines) -> None:
     """Results on standard output, of several processes once."""
-    if here().main:
+    if world().main:
         print(*lines, sep="\n")
 
 
@@ -66,9 +71,6 @@ def run(
 ) -> None:
     """Do everything: prior, teacher, Algorithm 4 for every method and IPC, students; write results.jsonl."""
     whole = _run(profile, parameter, data_root=data_root, prior_path=prior_path, artifacts=artifacts)
-    from .pipeline.begun import begin
-
-    begin(whole)
     whole.train_students()
     _tell(whole.folder / "results.jsonl")
 
@@ -116,7 +118,7 @@ def synthesize(profile: ProfileName = "laptop", parameter: Parameters = None) ->
 def check(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
     """Tell whether the run is right, before a student is trained: what was made, and what is healthy."""
     whole = _run(profile, parameter)
-    from .pipeline.facts import fact_lines
+    from .checks.check_lines import fact_lines
 
     for artifact in whole.checks():
         _tell(artifact.path, *fact_lines(artifact))
@@ -152,11 +154,10 @@ def evaluate(
     """
     checked = _checked(profile, parameter, data_root=data_root, artifacts=artifacts)
     if preset not in PRESETS:
-        raise InputError(f"no preset '{preset}'{nearest(preset, PRESETS)}; presets: {', '.join(PRESETS)}")
-    from .foreign.evaluation import evaluation_lines
-    from .pipeline.evaluate import evaluate
+        raise InputError(f"no preset '{preset}'{suggestion(preset, PRESETS)}; presets: {', '.join(PRESETS)}")
+    from .foreign.protocols import evaluate_folder, evaluation_lines
 
-    done = evaluate(folder, preset, checked, [parse_assignment(text)[0] for text in parameter or []])
+    done = evaluate_folder(folder, preset, checked, [parse_assignment(text)[0] for text in parameter or []])
     _tell(*evaluation_lines(done), done.file)
 
 
@@ -193,19 +194,20 @@ def bench(
     """Time the quantizers beside scikit-learn, faiss, kmeans1d and plain torch; print a Markdown table."""
     import torch
 
-    from ddoq_benchmarks import quantizers as side_by_side
+    from ddoq_benchmarks.quantizers import TASKS, bench_rows
+    from ddoq_benchmarks.side_by_side import bench_table, side_by_side
 
     torch.set_num_threads(threads)
-    print(side_by_side.table(side_by_side.bench(task or list(side_by_side.TASKS), reps, out)).markdown())
+    print(bench_table(side_by_side(bench_rows(task or list(TASKS), reps, out))).markdown())
 
 
 @app.command()
 def against_d4m(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
     """Time encoding, clustering and synthesis beside D4M's way of working, on the same prior and images."""
     whole = _run(profile, parameter)
-    from ddoq_benchmarks.against_d4m import against_d4m, d4m_table
+    from ddoq_benchmarks.against_d4m import beside_d4m, d4m_table
 
-    print(d4m_table(against_d4m(whole), whole).markdown())
+    print(d4m_table(beside_d4m(whole)).markdown())
 
 
 @app.command()
@@ -230,16 +232,16 @@ def cost(
     device = device_of(checked, peak, efficiency)
     images = None if measured else Images.of(checked, classes, images_per_class)
     if measured:
-        from .cost.measured import measured_table
-        from .pipeline.run import Run
+        from importlib.metadata import entry_points
 
-        print(measured_table(Run(checked), device).markdown())
+        (table,) = entry_points(group="ddoq.cost", name="measured")  # the book's chapter on cost has it
+        print(table.load()(checked, device).markdown())
         return
     from .cost import tables
 
-    print(tables.cost_table(checked, images, device).markdown())
+    print(tables.cost_table(tables.run_cost(checked, images, device)).markdown())
     if images.n_classes == 1000:
-        print(tables.paper_table(device).markdown())
+        print(tables.paper_table(tables.paper_steps(), device).markdown())
 
 
 @app.command()
@@ -256,8 +258,15 @@ def main() -> None:
     try:
         with among_peers():
             app()
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        extra = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
+        if extra is None:
+            raise
+        print(f"ddoq: {package} is not installed; pip install 'ddoq_core[{extra}]'", file=sys.stderr)
+        sys.exit(2)
     except (InputError, OSError) as error:
         line = error if isinstance(error, InputError) else readable(error)
-        if here().main or isinstance(error, OwnError):
+        if world().main or isinstance(error, OwnError):
             print(f"ddoq: {line}", file=sys.stderr)
         sys.exit(2)

@@ -44,16 +44,16 @@ class Processes:
         """Whether it is the one that does what is not shared, and speaks."""
         return self.rank == 0
 
-    def mine(self, chunks: Sequence[T]) -> Sequence[T]:
+    def my_share(self, chunks: Sequence[T]) -> Sequence[T]:
         """The chunks of this process, every `size`-th."""
         return chunks[self.rank :: self.size]
 
     def together(self, parts: list[list[T]]) -> list[T]:
-        """All chunks in their order, from those that every process had as `mine`."""
+        """All chunks in their order, from those that every process had as `my_share`."""
         n = sum(map(len, parts))
         return [parts[i % self.size][i // self.size] for i in range(n)]
 
-    def told(self, of_main: Callable[[], T]) -> T:
+    def broadcast(self, of_main: Callable[[], T]) -> T:
         """What `of_main` gives in the main process, in all of them; it is called in the main process only.
 
         Raises:
@@ -74,7 +74,7 @@ class Processes:
             return None, str(error)
 
     @contextlib.contextmanager
-    def apart(self) -> Iterator[None]:
+    def own_errors(self) -> Iterator[None]:
         """What every process does by itself, on its own chunks.
 
         Raises:
@@ -112,7 +112,7 @@ ALONE = Processes()
 
 
 @functools.cache
-def here() -> Processes:
+def world() -> Processes:
     """This process; the first call joins the others, if a launcher has started several."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1 or "RANK" not in os.environ:
@@ -139,11 +139,11 @@ def among_peers() -> Iterator[None]:
     except RuntimeError as error:
         import torch.distributed as dist
 
-        if here().size == 1 or not (isinstance(error, dist.DistError) or "gloo" in str(error)):
+        if world().size == 1 or not (isinstance(error, dist.DistError) or "gloo" in str(error)):
             raise
         raise OwnError(LEFT) from error
     finally:
-        if here().size > 1:
+        if world().size > 1:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # this process ends anyway, and has said why
             import torch.distributed as dist
 
@@ -152,12 +152,12 @@ def among_peers() -> Iterator[None]:
 
 def bar(items: Iterable[T], **how: object) -> Iterator[T]:
     """`items` under a progress bar at a terminal, of the main process."""
-    return tqdm(items, disable=None if here().main else True, **how)
+    return tqdm(items, disable=None if world().main else True, **how)
 
 
 def report_line(text: str) -> None:
     """Say something to the person at the terminal, once, without disturbing a result on standard output."""
-    if here().main:
+    if world().main:
         print(text, file=sys.stderr, flush=True)
 
 

@@ -3,23 +3,37 @@
 import dataclasses
 import itertools
 import json
+import tomllib
+from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
 
 import pytest
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, DiTPipeline, DiTTransformer2DModel
 from PIL import Image
 
-from ddoq_core.keys import torch_rng
-from ddoq_core.pipeline.datasets import Dataset, Split
-from ddoq_core.pipeline.foreign import read_foreign
-from ddoq_core.pipeline.training import initialised
-from ddoq_core.profile import Profile
-from ddoq_core.store import Artifact, Store
+from ddoq_core.config.profile import Profile
+from ddoq_core.data.dataset import Dataset, Split
+from ddoq_core.foreign.folder import read_foreign
+from ddoq_core.networks.fitting import initialised
+from ddoq_core.randomness import torch_rng
+from ddoq_core.results import studies
+from ddoq_core.results.studies import GROUP
+from ddoq_core.store.artifacts import Artifact, Store
 
 from .theirs import IPC, LAYOUTS, WNIDS, N, grey
 
 SIZE = 16
 NAMES = ["left", "middle", "right"]
+
+
+@pytest.fixture
+def declared_studies(monkeypatch) -> EntryPoints:
+    """The studies that pyproject.toml declares, whatever the installed metadata says."""
+    declared = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["entry-points"]
+    found = EntryPoints(EntryPoint(name, value, GROUP) for name, value in declared[GROUP].items())
+    monkeypatch.setattr(studies, "entry_points", lambda group: found.select(group=group))
+    return found
 
 
 @pytest.fixture
@@ -83,7 +97,7 @@ def prior(tmp_path_factory) -> Artifact:
     """That prior, as the artifact that steps take."""
     folder = tmp_path_factory.mktemp("prior")
     _save_random_prior(folder)
-    return Artifact(folder, "prior", "random")
+    return Artifact(folder, "prior", "random", "random")
 
 
 @pytest.fixture(scope="session")
@@ -121,4 +135,4 @@ def folder(tmp_path):
 @pytest.fixture
 def read(store, birds, tiny):
     """`read(folder)`: the folder as a set of those eleven classes."""
-    return lambda root, **knobs: read_foreign(store, root, birds, tiny.but(**knobs))
+    return lambda root, **knobs: read_foreign(store, root, birds, tiny.replace(**knobs))

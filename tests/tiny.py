@@ -3,10 +3,10 @@
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, DiTTransformer2DModel
 
-from ddoq_core.keys import torch_rng
-from ddoq_core.pipeline.datasets import Dataset, Split
-from ddoq_core.pipeline.dit import DiTPrior
-from ddoq_core.pipeline.training import initialised
+from ddoq_core.data.dataset import Dataset, Split
+from ddoq_core.networks.fitting import initialised
+from ddoq_core.priors.dit import DiTPrior
+from ddoq_core.randomness import torch_rng
 
 SIZE, SHAPE, D = 16, (4, 8, 8), 256  # pixels; a latent
 NAMES = ["left", "right"]

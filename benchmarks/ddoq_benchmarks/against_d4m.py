@@ -18,22 +18,22 @@ from jaxtyping import Float
 from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 
-from ddoq_core.keys import numpy_rng, torch_rng
 from ddoq_core.pipeline.cluster import levels_of, quantize_class
 from ddoq_core.pipeline.distilled import write_image
 from ddoq_core.pipeline.encode import encode_images
-from ddoq_core.pipeline.plan import threads
-from ddoq_core.pipeline.prior import KNOBS, GenerativePrior, load_prior
-from ddoq_core.pipeline.run import Run
 from ddoq_core.pipeline.synthesize import synthesize_images
+from ddoq_core.priors.load import KNOBS, GenerativePrior, load_prior
 from ddoq_core.quantization import distortion
-from ddoq_core.results.table import NOTHING, Table
-from ddoq_core.store import Workspace
+from ddoq_core.randomness import numpy_rng, torch_rng
+from ddoq_core.results.table import Column, Table
+from ddoq_core.runs.run import Run
+from ddoq_core.store.artifacts import Workspace
+from ddoq_core.threads import threads
 
 THEIR_BATCH = 10  # images that D4M encodes together
 
-Latents = dict[int, Float[Tensor, "n c h w"]]  # by class
-Codebooks = dict[tuple[int, int], Float[Tensor, "K c h w"]]  # by class and IPC
+EncodedClasses = dict[int, Float[Tensor, "n c h w"]]  # by class
+CodebooksByLevel = dict[tuple[int, int], Float[Tensor, "K c h w"]]  # by class and IPC
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,32 @@ class Stage:
     ours: float
     theirs: float
 
+    @property
+    def ratio(self) -> float:
+        """How many times as long D4M's way takes."""
+        return self.theirs / self.ours
+
 
 @dataclass(frozen=True)
-class Comparison:
-    """Seconds of all stages, and our distortion over theirs (mean over classes and levels)."""
+class BesideD4M:
+    """Seconds of all stages, our distortion over theirs (mean over classes and levels), and the run they are of."""
 
     stages: tuple[Stage, ...]
     distortion: float
+    n_images: int
+    levels: tuple[int, ...]
+    prior: str
+    threads: int
+
+    @property
+    def whole(self) -> Stage:
+        """All stages together."""
+        return Stage("all", sum(s.ours for s in self.stages), sum(s.theirs for s in self.stages))
 
 
-def against_d4m(run: Run) -> Comparison:
+def beside_d4m(run: Run) -> BesideD4M:
     """Encode, cluster and synthesize at every IPC of a run, by this package's steps and by D4M's."""
-    prior, levels = load_prior(run.prior.path, **run.profile.pick(*KNOBS)), levels_of(run.profile)
+    prior, levels = load_prior(run.prior.path, **run.profile.subset(*KNOBS)), levels_of(run.profile)
     with threads(run.profile.threads), tempfile.TemporaryDirectory() as folder:
         work = {name: Workspace(Path(folder) / name) for name in ("ours", "theirs")}
         encode = _timed(lambda: _encode(run, prior)), _timed(lambda: [_their_encode(run, prior, K) for K in levels])
@@ -75,25 +89,28 @@ def against_d4m(run: Run) -> Comparison:
     stages = tuple(Stage(name, ours[0], other[0]) for name, (ours, other) in pairs)
     ratios = [distortion(_flat(latents[c]), _flat(books[c, K])) / distortion(_flat(latents[c]), _flat(theirs[c, K]))
               for c, K in books]  # fmt: skip
-    return Comparison(stages, float(np.mean(ratios)))
+    sizes = len(run.dataset.train), tuple(levels), run.profile.prior, run.profile.threads
+    return BesideD4M(stages, float(np.mean(ratios)), *sizes)
 
 
-def d4m_table(found: Comparison, run: Run) -> Table:
+def d4m_table(found: BesideD4M) -> Table:
     """One row per stage, and the whole."""
-    whole = Stage("all", sum(s.ours for s in found.stages), sum(s.theirs for s in found.stages))
-    rows = []
-    for s in (*found.stages, whole):
-        G = f"{found.distortion:.3f}" if s.name == "cluster" else NOTHING
-        rows.append((s.name, ((f"{s.ours:.1f}", f"{s.theirs:.1f}", f"{s.theirs / s.ours:.1f}", G),)))
-    columns = ("step", "seconds", "seconds, D4M's way", "ratio", "distortion, ours over theirs")
-    levels = ", ".join(map(str, levels_of(run.profile)))
-    note = (
-        f"{len(run.dataset.train):,} images, IPC {levels}, prior = {run.profile.prior}, threads {run.profile.threads}."
+    columns = ("step", "seconds", "seconds, D4M's way", "ratio")
+    return Table.of_rows(
+        "Algorithm 4 beside D4M's way of working",
+        (columns[0], *(Column(name, ".1f") for name in columns[1:]), Column("distortion, ours over theirs", ".3f")),
+        [
+            (stage.name, stage.ours, stage.theirs, stage.ratio, found.distortion if stage.name == "cluster" else None)
+            for stage in (*found.stages, found.whole)
+        ],
+        (
+            f"{found.n_images:,} images, IPC {', '.join(map(str, found.levels))}, prior = {found.prior}, "
+            f"threads {found.threads}.",
+        ),
     )
-    return Table("Algorithm 4 beside D4M's way of working", columns, tuple(rows), (note,))
 
 
-def _encode(run: Run, prior: GenerativePrior) -> Latents:
+def _encode(run: Run, prior: GenerativePrior) -> EncodedClasses:
     data = run.dataset
     return {c: encode_images(prior, data, data.train.of_class(c), run.profile) for c in range(data.n_classes)}
 
@@ -106,7 +123,7 @@ def _their_encode(run: Run, prior: GenerativePrior, K: int) -> None:
         prior.encode(images, [torch_rng(run.profile.seed, "d4m", K, i) for i in part.tolist()])
 
 
-def _cluster(run: Run, latents: Latents, levels: list[int]) -> Codebooks:
+def _cluster(run: Run, latents: EncodedClasses, levels: list[int]) -> CodebooksByLevel:
     books = {}
     for c, Z in latents.items():
         for K, found in zip(levels, quantize_class(_flat(Z), levels, run.profile, 0, c), strict=True):
@@ -114,7 +131,7 @@ def _cluster(run: Run, latents: Latents, levels: list[int]) -> Codebooks:
     return books
 
 
-def _their_cluster(run: Run, latents: Latents, levels: list[int], folder: Path) -> Codebooks:
+def _their_cluster(run: Run, latents: EncodedClasses, levels: list[int], folder: Path) -> CodebooksByLevel:
     """scikit-learn's partial_fit on batches of K, and all prototypes of an IPC as one JSON text."""
     books = {}
     for K in levels:
@@ -130,7 +147,7 @@ def _their_cluster(run: Run, latents: Latents, levels: list[int], folder: Path) 
     return books
 
 
-def _synthesize(run: Run, prior: GenerativePrior, books: Codebooks, K: int, work: Workspace) -> None:
+def _synthesize(run: Run, prior: GenerativePrior, books: CodebooksByLevel, K: int, work: Workspace) -> None:
     classes = prior.embed(run.dataset.classes)
     points = torch.stack([books[c, K] for c in range(run.dataset.n_classes)]).flatten(0, 1)
     for part in torch.arange(len(points)).split(run.profile.synthesis_batch):
@@ -140,7 +157,7 @@ def _synthesize(run: Run, prior: GenerativePrior, books: Codebooks, K: int, work
             write_image(work, i // K, 1000 * K + i % K, image)
 
 
-def _their_synthesize(run: Run, prior: GenerativePrior, books: Codebooks, K: int, work: Workspace) -> None:
+def _their_synthesize(run: Run, prior: GenerativePrior, books: CodebooksByLevel, K: int, work: Workspace) -> None:
     for c, row in enumerate(run.dataset.classes):
         for k in range(K):
             noise = [torch_rng(run.profile.seed, "d4m", K, c * K + k)]

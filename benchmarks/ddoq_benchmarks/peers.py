@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from ddoq_core.quantization import best_of_restarts, clvq, lloyd, power_steps
 
-Method = Callable[[Float[ndarray, "n d"], int, int], Float[ndarray, "K d"]]  # samples, K, seed -> points
+QuantizerCall = Callable[[Float[ndarray, "n d"], int, int], Float[ndarray, "K d"]]  # samples, K, seed -> points
 
 
 def latents(n: int, d: int, modes: int = 30) -> Float[ndarray, "n d"]:
@@ -29,12 +29,12 @@ def normal(n: int, d: int) -> Float[ndarray, "n d"]:
     return np.random.default_rng(0).standard_normal((n, d), dtype=np.float32)
 
 
-def start(X: Float[ndarray, "n d"], K: int, seed: int) -> Float[ndarray, "K d"]:
+def common_start(X: Float[ndarray, "n d"], K: int, seed: int) -> Float[ndarray, "K d"]:
     """The same K samples for every method that is given its start."""
     return X[np.random.default_rng(seed).choice(len(X), K, replace=False)]
 
 
-def ours_best(n_restarts: int) -> Method:
+def ours_best(n_restarts: int) -> QuantizerCall:
     """Lloyd, the best of k-means++ starts (on a line: the optimum)."""
 
     def run(X: ndarray, K: int, seed: int) -> ndarray:
@@ -53,22 +53,22 @@ def ours_levels(X: ndarray, K: int, seed: int) -> ndarray:
 
 def ours_lloyd(X: ndarray, K: int, seed: int) -> ndarray:
     """Lloyd's algorithm from given points."""
-    codebook = torch.from_numpy(start(X, K, seed))
+    codebook = torch.from_numpy(common_start(X, K, seed))
     return lloyd(torch.from_numpy(X), codebook, max_iter=10, tol=0).points.numpy()
 
 
 def ours_clvq(X: ndarray, K: int, seed: int) -> ndarray:
     """Algorithm 1, one pass."""
-    return clvq(torch.from_numpy(X), torch.from_numpy(start(X, K, seed)), steps=power_steps(K)).points.numpy()
+    return clvq(torch.from_numpy(X), torch.from_numpy(common_start(X, K, seed)), steps=power_steps(K)).points.numpy()
 
 
-def sklearn_kmeans(**options) -> Method:
+def sklearn_kmeans(**options) -> QuantizerCall:
     """scikit-learn's KMeans; `max_iter` from the common start."""
 
     def run(X: ndarray, K: int, seed: int) -> ndarray:
         from sklearn.cluster import KMeans
 
-        given = {"init": start(X, K, seed), "n_init": 1, "tol": 0} if "max_iter" in options else {}
+        given = {"init": common_start(X, K, seed), "n_init": 1, "tol": 0} if "max_iter" in options else {}
         return KMeans(K, random_state=seed, **options, **given).fit(X).cluster_centers_
 
     return run
@@ -92,7 +92,7 @@ def d4m_minibatch(X: ndarray, K: int, seed: int) -> ndarray:
     return model.cluster_centers_
 
 
-def faiss_kmeans(iterations: int) -> Method:
+def faiss_kmeans(iterations: int) -> QuantizerCall:
     """faiss.Kmeans on all samples from the common start."""
 
     def run(X: ndarray, K: int, seed: int) -> ndarray:
@@ -100,7 +100,7 @@ def faiss_kmeans(iterations: int) -> Method:
 
         faiss.omp_set_num_threads(torch.get_num_threads())
         model = faiss.Kmeans(X.shape[1], K, niter=iterations, min_points_per_centroid=1, max_points_per_centroid=len(X))
-        model.train(X, init_centroids=start(X, K, seed))
+        model.train(X, init_centroids=common_start(X, K, seed))
         return model.centroids
 
     return run
@@ -108,7 +108,7 @@ def faiss_kmeans(iterations: int) -> Method:
 
 def plain_torch(X: ndarray, K: int, seed: int) -> ndarray:
     """Lloyd's algorithm as one writes it in torch."""
-    samples, points = torch.from_numpy(X), torch.from_numpy(start(X, K, seed))
+    samples, points = torch.from_numpy(X), torch.from_numpy(common_start(X, K, seed))
     for _ in range(10):
         labels = torch.cat([torch.cdist(part, points).argmin(1) for part in samples.split(2**16)])
         counts = torch.bincount(labels, minlength=K)[:, None]
@@ -125,7 +125,7 @@ def exact_line(X: ndarray, K: int, seed: int) -> ndarray:
 
 def numpy_clvq(X: ndarray, K: int, seed: int) -> ndarray:
     """Algorithm 1 as one writes it in NumPy."""
-    x, gamma = start(X, K, seed).astype(np.float64), power_steps(K)(np.arange(len(X)))
+    x, gamma = common_start(X, K, seed).astype(np.float64), power_steps(K)(np.arange(len(X)))
     w = np.full(K, 1 / K)
     for sample, g in zip(X.astype(np.float64), gamma, strict=True):
         win = ((sample - x) ** 2).sum(1).argmin()

@@ -7,7 +7,6 @@ one number of threads: read the ratios, not the seconds. Memory is the peak abov
 import importlib.util
 import json
 import multiprocessing
-import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -23,11 +22,10 @@ from threadpoolctl import threadpool_limits
 from ddoq_core.errors import InputError
 from ddoq_core.processes import bar
 from ddoq_core.quantization import distortion
-from ddoq_core.results.table import NOTHING, Table
-from ddoq_core.store import Workspace, provenance
+from ddoq_core.store.artifacts import Workspace, machine_facts
 
 from .peers import (
-    Method,
+    QuantizerCall,
     d4m_minibatch,
     exact_line,
     faiss_kmeans,
@@ -55,7 +53,7 @@ class Task:
     n: int
     d: int
     K: int
-    methods: dict[str, Method]
+    methods: dict[str, QuantizerCall]
     iterations: int | None = None  # over all samples, where every method makes as many
 
     def samples(self) -> Float[ndarray, "n d"]:
@@ -95,7 +93,7 @@ TASKS = {
 PEERS = {"faiss": "faiss-cpu", "kmeans1d": "kmeans1d"}  # module, and what pip calls it
 
 
-def bench(names: list[str], reps: int, out: Path | None = None) -> list[dict]:
+def bench_rows(names: list[str], reps: int, out: Path | None = None) -> list[dict]:
     """One row per task and repetition: seconds, distortion and memory of each method, and what the machine is.
 
     Args:
@@ -109,7 +107,7 @@ def bench(names: list[str], reps: int, out: Path | None = None) -> list[dict]:
     missing = [package for module, package in PEERS.items() if importlib.util.find_spec(module) is None]
     if missing:
         raise InputError(f"{' and '.join(missing)} not installed; run: pip install 'ddoq_core[bench]'")
-    rows = read(out) if out and out.exists() else []
+    rows = read_bench(out) if out and out.exists() else []
     machine = _machine()
     if any({key: row[key] for key in machine} != machine for row in rows):
         raise InputError(f"{out} holds times of another machine, number of threads or versions; give another file")
@@ -118,14 +116,14 @@ def bench(names: list[str], reps: int, out: Path | None = None) -> list[dict]:
         for name in names:
             done = sum(row["task"] == name for row in rows)
             for row in bar(_repetitions(name, done, reps), desc=name, total=reps, initial=done):
-                rows.append(row | {"date": provenance()["date"]} | machine)
+                rows.append(row | {"date": machine_facts()["date"]} | machine)
                 if out:
                     Workspace(out.parent).jsonl(out.name, rows)
     return [row for row in rows if row["task"] in names]
 
 
-def read(path: Path) -> list[dict]:
-    """The rows that `bench` wrote.
+def read_bench(path: Path) -> list[dict]:
+    """The rows that `bench_rows` wrote.
 
     Raises:
         InputError: no such file, or one that holds something else.
@@ -143,7 +141,7 @@ def read(path: Path) -> list[dict]:
 
 def _machine() -> dict:
     """What the rows of one file share."""
-    return {key: provenance()[key] for key in ("device", "threads", "versions")}
+    return {key: machine_facts()[key] for key in ("device", "threads", "versions")}
 
 
 def _repetitions(name: str, first: int, reps: int) -> Iterator[dict]:
@@ -203,49 +201,3 @@ def _resident(name: str) -> float:
     """MiB of this process in memory, now (VmRSS) or at most so far (VmHWM), as Linux tells."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1024
-
-
-def table(rows: list[dict]) -> Table:
-    """Rows of `bench`, one block per task: medians over its repetitions, of ratios within each."""
-    blocks = []
-    for name, task in TASKS.items():
-        own = [row for row in rows if row["task"] == name]
-        if not own:
-            continue
-        title = f"{task.title}: n = {task.n:,}, d = {task.d:,}, K = {task.K:,} (repetitions: {len(own)})"
-        blocks.append((title, tuple(_cells(task, method, own) for method in task.methods)))
-    dates = sorted(row["date"] for row in rows)
-    versions = ", ".join(f"{name} {version}" for name, version in rows[0]["versions"].items())
-    return Table(
-        "Quantizers side by side",
-        ("Task", "Method", "Seconds: min / median / max", "Time over ours", "Distortion over ours",
-         "Distortion over the best", "Share of peak", "MiB"),
-        tuple(blocks),
-        (
-            "Medians over repetitions, of ratios within each; the best is the lowest that any method found in any. "
-            "Share of peak: of the operations per second that a matrix product of the same repetition reaches. "
-            "MiB: peak above the samples.",
-            f"{rows[0]['device']}, {rows[0]['threads']} thread(s), {dates[0]} to {dates[-1]}, {versions}.",
-        ),
-    )  # fmt: skip
-
-
-def _cells(task: Task, method: str, rows: list[dict]) -> tuple[str, ...]:
-    def median(value: Callable[[dict, dict], float]) -> float:
-        return statistics.median(value(row["methods"][method], row["methods"][OURS]) for row in rows)
-
-    times = [row["methods"][method]["seconds"] for row in rows]
-    best = min(found["distortion"] for row in rows for found in row["methods"].values())
-    share, memory = NOTHING, rows[0]["methods"][method]["memory_mib"]
-    if task.iterations:
-        operations = 2e-9 * task.n * task.d * task.K * task.iterations
-        share = f"{statistics.median(operations / t / row['peak'] for t, row in zip(times, rows, strict=True)):.2f}"
-    return (
-        method,
-        " / ".join(f"{value:.3g}" for value in (min(times), statistics.median(times), max(times))),
-        f"{median(lambda its, ours: its['seconds'] / ours['seconds']):.2f}",
-        f"{median(lambda its, ours: its['distortion'] / ours['distortion']):.4f}",
-        f"{median(lambda its, ours: its['distortion'] / best):.4f}",
-        share,
-        NOTHING if memory is None else f"{memory:.0f}",
-    )

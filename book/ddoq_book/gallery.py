@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from ddoq_core.errors import InputError
 from ddoq_core.methods import METHODS
 from ddoq_core.pipeline.distilled import read_pixels
-from ddoq_core.pipeline.run import ANOTHER_SCALE, Run
-from ddoq_core.results.strips import distilled_images, heaviest, sharing, strip_name
+from ddoq_core.runs.run import ANOTHER_SCALE, Run
 
 from .image_rows import image_rows
 from .recorded import RESULTS
+from .studies.strips import distilled_images, heaviest, sharing, strip_name
 from .style import figure_style
 
 NAME, CLASS = 18, 10  # letters of a line of a row's name, and of a column's

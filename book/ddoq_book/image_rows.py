@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ddoq_core.data.dataset import Dataset
 from ddoq_core.errors import InputError
-from ddoq_core.pipeline.datasets import Dataset
 
 from .style import WIDTH, subplots
 

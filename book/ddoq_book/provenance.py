@@ -6,9 +6,8 @@ from collections.abc import Iterable
 
 from IPython.display import Markdown, display
 
-from ddoq_core.profile import Profile
-from ddoq_core.store import Artifact
-from ddoq_core.store import provenance as machine
+from ddoq_core.config.profile import Profile
+from ddoq_core.store.artifacts import Artifact, machine_facts
 
 FOLDERS = ("artifacts", "data_root", "prior_path", "teacher_path")  # of one machine: no reader has them
 KEY = re.compile("-?[0-9a-f]{16}")
@@ -27,10 +26,10 @@ def provenance(profile: Profile, artifacts: Iterable[Artifact] = (), rows: Itera
 
 def provenance_text(profile: Profile, artifacts: list[Artifact], rows: list[dict], seconds: float) -> str:
     """The block as Markdown: a table of what, and a table of artifacts when there are any."""
-    here = machine()
+    here = machine_facts()
     changed = {
         name: value
-        for name, value in profile.pick(*Profile.knobs()).items()
+        for name, value in profile.subset(*Profile.knobs()).items()
         if value != getattr(Profile(), name) and name not in (*FOLDERS, "profile")
     }
     lines = [

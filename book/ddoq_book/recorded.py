@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ddoq_core.pipeline.ledger import read
+from ddoq_core.results.ledger import read
 
 RESULTS = Path(__file__).parents[1] / "results"
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from sphinx.application import Sphinx
 
 from ddoq_book.provenance import FOLDERS
-from ddoq_core.profile import Profile
+from ddoq_core.config.profile import Profile
 
-EVERY_KNOB = "globals"  # Profile.from_notebook(globals()): what follows depends on the whole profile
+EVERY_KNOB = "globals"  # profile_of(globals()): what follows depends on the whole profile
 Assignment = tuple[set[str], set[str], bool]  # names that a statement sets, names that it reads, whether sets anew
 
 

@@ -15,13 +15,13 @@ from scipy.stats import norm
 from torch import Tensor
 
 from ddoq_book.ch11.cells import moments_figure, trace_clvq, trace_lloyd
-from ddoq_book.ch12.rate import CLOUDS, lloyd_distortions
+from ddoq_book.ch12.measured_rates import SAMPLED_LAWS, lloyd_rate
 from ddoq_book.style import BLUE, GREEN, INK, MUTED, VERMILION, figure_style, label, subplots
-from ddoq_core.keys import numpy_rng
 from ddoq_core.quantization import best_of_restarts, companion_weights, exact_quantizer, random_samples
-from ddoq_core.quantization.exact import ZADOR_NORMAL
+from ddoq_core.randomness import numpy_rng
 from ddoq_core.theory.measures import LOPSIDED
 from ddoq_core.theory.transport import wasserstein2
+from ddoq_core.theory.zador import zador_limit
 
 LEVELS = (4, 8, 16, 32, 64)
 SCHEMES = {"uniform": "uniform", "sqrt": "square root", "proportional": "proportional"}
@@ -44,9 +44,9 @@ def rate_still() -> Figure:
     """Distance of codebooks of N(0, I_d) to the law against K, and Zador's lines: d = 1 exact, d = 2, 3 by Lloyd."""
     figure, axes = subplots()
     K = np.array(LEVELS)
-    found = {1: (np.array([exact_quantizer(norm(), k).distortion for k in LEVELS]), float(ZADOR_NORMAL))}
-    for cloud in (cloud for cloud in CLOUDS if cloud.normal):
-        found[cloud.d] = lloyd_distortions(cloud, LEVELS, 6000, [0])[0], cloud.limit
+    found = {1: (np.array([exact_quantizer(norm(), k).distortion for k in LEVELS]), zador_limit(1, normal=True))}
+    for law in (law for law in SAMPLED_LAWS if law.normal):
+        found[law.d] = lloyd_rate(law, LEVELS, 6000, [0]).distortions[0], law.limit
     for (d, (G, limit)), colour, marker in zip(found.items(), (BLUE, GREEN, VERMILION), "osD", strict=True):
         axes.plot(K, np.sqrt(limit) * K ** (-1 / d), "--", color=INK, linewidth=1.2)
         axes.plot(K, np.sqrt(G), marker=marker, color=colour)

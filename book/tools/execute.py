@@ -1,7 +1,7 @@
 """Run the notebooks at a profile and put their executed copies where the book reads them.
 
 In: notebooks/NN_slug.md (MyST text) and a profile. Out: book/chapters/NN_slug.ipynb, one for each. A notebook is run
-again only when something that shapes its page has changed: its text, the values it gets, the package, the lock.
+again only when something that shapes its page has changed (`freshness`).
 
 Notebooks that use the artifacts run one after the other, since each builds on what those before it made; the others
 run beside them, so that two cores have work.
@@ -9,8 +9,6 @@ run beside them, so that two cores have work.
 
 import argparse
 import ast
-import hashlib
-import json
 import logging
 import multiprocessing
 import multiprocessing.connection
@@ -23,21 +21,19 @@ from pathlib import Path
 import jupytext
 import nbformat
 import papermill
+from freshness import freshness_key, stored_key
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
-import ddoq_book
-import ddoq_core
 from ddoq_book.provenance import FOLDERS
+from ddoq_core.config.knobs import unknown_name
+from ddoq_core.config.profile import NOTEBOOKS, Profile, find_profile, read_profile
 from ddoq_core.errors import InputError
 from ddoq_core.processes import die_with_parent
-from ddoq_core.profile import Profile, find_profile, read_profile
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = (Path(ddoq_core.__file__).parent, Path(ddoq_book.__file__).parent)
 NOTEBOOK_ONLY = ("papermill", "widgets", "jupytext")
 CELL_ONLY = ("papermill", "execution", "ExecuteTime")
-READS_RECORDS = ("rows_of(", "book/results")
 QUIET = {"extra_arguments": ["--IPKernelApp.log_level=CRITICAL"]}  # the kernel's own log; errors of cells are raised
 
 
@@ -56,7 +52,7 @@ def execute_all(notebooks: Path, profile: str, out: Path, artifacts: str) -> Non
 
     Args:
         notebooks: folder of NN_slug.md files.
-        profile: name in notebooks/profiles, or the path of a YAML file.
+        profile: name of one that ships with the package, or the path of a YAML file.
         out: folder of the executed notebooks; copies whose notebook is gone are removed.
         artifacts: folder of the runs' artifacts, relative to the repository root or absolute.
     Raises:
@@ -149,47 +145,23 @@ def profile_values(profile: str, artifacts: str, declarations: list[dict]) -> di
     """
     path = find_profile(profile)
     content = {"profile": path.stem} | read_profile(path) | {"artifacts": artifacts}
-    Profile.of({name: value for name, value in content.items() if name in Profile.knobs()})
+    sizes = content.pop(NOTEBOOKS, {})
+    Profile.of(content)
+    known = set().union(*declarations) - set(Profile.knobs())
+    for name in sizes:
+        if name not in known:
+            raise unknown_name(name, known, f"the section '{NOTEBOOKS}' of profile {path.name}")
     for names in declarations:
-        for name in (set(names) & set(content)) - set(Profile.knobs()):
-            if not _same_kind(content[name], names[name]):
-                raise InputError(f"{name} = {content[name]!r} in profile {path.name}, but it is like {names[name]!r}")
-    return content
+        for name in set(names) & set(sizes):
+            if not _same_kind(sizes[name], names[name]):
+                raise InputError(f"{name} = {sizes[name]!r} in profile {path.name}, but it is like {names[name]!r}")
+    return content | sizes
 
 
 def given(names: dict, values: dict) -> dict:
     """What of a profile one notebook gets: what it declares, and every knob when it declares `profile`."""
     every_knob = "profile" in names
     return {n: v for n, v in values.items() if n in names or (every_knob and n in Profile.knobs())}
-
-
-def freshness_key(source: Path, parameters: dict) -> str:
-    """SHA-256 of all that shapes an executed notebook: its text, its values, the package, the lock, this driver, and
-    the records of long runs if it reads any.
-
-    Where artifacts lie shapes nothing, so that folder is left out.
-    """
-    files = [
-        source,
-        *(p for package in PACKAGES for p in sorted(package.rglob("*.py"))),
-        ROOT / "constraints.txt",
-        Path(__file__),
-    ]
-    if any(words in source.read_text() for words in READS_RECORDS):
-        files += sorted((ROOT / "book" / "results").rglob("*.jsonl"))
-    shaping = {name: value for name, value in parameters.items() if name != "artifacts"}
-    digest = hashlib.sha256(json.dumps(shaping, sort_keys=True).encode())
-    for file in files:
-        digest.update(f"\n{file.name}\n".encode() + file.read_bytes())
-    return digest.hexdigest()
-
-
-def stored_key(executed: Path) -> str | None:
-    """Key that an executed notebook was made with, or None when there is none to be read."""
-    try:
-        return json.loads(executed.read_text())["metadata"]["ddoq"]["key"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def execute(notebook: NotebookNode, name: str, parameters: dict, out: Path) -> NotebookNode:
@@ -255,7 +227,7 @@ def write_atomically(notebook: NotebookNode, target: Path) -> None:
 def main() -> None:
     """Command line; exit code 2 for what the user can mend, 1 for a notebook that fails."""
     parser = argparse.ArgumentParser(description="Execute the notebooks of the book at a profile.")
-    parser.add_argument("--profile", default="laptop", help="name in notebooks/profiles, or a YAML file")
+    parser.add_argument("--profile", default="laptop", help="a profile that ships with the package, or a YAML file")
     parser.add_argument("--out", type=Path, default=ROOT / "book" / "chapters", help="folder of the executed copies")
     parser.add_argument("--artifacts", default="artifacts", help="folder that keeps what the runs make")
     arguments = parser.parse_args()

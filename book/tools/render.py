@@ -1,37 +1,84 @@
-"""Render the book with Jupyter Book: every warning is an error.
+"""Render the book with Jupyter Book, every warning an error, and check it; do nothing when nothing has changed.
 
 In: a folder with _config.yml and book/, whose chapters are executed. Out: _build/html/index.html in that folder.
 """
 
 import argparse
+import hashlib
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import audit
+
+from ddoq_core.store.source import PACKAGES, file_of
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ["build", "book", "--config", "_config.yml", "--path-output", "."]
 STRICT = ["-W", "-n", "--keep-going"]
+UNREAD = ("__pycache__", "failed")  # folders that no page is made from
+FINISHED = "finished"  # file of _build with the key of the book that was rendered and checked
 
 
-def render(root: Path) -> Path:
-    """Render the book of a checkout (or a copy of one); returns the folder of its HTML.
+def make(root: Path) -> Path:
+    """Render and check the book of a checkout (or a copy of one), unless it is there; returns the folder of its HTML.
 
-    After a failure the half-made output goes: Sphinx does not repeat the warnings of pages that it has read, so that
-    a second try would pass.
+    Raises:
+        SystemExit: Jupyter Book fails or warns, or the audit finds something; what was said before says where.
+    """
+    html, finished, key = root / "_build" / "html", root / "_build" / FINISHED, rendering_key(root)
+    if (html / "index.html").is_file() and finished.is_file() and finished.read_text() == key:
+        print(f"The book is at {html / 'index.html'}, unchanged")
+        return html
+    render(root)
+    audit.main(html)
+    finished.write_text(key)
+    return html
+
+
+def render(root: Path) -> None:
+    """Run Jupyter Book.
+
+    After a failure the half-made output goes, and so does that of a rendering that was cut short: Sphinx does not
+    repeat the warnings of pages that it has read, so that a second try would pass.
 
     Raises:
         SystemExit: Jupyter Book fails or warns; its own output says where.
     """
+    finished = root / "_build" / FINISHED
+    if not finished.is_file():
+        shutil.rmtree(root / "_build", ignore_errors=True)
+    finished.unlink(missing_ok=True)
     jupyter_book = Path(sys.executable).with_name("jupyter-book")  # beside this Python: .venv need not be activated
     done = subprocess.run([jupyter_book, *BUILD, *STRICT], cwd=root)
     if done.returncode:
         shutil.rmtree(root / "_build", ignore_errors=True)
         sys.exit("the book was not rendered: see the warnings above")
-    return root / "_build" / "html"
+
+
+def rendering_key(root: Path) -> str:
+    """SHA-256 of all that the rendering reads: book/ with its chapters, the configuration, the lock, and the packages,
+    whose docstrings and sources are pages."""
+    digest = hashlib.sha256(sys.version.encode())
+    for folder in (root / "book", *(file_of(package).parent for package in PACKAGES)):
+        for file in sorted(folder.rglob("*")):
+            if file.is_file() and not set(UNREAD) & set(file.relative_to(folder).parts):
+                digest.update(f"\n{folder.name}/{file.relative_to(folder)}\n".encode() + file.read_bytes())
+    for name in ("_config.yml", "constraints.txt"):
+        digest.update((root / name).read_bytes())
+    return digest.hexdigest()
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description="Render the book to _build/html and check it.")
+    parser.add_argument("--root", type=Path, default=ROOT, help="folder with _config.yml and book/")
+    try:
+        make(parser.parse_args().root)
+    except KeyboardInterrupt:
+        sys.exit("ddoq: interrupted; give the same command again")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Render the book to _build/html.")
-    parser.add_argument("--root", type=Path, default=ROOT, help="folder with _config.yml and book/")
-    render(parser.parse_args().root)
+    main()

@@ -5,19 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from ..config.declared import data_sets
+from ..config.profile import Profile
 from ..errors import InputError
-from ..profile import Profile
 
 FILE = 115_440  # bytes of an image file: the mean of ImageNet-1K's training images
 KNOWN = {  # training images, classes, channels, bytes of an image
     "imagenet": (1_281_167, 1000, 3, FILE),
     "imagenette": (12_894, 10, 3, FILE),  # the ten classes of ImageNet's train/
     "imagewoof": (12_454, 10, 3, FILE),
-    "mnist5k": (4_000, 10, 1, 28**2),
-    "mnist": (60_000, 10, 1, 28**2),
-    "fashion_mnist": (60_000, 10, 1, 28**2),
-    "cifar10": (50_000, 10, 3, 3 * 32**2),
-    "cifar100": (50_000, 100, 3, 3 * 32**2),
+    **data_sets(),
 }
 
 
@@ -80,7 +77,7 @@ def _counted(folder: Path, class_list: str) -> tuple[int, int, int, float]:
     """Sizes of a folder of one folder per class; no image is opened."""
     if not folder.is_dir():
         raise InputError(f"no folder {folder}; mend data_root, or empty it and give --classes and --images-per-class")
-    from ..pipeline.imagenet import SUFFIXES, listed_classes  # it imports torch, which takes seconds
+    from ..data.imagenet import SUFFIXES, listed_classes  # it imports torch, which takes seconds
 
     chosen = listed_classes(class_list) if class_list else [p.name for p in folder.iterdir() if p.is_dir()]
     classes = [folder / name for name in chosen if not name.startswith(".")]
@@ -117,7 +114,7 @@ class Device:
 
 
 # The paper's GPU: dense float16 on tensor cores, by NVIDIA's data sheet. The paper's own hours (its Table 2) imply that
-# encoding and synthesis reach 0.3 to 0.6 of it: `cost_tables.paper_table`.
+# encoding and synthesis reach 0.3 to 0.6 of it: `cost.tables.paper_table`.
 A6000 = Device("NVIDIA A6000, dense float16", 154.8, 0.4)
 A6000_FLOAT32 = 38.7  # TFLOP/s in float32, without tensor cores
 # 2 cores x 2.5 GHz x 2 fused multiply-adds of 8 float32 in a cycle. The book's own run reaches a fifth to a half of

@@ -1,11 +1,22 @@
-"""The rows of Table 1: every module of this package that holds a METHOD, in the order of the table."""
+"""The rows of Table 1: a file of this package that defines METHOD is one, in the order below, others at the end."""
 
 import importlib
-import pkgutil
 
+from ..config.declared import method_names
 from .method import Method
 
-_modules = [importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)]
-_methods = sorted((m.METHOD for m in _modules if hasattr(m, "METHOD")), key=lambda method: method.rank)
+ORDER = (
+    "random_real",
+    "random_generated",
+    "tesla",
+    "sre2l",
+    "cda",
+    "rded",
+    "d4m",
+    "ddoq",
+    "ddoq_proportional",
+    "full",
+)
 
-METHODS: dict[str, Method] = {method.name: method for method in _methods}
+METHODS: dict[str, Method] = {name: importlib.import_module(f"{__name__}.{name}").METHOD for name in method_names()}
+SMALL = {name: value for method in METHODS.values() for name, value in method.small.items()}  # of all, for tests

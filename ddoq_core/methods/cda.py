@@ -7,23 +7,31 @@ mnist5k (10 images per class, a = 0.1, 250 steps) one student reached 93% with 0
 """
 
 import math
+from collections.abc import Iterator
+from dataclasses import replace
 
 from ..pipeline.distilled import DistilledDataset
-from .method import Method, Run
-from .sre2l import PHOTOGRAPH, SMALLEST_CROP, Bound, distil
+from .account import Account, Cost
+from .method import MethodRun
+from .sre2l import METHOD as SRE2L
+from .sre2l import PHOTOGRAPH, SMALLEST_CROP, Bound, distil, inverting
 
 MILESTONE = 1.0
 SMALLEST_CROP_OF_SMALL = 0.5
 
 
-def smallest_crop(size: int) -> Bound:
+def curriculum_crop(size: int) -> Bound:
     """Smallest share of the area that a crop of an image of this side has, after a part of the steps."""
     c = SMALLEST_CROP if size >= PHOTOGRAPH else SMALLEST_CROP_OF_SMALL
     return lambda part: c + (1 - c) * (1 + math.cos(math.pi * min(1.0, part / MILESTONE))) / 2
 
 
-def _distill(run: Run, ipc: int, distill_seed: int) -> DistilledDataset:
-    return distil(run, ipc, distill_seed, "cda", smallest_crop(run.dataset.image_size), __name__)
+def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
+    return distil(run, ipc, distill_seed, "cda", curriculum_crop(run.dataset.image_size), __name__)
 
 
-METHOD = Method("cda", "CDA", rank=26, reference="yin2024cda", distill=_distill)
+def _cost(account: Account) -> Iterator[Cost]:
+    return inverting(account, "cda", "CDA")
+
+
+METHOD = replace(SRE2L, name="cda", title="CDA", reference="yin2024cda", images="cda", distill=_distill, cost=_cost)

@@ -1,18 +1,23 @@
 """D4M (Su et al., 2024): k-means prototypes in latent space, each decoded by the prior; every image weighs the same."""
 
+from collections.abc import Iterator
+
+from ..config.profile import Profile
 from ..pipeline.distilled import DistilledDataset
 from ..pipeline.synthesize import synthesize
-from ..profile import Profile
-from .method import SRE2L_TRAINING, Method, Run
+from .account import Account, Cost
+from .method import SRE2L_TRAINING, Method, MethodRun
+
+PROTOTYPES = "prototypes"  # the images that D4M and DDOQ share
 
 
-def distill(run: Run, ipc: int, distill_seed: int) -> DistilledDataset:
+def distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
     """The distilled set of D4M and DDOQ: one set, which keeps the counts; the rows differ in their weights only."""
     prototypes = run.prototypes(distill_seed)
     return synthesize(run.store, prototypes, run.prior, run.dataset, run.profile, ipc=ipc, distill_seed=distill_seed)
 
 
-def published(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
+def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
     """D4M's labels and training, as its released code has them (validate/train_FKD.py, matching/matching.sh).
 
     AdamW from 1e-3 along a cosine to 0; views of at least 0.08 of the area; CutMix; KL(teacher || student) at T = 20.
@@ -27,4 +32,12 @@ def published(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]
     return "soft", SRE2L_TRAINING | changes
 
 
-METHOD = Method("d4m", "D⁴M", rank=30, reference="su2024d4m", distill=distill)
+def cost(account: Account) -> Iterator[Cost]:
+    """The sets that are decoded from prototypes."""
+    return account.denoised("synthesize", "from prototypes")
+
+
+METHOD = Method(
+    name="d4m", title="D⁴M", reference="su2024d4m", distill=distill, images=PROTOTYPES, cost=cost,
+    uses=("prior", "encode", "cluster"),
+)  # fmt: skip

@@ -1,6 +1,19 @@
 """DDOQ (Tan & Slade): D4M's set, each image weighted by the Voronoi cell it stands for, by eq. 33 as a rule."""
 
-from .d4m import distill
-from .method import Method
+from dataclasses import replace
 
-METHOD = Method("ddoq", "DDOQ", rank=40, reference="tan2025ddoq", distill=distill, weights=None)
+from ..config.profile import knob
+from .d4m import METHOD as D4M
+
+
+class Knobs:
+    """How the images are weighted."""
+
+    weights: str | float = knob(
+        "sqrt",
+        "weights of the row ddoq: sqrt (eq. 33), proportional, uniform, or an exponent",
+        like="sqrt|proportional|uniform",
+    )
+
+
+METHOD = replace(D4M, name="ddoq", title="DDOQ", reference="tan2025ddoq", weights=None)

@@ -1,8 +1,7 @@
 """DDOQ with the weights of Algorithm 4, line 3: proportional to the counts, without the root of eq. 33."""
 
-from .d4m import distill
-from .method import Method
+from dataclasses import replace
 
-METHOD = Method(
-    "ddoq_proportional", "DDOQ, w ∝ v", rank=50, reference="tan2025ddoq", distill=distill, weights="proportional"
-)
+from .d4m import METHOD as D4M
+
+METHOD = replace(D4M, name="ddoq_proportional", title="DDOQ, w ∝ v", reference="tan2025ddoq", weights="proportional")

@@ -3,18 +3,26 @@
 Where the teacher has torchvision's weights, the row has them too: trained on all of ImageNet, and measured here.
 """
 
-from ..pipeline.splits import Dataset
+from ..config.profile import Profile
+from ..data.dataset import Dataset
 from ..pipeline.teacher import PRETRAINED, fit_classifier, teacher
-from ..profile import Profile
-from ..store import Artifact, Store
+from ..store.artifacts import Artifact, Store
+from .account import Account
 from .method import Method
 
 
 def full(store: Store, dataset: Dataset, profile: Profile, student: str, seed: int) -> Artifact:
     """A classifier of the student's architecture that has seen all training images; `seed` tells repetitions apart."""
     if profile.teacher_path == PRETRAINED:
-        return teacher(store, dataset, profile.but(teacher=student))
+        return teacher(store, dataset, profile.replace(teacher=student))
     return fit_classifier(store, dataset, profile, student, seed)
 
 
-METHOD = Method("full", "Full data set", rank=90, train=full, result="metrics.json")
+def _fits(account: Account) -> set[tuple[str, int]]:
+    """With torchvision's weights for the teacher, these students have them too, and none is trained."""
+    return set() if account.profile.teacher_path == PRETRAINED else set(account.students)
+
+
+METHOD = Method(
+    name="full", title="Full data set", train=full, result="metrics.json", fits=_fits, cost=lambda account: ()
+)

@@ -1,12 +1,19 @@
 """Random generated images: what the prior makes of pure noise. It tells the prototypes' part from the prior's part."""
 
+from collections.abc import Iterator
+
 from ..pipeline.distilled import DistilledDataset
 from ..pipeline.synthesize import generate
-from .method import Method, Run
+from .account import Account, Cost
+from .method import Method, MethodRun
 
 
-def _distill(run: Run, ipc: int, distill_seed: int) -> DistilledDataset:
+def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
     return generate(run.store, run.prior, run.dataset, run.profile, ipc=ipc, distill_seed=distill_seed)
 
 
-METHOD = Method("random_generated", "Random generated images", rank=20, distill=_distill)
+def _cost(account: Account) -> Iterator[Cost]:
+    return account.denoised("generate", "from pure noise")
+
+
+METHOD = Method(name="random_generated", title="Random generated images", distill=_distill, cost=_cost, uses=("prior",))

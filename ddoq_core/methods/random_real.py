@@ -1,14 +1,16 @@
 """Random real images: K training images of every class, drawn by key. The baseline that a distilled set must beat."""
 
+from collections.abc import Iterator
+
 import torch
 
-from ..errors import InputError
-from ..keys import numpy_rng
+from ..config.profile import Profile
+from ..data.dataset import Dataset, check_class_sizes
 from ..pipeline.distilled import DistilledDataset, write_image, write_metadata
-from ..pipeline.splits import Dataset
-from ..profile import Profile
-from ..store import Store, Workspace
-from .method import Method, Run
+from ..randomness import numpy_rng
+from ..store.artifacts import Store, Workspace
+from .account import SYNTHESIS, Account, Cost
+from .method import Method, MethodRun
 
 
 def random_real(store: Store, dataset: Dataset, profile: Profile, *, ipc: int, distill_seed: int) -> DistilledDataset:
@@ -17,13 +19,7 @@ def random_real(store: Store, dataset: Dataset, profile: Profile, *, ipc: int, d
     Raises:
         InputError: a class has fewer images.
     """
-    for row in dataset.classes:
-        n = len(dataset.train.of_class(row["index"]))
-        if n < ipc:
-            raise InputError(
-                f'ipc = {ipc}, but class {row["index"]} ("{row["name"]}", {row["directory"]}) has {n} training images; '
-                f"lower ipc or drop the class"
-            )
+    check_class_sizes(dataset.sized_classes, ipc, f"ipc = {ipc}")
 
     def build(work: Workspace) -> None:
         sources = []
@@ -37,7 +33,7 @@ def random_real(store: Store, dataset: Dataset, profile: Profile, *, ipc: int, d
         counts = torch.ones(dataset.n_classes, ipc, dtype=torch.int64)
         write_metadata(work, dataset, counts, seed=distill_seed, sources=sources)
 
-    parameters = profile.pick("seed") | {"ipc": ipc, "distill_seed": distill_seed, "classes": dataset.classes}
+    parameters = profile.keyed("seed") | {"ipc": ipc, "distill_seed": distill_seed, "classes": dataset.classes}
     return DistilledDataset(
         store.make(
             "random_real", build, parameters=parameters, inputs=[dataset.key], modules=(__name__,),
@@ -46,8 +42,16 @@ def random_real(store: Store, dataset: Dataset, profile: Profile, *, ipc: int, d
     )  # fmt: skip
 
 
-def _distill(run: Run, ipc: int, distill_seed: int) -> DistilledDataset:
+def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
     return random_real(run.store, run.dataset, run.profile, ipc=ipc, distill_seed=distill_seed)
 
 
-METHOD = Method("random_real", "Random real images", rank=10, distill=_distill)
+def _cost(account: Account) -> Iterator[Cost]:
+    for ipc in account.levels:
+        yield Cost(
+            step="random_real", stage=SYNTHESIS, title="draw real images", ipc=ipc, times=account.times(ipc),
+            reads=ipc * account.images.n_classes * account.images.bytes, writes=account.pictures(ipc),
+        )  # fmt: skip
+
+
+METHOD = Method(name="random_real", title="Random real images", distill=_distill, cost=_cost)

@@ -11,6 +11,7 @@ from them on validation images (two students each). Photographs are cropped out 
 
 import functools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,21 +20,30 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
+from ..config.profile import Profile, knob
+from ..data.dataset import Dataset, check_class_sizes
 from ..errors import InputError
-from ..keys import numpy_rng
 from ..pipeline.distilled import DistilledDataset, image_name, write_image, write_metadata
-from ..pipeline.plan import threads
-from ..pipeline.splits import Dataset
 from ..pipeline.teacher import load_teacher
-from ..processes import bar, here
-from ..profile import Profile
-from ..store import Artifact, Store, Workspace
-from .method import SRE2L_TRAINING, Method, Run
+from ..processes import bar, world
+from ..randomness import numpy_rng
+from ..store.artifacts import Artifact, Store, Workspace
+from ..threads import threads
+from .account import NETWORK_WEIGHT, SYNTHESIS, Account, Cost
+from .method import SRE2L_TRAINING, Method, MethodRun
 
 SMALLEST_CROP = 0.08  # of the area, as torchvision's RandomResizedCrop
 TOGETHER = 50  # images whose crops are scored together
 SQUARE = ("top", "left", "side")  # in pixels
 BATCHES = {1: 10, 10: 50, 50: 100}  # images per step that are published for this many images per class
+
+
+class Knobs:
+    """The crops."""
+
+    rded_images: int = knob(300, "images of a class that RDED cuts crops from", low=1)
+    rded_crops: int = knob(5, "crops of each of them", low=1)
+    rded_factor: int = knob(1, "RDED tiles factor x factor crops to an image", low=1)
 
 
 def best_crops(store: Store, dataset: Dataset, teacher: Artifact, profile: Profile, *, distill_seed: int) -> Artifact:
@@ -47,15 +57,15 @@ def best_crops(store: Store, dataset: Dataset, teacher: Artifact, profile: Profi
             rows = _scored(network, dataset, profile, label, side, distill_seed)
             path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
-        for label in bar(here().mine(range(dataset.n_classes)), desc="crops"):
+        for label in bar(world().my_share(range(dataset.n_classes)), desc="crops"):
             work.chunk(_file(label), functools.partial(write, label))
 
-    parameters = profile.pick("seed", "rded_images", "rded_crops", "rded_factor")
+    parameters = profile.keyed("seed", "rded_images", "rded_crops", "rded_factor")
     with threads(profile.threads):
         return store.make(
             "rded_crops", share=share, inputs=[dataset.key, teacher],
             parameters=parameters | {"distill_seed": distill_seed},
-            modules=(__name__,), label=f"seed{distill_seed}", plan=profile.pick("threads", "device"),
+            modules=(__name__,), label=f"seed{distill_seed}", plan=profile.subset("threads", "device"),
         )  # fmt: skip
 
 
@@ -86,12 +96,12 @@ def rded(
         counts = torch.ones(dataset.n_classes, ipc, dtype=torch.int64)
         write_metadata(work, dataset, counts, seed=distill_seed, sources=sources if factor == 1 else ())
 
-    parameters = profile.pick("seed", "rded_factor") | {"ipc": ipc, "distill_seed": distill_seed}
+    parameters = profile.keyed("seed", "rded_factor") | {"ipc": ipc, "distill_seed": distill_seed}
     with threads(profile.threads):
         return DistilledDataset(
             store.make(
                 "rded", build, parameters=parameters | {"classes": dataset.classes}, inputs=[dataset.key, crops],
-                modules=(__name__,), label=f"ipc{ipc:03d}-seed{distill_seed}", plan=profile.pick("threads"),
+                modules=(__name__,), label=f"ipc{ipc:03d}-seed{distill_seed}", plan=profile.subset("threads"),
             )
         )  # fmt: skip
 
@@ -149,7 +159,7 @@ def tiled(crops: Float[Tensor, "n C s s"], factor: int) -> Float[Tensor, "k C S 
     return grid.permute(2, 3, 0, 4, 1, 5).reshape(k, channels, factor * side, factor * side)
 
 
-def own(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
+def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
     """RDED's labels and training: a teacher asked for every view, and a rate that ends at a half of its start.
 
     From its released code: the batch by images per class, double from 100 classes on and at most the whole set (a
@@ -189,17 +199,26 @@ def _check_sizes(dataset: Dataset, profile: Profile, ipc: int) -> None:
     mend = "lower ipc" if factor == 1 else "lower ipc or rded_factor"
     if profile.rded_images < wanted:
         raise InputError(f"{need}, but rded_images = {profile.rded_images}; raise rded_images or {mend}")
-    for row in dataset.classes:
-        n = len(dataset.train.of_class(row["index"]))
-        if n < wanted:
-            raise InputError(
-                f'{need}, but class {row["index"]} ("{row["name"]}", {row["directory"]}) has {n} training images; '
-                f"{mend} or drop the class"
-            )
+    check_class_sizes(dataset.sized_classes, wanted, need, mend)
 
 
-def _distill(run: Run, ipc: int, distill_seed: int) -> DistilledDataset:
+def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
     return rded(run.store, run.dataset, run.teacher, run.profile, ipc=ipc, distill_seed=distill_seed)
 
 
-METHOD = Method("rded", "RDED", rank=28, reference="sun2024rded", distill=_distill, own=own)
+def _cost(account: Account) -> Iterator[Cost]:
+    """Every crop once through the teacher, for all levels; the pictures take nothing."""
+    p, images, teacher = account.profile, account.images, account.classifier(account.profile.teacher)
+    kept = min(p.rded_images, images.per_class) * images.n_classes
+    yield Cost(
+        step="rded_crops", stage=SYNTHESIS, title="RDED: score crops", times=account.seeds,
+        flops=kept * p.rded_crops * teacher.forward, reads=kept * images.bytes,
+        memory=NETWORK_WEIGHT * teacher.parameters,
+    )  # fmt: skip
+    yield from account.put_together("rded", "RDED: put together")
+
+
+METHOD = Method(
+    name="rded", title="RDED", reference="sun2024rded", distill=_distill, protocol=protocol, cost=_cost,
+    small={"rded_images": 10, "rded_crops": 2},
+)  # fmt: skip

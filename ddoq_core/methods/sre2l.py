@@ -25,18 +25,19 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from ..config.profile import NETWORK, Profile, knob
+from ..data.dataset import Dataset
 from ..errors import InputError
-from ..keys import numpy_rng, torch_rng
-from ..pipeline.augment import cropped, random_resized_crop
+from ..networks.classifiers import make_network
 from ..pipeline.distilled import DistilledDataset, image_name, write_image, write_metadata
-from ..pipeline.networks import make_network
-from ..pipeline.plan import threads
-from ..pipeline.splits import Dataset
 from ..pipeline.teacher import fit_classifier, load_teacher
-from ..processes import bar, here
-from ..profile import Profile
-from ..store import Artifact, Workspace
-from .method import Method, Run
+from ..pipeline.views import cropped, random_resized_crop
+from ..processes import bar, world
+from ..randomness import numpy_rng, torch_rng
+from ..store.artifacts import Artifact, Workspace
+from ..threads import threads
+from .account import NETWORK_WEIGHT, SYNTHESIS, Account, Cost
+from .method import Method, MethodRun
 
 BATCH = 100  # images recovered together
 BETAS = (0.5, 0.9)
@@ -49,7 +50,20 @@ Bound = Callable[[float], float]  # the smallest area of a crop after a part of 
 Image = tuple[int, int]  # class and item
 
 
-def distil(run: Run, ipc: int, distill_seed: int, name: str, bound: Bound, module: str) -> DistilledDataset:
+class Knobs:
+    """The inversion."""
+
+    inversion_network: str = knob(
+        "convnet-32-bn", "network with BatchNorm that SRe2L and CDA invert", like=NETWORK, methods=("sre2l", "cda")
+    )
+    inversion_iterations: int = knob(500, "steps of Adam on the images (SRe2L, CDA)", low=1, methods=("sre2l", "cda"))
+    inversion_rate: float = knob(0.25, "Adam's rate on the images (SRe2L, CDA)", low=0.0, methods=("sre2l", "cda"))
+    inversion_statistics: float = knob(
+        1.0, "factor of the BatchNorm statistics in the loss (SRe2L, CDA)", low=0.0, methods=("sre2l", "cda")
+    )
+
+
+def distil(run: MethodRun, ipc: int, distill_seed: int, name: str, bound: Bound, module: str) -> DistilledDataset:
     """The first `ipc` images of every class, recovered with crops of at least `bound` of the area.
 
     Blocks of items are artifacts of their own, so that sets of all sizes share them.
@@ -61,14 +75,14 @@ def distil(run: Run, ipc: int, distill_seed: int, name: str, bound: Bound, modul
         InputError: the network that is inverted has no BatchNorm.
     """
     network, dataset, profile = squeeze(run), run.dataset, run.profile
-    made = {"modules": (module,), "plan": profile.pick("threads", "device")}
-    knobs = profile.pick("seed", "flip", "inversion_iterations", "inversion_rate", "inversion_statistics")
+    made = {"modules": (module,), "plan": profile.subset("threads", "device")}
+    knobs = profile.keyed("seed", "flip", "inversion_iterations", "inversion_rate", "inversion_statistics")
     shared = knobs | {"distill_seed": distill_seed}
 
     def block(batches: list[list[Image]]) -> Artifact:
         def share(work: Workspace) -> None:
             inverted = load_teacher(network, profile.device).requires_grad_(False)
-            for batch in here().mine(batches):
+            for batch in world().my_share(batches):
                 if all((work.path / image_name(*image)).exists() for image in batch):
                     continue
                 images = invert(inverted, dataset, profile, batch, (name, distill_seed), bound)
@@ -99,7 +113,7 @@ def distil(run: Run, ipc: int, distill_seed: int, name: str, bound: Bound, modul
         )
 
 
-def squeeze(run: Run) -> Artifact:
+def squeeze(run: MethodRun) -> Artifact:
     """The network to be inverted, trained on the real training images: the teacher, or one of its own.
 
     Raises:
@@ -195,8 +209,33 @@ def smallest_crop(size: int) -> Bound:
     return lambda part: SMALLEST_CROP if size >= PHOTOGRAPH else 1.0
 
 
-def _distill(run: Run, ipc: int, distill_seed: int) -> DistilledDataset:
+def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
     return distil(run, ipc, distill_seed, "sre2l", smallest_crop(run.dataset.image_size), __name__)
 
 
-METHOD = Method("sre2l", "SRe²L", rank=24, reference="yin2023sre2l", distill=_distill)
+def inverting(account: Account, name: str, title: str) -> Iterator[Cost]:
+    """Blocks of images, which the levels share: a forward pass and the images' part of a backward one per step."""
+    p, network = account.profile, account.classifier(account.profile.inversion_network)
+    made = list(blocks(account.images.n_classes, max(account.levels, default=0)))
+    n = sum(len(batch) for batch in made[0]) if made else 0
+    yield Cost(
+        step=f"{name}_images", stage=SYNTHESIS, title=f"{title}: invert a block", times=len(made) * account.seeds,
+        flops=n * p.inversion_iterations * (network.training - network.forward),
+        writes=n * account.images.channels * p.image_size**2, memory=NETWORK_WEIGHT * network.parameters,
+    )  # fmt: skip
+    yield from account.put_together(name, f"{title}: put together")
+
+
+def _fits(account: Account) -> set[tuple[str, int]]:
+    p = account.profile
+    return {(p.inversion_network, 0)} if p.inversion_network != p.teacher else set()
+
+
+def _cost(account: Account) -> Iterator[Cost]:
+    return inverting(account, "sre2l", "SRe²L")
+
+
+METHOD = Method(
+    name="sre2l", title="SRe²L", reference="yin2023sre2l", distill=_distill, cost=_cost, fits=_fits,
+    small={"inversion_network": "convnet-4-bn", "inversion_iterations": 2},
+)  # fmt: skip

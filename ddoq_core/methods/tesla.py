@@ -12,8 +12,7 @@ derivative comes from the graph that is there for S, so `matching` sweeps backwa
 graph of one step, whatever N. Of every step it keeps theta^S_i, a vector without a graph.
 """
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,18 +23,20 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ..config.profile import NETWORK, Profile, knob
+from ..data.dataset import Dataset
 from ..errors import InputError
-from ..keys import numpy_rng, torch_rng
+from ..networks.classifiers import make_network
 from ..pipeline.distilled import DistilledDataset, write_image, write_metadata
-from ..pipeline.networks import make_network
-from ..pipeline.plan import threads
-from ..pipeline.splits import Dataset
 from ..pipeline.teacher import affine_maps, moved
-from ..pipeline.tensors import read_checkpoint, read_tensors
-from ..processes import bar, here
-from ..profile import Profile
-from ..store import Artifact, Store, Workspace
-from .method import Method, Run
+from ..processes import bar, world
+from ..randomness import numpy_rng, torch_rng
+from ..store.artifacts import Artifact, Store, Workspace
+from ..store.checkpoints import Checkpoint
+from ..store.safe_files import read_tensors
+from ..threads import threads
+from .account import BEFORE, NETWORK_WEIGHT, SYNTHESIS, Account, Cost
+from .method import Method, MethodRun
 from .random_real import random_real
 
 EXPERT_BATCH = 50  # 256 as published would be few steps of a small data set
@@ -47,10 +48,22 @@ FIRST_RATE = 0.03  # of the steps on the images, before any is learned
 RATE_OF_RATE = 1e-4
 LOWEST_RATE = 1e-3  # the learned rate stays above, so that steps go downhill
 MOMENTUM = 0.5  # of the updates of images and rate, as published
-CHECKPOINT_SECONDS = 30
+CHECKPOINT = "checkpoint.pt"
 
 # of parameters, images and the number of the step
 StepLoss = Callable[[Float[Tensor, " P"], Float[Tensor, "n C H W"], int], Float[Tensor, ""]]
+
+
+class Knobs:
+    """The trajectories, and how they are matched."""
+
+    tesla_ipc: list[int] = knob([1, 10], "images per class that TESLA is run at", low=1)
+    tesla_network: str = knob("convnet-32", "network whose trajectories TESLA matches", like=NETWORK)
+    tesla_experts: int = knob(6, "trajectories on the real images", low=1)
+    tesla_epochs: int = knob(3, "epochs of a trajectory", low=1)
+    tesla_iterations: int = knob(200, "steps on the images", low=1)
+    tesla_steps: int = knob(10, "student steps that are matched in one of them", low=1)
+    tesla_rate: float = knob(10.0, "rate of the steps on the images", low=0.0)
 
 
 def experts(store: Store, dataset: Dataset, profile: Profile) -> Artifact:
@@ -69,14 +82,14 @@ def experts(store: Store, dataset: Dataset, profile: Profile) -> Artifact:
         )
 
     def share(work: Workspace) -> None:
-        for expert in bar(here().mine(range(profile.tesla_experts)), desc="experts"):
+        for expert in bar(world().my_share(range(profile.tesla_experts)), desc="experts"):
             work.chunk(_file(expert), lambda path, e=expert: save_file(_trajectory(dataset, profile, e), path))
 
-    knobs = profile.pick("seed", "flip", "tesla_network", "tesla_experts", "tesla_epochs")
+    knobs = profile.keyed("seed", "flip", "tesla_network", "tesla_experts", "tesla_epochs")
     with threads(profile.threads):
         return store.make(
             "tesla_experts", share=share, parameters=knobs, inputs=[dataset.key], modules=(__name__,),
-            label=profile.tesla_network, plan=profile.pick("threads", "device"),
+            label=profile.tesla_network, plan=profile.subset("threads", "device"),
         )  # fmt: skip
 
 
@@ -177,15 +190,15 @@ def tesla(store: Store, dataset: Dataset, profile: Profile, *, ipc: int, distill
             write_image(work, row // ipc, row % ipc, image)
         write_metadata(work, dataset, torch.ones(dataset.n_classes, ipc, dtype=torch.int64), seed=distill_seed)
         work.json("learned.json", learned)
-        work.discard("checkpoint.pt")
+        work.discard(CHECKPOINT)
 
-    knobs = profile.pick("seed", "flip", "tesla_network", "tesla_iterations", "tesla_steps", "tesla_rate")
+    knobs = profile.keyed("seed", "flip", "tesla_network", "tesla_iterations", "tesla_steps", "tesla_rate")
     parameters = knobs | {"ipc": ipc, "distill_seed": distill_seed, "classes": dataset.classes}
     with threads(profile.threads):
         return DistilledDataset(
             store.make(
                 "tesla", build, parameters=parameters, inputs=[taught, first.artifact], modules=(__name__,),
-                label=f"ipc{ipc:03d}-seed{distill_seed}", plan=profile.pick("threads", "device"),
+                label=f"ipc{ipc:03d}-seed{distill_seed}", plan=profile.subset("threads", "device"),
             )
         )  # fmt: skip
 
@@ -200,8 +213,8 @@ def _learn(
     images, labels, rate = first.images().to(device), first.labels.to(device), torch.tensor(FIRST_RATE, device=device)
     groups = [{"params": [images], "lr": profile.tesla_rate}, {"params": [rate], "lr": RATE_OF_RATE}]
     optimiser = torch.optim.SGD(groups, momentum=MOMENTUM)
-    losses = _resume(work, images, rate, optimiser)
-    saved = time.monotonic()
+    checkpoint = Checkpoint(work, CHECKPOINT, {"images": images, "rate": rate, "optimiser": optimiser})
+    losses = checkpoint.resume([])  # eq. 4 after every update
     for t in bar(range(len(losses), T), desc="tesla", initial=len(losses), total=T, leave=False):
         rng = numpy_rng(*key, t)
         way = ways[rng.integers(len(ways))]
@@ -219,10 +232,7 @@ def _learn(
         images.clamp_(0, 1)
         rate.clamp_(min=LOWEST_RATE)
         losses.append(match.loss)
-        if time.monotonic() - saved >= CHECKPOINT_SECONDS:
-            state = {"images": images, "rate": rate, "optimiser": optimiser.state_dict(), "losses": losses}
-            work.replace("checkpoint.pt", lambda path, state=state: torch.save(state, path))
-            saved = time.monotonic()
+        checkpoint.keep(losses)
     tenth = -(-T // 10)
     means = {"start_loss": float(np.mean(losses[:tenth])), "end_loss": float(np.mean(losses[-tenth:]))}
     return images, {"rate": float(rate)} | means
@@ -235,22 +245,11 @@ def _batches(n: int, steps: int, rng: np.random.Generator) -> Int64[Tensor, "ste
     return torch.from_numpy(np.concatenate(passes)[: steps * b].reshape(steps, b))
 
 
-def _resume(work: Workspace, images: Tensor, rate: Tensor, optimiser: torch.optim.Optimizer) -> list[float]:
-    """Eq. 4 after every update that a checkpoint has behind it, its state put back; empty without one."""
-    state = read_checkpoint(work.path / "checkpoint.pt")
-    if state is None:
-        return []
-    images.copy_(state["images"])
-    rate.copy_(state["rate"])
-    optimiser.load_state_dict(state["optimiser"])
-    return state["losses"]
-
-
-def _distill(run: Run, ipc: int, distill_seed: int) -> DistilledDataset:
+def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
     return tesla(run.store, run.dataset, run.profile, ipc=ipc, distill_seed=distill_seed)
 
 
-def _own(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
+def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
     """The public evaluation of trajectory matching, for profile.epochs = 100: 1,000 epochs of gradient descent.
 
     It starts at the learned rate, a tenth of it after half of them, with batches of 256 and a decay of 5e-4. The
@@ -268,4 +267,28 @@ def _own(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
     }
 
 
-METHOD = Method("tesla", "TESLA", rank=22, reference="cui2023tesla", distill=_distill, ipc="tesla_ipc", own=_own)
+def _cost(account: Account) -> Iterator[Cost]:
+    """The trajectories; then, per step that is matched, its gradient, and the gradient of that: four passes."""
+    p, images, network = account.profile, account.images, account.classifier(account.profile.tesla_network)
+    weight = NETWORK_WEIGHT * network.parameters
+    yield Cost(
+        step="tesla_experts", stage=BEFORE, title="TESLA: trajectories", times=int(bool(account.sets)),
+        flops=p.tesla_experts * p.tesla_epochs * images.n * network.training, reads=images.read(1),
+        writes=weight * p.tesla_experts * (p.tesla_epochs + 1), memory=weight,
+    )  # fmt: skip
+    for ipc in account.levels:
+        passes = p.tesla_iterations * p.tesla_steps * min(ipc * images.n_classes, BATCH) * 4
+        yield Cost(
+            step="tesla", stage=SYNTHESIS, title="TESLA: match", ipc=ipc, times=account.times(ipc),
+            flops=passes * network.training, writes=account.pictures(ipc), memory=weight * p.tesla_steps,
+        )  # fmt: skip
+
+
+METHOD = Method(
+    name="tesla", title="TESLA", reference="cui2023tesla", distill=_distill, ipc="tesla_ipc", protocol=protocol,
+    cost=_cost, uses=("random_real",),
+    small={
+        "tesla_ipc": [1, 2], "tesla_network": "convnet-4", "tesla_experts": 2, "tesla_epochs": 2,
+        "tesla_iterations": 2, "tesla_steps": 2,
+    },
+)  # fmt: skip

@@ -1,1 +1,1 @@
-"""Algorithm 4, one module per step: datasets, prior, pretrain, teacher, encode, cluster, synthesize, relabel, train."""
+"""Algorithm 4, one module per step: teacher, encode, cluster, synthesize, relabel, train_student."""

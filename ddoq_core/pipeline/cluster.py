@@ -16,32 +16,29 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from ..config.profile import Profile
+from ..data.dataset import check_class_sizes
 from ..errors import InputError
-from ..keys import numpy_rng
-from ..processes import bar, here
-from ..profile import Profile
+from ..priors.load import PRECISIONS
+from ..processes import bar, world
 from ..quantization.clvq import clvq, power_steps
 from ..quantization.lloyd import best_of_restarts
 from ..quantization.minibatch import minibatch
 from ..quantization.seeding import kmeans_plus_plus
 from ..quantization.voronoi import Quantizer
-from ..store import Artifact, Store, Workspace
-from .encode import PassingLatents, StoredLatents
-from .plan import threads
-from .prior import PRECISIONS
-from .tensors import open_tensors, read_tensors
+from ..randomness import numpy_rng
+from ..store.artifacts import Artifact, Store, Workspace
+from ..store.safe_files import open_tensors, read_tensors
+from ..threads import threads
+from .encode import Latents
 
 OFFLINE = ("lloyd", "stratified")  # quantizers that see all samples at once, from several starts
 
 
 def cluster(
-    store: Store,
-    latents: StoredLatents | PassingLatents,
-    profile: Profile,
-    *,
-    distill_seed: int,
+    store: Store, latents: Latents, profile: Profile, *, distill_seed: int,
     strata: Callable[[int], Int64[Tensor, " n"] | None] = lambda label: None,
-) -> Artifact:
+) -> Artifact:  # fmt: skip
     """Algorithm 4, lines 2-3: quantize the latents of every class at every level K of the profile.
 
     All levels come from one look at the latents of a class, which are read, or encoded and then forgotten.
@@ -53,10 +50,10 @@ def cluster(
             class that has no sub-populations, or too few images in one.
     """
     classes, levels = latents.classes, levels_of(profile)
-    check_sizes(classes, levels)
+    check_class_sizes(classes, max(levels), f"ipc = {max(levels)}")
 
     def share(work: Workspace) -> None:
-        for row in bar(here().mine(classes), desc="cluster"):
+        for row in bar(world().my_share(classes), desc="cluster"):
             write = functools.partial(_write_class, latents, row["index"], strata, levels, profile, distill_seed)
             work.chunk(_file(row["index"]), write)
 
@@ -64,12 +61,12 @@ def cluster(
         work.jsonl("clusters.jsonl", (r for row in classes for r in _summaries(work.path, row["index"], levels)))
 
     knob = "n_restarts" if profile.quantizer in OFFLINE else "n_passes"
-    parameters = profile.pick("seed", "quantizer", knob, "precision") | latents.parameters
+    parameters = profile.keyed("seed", "quantizer", knob, "precision") | latents.parameters
     parameters |= {"levels": levels, "distill_seed": distill_seed}
     with threads(profile.threads):
         return store.make(
-            "cluster", build, parameters=parameters, inputs=latents.inputs, modules=(__name__,),
-            label=f"{profile.quantizer}-{distill_seed}", plan=profile.pick("threads"), share=share,
+            "cluster", build, parameters=parameters, inputs=latents.inputs, modules=(__name__, *latents.modules),
+            label=f"{profile.quantizer}-{distill_seed}", plan=profile.subset("threads"), share=share,
         )  # fmt: skip
 
 
@@ -160,28 +157,10 @@ def levels_of(profile: Profile) -> list[int]:
     return sorted({*profile.ipc, *(profile.hard_ipc if "hard" in profile.targets else [])})
 
 
-def check_sizes(classes: list[dict], levels: list[int]) -> None:
-    """Every class has at least as many images as the largest level.
-
-    Raises:
-        InputError: naming the first class that has not.
-    """
-    for row in classes:
-        for K in levels:
-            if row["n"] < K:
-                named = f'class {row["index"]} ("{row["name"]}", {row["directory"]})'
-                raise InputError(f"ipc = {K}, but {named} has {row['n']} images; lower ipc or drop the class")
-
-
 def _write_class(
-    latents: StoredLatents | PassingLatents,
-    index: int,
-    strata: Callable[[int], Int64[Tensor, " n"] | None],
-    levels: list[int],
-    profile: Profile,
-    distill_seed: int,
-    path: Path,
-) -> None:
+    latents: Latents, index: int, strata: Callable[[int], Int64[Tensor, " n"] | None], levels: list[int],
+    profile: Profile, distill_seed: int, path: Path,
+) -> None:  # fmt: skip
     Z = latents.of_class(index)
     try:
         codebooks = _codebooks(Z.flatten(1), strata(index), levels, profile, distill_seed, index)

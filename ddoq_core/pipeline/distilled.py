@@ -19,11 +19,12 @@ from jaxtyping import Float, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
+from ..data.dataset import Dataset
+from ..data.image_files import opened
 from ..errors import InputError
 from ..quantization.weights import companion_weights
-from ..store import Artifact, Workspace, sha256_of
-from .images import opened
-from .splits import Dataset
+from ..store.artifacts import Artifact, Workspace
+from ..store.manifest import sha256_of
 
 METADATA, WEIGHTS = "metadata.jsonl", "sample_weights.txt"
 GIVEN = "given"  # the weighting of a set whose weights have come without counts
@@ -151,26 +152,33 @@ def _read_metadata(folder: Path, n_classes: int) -> list[dict]:
         raise InputError(f"{path} has {len(lines)} rows for {n_classes} classes; remove its folder to make it again")
     rows = []
     for number, line in enumerate(lines):
-        problem = ""
+        where = f"line {number + 1} of {path}"
         try:
             rows.append(json.loads(line))
-            problem = _problem(rows[-1], folder, *divmod(number, len(lines) // n_classes))
+            _check_row(rows[-1], folder, *divmod(number, len(lines) // n_classes), where)
+        except InputError:
+            raise
         except (ValueError, RecursionError, OverflowError, KeyError, TypeError):
-            problem = "is no row of an image"
-        if problem:
-            raise InputError(f"line {number + 1} of {path} {problem}; remove its folder to make it again")
+            raise InputError(f"{where} is no row of an image; remove its folder to make it again") from None
     return rows
 
 
-def _problem(row: dict, folder: Path, label: int, item: int) -> str:
-    """Why this is not the row of image `item` of class `label`; '' when it is."""
+def _check_row(row: dict, folder: Path, label: int, item: int, where: str) -> None:
+    """Refuse what is not the row of image `item` of class `label`."""
     seed = 0 if row["seed"] is None else row["seed"]  # of a set of others
     name, numbers = image_name(label, item), [row["label"], row["count"], seed]
     if row["file_name"] != name or not (folder / name).resolve().is_relative_to(folder.resolve()):
-        return f"names the image {str(row['file_name'])[:80]!r}, not {name} of this folder"
+        raise InputError(
+            f"{where} names the image {str(row['file_name'])[:80]!r}, not {name} of this folder; remove its folder to "
+            f"make it again"
+        )
     if not all(type(n) is int and 0 <= n < MOST for n in numbers) or row["label"] != label:
-        return f"has label, count, seed = {str(numbers)[:80]}, but they are whole numbers, and the label is {label}"
+        raise InputError(
+            f"{where} has label, count, seed = {str(numbers)[:80]}, but they are whole numbers, and the label is "
+            f"{label}; remove its folder to make it again"
+        )
     is_text = isinstance(row["prompt"], str)
     if not is_text or not math.isfinite(row["weight"]) or len(bytes.fromhex(row["sha256"])) != 32:
-        return "has a weight, a prompt or a checksum that is none"
-    return ""
+        raise InputError(
+            f"{where} has a weight, a prompt or a checksum that is none; remove its folder to make it again"
+        )

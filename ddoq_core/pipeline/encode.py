@@ -5,23 +5,23 @@ precision, "index": [n_c] int64 (into the training part)}, all images of the cla
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import safetensors.torch
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from ..config.profile import Profile
+from ..data.dataset import Dataset
 from ..errors import InputError
-from ..keys import torch_rng
-from ..processes import bar, here
-from ..profile import Profile
-from ..store import Artifact, Store, Workspace
-from .datasets import Dataset
-from .plan import threads
-from .prior import KNOBS, PRECISIONS, GenerativePrior, load_prior
-from .tensors import read_tensors
+from ..priors.load import KNOBS, PRECISIONS, GenerativePrior, load_prior, prior_modules
+from ..processes import bar, world
+from ..randomness import torch_rng
+from ..store.artifacts import Artifact, Store, Workspace
+from ..store.safe_files import read_tensors
+from ..threads import threads
 
 BATCH = 50  # images encoded together; part of the plan
 
@@ -36,9 +36,9 @@ def encode(store: Store, dataset: Dataset, prior: Artifact, profile: Profile) ->
     """
 
     def share(work: Workspace) -> None:
-        model = load_prior(prior.path, **profile.pick(*KNOBS))
+        model = load_prior(prior.path, **profile.subset(*KNOBS))
         check_fit(model, dataset)
-        for c in bar(here().mine(range(dataset.n_classes)), desc="encode"):
+        for c in bar(world().my_share(range(dataset.n_classes)), desc="encode"):
             index = dataset.train.of_class(c)
             work.chunk(
                 f"latents/class{c:05d}.safetensors",
@@ -48,85 +48,63 @@ def encode(store: Store, dataset: Dataset, prior: Artifact, profile: Profile) ->
             )
 
     def build(work: Workspace) -> None:
-        work.json("classes.json", _with_sizes(dataset))
+        work.json("classes.json", dataset.sized_classes)
 
     dtype = PRECISIONS[profile.precision]  # what the encoder computed in: nothing is lost
     with threads(profile.threads):
         return store.make(
             "encode", build, parameters=_shaping(profile), inputs=[dataset.key, prior],
-            modules=("ddoq_core.pipeline.encode",), label=dataset.name, plan=profile.pick("threads", "device"),
+            modules=(__name__, *prior_modules(profile)), label=dataset.name, plan=profile.subset("threads", "device"),
             share=share,
         )  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class PassingLatents:
+class Latents(Protocol):
+    """Latents of the training images, class by class, and what belongs in the key of what is made from them."""
+
+    classes: list[dict]  # the class table with the number of images of each
+    inputs: list[Artifact | str]  # what they are made or read from
+    parameters: dict  # the knobs that shape them; none where an artifact names them
+    modules: tuple[str, ...]  # whose source makes them; none where it is in an artifact's key
+
+    def of_class(self, label: int) -> Float[Tensor, "n c h w"]:
+        """Latents of all images of a class, in order."""
+
+
+class PassingLatents(Latents):
     """Latents that are encoded when asked for and not kept: one class is in memory at a time."""
 
-    dataset: Dataset
-    prior: Artifact
-    profile: Profile
-
-    @property
-    def classes(self) -> list[dict]:
-        """The class table with the number of images of each."""
-        return _with_sizes(self.dataset)
-
-    @property
-    def inputs(self) -> list[Artifact | str]:
-        """What they are made from."""
-        return [self.dataset.key, self.prior]
-
-    @property
-    def parameters(self) -> dict:
-        """The knobs that shape them."""
-        return _shaping(self.profile)
+    def __init__(self, dataset: Dataset, prior: Artifact, profile: Profile) -> None:
+        self.dataset, self.prior, self.profile = dataset, prior, profile
+        self.classes, self.inputs = dataset.sized_classes, [dataset.key, prior]
+        self.parameters, self.modules = _shaping(profile), prior_modules(profile)
 
     @cached_property
     def _model(self) -> GenerativePrior:
-        model = load_prior(self.prior.path, **self.profile.pick(*KNOBS))
+        model = load_prior(self.prior.path, **self.profile.subset(*KNOBS))
         check_fit(model, self.dataset)
         return model
 
     def of_class(self, label: int) -> Float[Tensor, "n c h w"]:
-        """Latents of all images of a class, in order."""
+        """Its images, encoded."""
         return encode_images(self._model, self.dataset, self.dataset.train.of_class(label), self.profile)
 
 
-@dataclass(frozen=True, eq=False)
-class StoredLatents:
+class StoredLatents(Latents):
     """The same from an artifact of `encode`."""
 
-    artifact: Artifact
-
-    @property
-    def classes(self) -> list[dict]:
-        """The class table with the number of images of each."""
-        return self.artifact.json("classes.json")
-
-    @property
-    def inputs(self) -> list[Artifact | str]:
-        """What they are read from."""
-        return [self.artifact]
-
-    @property
-    def parameters(self) -> dict:
-        """None: the artifact names them."""
-        return {}
+    def __init__(self, artifact: Artifact) -> None:
+        self.artifact, self.classes, self.inputs = artifact, artifact.json("classes.json"), [artifact]
+        self.parameters, self.modules = {}, ()
 
     def of_class(self, label: int) -> Float[Tensor, "n c h w"]:
-        """Latents of all images of a class, in order."""
+        """Read from its file."""
         path = self.artifact.path / "latents" / f"class{label:05d}.safetensors"
         return read_tensors(path)["latents"].float()
 
 
 def _shaping(profile: Profile) -> dict:
-    return profile.pick("resize", "precision") | {"sample": {"seed": profile.seed} if profile.encode_sample else None}
-
-
-def _with_sizes(dataset: Dataset) -> list[dict]:
-    sizes = torch.bincount(dataset.train.labels, minlength=dataset.n_classes).tolist()
-    return [row | {"n": n} for row, n in zip(dataset.classes, sizes, strict=True)]
+    return profile.keyed("resize", "precision") | {"sample": {"seed": profile.seed} if profile.encode_sample else None}
 
 
 def encode_images(

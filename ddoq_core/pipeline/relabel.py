@@ -15,16 +15,16 @@ from jaxtyping import Float, Float16, UInt8
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..config.profile import Profile
+from ..data.dataset import Dataset
 from ..errors import InputError
-from ..processes import bar, here, report_line
-from ..profile import Profile
-from ..store import Artifact, Store, Workspace
-from .augment import Views, draw_views, views_of
+from ..processes import bar, report_line, world
+from ..store.artifacts import Artifact, Store, Workspace
+from ..store.safe_files import open_tensors
+from ..threads import threads
 from .distilled import DistilledDataset
-from .plan import threads
-from .splits import Dataset
 from .teacher import load_teacher
-from .tensors import open_tensors
+from .views import Views, draw_views, views_of
 
 PIECE = 250  # images of an epoch that are made, and shown to the teacher, together; fixed, whatever the batch size
 FILE_EPOCHS, FILE_BYTES = 10, 2**24  # most epochs in one file, and most bytes if that is more than one epoch
@@ -58,7 +58,7 @@ def relabel(
 
             work.chunk(_file(first), write)
 
-        files = here().mine(range(0, profile.epochs, together))
+        files = world().my_share(range(0, profile.epochs, together))
         with ThreadPoolExecutor(profile.threads) as pool:
             list(bar(pool.map(label, files), total=len(files), desc="soft labels"))
 
@@ -67,9 +67,9 @@ def relabel(
 
     with threads(1):  # files side by side: small images keep no more than one thread busy
         return store.make(
-            "relabel", build, parameters=profile.pick(*VIEW_KNOBS, "epochs") | {"label_seed": label_seed},
-            inputs=[distilled.artifact, teacher], modules=(__name__,), label=distilled.artifact.path.name,
-            plan=profile.pick("threads", "device"), share=share,
+            "relabel", build, parameters=profile.keyed(*VIEW_KNOBS, "epochs") | {"label_seed": label_seed},
+            inputs=[distilled.artifact, teacher], modules=(__name__,), label=distilled.artifact.label,
+            plan=profile.subset("threads", "device"), share=share,
         )  # fmt: skip
 
 
@@ -119,11 +119,12 @@ def check_labels(labels: Artifact, distilled: DistilledDataset, profile: Profile
         InputError: they belong to other images, to other views, or end too early.
     """
     made = labels.manifest["parameters"]
-    wanted = profile.pick(*VIEW_KNOBS) | {"label_seed": label_seed}
-    differing = [name for name, value in wanted.items() if made[name] != value]
+    wanted = profile.keyed(*VIEW_KNOBS) | {"label_seed": label_seed}
+    differing = [name for name in (*VIEW_KNOBS, "label_seed") if made.get(name) != wanted.get(name)]
     if differing:
         name = differing[0]
-        raise InputError(f"soft labels {labels.path} were made with {name} = {made[name]}, not {wanted[name]}; relabel")
+        there, here_ = made.get(name), wanted.get(name)
+        raise InputError(f"soft labels {labels.path} were made with {name} = {there}, not {here_}; relabel")
     if made["epochs"] < profile.epochs:
         raise InputError(f"soft labels {labels.path} end after {made['epochs']} epochs of {profile.epochs}; relabel")
     if labels.jsonl("images.jsonl") != _identities(distilled):
@@ -139,7 +140,7 @@ def stored_logits(labels: Artifact, n: int, n_classes: int, epoch: int) -> Float
 
 def epochs_per_file(n: int, n_classes: int) -> int:
     """Epochs that one file of labels holds; a function of the set alone."""
-    return max(1, min(FILE_EPOCHS, FILE_BYTES // (2 * n * n_classes)))
+    return max(1, min(FILE_EPOCHS, FILE_BYTES // label_bytes(n, n_classes, 1)))
 
 
 def _file(first_epoch: int) -> str:

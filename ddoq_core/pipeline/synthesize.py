@@ -12,41 +12,34 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from ..config.profile import Profile
+from ..data.dataset import Dataset
+from ..data.image_files import resized
 from ..errors import InputError
-from ..keys import torch_rng
-from ..processes import bar, here, report_line
-from ..profile import Profile
-from ..store import Artifact, Store, Workspace
+from ..priors.load import KNOBS, GenerativePrior, load_prior, prior_modules
+from ..processes import bar, report_line, world
+from ..randomness import torch_rng
+from ..store.artifacts import Artifact, Store, Workspace
+from ..threads import threads
 from .cluster import load_counts, prototypes_of
-from .datasets import Dataset
 from .distilled import DistilledDataset, image_name, read_pixels, write_image, write_metadata
 from .encode import check_fit
-from .images import resized
-from .plan import threads
-from .prior import KNOBS, GenerativePrior, load_prior
 
-HERE = ("ddoq_core.pipeline.synthesize",)
 SHAPING = ("seed", "guidance_scale", "n_steps", "sampler", "synthesis_batch", "negative_prompt", "precision")
 LOADED = 8  # classes whose prototypes are in memory
 BLANK = 1 / 255  # standard deviation of a channel below which a picture is blank
 
 
 def synthesize(
-    store: Store,
-    prototypes: Artifact,
-    prior: Artifact,
-    dataset: Dataset,
-    profile: Profile,
-    *,
-    ipc: int,
+    store: Store, prototypes: Artifact, prior: Artifact, dataset: Dataset, profile: Profile, *, ipc: int,
     distill_seed: int,
-) -> DistilledDataset:
+) -> DistilledDataset:  # fmt: skip
     """Algorithm 4, lines 4-5: noise every prototype to `strength`, denoise it with its class and guidance, decode it.
 
     Each image's noise is keyed by (seed, distill_seed, ipc, class, item): neither batch nor order changes it.
     """
-    parameters = profile.pick("strength", *SHAPING) | _which(dataset, ipc, distill_seed)
-    plan = profile.pick("threads", "device", "compiled")
+    parameters = profile.keyed("strength", *SHAPING) | _which(dataset, ipc, distill_seed)
+    plan = profile.subset("threads", "device", "compiled")
 
     def share(work: Workspace) -> None:
         points = functools.lru_cache(LOADED)(functools.partial(prototypes_of, prototypes, ipc))
@@ -58,8 +51,9 @@ def synthesize(
     with threads(profile.threads):
         return DistilledDataset(
             store.make(
-                "synthesize", build, parameters=parameters, inputs=[prototypes, prior], modules=HERE,
-                label=f"ipc{ipc:03d}-seed{distill_seed}", plan=plan, share=share,
+                "synthesize", build, parameters=parameters, inputs=[prototypes, prior],
+                modules=(__name__, *prior_modules(profile)), label=f"ipc{ipc:03d}-seed{distill_seed}", plan=plan,
+                share=share,
             )
         )  # fmt: skip
 
@@ -68,8 +62,8 @@ def generate(
     store: Store, prior: Artifact, dataset: Dataset, profile: Profile, *, ipc: int, distill_seed: int
 ) -> DistilledDataset:
     """Images of every class from pure noise, each standing for one: what the prior gives without prototypes."""
-    parameters = profile.pick(*SHAPING) | _which(dataset, ipc, distill_seed)
-    plan = profile.pick("threads", "device", "compiled")
+    parameters = profile.keyed(*SHAPING) | _which(dataset, ipc, distill_seed)
+    plan = profile.subset("threads", "device", "compiled")
 
     def share(work: Workspace) -> None:
         _write_images(work, prior, dataset, profile, None, ipc, distill_seed, plan)
@@ -80,8 +74,9 @@ def generate(
     with threads(profile.threads):
         return DistilledDataset(
             store.make(
-                "generate", build, parameters=parameters, inputs=[dataset.key, prior], modules=HERE,
-                label=f"ipc{ipc:03d}-seed{distill_seed}", plan=plan, share=share,
+                "generate", build, parameters=parameters, inputs=[dataset.key, prior],
+                modules=(__name__, *prior_modules(profile)), label=f"ipc{ipc:03d}-seed{distill_seed}", plan=plan,
+                share=share,
             )
         )  # fmt: skip
 
@@ -113,17 +108,11 @@ def is_blank(image: Float[Tensor, "C H W"]) -> bool:
 
 
 def _write_images(
-    work: Workspace,
-    prior: Artifact,
-    dataset: Dataset,
-    profile: Profile,
-    points: Callable[[int], Float[Tensor, "K c h w"]] | None,
-    ipc: int,
-    distill_seed: int,
-    plan: dict,
-) -> None:
+    work: Workspace, prior: Artifact, dataset: Dataset, profile: Profile,
+    points: Callable[[int], Float[Tensor, "K c h w"]] | None, ipc: int, distill_seed: int, plan: dict,
+) -> None:  # fmt: skip
     """Every image of every class, chunk by chunk; `points` gives the prototypes of a class, None means pure noise."""
-    model = load_prior(prior.path, **profile.pick(*KNOBS))
+    model = load_prior(prior.path, **profile.subset(*KNOBS))
     check_fit(model, dataset)
     classes = model.embed(dataset.classes)
     start = "generate" if points is None else "synthesize"
@@ -144,7 +133,7 @@ def _write_images(
         return torch.cat([make(half) for half in chunk.chunk(2)])
 
     chunks = torch.arange(dataset.n_classes * ipc).split(profile.synthesis_batch)
-    for chunk in bar(here().mine(chunks), desc=f"{start} ipc {ipc}"):
+    for chunk in bar(world().my_share(chunks), desc=f"{start} ipc {ipc}"):
         images = [divmod(i, ipc) for i in chunk.tolist()]
         if all((work.path / image_name(c, k)).exists() for c, k in images):
             continue

@@ -10,22 +10,21 @@ from pathlib import Path
 import numpy as np
 import safetensors.torch
 import torch
-import torchvision
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from ..config.profile import Profile
+from ..data.dataset import Dataset, Split
+from ..data.imagenet import IMAGENET_MEAN, imagenet_classes
 from ..errors import InputError
-from ..keys import numpy_rng, torch_rng
+from ..networks.classifiers import check_network, make_network, torchvision_classifiers
+from ..networks.fitting import BatchLoss, Recipe, train_network
 from ..processes import ALONE, Processes
-from ..profile import Profile
-from ..store import Artifact, Store, Workspace, sha256_of
-from .datasets import Dataset, Split
-from .imagefolder import IMAGENET_MEAN
-from .imagenet import imagenet_classes
-from .networks import CLASSIFIERS, check_network, make_network
-from .plan import threads
-from .tensors import read_tensors
-from .training import Loss, Recipe, train_network
+from ..randomness import numpy_rng, torch_rng
+from ..store.artifacts import Artifact, Store, Workspace
+from ..store.manifest import sha256_of
+from ..store.safe_files import read_tensors
+from ..threads import threads
 
 RECIPE = Recipe(batch=50, rate=4e-3, warm_up=0.2, decay=0.05)
 EVALUATION_BATCH = 100  # more would leave the processor's cache
@@ -55,7 +54,7 @@ def teacher(store: Store, dataset: Dataset, profile: Profile) -> Artifact:
     with threads(profile.threads):
         return store.make(
             "teacher", build, parameters=recipe, inputs=[dataset.key], modules=HERE, label=profile.teacher,
-            plan=profile.pick("threads", "device"),
+            plan=profile.subset("threads", "device"),
         )  # fmt: skip
 
 
@@ -83,7 +82,7 @@ def fit_classifier(store: Store, dataset: Dataset, profile: Profile, network_nam
     with threads(profile.threads):
         return store.make(
             "teacher", build, parameters=recipe, inputs=[dataset.key], modules=HERE, label=network_name,
-            plan=profile.pick("threads", "device"),
+            plan=profile.subset("threads", "device"),
         )  # fmt: skip
 
 
@@ -103,7 +102,7 @@ def predict(
     """Logits of every image of a split, on the CPU; each of `processes` makes some of them, and has them all."""
     network.eval()
     chunks = torch.arange(len(split)).split(EVALUATION_BATCH)
-    mine = [network(dataset.normalise(split.images(i).to(device))).float().cpu() for i in processes.mine(chunks)]
+    mine = [network(dataset.normalise(split.images(i).to(device))).float().cpu() for i in processes.my_share(chunks)]
     return torch.cat(processes.together(processes.gathered(mine)))
 
 
@@ -124,7 +123,7 @@ def _train(work: Workspace, network: nn.Module, dataset: Dataset, profile: Profi
     """The recipe on all training images."""
     n = len(dataset.train)
 
-    def loss_of(epoch: int) -> Loss:
+    def loss_of(epoch: int) -> BatchLoss:
         maps = affine_maps(n, profile.flip, numpy_rng(*key, "augment", epoch))
 
         def loss(rows: Tensor) -> Float[Tensor, ""]:
@@ -195,13 +194,15 @@ def _torchvision_weights(dataset: Dataset, name: str) -> dict:
     """Torchvision's default weights; of the last layer, the rows of the data set's classes."""
     known = imagenet_classes()
     strangers = [c for c in dataset.class_ids if c not in known]
-    if name not in CLASSIFIERS or strangers or dataset.mean != IMAGENET_MEAN:
+    if name not in torchvision_classifiers() or strangers or dataset.mean != IMAGENET_MEAN:
         found = f"class {strangers[0]} is none of them" if strangers else f"teacher = {name}"
         raise InputError(
             f"teacher_path = pretrained needs a classifier of torchvision and an imagefolder of ImageNet's classes, "
             f"named by their wnids, but {found}; empty teacher_path to train it"
         )
-    state = torchvision.models.get_model_weights(name).DEFAULT.get_state_dict(check_hash=True, weights_only=True)
+    from torchvision import models
+
+    state = models.get_model_weights(name).DEFAULT.get_state_dict(check_hash=True, weights_only=True)
     rows = [known[c].index for c in dataset.class_ids]
     return {key: value[rows] if value.ndim and len(value) == len(known) else value for key, value in state.items()}
 

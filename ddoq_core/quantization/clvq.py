@@ -22,14 +22,10 @@ class OnlineQuantizer(Quantizer):
 
 
 def clvq(
-    samples: Float[Tensor, "n d"],
-    codebook: Float[Tensor, "K d"],
-    *,
-    steps: Callable[[Int[ndarray, " k"]], Float[ndarray, " k"]] | Sequence[float],
-    passes: int = 1,
-    rng: np.random.Generator | None = None,
-    callback: Callable[[Iterate], None] | None = None,
-) -> OnlineQuantizer:
+    samples: Float[Tensor, "n d"], codebook: Float[Tensor, "K d"], *,
+    steps: Callable[[Int[ndarray, " k"]], Float[ndarray, " k"]] | Sequence[float], passes: int = 1,
+    rng: np.random.Generator | None = None, callback: Callable[[Iterate], None] | None = None,
+) -> OnlineQuantizer:  # fmt: skip
     """CLVQ (Algorithm 1): move the nearest point a step gamma_k towards each sample X_k, and the weights with it.
 
     Args:

@@ -34,15 +34,9 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
     """
 
     def __init__(
-        self,
-        n_clusters: int = 8,
-        *,
-        init: str | Float[ndarray, "K d"] = "k-means++",
-        n_init: int = 10,
-        max_iter: int = 300,
-        tol: float = 1e-6,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> None:
+        self, n_clusters: int = 8, *, init: str | Float[ndarray, "K d"] = "k-means++", n_init: int = 10,
+        max_iter: int = 300, tol: float = 1e-6, random_state: int | np.random.RandomState | None = None,
+    ) -> None:  # fmt: skip
         self.n_clusters = n_clusters
         self.init = init
         self.n_init = n_init

@@ -16,7 +16,6 @@ from scipy.linalg import LinAlgError, solve_banded
 from ..errors import InputError
 from .line import Line
 
-ZADOR_NORMAL = np.sqrt(3) * np.pi / 2  # limit of K^2 G for N(0, 1): Zador's constant (1/12) |p|_{1/3}
 LOG_CONCAVE = {
     "expon", "gumbel_l", "gumbel_r", "halfnorm", "hypsecant", "laplace", "logistic", "maxwell", "norm", "rayleigh",
     "semicircular", "uniform",

@@ -17,7 +17,7 @@ from numpy import ndarray
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from .voronoi import Cells, cells, nearest, nearest_by_products, refilled, wants_origin
+from .voronoi import Cells, cancels_far_from_origin, cells, nearest, nearest_by_products, refilled
 
 
 class Form(Protocol):
@@ -52,11 +52,11 @@ class Direct:
 
     def __init__(self, samples: Float[Tensor, "n d"], mass: Float[Tensor, " n"]) -> None:
         self.order, self.mass = np.arange(len(samples)), mass
-        if not wants_origin(samples):
-            self.order = by_place(samples)
+        if not cancels_far_from_origin(samples):
+            self.order = spatial_order(samples)
             samples, self.mass = (torch.from_numpy(values.numpy().take(self.order, 0)) for values in (samples, mass))
         self.centre = torch.zeros_like(samples[0])
-        if wants_origin(samples) and samples.mean(0).norm() ** 2 > samples.norm() ** 2 / len(samples) / 2:
+        if cancels_far_from_origin(samples) and samples.mean(0).norm() ** 2 > samples.norm() ** 2 / len(samples) / 2:
             self.centre = samples.mean(0)
             samples = samples - self.centre
         self.samples = samples
@@ -69,7 +69,7 @@ class Direct:
 
     def squared_distances(self, rows: Int[ndarray, " c"]) -> Float[Tensor, "c n"]:
         X, x = self.samples, self.samples[rows]
-        if not wants_origin(X):
+        if not cancels_far_from_origin(X):
             return sum((X[:, t] - x[:, t, None]).square() for t in range(X.shape[1]))
         return torch.addmm(self.squares, x, X.T, alpha=-2).add_(self.squares[rows, None]).clamp_min_(0)
 
@@ -96,7 +96,7 @@ class Direct:
         return torch.from_numpy(labels).to(found.labels.device)
 
 
-def by_place(samples: Float[Tensor, "n d"]) -> Int[ndarray, " n"]:
+def spatial_order(samples: Float[Tensor, "n d"]) -> Int[ndarray, " n"]:
     """Rows in an order in which neighbours stand together: along a Z-curve through a grid (Morton 1966)."""
     X, d = samples.numpy(), samples.shape[1]
     key, bits = np.zeros(len(X), np.uint16), 16 // d

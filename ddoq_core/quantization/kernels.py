@@ -5,6 +5,7 @@ same way whatever the number of threads, so that results do not depend on it.
 """
 
 import functools
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,7 +18,26 @@ RUN = 2**16  # rows per call
 EXACT = 3  # dimensions up to which squared distances are summed as such
 CACHED = 2**11  # coordinates of the samples whose nearest points are sought together: 8 KiB in float32
 
-compiled = functools.partial(numba.njit, nogil=True, cache=True, error_model="numpy")
+
+def compiled(function: Callable, **options) -> Callable:
+    """The compiled function, kept between runs where a folder can be written: this one, or the user's cache."""
+    compile_it = functools.partial(numba.njit, nogil=True, error_model="numpy", **options)
+    try:
+        return compile_it(cache=True)(function)
+    except RuntimeError as error:
+        if "no locator" not in str(error):
+            raise
+        _say_that_nothing_is_kept()
+        return compile_it()(function)
+
+
+@functools.cache
+def _say_that_nothing_is_kept() -> None:
+    print(
+        "ddoq: compiled loops cannot be kept, and are compiled in every run (some seconds); "
+        "set NUMBA_CACHE_DIR to a folder that can be written",
+        file=sys.stderr,
+    )
 
 
 def in_runs(work: Callable[[slice], ndarray | tuple | None], n: int) -> list:
@@ -101,7 +121,7 @@ def _in_reach(X, points):
 
 
 @compiled
-def nearest_by_products(half, inner, labels):
+def argmin_by_products(half, inner, labels):
     """Index k of the least |x_k|^2 / 2 - x_k . X, from half (K,) and the inner products (K, b), into labels (b,)."""
     best = half[0] - inner[0]
     which = np.zeros(len(best), np.int32)
@@ -174,7 +194,7 @@ def _winner(sample, x, squared):
 
 
 @compiled
-def cut(masses, sums, price, edges):
+def cheapest_intervals(masses, sums, price, edges):
     """The division of sorted samples into intervals that costs least, at a price for each interval.
 
     A last interval that starts later wins, once it wins, for all later ends (the quadrangle inequality), so that the

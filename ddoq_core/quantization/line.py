@@ -2,7 +2,7 @@
 
 Here the optimum itself can be had. Lloyd's algorithm from random samples ends far above it when there are many points;
 `Line.optimum` finds the K intervals of least distortion. It is convex in K, so there is a price per interval at which K
-of them cost least; at a given price the best intervals follow in n log n steps (`kernels.cut`).
+of them cost least; at a given price the best intervals follow in n log n steps (`kernels.cheapest_intervals`).
 """
 
 import math
@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
 
-from .kernels import cut
+from .kernels import cheapest_intervals
 from .voronoi import refilled
 
 
@@ -97,7 +97,7 @@ class Line:
         price = 2 * self.sweep(self.companding(K)).distortion * self.masses[-1] / K
         low, high = 0.0, math.inf
         while high > low * (1 + 1e-12):
-            n_intervals = cut(self.masses, self.sums, price, starts)
+            n_intervals = cheapest_intervals(self.masses, self.sums, price, starts)
             edges = np.append(starts[:n_intervals][::-1], len(self.x))
             if n_intervals == K:
                 return edges

@@ -15,23 +15,18 @@ from torch import Tensor
 from ..errors import InputError
 from .forms import Direct, Form, Gram
 from .line import Line
-from .seeding import any_samples, far_samples
+from .seeding import kmeans_plus_plus_rows, random_rows
 from .voronoi import Iterate, Quantizer, checked, checked_mass, quantizer_of
 
-STARTS = {"k-means++": far_samples, "random": any_samples}
+STARTS = {"k-means++": kmeans_plus_plus_rows, "random": random_rows}
 ITERATIONS, SEEDING = 20, 30  # passes over the samples that a run, and a k-means++ start, are worth
 MOST = 2**14  # samples of the Gram form: their inner products take 1 GiB
 
 
 def lloyd(
-    samples: Float[Tensor, "n d"],
-    codebook: Float[Tensor, "K d"],
-    *,
-    mass: Float[Tensor, " n"] | None = None,
-    max_iter: int = 300,
-    tol: float = 1e-6,
-    callback: Callable[[Iterate], None] | None = None,
-) -> Quantizer:
+    samples: Float[Tensor, "n d"], codebook: Float[Tensor, "K d"], *, mass: Float[Tensor, " n"] | None = None,
+    max_iter: int = 300, tol: float = 1e-6, callback: Callable[[Iterate], None] | None = None,
+) -> Quantizer:  # fmt: skip
     """Lloyd's algorithm (Algorithm 2): move every point to the centroid of its Voronoi cell until none moves.
 
     The distortion G(x) = E min_i |X - x_i|^2 never increases (Graf and Luschgy 2000, Lemma 4.10).
@@ -57,16 +52,9 @@ def lloyd(
 
 
 def best_of_restarts(
-    samples: Float[Tensor, "n d"],
-    K: int | Sequence[int],
-    *,
-    n_restarts: int,
-    rng: np.random.Generator,
-    init: str = "k-means++",
-    mass: Float[Tensor, " n"] | None = None,
-    max_iter: int = 300,
-    tol: float = 1e-6,
-) -> Quantizer | list[Quantizer]:
+    samples: Float[Tensor, "n d"], K: int | Sequence[int], *, n_restarts: int, rng: np.random.Generator,
+    init: str = "k-means++", mass: Float[Tensor, " n"] | None = None, max_iter: int = 300, tol: float = 1e-6,
+) -> Quantizer | list[Quantizer]:  # fmt: skip
     """The lowest distortion among `n_restarts` runs of Lloyd's algorithm, each from its own start.
 
     Args:
@@ -95,18 +83,22 @@ def best_of_restarts(
 def form_of(samples: Float[Tensor, "n d"], mass: Float[Tensor, " n"], levels: list[int], passes: int) -> Form:
     """The form in which this many passes over the samples at each of these levels take the least time.
 
-    On a line, Line. Otherwise by operations: Direct makes 2 n K d in a pass, Gram n^2 d once and n^2 in a pass, where
-    each counts for ten of a matrix product.
+    On a line, Line; otherwise Gram where `gram_pays`, and Direct.
     """
     n, d = samples.shape
     if d == 1:
         return Line(samples, mass)
-    direct, gram = 2 * n * d * sum(levels) * passes, n * n * (d + 10 * passes * len(levels))
-    return Gram(samples, mass) if n <= MOST and gram < direct else Direct(samples, mass)
+    return Gram(samples, mass) if gram_pays(n, d, levels, passes) else Direct(samples, mass)
+
+
+def gram_pays(n: int, d: int, levels: list[int], passes: int) -> bool:
+    """Whether the Gram form is faster: n^2 d operations once and n^2 in a pass, each of which counts for ten of a
+    matrix product; Direct makes 2 n K d in a pass."""
+    return n <= MOST and n * n * (d + 10 * passes * len(levels)) < 2 * n * d * sum(levels) * passes
 
 
 @dataclass(frozen=True)
-class Run:
+class Descent:
     """Where one run of the algorithm has come to rest."""
 
     codebook: Any
@@ -114,7 +106,7 @@ class Run:
     history: tuple[float, ...]
 
 
-def _iterate(form: Form, start: Any, max_iter: int, tol: float, callback: Callable | None = None) -> Run:
+def _iterate(form: Form, start: Any, max_iter: int, tol: float, callback: Callable | None = None) -> Descent:
     """Algorithm 2 in the given form."""
     new, history = start, []
     for step in range(max_iter + 1):
@@ -129,7 +121,7 @@ def _iterate(form: Form, start: Any, max_iter: int, tol: float, callback: Callab
         if gain <= tol * found.distortion and (found.masses > 0).all():
             break
         new = form.centroids(found, book)
-    return Run(book, cells_of_book, tuple(history))
+    return Descent(book, cells_of_book, tuple(history))
 
 
 def _starts(form: Form, init: str, K: int, n_restarts: int, rng: np.random.Generator) -> Iterator[Callable[[int], Any]]:
@@ -142,6 +134,6 @@ def _starts(form: Form, init: str, K: int, n_restarts: int, rng: np.random.Gener
         yield lambda level, rows=rows: form.choose(rows[:level])
 
 
-def _finished(form: Form, run: Run, samples: Float[Tensor, "n d"], mass: Float[Tensor, " n"]) -> Quantizer:
+def _finished(form: Form, run: Descent, samples: Float[Tensor, "n d"], mass: Float[Tensor, " n"]) -> Quantizer:
     """The run's points with the exact masses, counts and distortion of their cells."""
     return quantizer_of(samples, form.points(run.codebook), form.labels(run.cells), run.history, mass)

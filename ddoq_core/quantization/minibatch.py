@@ -13,13 +13,9 @@ from .voronoi import Iterate, checked, distortion
 
 
 def minibatch(
-    samples: Float[Tensor, "n d"],
-    codebook: Float[Tensor, "K d"],
-    *,
-    passes: int = 1,
-    rng: np.random.Generator | None = None,
-    callback: Callable[[Iterate], None] | None = None,
-) -> OnlineQuantizer:
+    samples: Float[Tensor, "n d"], codebook: Float[Tensor, "K d"], *, passes: int = 1,
+    rng: np.random.Generator | None = None, callback: Callable[[Iterate], None] | None = None,
+) -> OnlineQuantizer:  # fmt: skip
     """Mini-batch k-means (Algorithm 3, lines 3-11), run `passes` times, each from the points of the last.
 
     As printed: inside a batch the samples are met one at a time, so the batches' size changes nothing and is no

@@ -24,7 +24,7 @@ def kmeans_plus_plus(samples: Float[Tensor, "n d"], K: int, rng: np.random.Gener
     """
     samples = checked(samples, K)
     form = Direct(samples, checked_mass(None, samples))
-    return samples[form.order[far_samples(form, K, rng)]]
+    return samples[form.order[kmeans_plus_plus_rows(form, K, rng)]]
 
 
 def random_samples(samples: Float[Tensor, "n d"], K: int, rng: np.random.Generator) -> Float[Tensor, "K d"]:
@@ -50,12 +50,12 @@ def companding(samples: Float[Tensor, "n 1"], K: int) -> Float[Tensor, "K 1"]:
     return line.points(line.companding(K))
 
 
-def any_samples(form: Form, K: int, rng: np.random.Generator) -> list[int]:
+def random_rows(form: Form, K: int, rng: np.random.Generator) -> list[int]:
     """Rows of K samples, each as likely as its mass, none twice."""
     return (rng.exponential(size=len(form.mass)) / form.mass.cpu().numpy()).argsort()[:K].tolist()
 
 
-def far_samples(form: Form, K: int, rng: np.random.Generator) -> list[int]:
+def kmeans_plus_plus_rows(form: Form, K: int, rng: np.random.Generator) -> list[int]:
     """Rows of the samples that greedy k-means++ draws, from samples in any form."""
     mass = form.mass
     chosen = _draw(mass, 1, rng).tolist()

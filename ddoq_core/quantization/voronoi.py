@@ -61,7 +61,7 @@ def squared_distances(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"
 
 def assign(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"]) -> Int[Tensor, " n"]:
     """Voronoi cell of each sample (eq. 6): index of the nearest point; on a boundary, of one of them."""
-    if not wants_origin(samples):
+    if not cancels_far_from_origin(samples):
         return nearest(samples, points)
     centre = points.mean(0)
     return torch.cat([nearest(part - centre, points - centre) for part in _chunks(samples, samples.shape[1])])
@@ -78,7 +78,7 @@ def nearest(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"]) -> Int[
     return torch.cat([nearest_by_products(half, points @ X.T) for X in _chunks(samples, len(points))])
 
 
-def wants_origin(samples: Float[Tensor, "n d"]) -> bool:
+def cancels_far_from_origin(samples: Float[Tensor, "n d"]) -> bool:
     """Whether `nearest` expands squared distances, and so cancels far from the origin."""
     return samples.device.type != "cpu" or samples.shape[1] > kernels.EXACT
 
@@ -88,16 +88,14 @@ def nearest_by_products(half: Float[Tensor, " K"], inner: Float[Tensor, "K b"]) 
     if inner.device.type != "cpu":
         return (half[:, None] - inner).argmin(0)
     labels = torch.empty(inner.shape[1], dtype=torch.int64)
-    kernels.nearest_by_products(half.numpy(), inner.numpy(), labels.numpy())
+    kernels.argmin_by_products(half.numpy(), inner.numpy(), labels.numpy())
     return labels
 
 
 def cells(
-    samples: Float[Tensor, "n d"],
-    points: Float[Tensor, "K d"],
-    labels: Int[Tensor, " n"],
+    samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"], labels: Int[Tensor, " n"],
     mass: Float[Tensor, " n"] | None = None,
-) -> Cells:
+) -> Cells:  # fmt: skip
     """Masses, sums and costs of the cells that `labels` say, by direct subtraction, summed in float64.
 
     Args:
@@ -141,12 +139,9 @@ def quantize(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"], histor
 
 
 def quantizer_of(
-    samples: Float[Tensor, "n d"],
-    points: Float[Tensor, "K d"],
-    labels: Int[Tensor, " n"],
-    history: tuple[float, ...] = (),
-    mass: Float[Tensor, " n"] | None = None,
-) -> Quantizer:
+    samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"], labels: Int[Tensor, " n"],
+    history: tuple[float, ...] = (), mass: Float[Tensor, " n"] | None = None,
+) -> Quantizer:  # fmt: skip
     """The points with the masses, counts and distortion of the cells that `labels` say."""
     found = cells(samples, points, labels, mass)
     counts = torch.bincount(labels, minlength=len(points))

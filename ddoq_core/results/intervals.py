@@ -1,11 +1,42 @@
-"""A mean and its 95 % interval by Student's t, as a number and as text."""
+"""A mean and its 95 % interval, by Student's t or, of many values, by the normal law, as numbers and as text."""
 
 import math
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 from scipy.stats import t as student_t
+
+NORMAL = 1.96  # standard errors on each side
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean of n values, and half of its 95 % interval; written as `mean ± half` by any format of a number."""
+
+    value: float
+    half: float  # nan for n = 1
+    n: int
+
+    @classmethod
+    def of(cls, values: Float[ndarray, " n"]) -> Self:
+        """Mean of these values."""
+        return cls(float(values.mean()), float(half_width(values)), len(values))
+
+    @classmethod
+    def of_many(cls, values: Float[ndarray, " n"]) -> Self:
+        """Mean of so many values that Student's t is normal."""
+        return cls.normal(float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values)), len(values))
+
+    @classmethod
+    def normal(cls, value: float, error: float, n: int) -> Self:
+        """A value from n draws with a standard error of its own, its law nearly normal."""
+        return cls(value, NORMAL * error, n)
+
+    def __format__(self, form: str) -> str:
+        return f"{self.value:{form}} ± {self.half:{form}}"
 
 
 def half_width(values: Float[ndarray, "*rows n"]) -> Float[ndarray, "*rows"]:
@@ -17,5 +48,5 @@ def half_width(values: Float[ndarray, "*rows n"]) -> Float[ndarray, "*rows"]:
 
 
 def interval(values: Float[ndarray, " n"], digits: int = 2) -> str:
-    """Mean ± half width."""
-    return f"{values.mean():.{digits}f} ± {half_width(values):.{digits}f}".replace("-", "−")
+    """Mean ± half width, as prose has it."""
+    return f"{Mean.of(values):.{digits}f}".replace("-", "−")

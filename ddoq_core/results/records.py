@@ -16,16 +16,19 @@ from jaxtyping import Bool, Float
 from scipy import stats
 
 from ..errors import InputError
-from ..keys import numpy_rng
+from ..randomness import numpy_rng
 
 N_DRAWS = 2000  # of the bootstrap
-CHUNK = 50  # draws at a time: 50 x 50,000 test images of ImageNet are 10 MB
+DRAWS_AT_ONCE = 50  # of the bootstrap: 50 x 50,000 test images of ImageNet are 10 MB
 LEVEL = 0.95
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean in percent (or points, for a difference), its interval, of 95 % as a rule, and the n behind it."""
+    """A mean in percent (or points, for a difference), its interval, of 95 % as a rule, and the n behind it.
+
+    It is written as `mean [low, high]` by any format of a number; a plus sign in the format goes to the mean alone.
+    """
 
     mean: float
     low: float
@@ -33,9 +36,10 @@ class Estimate:
     n_runs: int
     n_test: int
 
-    def __str__(self) -> str:
-        mean, low, high = (f"{value:.1f}".replace("-0.0", "0.0") for value in (self.mean, self.low, self.high))
-        return f"{mean} [{low}, {high}]".replace("-", "−")
+    def __format__(self, form: str) -> str:
+        digits = form.removeprefix("+")
+        mean, low, high = (format(value, f"z{digits}") for value in (self.mean, self.low, self.high))
+        return f"{'+' if form != digits and float(mean) > 0 else ''}{mean} [{low}, {high}]"
 
 
 @dataclass(frozen=True)
@@ -102,8 +106,8 @@ class Records:
         right = self.hits * mass
         rng = numpy_rng(self.seed, "bootstrap", "images", self.n_test)
         parts = []
-        for _ in range(N_DRAWS // CHUNK):
-            drawn = rng.integers(self.n_test, size=(CHUNK, self.n_test))
+        for _ in range(N_DRAWS // DRAWS_AT_ONCE):
+            drawn = rng.integers(self.n_test, size=(DRAWS_AT_ONCE, self.n_test))
             counts = np.stack([np.bincount(d, minlength=self.n_test) for d in drawn]).astype(np.float32)
             parts.append(right @ counts.T / (counts @ mass))
         return np.concatenate(parts, axis=1).astype(np.float64)
@@ -120,6 +124,16 @@ class Records:
     def difference(self, cell: Cell, baseline: Cell, level: float = LEVEL) -> Estimate:
         """Accuracy of `cell` minus that of `baseline` in points, paired over test images and equal seeds."""
         return self._estimate([(1, cell), (-1, baseline)], level)
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set."""
+        return self.rows[0]["dataset"]
+
+    @property
+    def students(self) -> list[str]:
+        """The networks, in the order of the rows."""
+        return list(dict.fromkeys(cell.student for cell in self.cells))
 
     def _estimate(self, terms: list[tuple[int, Cell]], level: float = LEVEL) -> Estimate:
         """Signed sum of accuracies: mean +- t se, se from the bootstrap, t with Satterthwaite's degrees of freedom.
@@ -166,29 +180,6 @@ class Records:
 def unpack_hits(text: str, n_test: int) -> Bool[np.ndarray, " n_test"]:
     """The bitset of a row as one truth value per test image."""
     return np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8), count=n_test).astype(bool)
-
-
-def resolution(accuracy: float, n_test: int) -> float:
-    """What n test images can resolve, in points: the standard error sqrt(p (1 - p) / n) of one accuracy p.
-
-    At 97 % and 1,000 images it is half a point: a smaller difference is called so, whatever its interval.
-
-    Args:
-        accuracy: p in percent.
-    """
-    p = accuracy / 100
-    return 100 * math.sqrt(p * (1 - p) / n_test)
-
-
-def verdict(difference: Estimate, accuracy: float) -> str:
-    """A difference in words: equal, not told apart from zero, below what the test set resolves, higher or lower."""
-    if difference.low == difference.high == 0:
-        return "equal"
-    if difference.low <= 0 <= difference.high:
-        return "not told apart"
-    if abs(difference.mean) < resolution(accuracy, difference.n_test):
-        return "below the resolution"
-    return "higher" if difference.mean > 0 else "lower"
 
 
 def _seed_shares(n: int, rng: np.random.Generator) -> Float[np.ndarray, "draws n"]:

@@ -3,10 +3,15 @@
 import csv
 import html
 import io
+import itertools
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 LONG = 30  # characters of a block's name
 NOTHING = "–"  # a value that the run was not asked for
+MINUS = re.compile(r"(?<![\w.])-(?=[\d.in])")  # of a number, not of an exponent
 LATEX = {
     "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "–": "--",
     "±": r"$\pm$", "−": "$-$", "∝": r"$\propto$", "⁴": "$^4$", "²": "$^2$",
@@ -14,35 +19,93 @@ LATEX = {
 
 
 @dataclass(frozen=True)
+class Column:
+    """A column: its name, and how its numbers are written: by a format (".4f"), or by a function of a number."""
+
+    name: str
+    form: str | Callable[[Any], str] = ""
+
+
+@dataclass(frozen=True)
+class As:
+    """A value with a format of its own, where a column holds several quantities."""
+
+    value: Any
+    form: str | Callable[[Any], str]
+
+
+@dataclass(frozen=True)
 class Table:
-    """Cells of text under a caption; `blocks` are groups of rows, each led by its name in the first column."""
+    """Values under a caption; `blocks` are groups of rows, each led by its name in the first column.
+
+    A value is a number, or anything that a format of numbers writes, such as `Mean`; or a text, which is shown as it
+    is; or None, for what the run was not asked for. Only here do numbers become text.
+    """
 
     caption: str
-    columns: tuple[str, ...]
-    blocks: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]  # (name of the block, rows without it)
+    columns: tuple[Column | str, ...]
+    blocks: tuple[tuple[Any, tuple[tuple[Any, ...], ...]], ...]  # (name of the block, rows without it)
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def of_rows(
+        cls, caption: str, columns: Iterable[Column | str], rows: Iterable[Sequence[Any]], notes: Iterable[str] = ()
+    ) -> Self:
+        """A table without groups: the first value of a row is its name."""
+        return cls(caption, tuple(columns), tuple((row[0], (tuple(row[1:]),)) for row in rows), tuple(notes))
+
+    @classmethod
+    def of_groups(
+        cls, caption: str, columns: Iterable[Column | str], rows: Iterable[Sequence[Any]], notes: Iterable[str] = ()
+    ) -> Self:
+        """A table whose neighbouring rows of the same first value form a group."""
+        groups = itertools.groupby(rows, key=lambda row: row[0])
+        blocks = tuple((name, tuple(tuple(row[1:]) for row in group)) for name, group in groups)
+        return cls(caption, tuple(columns), blocks, tuple(notes))
+
     @property
-    def rows(self) -> list[tuple[str, ...]]:
-        """All rows, each with the name of its block first."""
+    def heads(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return tuple(c.name if isinstance(c, Column) else c for c in self.columns)
+
+    @property
+    def rows(self) -> list[tuple[Any, ...]]:
+        """All rows as values, each with the name of its block first."""
         return [(name, *row) for name, rows in self.blocks for row in rows]
+
+    def column(self, name: str) -> list[Any]:
+        """The values of a column, row by row."""
+        place = self.heads.index(name)
+        return [row[place] for row in self.rows]
+
+    def _written(self) -> list[tuple[str, list[tuple[str, ...]]]]:
+        """The blocks as text."""
+        forms = [c.form if isinstance(c, Column) else "" for c in self.columns]
+        return [
+            (written(name, forms[0]), [tuple(map(written, row, forms[1:])) for row in rows])
+            for name, rows in self.blocks
+        ]
+
+    @property
+    def _lines(self) -> list[tuple[str, ...]]:
+        return [(name, *row) for name, rows in self._written() for row in rows]
 
     def markdown(self) -> str:
         """GitHub's pipe table, with the caption above and the notes below."""
-        lines = [self.columns, tuple("---" for _ in self.columns), *self.rows]
+        lines = [self.heads, tuple("---" for _ in self.columns), *self._lines]
         body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
         return "\n\n".join([f"**{self.caption}**", body, *self.notes]) + "\n"
 
     def csv(self) -> str:
         """Comma-separated values: the columns' names, then one line per row."""
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([self.columns, *self.rows])
+        csv.writer(text, lineterminator="\n").writerows([self.heads, *self._lines])
         return text.getvalue()
 
     def latex(self) -> str:
         """A booktabs `tabular`, a rule between blocks."""
-        lines = [" & ".join(map(_latex, self.columns)) + r" \\"]
-        for name, rows in self.blocks:
+        lines = [" & ".join(map(_latex, self.heads)) + r" \\"]
+        for name, rows in self._written():
             lines.append(r"\midrule")
             lines += [" & ".join(map(_latex, (name if i == 0 else "", *row))) + r" \\" for i, row in enumerate(rows)]
         alignment = "l" * 2 + "c" * (len(self.columns) - 2)
@@ -53,23 +116,35 @@ class Table:
         return self.markdown()
 
     def _repr_html_(self) -> str:
-        across = any(len(name) > LONG for name, _ in self.blocks)
-        columns = self.columns[1:] if across else self.columns
+        blocks = self._written()
+        across = any(len(name) > LONG for name, _ in blocks)
+        columns = self.heads[1:] if across else self.heads
         head = "".join(f'<th scope="col">{html.escape(c)}</th>' if c else "<td></td>" for c in columns)
         lead = _html_across if across else _html_beside
-        bodies = "".join(f"<tbody>{lead(html.escape(name), rows)}</tbody>" for name, rows in self.blocks)
+        bodies = "".join(f"<tbody>{lead(html.escape(name), rows)}</tbody>" for name, rows in blocks)
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
         caption = f"<caption>{html.escape(self.caption)}</caption>"
         return f'<table class="table ddoq-table">{caption}<thead><tr>{head}</tr></thead>{bodies}</table>{notes}'
 
 
-def _html_beside(name: str, rows: tuple[tuple[str, ...], ...]) -> str:
+def written(value: Any, form: str | Callable[[Any], str] = "") -> str:
+    """A value as a cell shows it: None as a dash, a text as it is, a number by its format, with a true minus sign."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, As):
+        value, form = value.value, value.form
+    if isinstance(value, str):
+        return value
+    return MINUS.sub("−", form(value) if callable(form) else format(value, form))
+
+
+def _html_beside(name: str, rows: list[tuple[str, ...]]) -> str:
     """The block's name in a column of its own."""
     lead = f'<th scope="rowgroup" rowspan="{len(rows)}">{name}</th>'
     return "".join(f"<tr>{lead if i == 0 else ''}{_html_cells(row)}</tr>" for i, row in enumerate(rows))
 
 
-def _html_across(name: str, rows: tuple[tuple[str, ...], ...]) -> str:
+def _html_across(name: str, rows: list[tuple[str, ...]]) -> str:
     """The block's name in a row above its rows, where a column would be too narrow."""
     lead = f'<tr><th scope="rowgroup" colspan="{len(rows[0])}">{name}</th></tr>'
     return lead + "".join(f"<tr>{_html_cells(row)}</tr>" for row in rows)

@@ -75,16 +75,9 @@ def probability_flow(process: Process, x: Tensor, score: Tensor, t: float, s: fl
 
 
 def reverse(
-    measure: "GaussianMixture",
-    process: Process,
-    x: Float[Tensor, "*copies n d"],
-    delta: float,
-    T: float,
-    *,
-    n_steps: int,
-    rng: np.random.Generator,
-    step: Callable[..., Tensor] = exponential_integrator,
-) -> Float[Tensor, "*copies n d"]:
+    measure: "GaussianMixture", process: Process, x: Float[Tensor, "*copies n d"], delta: float, T: float, *,
+    n_steps: int, rng: np.random.Generator, step: Callable[..., Tensor] = exponential_integrator,
+) -> Float[Tensor, "*copies n d"]:  # fmt: skip
     """Run the reverse process (eq. 17) of `measure`, with its exact score, from x at time T down to time delta.
 
     Steps shrink towards delta, where the score is steep. Copies are driven by the same noise: synchronously coupled.

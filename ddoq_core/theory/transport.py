@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import InputError
+from .diffusion import Process
 from .measures import GaussianMixture, law_on_line
 
 MAX_PIVOTS = 10_000_000  # of the network simplex: far above what n K entries need
@@ -57,6 +58,12 @@ def wasserstein1_on_line(p: GaussianMixture, q: GaussianMixture, n_parts: int = 
     half = cuts.diff()[:, None] / 2
     x = (cuts[:-1, None] + half + half * t).flatten()
     return ((p.cdf(x) - q.cdf(x)).abs() * (half * w).flatten()).sum().item()
+
+
+def expectation_error(data: GaussianMixture, process: Process, start: GaussianMixture, delta: float, T: float) -> float:
+    """sup over 1-Lipschitz f of |E_{mu_delta} f - E_{nu_delta} f|, from atoms at T by the exact reverse SDE: W_1."""
+    back = data.reversed(process, start.means, start.masses, delta, T)
+    return wasserstein1_on_line(back, data.noised(process, delta))
 
 
 def wasserstein1_of_samples(x: Float[Tensor, " n"], law: GaussianMixture, n_nodes: int = 20_001) -> float:

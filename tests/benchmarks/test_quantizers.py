@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from ddoq_benchmarks import quantizers as module
-from ddoq_benchmarks.quantizers import OURS, TASKS, Task, bench, table
+from ddoq_benchmarks.quantizers import OURS, TASKS, Task, bench_rows
+from ddoq_benchmarks.side_by_side import bench_table, side_by_side
 from ddoq_core.errors import InputError
 from ddoq_core.quantization import distortion
-from ddoq_core.store import Workspace
+from ddoq_core.store.artifacts import Workspace
 
 METHODS = {(name, title): (task, method) for name, task in TASKS.items() for title, method in task.methods.items()}
 
@@ -55,33 +56,45 @@ def tiny(monkeypatch):
     return drawn
 
 
-def test_the_table_prints_what_the_rows_hold(tiny):
-    rows = bench(["tiny"], reps=2)
+def test_what_is_compared_are_medians_of_ratios_within_a_repetition(tiny):
+    rows = bench_rows(["tiny"], reps=2)
     assert [row["rep"] for row in rows] == [0, 1] and rows[1]["methods"][OURS]["memory_mib"] is None
-    (block,) = table(rows).blocks
-    assert block[0] == "Tiny task: n = 900, d = 2, K = 5 (repetitions: 2)"
-    ours, torch_s = block[1]
-    assert ours[2:4] == ("1.00", "1.0000") and ours[6] == "1" and torch_s[0] == "plain torch"
-    ratios = [row["methods"]["plain torch"]["seconds"] / row["methods"][OURS]["seconds"] for row in rows]
-    assert float(torch_s[2]) == pytest.approx(np.median(ratios), abs=0.006)
+    (task,) = side_by_side(rows).tasks
+    ours, plain = task.methods
+    assert (task.n_reps, ours.time_ratio, ours.distortion_ratio, ours.memory_mib) == (2, 1.0, 1.0, 1.0)
+    seconds = [[row["methods"][name]["seconds"] for row in rows] for name in (OURS, "plain torch")]
+    assert plain.name == "plain torch" and plain.seconds == (min(seconds[1]), np.median(seconds[1]), max(seconds[1]))
+    assert plain.time_ratio == pytest.approx(np.median(np.divide(*reversed(seconds))))
+    assert min(ours.over_best, plain.over_best) >= 1
+    operations = 2e-9 * 900 * 2 * 5 * 10
+    assert ours.share_of_peak == pytest.approx(
+        np.median([operations / s / row["peak"] for s, row in zip(seconds[0], rows, strict=True)])
+    )
+
+
+def test_the_table_names_a_task_with_its_sizes_and_has_a_row_for_every_method(tiny):
+    found = side_by_side(bench_rows(["tiny"], reps=1))
+    (block,) = bench_table(found).blocks
+    assert block[0] == "Tiny task: n = 900, d = 2, K = 5 (repetitions: 1)"
+    assert [row[0] for row in block[1]] == [OURS, "plain torch"]
 
 
 def test_a_benchmark_that_was_interrupted_goes_on_where_it_was(tiny, tmp_path, monkeypatch):
     out = tmp_path / "bench.jsonl"
-    first = bench(["tiny"], reps=1, out=out)
-    assert bench(["tiny"], reps=1, out=out) == first == module.read(out)
+    first = bench_rows(["tiny"], reps=1, out=out)
+    assert bench_rows(["tiny"], reps=1, out=out) == first == module.read_bench(out)
     assert len(tiny) == 1  # the second call had nothing to do
-    rows = bench(["tiny"], reps=3, out=out)
+    rows = bench_rows(["tiny"], reps=3, out=out)
     assert rows[:1] == first and [row["rep"] for row in rows] == [0, 1, 2]
 
 
 def test_rows_of_another_machine_are_not_mixed_in(tiny, tmp_path):
     out = tmp_path / "bench.jsonl"
-    rows = bench(["tiny"], reps=1)
+    rows = bench_rows(["tiny"], reps=1)
     Workspace(tmp_path).jsonl(out.name, [rows[0] | {"device": "an abacus"}])
     before = out.read_bytes()
     with pytest.raises(InputError, match="times of another machine, number of threads or versions; give another file"):
-        bench(["tiny"], reps=2, out=out)
+        bench_rows(["tiny"], reps=2, out=out)
     assert out.read_bytes() == before
 
 
@@ -89,17 +102,17 @@ def test_rows_of_another_machine_are_not_mixed_in(tiny, tmp_path):
 def test_a_file_of_something_else_is_refused(content, tmp_path):
     (tmp_path / "bench.jsonl").write_text(content)
     with pytest.raises(InputError, match="is no file of this benchmark's rows"):
-        module.read(tmp_path / "bench.jsonl")
+        module.read_bench(tmp_path / "bench.jsonl")
     with pytest.raises(InputError, match=r"no records .*none\.jsonl; run: ddoq bench --out"):
-        module.read(tmp_path / "none.jsonl")
+        module.read_bench(tmp_path / "none.jsonl")
 
 
 def test_an_unknown_task_is_refused():
     with pytest.raises(InputError, match="no task 'plain'; tasks: latents, small latents"):
-        bench(["plain"], reps=1)
+        bench_rows(["plain"], reps=1)
 
 
 def test_a_peer_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "faiss" else True)
     with pytest.raises(InputError, match=r"faiss-cpu not installed; run: pip install 'ddoq_core\[bench\]'"):
-        bench(["plane"], reps=1)
+        bench_rows(["plane"], reps=1)

@@ -10,17 +10,17 @@ import pytest
 import torch
 from scipy.special import ndtr
 
-from ddoq_book.ch11 import laws
 from ddoq_book.ch11.cells import cell_polygons
-from ddoq_book.ch12 import rate
-from ddoq_core.keys import numpy_rng
+from ddoq_book.ch12.measured_rates import LloydRate, SampledLaw
 from ddoq_core.quantization import clvq, companion_weights, distortion, kmeans_plus_plus, lloyd, power_steps
-from ddoq_core.quantization.exact import ZADOR_NORMAL
-from ddoq_core.quantization.forms import by_place
+from ddoq_core.quantization.closed_forms import closed_quantizer, normal_cells
+from ddoq_core.quantization.forms import spatial_order
 from ddoq_core.quantization.voronoi import assign, cells, refilled
+from ddoq_core.randomness import numpy_rng
 from ddoq_core.theory.bounds import limit_exponent
 from ddoq_core.theory.measures import LOPSIDED
 from ddoq_core.theory.transport import wasserstein2
+from ddoq_core.theory.zador import zador_limit
 
 DEMOS = Path(__file__).resolve().parents[2] / "book" / "assets" / "demos"
 SCRIPTS = ("quantization", "drawing", "demo", "lloyd", "rate", "weights")
@@ -89,7 +89,7 @@ def test_clvq_takes_the_same_steps(js, exponent):
 
 def test_kmeans_plus_plus_makes_the_same_choice_from_the_same_draws(js):
     X = cloud(2)
-    X = X[by_place(X)]
+    X = X[spatial_order(X)]
     expected = kmeans_plus_plus(X, 8, np.random.default_rng(3))
     found = js("ddoq.kmeans_plus_plus(a[0], 8, () => a[1].shift())", X, np.random.default_rng(3).random(100))
     assert found == expected.tolist()
@@ -116,7 +116,7 @@ def test_the_distribution_function_of_the_normal_law_is_exact(js):
 def test_optimal_quantizers_on_a_line_agree(js, K):
     for name, route in (("N(0, 1)", "normal_route"), ("uniform on [0, 1]", "uniform_route")):
         points, G = js(f"ddoq.{route}(a[0])", K)
-        exact = laws.closed_quantizer(name, K)
+        exact = closed_quantizer(name, K)
         np.testing.assert_allclose(points, exact.points, **close)
         np.testing.assert_allclose(G, exact.distortion, rtol=0, atol=1e-12)
 
@@ -124,21 +124,21 @@ def test_optimal_quantizers_on_a_line_agree(js, K):
 def test_cells_of_the_normal_law_agree_at_points_that_are_not_optimal(js):
     x = np.array([-2.4, -0.4, 0.2, 0.7, 4.6])
     found = js("ddoq.normal_cells(a[0])", x)
-    for name, expected in zip(("gradient", "mass", "distortion"), laws.normal_cells(x), strict=True):
+    for name, expected in zip(("gradient", "mass", "distortion"), normal_cells(x), strict=True):
         np.testing.assert_allclose(found[name], expected, **close)
 
 
-def test_zador_limits_agree(js):
-    for d, normal in ((1, True), (1, False)):
-        expected = float(ZADOR_NORMAL) if normal else 1 / 12
-        assert js("ddoq.zador_limit(a[0], a[1])", d, normal) == pytest.approx(expected, abs=1e-12)
-    for law in rate.CLOUDS:
-        assert js("ddoq.zador_limit(a[0], a[1])", law.d, law.normal) == pytest.approx(law.limit, abs=1e-12)
+@pytest.mark.parametrize("normal", [True, False])
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_zador_limits_agree(js, d, normal):
+    expected = zador_limit(d, normal=normal)
+    assert js("ddoq.zador_limit(a[0], a[1])", d, normal) == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_local_slope_is_that_of_the_tables(js):
     found = js("ddoq.slope([32, a[0]], [16, a[1]])", 0.031, 0.058)
-    assert found == pytest.approx(rate.slopes([16, 32], np.array([[0.058, 0.031]]))[0], abs=1e-9)
+    expected = LloydRate(SampledLaw("any", 2, True), (16, 32), np.array([[0.058, 0.031]])).slopes()[0]
+    assert found == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("scheme", ["uniform", "proportional", "sqrt", 0.0, 0.25, 0.5, 1.0])

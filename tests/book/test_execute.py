@@ -12,12 +12,14 @@ import jupytext
 import nbformat
 import pytest
 
-import ddoq_core.profile
+from ddoq_core.config.profile import Profile
 from ddoq_core.errors import InputError
+from ddoq_core.store import source
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "book" / "tools"))
-import execute  # noqa: E402 - a tool beside the book, not a part of the package
+import execute  # noqa: E402 - tools beside the book, not a part of the package
+import freshness  # noqa: E402
 
 NOTEBOOK = """---
 kernelspec:
@@ -53,7 +55,6 @@ def notebooks(tmp_path, monkeypatch) -> Path:
     folder.mkdir()
     (folder / "11_page.md").write_text(NOTEBOOK)
     jupytext.write(jupytext.reads(NOTEBOOK, "md:myst"), folder / "11_page.ipynb")
-    monkeypatch.setattr(ddoq_core.profile, "NOTEBOOKS", folder)
     return folder
 
 
@@ -81,22 +82,23 @@ def declarations(notebooks: Path) -> list[dict]:
 
 def test_a_name_that_nobody_declares_is_refused_with_the_nearest_one(notebooks, profile):
     with pytest.raises(
-        InputError, match=r"unknown parameter 'n_sample' in profile mine\.yaml; did you mean 'n_samples'"
+        InputError,
+        match=r"unknown parameter 'n_sample' in the section 'notebooks' of .*mine\.yaml; did you mean 'n_samples'",
     ):
-        execute.profile_values(profile("n_sample: 3"), "artifacts", declarations(notebooks))
+        execute.profile_values(profile("notebooks: {n_sample: 3}"), "artifacts", declarations(notebooks))
     with pytest.raises(InputError, match=r"'guidence_scale'.*'guidance_scale'"):
         execute.profile_values(profile("guidence_scale: 3.0"), "artifacts", declarations(notebooks))
 
 
 def test_a_value_of_the_wrong_type_is_refused(notebooks, profile):
     with pytest.raises(InputError, match="n_samples = 'many'"):
-        execute.profile_values(profile("n_samples: many"), "artifacts", declarations(notebooks))
+        execute.profile_values(profile("notebooks: {n_samples: many}"), "artifacts", declarations(notebooks))
     with pytest.raises(InputError, match="epochs"):
         execute.profile_values(profile("epochs: many"), "artifacts", declarations(notebooks))
 
 
 def test_a_whole_number_stands_for_a_real_one(notebooks, profile):
-    assert execute.profile_values(profile("scale: 2"), "artifacts", declarations(notebooks))["scale"] == 2
+    assert execute.profile_values(profile("notebooks: {scale: 2}"), "artifacts", declarations(notebooks))["scale"] == 2
 
 
 def test_a_bad_parameter_is_one_line_and_exit_code_2(profile, tmp_path):
@@ -216,34 +218,95 @@ def test_what_is_fresh_is_not_run_again_and_what_is_gone_is_removed(notebooks, p
     monkeypatch.setattr(execute, "execute", executed)
     monkeypatch.setattr(execute, "side_by_side", lambda lanes, out: [execute.run(lane, out) for lane in lanes])
     out = tmp_path / "out"
-    for text in ("n_samples: 3", "n_samples: 3", "n_samples: 4"):
-        execute.execute_all(notebooks, profile(text), out, "artifacts")
+    for n in (3, 3, 4):
+        execute.execute_all(notebooks, profile(f"notebooks: {{n_samples: {n}}}"), out, "artifacts")
     assert runs == ["11_page", "11_page"]
     shutil.move(notebooks / "11_page.md", notebooks / "12_page.md")
-    execute.execute_all(notebooks, profile("n_samples: 4"), out, "artifacts")
+    execute.execute_all(notebooks, profile("notebooks: {n_samples: 4}"), out, "artifacts")
     assert [p.name for p in out.glob("*.ipynb")] == ["12_page.ipynb"]
 
 
-def test_the_key_follows_the_text_the_values_the_package_and_the_lock(notebooks, tmp_path, monkeypatch):
-    source = notebooks / "11_page.md"
-    for folder in ("ddoq_core", "book"):
-        (tmp_path / folder).mkdir()
-    module, lock = tmp_path / "ddoq_core" / "m.py", tmp_path / "constraints.txt"
-    module.write_text("x = 1\n")
+@pytest.fixture
+def edit(tmp_path, monkeypatch):
+    """`edit(module, old, new)`: from then on keys are of the edited text."""
+    edited = {}
+
+    def anew(cached):
+        return lambda module: cached.__wrapped__(module) if module in edited else cached(module)
+
+    def replace(module: str, old: str, new: str) -> None:
+        text = source.file_of(module).read_text()
+        assert old in text
+        path = tmp_path / f"{module}.py"
+        path.write_text(text.replace(old, new, 1))
+        edited[module] = path
+        source.source_key.cache_clear()
+
+    file_of = source.file_of
+    monkeypatch.setattr(source, "file_of", lambda module: edited.get(module) or file_of(module))
+    for name in ("_code", "_tree"):
+        monkeypatch.setattr(source, name, anew(getattr(source, name)))
+    yield replace
+    source.source_key.cache_clear()
+
+
+def keys() -> dict[str, str]:
+    """Key of every chapter of the book, by its number."""
+    return {p.stem[:2]: freshness.freshness_key(p, {}) for p in sorted((ROOT / "notebooks").glob("[0-9]*.md"))}
+
+
+def stale(before: dict[str, str]) -> set[str]:
+    return {name for name, key in keys().items() if key != before[name]}
+
+
+def test_an_edit_of_a_table_of_costs_runs_the_chapters_on_costs_again_and_none_of_the_theory(edit):
+    before = keys()
+    edit("ddoq_core.cost.tables", "LEVELS = (10,", "LEVELS = (5, 10,")
+    assert {"22", "33"} <= (found := stale(before)) and not found & {"11", "12", "13", "14", "15", "16"}
+
+
+def test_an_edit_of_a_method_which_is_loaded_by_its_name_runs_every_chapter_that_makes_pictures_again(edit):
+    before = keys()
+    edit("ddoq_core.methods.rded", "SMALLEST_CROP = 0.08", "SMALLEST_CROP = 0.1")
+    assert {"21", "31", "32"} <= (found := stale(before)) and not found & {"11", "12", "13", "14", "15", "16"}
+
+
+def test_an_edit_of_the_code_of_one_chapter_runs_that_chapter_again(edit):
+    before = keys()
+    edit("ddoq_book.ch12.rate", "def ", "def new() -> None:\n    return None\n\n\ndef ")
+    assert stale(before) == {"12"}
+
+
+def test_a_docstring_and_a_comment_run_nothing_again(edit):
+    before = keys()
+    for module in ("ddoq_core.quantization.lloyd", "ddoq_book.style", "ddoq_core.runs.run"):
+        edit(module, '"""', '"""Other words. ')
+        edit(module, "\n\n\n", "\n\n\n# a comment\n")
+    assert stale(before) == set()
+
+
+def test_the_key_follows_the_text_the_values_and_the_lock(notebooks, tmp_path, monkeypatch):
+    page, lock = notebooks / "11_page.md", tmp_path / "constraints.txt"
     lock.write_text("torch==2.0\n")
-    monkeypatch.setattr(execute, "PACKAGES", (tmp_path / "ddoq_core",))
-    monkeypatch.setattr(execute, "ROOT", tmp_path)
-    keys = [execute.freshness_key(source, {"n": 1})]
-    assert execute.freshness_key(source, {"n": 1, "artifacts": "elsewhere"}) == keys[0]
-    keys.append(execute.freshness_key(source, {"n": 2}))
-    for file in (source, module, lock):
+    monkeypatch.setattr(freshness, "ROOT", tmp_path)
+    found = [freshness.freshness_key(page, {"n": 1})]
+    assert freshness.freshness_key(page, {"n": 1, "artifacts": "elsewhere"}) == found[0]
+    found.append(freshness.freshness_key(page, {"n": 2}))
+    for file in (page, lock):
         file.write_text(file.read_text() + "\n")
-        keys.append(execute.freshness_key(source, {"n": 1}))
-    assert len(set(keys)) == len(keys)
+        found.append(freshness.freshness_key(page, {"n": 1}))
+    assert len(set(found)) == len(found)
+
+
+def test_a_chapter_of_a_run_follows_the_defaults_of_knobs_that_its_profile_does_not_set(notebooks, monkeypatch):
+    page, given = notebooks / "11_page.md", {"profile": "mine", "epochs": 7}
+    found = [freshness.freshness_key(page, given), freshness.freshness_key(page, given | {"n_restarts": 3})]
+    default = Profile().n_restarts
+    assert freshness.freshness_key(page, given | {"n_restarts": default}) == found[0] != found[1]
 
 
 def test_new_records_of_a_long_run_make_a_page_that_reads_them_stale_and_no_other(tmp_path, monkeypatch):
-    monkeypatch.setattr(execute, "ROOT", tmp_path)
+    monkeypatch.setattr(freshness, "ROOT", tmp_path)
     (tmp_path / "constraints.txt").write_text("")
     records = tmp_path / "book" / "results" / "table" / "a.jsonl"
     records.parent.mkdir(parents=True)
@@ -253,5 +316,5 @@ def test_new_records_of_a_long_run_make_a_page_that_reads_them_stale_and_no_othe
         records.write_text(content)
         for text, page in pages.items():
             page.write_text(text)
-            keys[text].append(execute.freshness_key(page, {}))
+            keys[text].append(freshness.freshness_key(page, {}))
     assert [len(set(found)) for found in keys.values()] == [2, 1]

@@ -62,7 +62,7 @@ def test_what_depends_on_the_whole_profile_names_it_and_the_knobs_that_differ():
     declared = (
         'profile: str = "mine"  # its name\nstrength: float = 0.3  # of the noise\nipc: list = [1, 2, 5, 10]  # K'
     )
-    text = said(declared, IMPORT, "run = Run(Profile.from_notebook(globals()))", "figures.slopes_figure(run)")
+    text = said(declared, IMPORT, "run = Run(profile_of(globals()))", "figures.slopes_figure(run)")
     assert text.endswith('from `profile = "mine"`, `strength = 0.3`.')
 
 

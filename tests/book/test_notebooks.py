@@ -11,7 +11,7 @@ import nbformat
 import pytest
 import yaml
 
-from ddoq_core.profile import Profile
+from ddoq_core.config.profile import Profile
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.md"))

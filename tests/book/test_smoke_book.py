@@ -32,18 +32,17 @@ def test_the_audit_finds_nothing(smoke_book, smoke_tree):
     assert list(audit.audit(smoke_book, [f"{Path.home()}/", str(ROOT), str(smoke_tree)])) == []
 
 
-def test_a_second_run_executes_nothing(smoke_tree):
-    command = [
-        sys.executable,
-        "book/tools/execute.py",
-        "--profile",
-        "smoke",
-        "--artifacts",
-        str(smoke_tree / "artifacts"),
-    ]
-    done = subprocess.run([*command, "--out", "book/chapters"], cwd=smoke_tree, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert all(line.endswith(": unchanged") for line in done.stdout.splitlines())
+def test_a_second_run_executes_and_renders_nothing(smoke_tree, smoke_book):
+    places = ["--artifacts", str(smoke_tree / "artifacts"), "--out", "book/chapters"]
+    before = {path: path.stat().st_mtime_ns for path in smoke_book.rglob("*")}
+    executed, rendered = (
+        subprocess.run([sys.executable, *script], cwd=smoke_tree, capture_output=True, text=True)
+        for script in (["book/tools/execute.py", "--profile", "smoke", *places], ["book/tools/render.py"])
+    )
+    assert executed.returncode == rendered.returncode == 0, executed.stderr + rendered.stderr
+    assert all(line.endswith(": unchanged") for line in executed.stdout.splitlines())
+    assert rendered.stdout.splitlines() == [f"The book is at {smoke_book / 'index.html'}, unchanged"]
+    assert {path: path.stat().st_mtime_ns for path in smoke_book.rglob("*")} == before
 
 
 def test_the_front_page_shows_the_claim(smoke_book):

@@ -7,37 +7,40 @@ import torch
 from diffusers import DiTPipeline
 from torch.utils.flop_counter import FlopCounterMode
 
-from ddoq_core.cost.flops import classifier, dit, n_parameters, prior_of, stable_diffusion
-from ddoq_core.cost.measured import Timing, _row, measured, measured_table, timings
-from ddoq_core.cost.model import clustering, costs, label_bytes, takes_gram
+from ddoq_book.ch33.measured import MeasuredCost, Timing, measured_run, measured_table, seconds_form, timings
+from ddoq_core.config.profile import Profile
+from ddoq_core.cost.counting import count_parts, n_parameters
+from ddoq_core.cost.flops import classifier, prior_of
+from ddoq_core.cost.model import clustering, costs, takes_gram
 from ddoq_core.cost.sizes import A6000, KNOWN, TWO_CORES, Device, Images, device_of
 from ddoq_core.cost.tables import (
     PAPER,
     amount,
+    bytes_form,
     cost_table,
-    disk_table,
     duration,
+    flops_form,
     paper_steps,
     paper_table,
-    paper_words,
-    told,
+    run_cost,
 )
 from ddoq_core.errors import InputError
-from ddoq_core.methods import METHODS
-from ddoq_core.pipeline import pretrain
-from ddoq_core.pipeline.latent_diffusion import SAMPLERS
-from ddoq_core.pipeline.run import Run
-from ddoq_core.profile import Profile
+from ddoq_core.methods import METHODS, SMALL
+from ddoq_core.pipeline.relabel import label_bytes
+from ddoq_core.priors import pretrain
+from ddoq_core.priors.latent_diffusion import SAMPLERS
 from ddoq_core.quantization.forms import Gram
 from ddoq_core.quantization.lloyd import ITERATIONS, SEEDING, form_of
-from ddoq_core.results.table import NOTHING
+from ddoq_core.runs.run import Run
 
 from ..tiny import random_prior
+from .published import dit, stable_diffusion
 
 MAC = 2  # operations of a multiply-add
 IMAGENET = Images.of(PAPER)
-SMALL = Profile.of(
-    {
+LITTLE = Profile.of(
+    SMALL
+    | {
         "profile": "small",
         "image_size": 16,
         "prior": "dit",
@@ -54,15 +57,6 @@ SMALL = Profile.of(
         "workers": 1,
         "batch_size": 20,
         "methods": list(METHODS),
-        "rded_images": 10,
-        "rded_crops": 2,
-        "inversion_network": "convnet-4-bn",
-        "inversion_iterations": 2,
-        "tesla_network": "convnet-4",
-        "tesla_experts": 1,
-        "tesla_epochs": 2,
-        "tesla_iterations": 2,
-        "tesla_steps": 2,
     }
 )
 
@@ -75,9 +69,9 @@ def finished(tmp_path_factory) -> Run:
     scheduler = prior.scheduler_class.from_config(prior.scheduler_config)
     DiTPipeline(prior.transformer, prior.vae, scheduler).save_pretrained(folder / "prior")
     index = folder / "prior" / "model_index.json"
-    digits = {"id2label": {str(i): name for i, name in enumerate(Run(SMALL).dataset.class_names)}}
+    digits = {"id2label": {str(i): name for i, name in enumerate(Run(LITTLE).dataset.class_names)}}
     index.write_text(json.dumps(json.loads(index.read_text()) | digits))
-    run = Run(SMALL.but(prior_path=str(folder / "prior"), artifacts=str(folder / "artifacts")))
+    run = Run(LITTLE.replace(prior_path=str(folder / "prior"), artifacts=str(folder / "artifacts")))
     run.results()
     return run
 
@@ -115,7 +109,7 @@ def test_dit_has_the_published_parameters_once_the_embedding_that_diffusers_repe
         (lambda: classifier("resnet50", 1000, 3, 224).forward, 4.09e9),
         (lambda: classifier("resnet101", 1000, 3, 224).forward, 7.80e9),
         (lambda: classifier("mobilenet_v2", 1000, 3, 224).forward, 0.30e9),
-        (lambda: dit().call, 118.64e9),  # Peebles and Xie (2023), Table 4
+        (lambda: prior_of(PAPER.replace(prior="dit"), 3).call, 118.64e9),  # Peebles and Xie (2023), Table 4
     ],
     ids=["ResNet-18", "ResNet-50", "ResNet-101", "MobileNet-V2", "DiT-XL/2"],
 )
@@ -125,14 +119,14 @@ def test_a_forward_pass_makes_as_many_multiply_adds_as_published(count, publishe
 
 def test_the_unet_makes_the_published_multiply_adds_and_those_of_attention():
     """Counts in print, about 340 GMAC at 64 x 64, leave out the products of queries, keys and values."""
-    prior = stable_diffusion()
+    prior, call = stable_diffusion(), prior_of(PAPER, 3).call
     x, text = torch.empty(1, 4, 64, 64, device="meta"), torch.empty(1, 77, 768, device="meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         prior.network(x, 0, encoder_hidden_states=text)
     counts = {str(kernel): n for kernel, n in counter.get_flop_counts()["Global"].items()}
     attention = sum(n for kernel, n in counts.items() if "bmm" in kernel or "attention" in kernel)
-    assert (prior.call - attention) / MAC == pytest.approx(339e9, rel=0.01)
-    assert prior.call / MAC == pytest.approx(402e9, rel=0.01)
+    assert (call - attention) / MAC == pytest.approx(339e9, rel=0.01)
+    assert call / MAC == pytest.approx(402e9, rel=0.01)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnext50_32x4d", "mobilenet_v2"])
@@ -151,12 +145,12 @@ def test_the_small_prior_is_the_one_that_is_fitted(size):
 
 
 def test_calls_are_the_timesteps_of_the_checkpoints_own_scheduler_twice_with_guidance():
-    paper = stable_diffusion()
+    paper = prior_of(PAPER, 3)
     assert paper.calls(PAPER) == 2 * 36  # PNDM runs its first step twice
-    assert paper.calls(PAPER.but(guidance_scale=1.0)) == 36
+    assert paper.calls(PAPER.replace(guidance_scale=1.0)) == 36
     assert paper.calls(PAPER, from_noise=True) == 2 * 51
-    assert all(paper.calls(PAPER.but(sampler=name)) == 2 * 35 for name in SAMPLERS)
-    assert paper.calls(PAPER.but(strength=0.0)) == 0
+    assert all(paper.calls(PAPER.replace(sampler=name)) == 2 * 35 for name in SAMPLERS)
+    assert paper.calls(PAPER.replace(strength=0.0)) == 0
 
 
 def test_a_folder_is_counted_by_its_own_configuration(finished):
@@ -167,13 +161,13 @@ def test_a_folder_is_counted_by_its_own_configuration(finished):
 
 def test_a_folder_of_another_layout_is_refused_in_one_line(tmp_path):
     with pytest.raises(InputError, match="holds no configuration of a dit prior") as error:
-        prior_of(SMALL.but(prior_path=str(tmp_path)), 1)
+        prior_of(LITTLE.replace(prior_path=str(tmp_path)), 1)
     assert "\n" not in str(error.value)
 
 
 def test_nothing_is_computed_and_nothing_drawn():
     before = torch.get_rng_state()
-    classifier("convnet-16", 10, 1, 32), stable_diffusion().call
+    classifier("convnet-16", 10, 1, 32), count_parts("", stable_diffusion())
     assert torch.equal(torch.get_rng_state(), before)
     assert {p.device.type for p in stable_diffusion().network.parameters()} == {"meta"}
 
@@ -198,18 +192,18 @@ def test_files_have_the_bytes_that_were_told(finished, step):
 
 
 def test_soft_labels_of_the_paper_take_6_30_60_and_120_gigabytes():
-    assert [label_bytes(ipc, 1000, 300) / 1e9 for ipc in (10, 50, 100, 200)] == [6, 30, 60, 120]
+    assert [label_bytes(1000 * ipc, 1000, 300) / 1e9 for ipc in (10, 50, 100, 200)] == [6, 30, 60, 120]
 
 
 def test_latents_of_imagenet_take_42_gigabytes_and_its_prototypes_11_8():
-    found = {c.step: c for c in costs(PAPER.but(ipc=[10, 50, 100, 200]), IMAGENET)}
+    found = {c.step: c for c in costs(PAPER.replace(ipc=[10, 50, 100, 200]), IMAGENET)}
     assert found["encode"].writes / 1e9 == pytest.approx(41.98, abs=0.01)
     assert found["cluster"].writes / 1e9 == pytest.approx(11.80, abs=0.01)
     assert found["encode"].memory == 2 * (859_520_964 + 83_653_863 + 123_060_480)
 
 
 def test_encoding_and_synthesis_are_images_times_networks():
-    prior, found = stable_diffusion(), {(c.step, c.ipc): c for c in costs(PAPER, IMAGENET)}
+    prior, found = prior_of(PAPER, 3), {(c.step, c.ipc): c for c in costs(PAPER, IMAGENET)}
     assert found["encode", None].flops == 1_281_167 * prior.encode
     per_image = found["synthesize", 100].flops / 100_000
     assert per_image == pytest.approx(72 * prior.call + prior.decode, rel=1e-3)  # and the prompts, once each
@@ -217,35 +211,37 @@ def test_encoding_and_synthesis_are_images_times_networks():
 
 
 def test_a_class_that_is_encoded_and_forgotten_is_paid_with_its_clusters():
-    kept, passing = (costs(PAPER.but(keep_latents=keep), IMAGENET) for keep in (True, False))
+    kept, passing = (costs(PAPER.replace(keep_latents=keep), IMAGENET) for keep in (True, False))
     flops_of = [sum(c.flops for c in found if c.step in ("encode", "cluster")) for found in (kept, passing)]
     assert flops_of[0] == flops_of[1] and "encode" not in {c.step for c in passing}
 
 
 def test_a_teacher_that_is_asked_while_training_stores_nothing_and_works_for_every_student():
     stored, online = (
-        {(c.step, c.ipc): c for c in costs(PAPER.but(soft_labels=kind), IMAGENET)} for kind in ("stored", "online")
+        {(c.step, c.ipc): c for c in costs(PAPER.replace(soft_labels=kind), IMAGENET)} for kind in ("stored", "online")
     )
     assert ("relabel", 10) not in online
     more = online["train", 10].flops - stored["train", 10].flops
     assert more == stored["relabel", 10].flops
-    assert stored["train", 10].reads - online["train", 10].reads == label_bytes(10, 1000, 300)
+    assert stored["train", 10].reads - online["train", 10].reads == label_bytes(10_000, 1000, 300)
 
 
 def test_rows_that_differ_in_their_weights_share_images_and_labels():
-    found = {(c.step, c.ipc): c.times for c in costs(PAPER.but(methods=["d4m", "ddoq", "ddoq_proportional"]), IMAGENET)}
+    found = {
+        (c.step, c.ipc): c.times for c in costs(PAPER.replace(methods=["d4m", "ddoq", "ddoq_proportional"]), IMAGENET)
+    }
     assert found["synthesize", 10] == found["relabel", 10] == 1 and found["train", 10] == 3
 
 
 def test_with_torchvisions_weights_nothing_is_trained_on_real_images():
     given, own = (
-        costs(PAPER.but(methods=["ddoq", "full"], teacher_path=path), IMAGENET) for path in ("pretrained", "")
+        costs(PAPER.replace(methods=["ddoq", "full"], teacher_path=path), IMAGENET) for path in ("pretrained", "")
     )
     assert "teacher" not in {c.step for c in given} and "teacher" in {c.step for c in own}
 
 
 def test_methods_without_prototypes_pay_for_none():
-    steps = {c.step for c in costs(SMALL.but(methods=["random_real"], prior="pretrain"), Images.of(SMALL))}
+    steps = {c.step for c in costs(LITTLE.replace(methods=["random_real"], prior="pretrain"), Images.of(LITTLE))}
     assert steps == {"teacher", "random_real", "relabel", "train"}
 
 
@@ -267,7 +263,7 @@ def test_the_form_of_the_samples_is_the_one_that_lloyd_takes(n, d, levels):
 
 
 def test_one_pass_over_a_class_is_nothing_beside_encoding_it():
-    assert 2 * 1281 * 100 * 16384 / (1281 * stable_diffusion().encode) < 3e-6  # exercise 33-clustering
+    assert 2 * 1281 * 100 * 16384 / (1281 * prior_of(PAPER, 3).encode) < 3e-6  # exercise 33-clustering
 
 
 # sizes and devices
@@ -281,7 +277,7 @@ def test_sizes_are_known_by_name_and_validation_images_are_left_out():
 
 
 def test_known_sizes_are_those_of_the_data_set_itself(finished):
-    assert (len(finished.dataset.train), finished.dataset.n_classes) == (Images.of(SMALL).n, KNOWN["mnist5k"][1])
+    assert (len(finished.dataset.train), finished.dataset.n_classes) == (Images.of(LITTLE).n, KNOWN["mnist5k"][1])
 
 
 def test_a_folder_is_counted_without_opening_an_image(tmp_path):
@@ -289,7 +285,7 @@ def test_a_folder_is_counted_without_opening_an_image(tmp_path):
         (tmp_path / "train" / name).mkdir(parents=True)
         for i in range(n):
             (tmp_path / "train" / name / f"{i}.jpg").write_bytes(b"x" * 100)
-    found = Images.of(PAPER.but(data_root=str(tmp_path)))
+    found = Images.of(PAPER.replace(data_root=str(tmp_path)))
     assert (found.n, found.n_classes, found.bytes, found.read(3)) == (8, 2, 100, 2400)
 
 
@@ -328,48 +324,52 @@ def test_hours_of_the_paper_imply_a_third_to_a_half_of_the_peak_where_large_netw
     implied = {(s.title[0], s.ipc): s.implied for s in paper_steps()}
     assert all(0.3 < implied[step, ipc] < 0.55 for step in "12" for ipc in (10, 100))
     assert all(0.01 < implied[step, ipc] < 0.07 for step in "34" for ipc in (10, 100))
-    words = paper_words()
-    assert words["implied_synthesis_10"] == "54"
-    assert all(int(words[f"implied_label_{ipc}_float32"]) < 10 for ipc in (10, 100))
-    assert all(int(words[f"implied_train_{ipc}_float32"]) < 33 for ipc in (10, 100))
+    float32 = {(s.title[0], s.ipc): s.implied_float32 for s in paper_steps()}
+    assert all(float32["3", ipc] < 0.1 and float32["4", ipc] < 0.33 for ipc in (10, 100))
 
 
 def test_the_quoted_hours_are_those_that_the_paper_prints_and_are_called_so():
-    table = paper_table(A6000)
-    assert [row[4] for row in table.rows] == ["8", "8", "2", "24", "1", "16", "2.5", "9"]
-    assert "Quoted" in table.columns[4] and "not measured here" in table.notes[0]
+    table = paper_table(paper_steps(), A6000)
+    assert table.column("Quoted: hours, A6000") == [8, 8, 2, 24, 1, 16, 2.5, 9]
+    assert "not measured here" in table.notes[0]
 
 
 def test_the_table_adds_up_all_that_the_run_makes():
-    found, table = costs(Profile(), Images.of(Profile())), cost_table(Profile(), Images.of(Profile()), TWO_CORES)
-    assert table.rows[-1][4] == amount(sum(c.times * c.flops for c in found), "FLOP")
-    assert len(table.rows) == len(found) + 1
-    words = told(Profile(), Images.of(Profile()), TWO_CORES)
-    assert words["told_time"] == table.rows[-1][-1]
+    found = run_cost(Profile(), Images.of(Profile()), TWO_CORES)
+    table = cost_table(found)
+    assert table.column("Operations")[-1] == sum(c.times * c.flops for c in found.costs) == found.total("flops")
+    assert len(table.rows) == len(found.costs) + 1
+    assert table.column("Time")[-1] == found.seconds == TWO_CORES.seconds(found.total("flops"))
 
 
-def test_the_disk_of_imagenet_is_told_by_level():
-    rows = {row[:2]: row[2:] for row in disk_table().rows}
-    assert rows["soft labels", "float16"] == ("6 GB", "30 GB", "60 GB", "120 GB", "216 GB")
-    assert rows["latents, once for all IPC", "float16"][-1] == "42 GB"
-    assert rows["prototypes", "float16"][-1] == "11.8 GB"
+def test_shares_of_the_steps_add_up_to_1():
+    found = run_cost(Profile(), Images.of(Profile()), TWO_CORES)
+    assert sum(found.share(step) for step in {c.step for c in found.costs}) == pytest.approx(1)
+    assert found.share("prior") == found.total("flops", "prior") / found.total("flops")
+
+
+def test_a_cost_of_no_operations_takes_no_time():
+    table = cost_table(run_cost(LITTLE, Images.of(LITTLE), TWO_CORES))
+    drawn = next(row for row in table.rows if row[1] == "draw real images")
+    assert drawn[4] == 0 and drawn[-1] is None
 
 
 def test_the_measured_table_has_the_seconds_of_run_json(finished):
-    table = measured_table(finished, TWO_CORES)
+    found = measured_run(finished)
+    table = measured_table(found, TWO_CORES)
     assert {row[0] for row in table.rows} == {
         "Before",
         *(f"{i} {x}" for i, x in enumerate(("Latent clustering", "Synthesis", "Soft label", "Training"), 1)),
         "All",
     }
     encode = next(row for row in table.rows if row[1] == "encode")
-    assert encode[4] == duration(finished.latents.run["seconds"])
-    assert measured(finished)["measured_n"] == table.rows[-1][3]
+    assert encode[4].seconds == (finished.latents.run["seconds"],)
+    assert found.n == table.column("n")[-1] == sum(table.column("n")[:-1])
+    assert found.seconds() == pytest.approx(sum(found.seconds(step) for step in {p.cost.step for p in found.parts}))
 
 
 def test_of_two_artifacts_both_are_shown_and_of_more_the_mean_with_its_interval():
-    cost = costs(PAPER, IMAGENET)[0]
-    shown = {n: _row(cost, Timing("encode", "", None, tuple(range(30, 30 + n))), A6000)[3] for n in (1, 2, 3)}
+    shown = {n: seconds_form(Timing("encode", "", None, tuple(range(30, 30 + n)))) for n in (1, 2, 3)}
     assert shown == {1: "30 s", 2: "30 s and 31 s", 3: "31 s ± 2.5 s"}  # t(2) = 4.303, / sqrt(3)
 
 
@@ -378,8 +378,16 @@ def test_a_run_that_is_not_finished_has_no_measured_table(tmp_path):
         timings(Run(Profile.of({"artifacts": str(tmp_path)})))
 
 
-def test_a_speed_that_was_not_measured_is_a_dash(finished):
-    assert measured(finished)["speed_prior"] == NOTHING
+def test_a_speed_is_that_of_the_mean_time_and_a_mean_speed_the_mean_of_speeds():
+    cost = costs(PAPER, IMAGENET)[0]
+    found = MeasuredCost(cost, Timing(cost.step, "", None, (1.0, 3.0)))
+    assert found.speed == pytest.approx(cost.flops / 2)
+    assert found.mean_speed.value == pytest.approx((cost.flops + cost.flops / 3) / 2) and found.mean_speed.n == 2
+
+
+def test_what_makes_no_operations_has_no_speed(finished):
+    (drawn,) = [p for p in measured_run(finished).parts if (p.cost.step, p.cost.ipc) == ("random_real", 1)]
+    assert drawn.speed is None and drawn.mean_speed is None
 
 
 @pytest.mark.parametrize(
@@ -391,4 +399,8 @@ def test_a_duration_is_read_in_its_own_unit(seconds, text):
 
 @pytest.mark.parametrize(("value", "text"), [(999, "999 B"), (41.98e9, "42 GB"), (999.6e6, "1 GB"), (0, "0 B")])
 def test_an_amount_has_three_digits_and_a_decimal_prefix(value, text):
-    assert amount(value, "B") == text
+    assert amount(value, "B") == bytes_form(value) == text
+
+
+def test_no_operations_are_0_without_a_unit():
+    assert (flops_form(0), flops_form(2e9)) == ("0", "2 GFLOP")

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from ddoq_book.gallery import gallery, recorded_gallery
+from ddoq_book.studies.strips import heaviest, keep_strips
+from ddoq_core.config.profile import Profile
 from ddoq_core.errors import InputError
 from ddoq_core.pipeline.distilled import DistilledDataset, write_image, write_metadata
-from ddoq_core.profile import Profile
-from ddoq_core.results.strips import heaviest, keep_strips
-from ddoq_core.store import Store
+from ddoq_core.store.artifacts import Store
 
 from ..tiny import NAMES, SIZE, noise_images
 

@@ -3,8 +3,8 @@
 import pytest
 
 from ddoq_book.provenance import provenance_text, records_text
-from ddoq_core.profile import Profile
-from ddoq_core.store import Store
+from ddoq_core.config.profile import Profile
+from ddoq_core.store.artifacts import Store
 
 
 @pytest.fixture

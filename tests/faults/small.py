@@ -8,18 +8,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ddoq_core.manifest import sha256_of
-from ddoq_core.methods import METHODS
-from ddoq_core.pipeline.run import Run
-from ddoq_core.profile import Profile
+from ddoq_book.studies.closeness import closeness_of
+from ddoq_core.config.profile import Profile
+from ddoq_core.methods import METHODS, SMALL
+from ddoq_core.runs.run import Run
+from ddoq_core.store.manifest import sha256_of
 
 SIZE = 16
 VALUES = {
-    "dataset": "imagefolder", "image_size": SIZE, "ipc": [2], "hard_ipc": [2], "tesla_ipc": [2], "n_seeds": 1,
+    **SMALL, "dataset": "imagefolder", "image_size": SIZE, "ipc": [2], "hard_ipc": [2], "n_seeds": 1,
     "methods": list(METHODS), "targets": ["soft"], "soft_labels": "stored", "workers": 1,
-    "teacher": "convnet-8-bn", "inversion_network": "convnet-8-bn", "students": ["convnet-4"],
-    "inversion_iterations": 3, "tesla_network": "convnet-4", "tesla_experts": 2, "tesla_epochs": 2,
-    "tesla_iterations": 3, "tesla_steps": 2, "synthesis_batch": 2,
+    "teacher": "convnet-8-bn", "students": ["convnet-4"], "synthesis_batch": 2,
 }  # fmt: skip
 
 # every step, as the folder of its artifacts is called, and what asks for it
@@ -42,7 +41,7 @@ STEPS: dict[str, Callable[[Run], object]] = {
     "tesla_experts": lambda run: run.distilled("tesla", 2),
     "tesla": lambda run: run.distilled("tesla", 2),
     "check": lambda run: run.check(2),
-    "closeness": lambda run: run.closeness("ddoq", 2),
+    "closeness": lambda run: closeness_of(run, "ddoq", 2),
     "relabel": lambda run: run.train_students(say=lambda line: None),  # of every set
     "train": lambda run: run.train_students(say=lambda line: None),
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ddoq_core.pipeline.run import Run
+from ddoq_core.runs.run import Run
 
 from .small import STEPS, identity, profile
 

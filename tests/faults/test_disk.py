@@ -10,7 +10,7 @@ import pytest
 
 from ddoq_core import cli
 from ddoq_core.errors import InputError
-from ddoq_core.pipeline.run import Run
+from ddoq_core.runs.run import Run
 
 from .small import STEPS, command, identity, profile
 
@@ -77,7 +77,7 @@ def test_a_run_on_a_full_disk_ends_with_code_2_and_one_line(copy, disk, data, mo
     folder, resize = disk
     artifacts = copy(folder)
     shutil.rmtree(artifacts / "train")
-    resize((pages_of(artifacts) + 3) * PAGE)  # for two locks, and what the run was begun with
+    resize((pages_of(artifacts) + 3) * PAGE)  # for two locks, and a file that is begun
     monkeypatch.setattr(sys, "argv", ["ddoq", *command(data, artifacts)])
     with pytest.raises(SystemExit) as stop:
         cli.main()

@@ -3,10 +3,10 @@
 from torch import nn
 
 from ddoq_core.cli import main
-from ddoq_core.pipeline import train
+from ddoq_core.pipeline import train_student
 
-plain = train.make_network
-train.make_network = lambda *shape: nn.SyncBatchNorm.convert_sync_batchnorm(plain(*shape))
+plain = train_student.make_network
+train_student.make_network = lambda *shape: nn.SyncBatchNorm.convert_sync_batchnorm(plain(*shape))
 
 if __name__ == "__main__":
     main()

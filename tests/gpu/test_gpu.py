@@ -8,16 +8,17 @@ import safetensors.torch
 import torch
 
 from ddoq_book.ch22.toy_imagenet import PRIORS
-from ddoq_core.keys import numpy_rng, torch_rng
+from ddoq_core.config.profile import Profile
+from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.methods.random_real import random_real
-from ddoq_core.pipeline.datasets import Dataset, Split
-from ddoq_core.pipeline.prior import load_prior
-from ddoq_core.pipeline.run import Run
 from ddoq_core.pipeline.teacher import teacher as make_teacher
-from ddoq_core.pipeline.train import train
-from ddoq_core.profile import Profile
+from ddoq_core.pipeline.train_student import train
+from ddoq_core.priors.load import load_prior
 from ddoq_core.quantization import best_of_restarts, lloyd
-from ddoq_core.store import Store
+from ddoq_core.randomness import numpy_rng, torch_rng
+from ddoq_core.runs.run import Run
+from ddoq_core.store import checkpoints
+from ddoq_core.store.artifacts import Store
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 CLASSES = [{"index": i, "directory": w, "name": w, "prompt": w} for i, w in enumerate(("n01440764", "n03888257"))]
@@ -64,7 +65,7 @@ def test_restarts_share_a_gram_matrix_on_the_gpu_too():
 
 
 def test_a_student_on_the_gpu_ends_as_it_would_without_an_interruption(tmp_path, monkeypatch):
-    from ddoq_core.pipeline import train as module
+    from ddoq_core.pipeline import train_student as module
 
     split = Split(
         torch.arange(2).repeat_interleave(20), [str(i) for i in range(40)],
@@ -81,7 +82,7 @@ def test_a_student_on_the_gpu_ends_as_it_would_without_an_interruption(tmp_path,
         distilled, judge = random_real(store, data, profile, ipc=10, distill_seed=0), make_teacher(store, data, profile)
         knobs = {"student": "convnet-8", "target": "soft", "weights": "sqrt", "student_seed": 0, "label_seed": 0}
         if name == "cut":
-            monkeypatch.setattr(module, "CHECKPOINT_SECONDS", 0)
+            monkeypatch.setattr(checkpoints, "EVERY", 0)
             real, seen = module.rate, []
 
             def dying(p, epoch, real=real, seen=seen):

@@ -6,12 +6,12 @@ import types
 import pytest
 import torch
 
-from ddoq_core.keys import torch_rng
+from ddoq_core.config.profile import Profile
+from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.methods import sre2l
-from ddoq_core.methods.cda import METHOD, smallest_crop
-from ddoq_core.pipeline.splits import Dataset, Split
-from ddoq_core.profile import Profile
-from ddoq_core.store import Store
+from ddoq_core.methods.cda import METHOD, curriculum_crop
+from ddoq_core.randomness import torch_rng
+from ddoq_core.store.artifacts import Store
 
 SIZE = 16
 STEPS = 10
@@ -34,7 +34,7 @@ def run(tmp_path_factory):
 
 def test_the_smallest_crop_falls_from_the_whole_image_to_its_final_share_along_a_cosine():
     for size, last in ((224, 0.08), (32, 0.5)):
-        curve = smallest_crop(size)
+        curve = curriculum_crop(size)
         assert curve(0.0) == 1.0
         assert curve(0.5) == pytest.approx((1 + last) / 2)
         assert curve(1.0) == pytest.approx(last)
@@ -54,7 +54,7 @@ def test_no_crop_of_a_step_is_smaller_than_the_curve_allows(run, monkeypatch):
     METHOD.distill(run, 2, 0)
     assert len(drawn) == STEPS and drawn[0].tolist() == [SIZE, SIZE]
     for t, (height, width) in enumerate(drawn):  # the sides are rounded to pixels
-        assert (height + 0.5) * (width + 0.5) >= smallest_crop(SIZE)(t / STEPS) * SIZE**2
+        assert (height + 0.5) * (width + 0.5) >= curriculum_crop(SIZE)(t / STEPS) * SIZE**2
     assert min(float(h * w) for h, w in drawn) < 0.9 * SIZE**2
 
 

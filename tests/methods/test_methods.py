@@ -5,12 +5,12 @@ import types
 import pytest
 import torch
 
+from ddoq_core.config.profile import Profile
+from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.errors import InputError
 from ddoq_core.methods import METHODS
 from ddoq_core.methods.random_real import random_real
-from ddoq_core.pipeline.splits import Dataset, Split
-from ddoq_core.profile import Profile
-from ddoq_core.store import Store
+from ddoq_core.store.artifacts import Store
 
 SIZES = [5, 4, 7]
 PROFILE = Profile.of({"image_size": 8})
@@ -48,7 +48,8 @@ def test_every_row_distils_or_trains_on_everything_and_has_a_title_of_its_own():
 
 
 def test_d4m_and_ddoq_share_one_distilled_set_and_differ_in_their_weights():
-    assert METHODS["d4m"].distill is METHODS["ddoq"].distill is METHODS["ddoq_proportional"].distill
+    images = [METHODS[name].images for name in ("d4m", "ddoq", "ddoq_proportional")]
+    assert images == ["prototypes"] * 3
     weights = {name: METHODS[name].weights_of(Profile()) for name in ("d4m", "ddoq", "ddoq_proportional")}
     assert weights == {"d4m": "uniform", "ddoq": "sqrt", "ddoq_proportional": "proportional"}
     assert METHODS["ddoq"].weights_of(Profile.of({"weights": 0.25})) == 0.25
@@ -89,5 +90,5 @@ def test_the_whole_data_set_is_torchvisions_weights_where_the_teacher_has_them(s
     monkeypatch.setattr(module, "teacher", lambda store, data, profile: asked.append(profile.teacher))
     monkeypatch.setattr(module, "fit_classifier", lambda *arguments: asked.append(arguments[3:]))
     for path in ("pretrained", ""):
-        module.full(store, dataset, PROFILE.but(teacher_path=path), "resnet50", 3)
+        module.full(store, dataset, PROFILE.replace(teacher_path=path), "resnet50", 3)
     assert asked == ["resnet50", ("resnet50", 3)]

@@ -6,37 +6,36 @@ from pathlib import Path
 import pytest
 import torch
 
-from ddoq_core.methods import METHODS
-from ddoq_core.pipeline.datasets import load_dataset
-from ddoq_core.pipeline.run import Run
-from ddoq_core.pipeline.students import train_student
-from ddoq_core.profile import Profile
-from ddoq_core.store import sha256_of
+from ddoq_core.config.profile import Profile
+from ddoq_core.data.loaders import load_dataset
+from ddoq_core.methods import METHODS, SMALL
+from ddoq_core.runs.jobs import train_student
+from ddoq_core.runs.run import Run
+from ddoq_core.store.manifest import sha256_of
 
 SCORES = ("metrics.json", "result.json", "manifest.json", "run.json")  # the manifest holds the scores' checksums
-SMALL = Profile.of(
-    {
+PROFILE = Profile.of(
+    SMALL
+    | {
         "image_size": 16, "train_size": 80, "validation_fraction": 0.25, "vae_epochs": 1, "diffusion_epochs": 1,
         "teacher": "convnet-4", "teacher_epochs": 1, "students": ["convnet-2"], "ipc": [2], "hard_ipc": [2],
         "targets": ["soft", "own"], "epochs": 1, "n_steps": 2, "n_restarts": 1, "n_seeds": 1, "threads": 1,
-        "rded_images": 4, "rded_crops": 2, "inversion_network": "convnet-4-bn", "inversion_iterations": 2,
-        "tesla_network": "convnet-2", "tesla_ipc": [2], "tesla_experts": 1, "tesla_epochs": 4, "tesla_iterations": 2,
-        "tesla_steps": 2, "methods": list(METHODS),
+        "methods": list(METHODS),
     }
 )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def digits():
-    return load_dataset(SMALL)
+    return load_dataset(PROFILE)
 
 
 def files_made(root: Path, dataset) -> dict[str, str]:
     """Checksum of every file that a run of all methods leaves, scores apart."""
-    run = Run(SMALL.but(artifacts=str(root)))
+    run = Run(PROFILE.replace(artifacts=str(root)))
     run.__dict__["dataset"] = dataset
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ddoq_core.pipeline.students._dataset_of", lambda profile: dataset)
+        patch.setattr("ddoq_core.runs.jobs._dataset_of", lambda profile: dataset)
         for task in run.plan:
             train_student(run.job(task))
     made = sorted(p for p in root.rglob("*") if p.is_file() and p.name not in SCORES)
@@ -58,9 +57,9 @@ def test_the_scores_do_depend_on_them(digits, tmp_path):
     poisoned = replace(digits.test, labels=digits.test.labels.flip(0))
     scores = []
     for name, test in (("clean", digits.test), ("poisoned", poisoned)):
-        run = Run(SMALL.but(artifacts=str(tmp_path / name), methods=["random_real"], targets=["hard"]))
+        run = Run(PROFILE.replace(artifacts=str(tmp_path / name), methods=["random_real"], targets=["hard"]))
         run.__dict__["dataset"] = replace(digits, test=test)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("ddoq_core.pipeline.students._dataset_of", lambda profile, run=run: run.dataset)
+            patch.setattr("ddoq_core.runs.jobs._dataset_of", lambda profile, run=run: run.dataset)
             scores.append(train_student(run.job(run.plan[0])).json("result.json")["hits"])
     assert scores[0] != scores[1]

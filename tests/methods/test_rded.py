@@ -7,19 +7,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from ddoq_core.config.profile import Profile
+from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.errors import InputError
-from ddoq_core.keys import numpy_rng
 from ddoq_core.methods import METHODS
 from ddoq_core.methods import rded as module
 from ddoq_core.methods.rded import _scored, best_crops, cut_out, random_squares, rded, teacher_losses, tiled
 from ddoq_core.pipeline.distilled import write_image
-from ddoq_core.pipeline.splits import Dataset, Split
-from ddoq_core.profile import Profile
-from ddoq_core.store import Artifact, Store
+from ddoq_core.randomness import numpy_rng
+from ddoq_core.store.artifacts import Artifact, Store
 
 SIZE, SIZES = 8, [12, 9]
 PROFILE = Profile.of({"image_size": SIZE, "rded_crops": 3, "rded_images": 12, "threads": 1})
-TEACHER = Artifact(None, "teacher", "bright")
+TEACHER = Artifact(None, "teacher", "bright", "bright")
 
 
 class Bright(torch.nn.Module):
@@ -66,7 +66,7 @@ def store(tmp_path):
 
 
 def made(store, dataset, ipc=2, seed=0, **knobs):
-    return rded(store, dataset, TEACHER, PROFILE.but(**knobs), ipc=ipc, distill_seed=seed)
+    return rded(store, dataset, TEACHER, PROFILE.replace(**knobs), ipc=ipc, distill_seed=seed)
 
 
 def contents(distilled) -> dict[str, bytes]:
@@ -83,7 +83,7 @@ def test_the_crops_of_lowest_loss_are_kept_best_first(store):
 
 
 def test_of_every_image_the_best_of_its_crops_competes(store):
-    data, profile = dataset_of(noise), PROFILE.but(rded_factor=2)
+    data, profile = dataset_of(noise), PROFILE.replace(rded_factor=2)
     rows = best_crops(store, data, TEACHER, profile, distill_seed=0).jsonl("class00000.jsonl")
     rng = numpy_rng(profile.seed, "rded", 0, 0)
     drawn = rng.permutation(SIZES[0])
@@ -234,7 +234,7 @@ def test_the_batch_of_its_own_training_is_the_published_one_for_its_images_per_c
             super().__init__(range(ipc * classes))
             self.ipc, self.classes = ipc, range(classes)
 
-    target, changes = METHODS["rded"].own(PROFILE, OfSize())
+    target, changes = METHODS["rded"].protocol(PROFILE, OfSize())
     assert (target, changes["batch_size"]) == ("soft", batch)
-    assert PROFILE.but(**changes).lr_schedule == "half-cosine"
-    assert METHODS["rded"].own(PROFILE.but(rded_factor=2), OfSize())[1]["crop_scale"] == 0.5
+    assert PROFILE.replace(**changes).lr_schedule == "half-cosine"
+    assert METHODS["rded"].protocol(PROFILE.replace(rded_factor=2), OfSize())[1]["crop_scale"] == 0.5

@@ -5,14 +5,14 @@ import types
 import pytest
 import torch
 
+from ddoq_core.config.profile import Profile
+from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.errors import InputError
-from ddoq_core.keys import torch_rng
 from ddoq_core.methods import sre2l as module
 from ddoq_core.methods.sre2l import METHOD, blocks, losses, squeeze
-from ddoq_core.pipeline.splits import Dataset, Split
 from ddoq_core.pipeline.teacher import fit_classifier, load_teacher
-from ddoq_core.profile import Profile
-from ddoq_core.store import Store
+from ddoq_core.randomness import torch_rng
+from ddoq_core.store.artifacts import Store
 
 SIZE = 16
 PROFILE = Profile.of(
@@ -65,7 +65,7 @@ def contents(distilled):
 
 
 def test_recovery_lowers_the_cross_entropy_and_the_distance_of_the_statistics(store):
-    run = run_in(store, PROFILE.but(inversion_iterations=60))
+    run = run_in(store, PROFILE.replace(inversion_iterations=60))
     made = METHOD.distill(run, 2, 0)
     network = load_teacher(squeeze(run)).requires_grad_(False)
     rows = list(zip(made.labels.tolist(), [0, 1] * 3, strict=True))
@@ -152,11 +152,11 @@ def test_nothing_of_the_test_images_reaches_the_distilled_set(store, tmp_path):
 def test_a_network_without_batch_norm_is_refused_with_the_knob_to_turn(store):
     message = r"inversion_network = convnet-32 has no BatchNorm, .* set inversion_network=convnet-32-bn"
     with pytest.raises(InputError, match=message):
-        METHOD.distill(run_in(store, PROFILE.but(inversion_network="convnet-32")), 1, 0)
+        METHOD.distill(run_in(store, PROFILE.replace(inversion_network="convnet-32")), 1, 0)
 
 
 def test_the_teacher_is_inverted_if_it_is_the_network_that_is_asked_for(store):
-    run = run_in(store, PROFILE.but(teacher="convnet-8-bn"))
+    run = run_in(store, PROFILE.replace(teacher="convnet-8-bn"))
     run.teacher = fit_classifier(store, run.dataset, run.profile, "convnet-8-bn", 0)
     assert squeeze(run) is run.teacher
     assert squeeze(run_in(store)).key == run.teacher.key

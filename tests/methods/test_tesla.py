@@ -8,14 +8,15 @@ import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call
 
+from ddoq_core.config.profile import Profile
+from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.errors import InputError
-from ddoq_core.keys import torch_rng
 from ddoq_core.methods import tesla as module
 from ddoq_core.methods.tesla import METHOD, experts, matching, tesla
-from ddoq_core.pipeline.networks import make_network
-from ddoq_core.pipeline.splits import Dataset, Split
-from ddoq_core.profile import Profile
-from ddoq_core.store import Store
+from ddoq_core.networks.classifiers import make_network
+from ddoq_core.randomness import torch_rng
+from ddoq_core.store import checkpoints
+from ddoq_core.store.artifacts import Store
 
 SIZE = 8
 NAMES = ["left", "middle", "right"]
@@ -173,7 +174,7 @@ def test_experts_learn_the_training_images(store, dataset):
 
 
 def test_the_objective_falls_while_the_images_are_learned(store, dataset):
-    longer = tesla(store, dataset, PROFILE.but(tesla_iterations=80), ipc=1, distill_seed=0)
+    longer = tesla(store, dataset, PROFILE.replace(tesla_iterations=80), ipc=1, distill_seed=0)
     learned = longer.artifact.json("learned.json")
     assert learned["end_loss"] < 0.95 * learned["start_loss"]
 
@@ -194,7 +195,7 @@ def test_images_are_projected_to_the_range_of_pixels_after_every_step(store, dat
         return matching(loss, images, *arguments)
 
     monkeypatch.setattr(module, "matching", spy)
-    tesla(store, dataset, PROFILE.but(tesla_rate=1e4), ipc=1, distill_seed=0)
+    tesla(store, dataset, PROFILE.replace(tesla_rate=1e4), ipc=1, distill_seed=0)
     assert min(low for low, _ in seen) == 0
     assert max(high for _, high in seen) == 1
 
@@ -205,7 +206,7 @@ def test_another_seed_makes_another_set(store, dataset, made):
 
 def test_an_interrupted_set_goes_on_to_the_same_bytes(tmp_path, dataset, made, monkeypatch):
     other, calls = Store(tmp_path), []
-    monkeypatch.setattr(module, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(checkpoints, "EVERY", 0)
 
     def failing(*arguments):
         calls.append(1)
@@ -244,19 +245,19 @@ def test_held_out_images_and_labels_change_no_byte_of_a_set(tmp_path, made):
 
 
 def test_the_published_protocol_trains_with_hard_labels_at_the_learned_rate(made):
-    target, knobs = METHOD.own(PROFILE, made)
+    target, knobs = METHOD.protocol(PROFILE, made)
     assert target == "hard"
     assert knobs["learning_rate"] == made.artifact.json("learned.json")["rate"]
-    assert PROFILE.but(**knobs).epochs == 10 * PROFILE.epochs
+    assert PROFILE.replace(**knobs).epochs == 10 * PROFILE.epochs
 
 
 def test_a_network_with_running_statistics_is_refused(store, dataset):
     with pytest.raises(InputError, match=r"tesla_network = convnet-4-bn has buffers .* set tesla_network=convnet-32"):
-        experts(store, dataset, PROFILE.but(tesla_network="convnet-4-bn"))
+        experts(store, dataset, PROFILE.replace(tesla_network="convnet-4-bn"))
 
 
 def test_a_run_asks_for_its_data_alone_and_for_the_levels_of_its_knob(store, dataset, made):
     run = types.SimpleNamespace(profile=PROFILE, store=store, dataset=dataset)
     assert METHOD.distill(run, 2, 0).artifact == made.artifact
-    assert METHOD.runs_at(PROFILE.but(tesla_ipc=[2]), 2)
-    assert not METHOD.runs_at(PROFILE.but(tesla_ipc=[2]), 1)
+    assert METHOD.runs_at(PROFILE.replace(tesla_ipc=[2]), 2)
+    assert not METHOD.runs_at(PROFILE.replace(tesla_ipc=[2]), 1)

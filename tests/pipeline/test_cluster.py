@@ -7,12 +7,12 @@ import pytest
 import safetensors.torch
 import torch
 
+from ddoq_core.config.profile import Profile
 from ddoq_core.errors import InputError
-from ddoq_core.keys import torch_rng
 from ddoq_core.pipeline.cluster import cluster, load_prototypes
 from ddoq_core.pipeline.encode import PassingLatents, StoredLatents, encode
-from ddoq_core.profile import Profile
-from ddoq_core.store import Artifact, Store, Workspace
+from ddoq_core.randomness import torch_rng
+from ddoq_core.store.artifacts import Artifact, Store, Workspace
 
 SIZES = [30, 25, 41]
 PROFILE = Profile.of({"ipc": [1, 4], "hard_ipc": [9], "n_restarts": 2, "n_passes": 2, "threads": 1})
@@ -37,7 +37,7 @@ def store(tmp_path):
 
 @pytest.mark.parametrize("quantizer", ["lloyd", "minibatch", "clvq"])
 def test_counts_sum_to_the_class_size_at_every_level_for_every_quantizer(store, quantizer):
-    made = cluster(store, StoredLatents(latents_of(store, SIZES)), PROFILE.but(quantizer=quantizer), distill_seed=0)
+    made = cluster(store, StoredLatents(latents_of(store, SIZES)), PROFILE.replace(quantizer=quantizer), distill_seed=0)
     for K in (1, 4, 9):
         points, counts = load_prototypes(made, K)
         assert points.shape == (3, K, 2, 3, 3)
@@ -66,7 +66,7 @@ def test_one_point_in_each_stratum_is_its_mean_and_the_counts_are_its_size(store
 
 def test_every_stratum_has_the_same_number_of_points_and_keeps_its_mass(store):
     made = cluster(
-        store, StoredLatents(latents_of(store, SIZES)), STRATIFIED.but(ipc=[6, 9]), distill_seed=0, strata=thirds
+        store, StoredLatents(latents_of(store, SIZES)), STRATIFIED.replace(ipc=[6, 9]), distill_seed=0, strata=thirds
     )
     for K in (6, 9):
         counts = load_prototypes(made, K)[1]
@@ -85,7 +85,7 @@ def test_every_stratum_has_the_same_number_of_points_and_keeps_its_mass(store):
 def test_a_stratified_codebook_that_cannot_be_made_is_refused(store, ipc, strata, says):
     with pytest.raises(InputError, match=says):
         cluster(
-            store, StoredLatents(latents_of(store, SIZES)), STRATIFIED.but(ipc=[ipc]), distill_seed=0, strata=strata
+            store, StoredLatents(latents_of(store, SIZES)), STRATIFIED.replace(ipc=[ipc]), distill_seed=0, strata=strata
         )
 
 
@@ -107,7 +107,7 @@ def test_summary_rows_tell_the_distortion_and_counts_of_every_class_and_level(st
 
 def test_prototypes_of_a_class_do_not_depend_on_the_other_classes_or_levels(store):
     many = load_prototypes(cluster(store, StoredLatents(latents_of(store, SIZES)), PROFILE, distill_seed=1), 4)[0]
-    one_level = PROFILE.but(ipc=[4], targets=["soft"])
+    one_level = PROFILE.replace(ipc=[4], targets=["soft"])
     alone = load_prototypes(cluster(store, StoredLatents(latents_of(store, SIZES[:1])), one_level, distill_seed=1), 4)[
         0
     ]
@@ -141,8 +141,8 @@ def test_an_interrupted_clustering_resumes_to_the_same_bytes(store, tmp_path, mo
 
 
 def test_a_level_above_the_class_size_names_the_class_and_the_mend(store):
-    with pytest.raises(InputError, match=r'ipc = 26, but class 1 \("bird 1", n01\) has 25 images; lower ipc or drop'):
-        cluster(store, StoredLatents(latents_of(store, SIZES)), PROFILE.but(ipc=[26]), distill_seed=0)
+    with pytest.raises(InputError, match=r'ipc = 26, but class 1 \("bird 1", n01\) has 25 training images; lower ipc'):
+        cluster(store, StoredLatents(latents_of(store, SIZES)), PROFILE.replace(ipc=[26]), distill_seed=0)
     assert not (store.root / "cluster").exists()
 
 
@@ -152,13 +152,15 @@ def test_latents_that_are_not_finite_name_their_class(store):
 
 
 def test_hard_levels_count_only_when_students_are_trained_on_hard_labels(store):
-    made = cluster(store, StoredLatents(latents_of(store, [5])), PROFILE.but(ipc=[4], targets=["soft"]), distill_seed=0)
+    made = cluster(
+        store, StoredLatents(latents_of(store, [5])), PROFILE.replace(ipc=[4], targets=["soft"]), distill_seed=0
+    )
     with pytest.raises(InputError, match="no prototypes for ipc = 9"):
         load_prototypes(made, 9)
 
 
 def test_one_pass_without_latents_on_disk_gives_the_same_prototypes(store, squares, prior, tiny):
-    profile = tiny.but(ipc=[1, 3])
+    profile = tiny.replace(ipc=[1, 3])
     kept = cluster(store, StoredLatents(encode(store, squares, prior, profile)), profile, distill_seed=0)
     passed = cluster(store, PassingLatents(squares, prior, profile), profile, distill_seed=0)
     names = [p.name for p in sorted(kept.path.glob("class*.safetensors"))]
@@ -174,12 +176,14 @@ def test_one_pass_holds_one_class_at_a_time_and_encodes_each_image_once(store, s
     monkeypatch.setattr(
         module, "encode_images", lambda p, d, index, *a: seen.append(index.tolist()) or real(p, d, index, *a)
     )
-    cluster(store, PassingLatents(squares, prior, tiny.but(ipc=[1, 2, 5])), tiny.but(ipc=[1, 2, 5]), distill_seed=0)
+    cluster(
+        store, PassingLatents(squares, prior, tiny.replace(ipc=[1, 2, 5])), tiny.replace(ipc=[1, 2, 5]), distill_seed=0
+    )
     assert seen == [squares.train.of_class(c).tolist() for c in range(3)]
 
 
 def test_half_precision_halves_what_is_stored_and_is_counted_as_ever(store, squares, prior, tiny):
-    profile = tiny.but(precision="bfloat16")
+    profile = tiny.replace(precision="bfloat16")
     latents = encode(store, squares, prior, profile)
     held = safetensors.torch.load_file(latents.path / "latents/class00000.safetensors")["latents"]
     made = cluster(store, StoredLatents(latents), profile, distill_seed=0)
@@ -202,10 +206,10 @@ ONE_PASS = """
 import resource, sys, time, torch
 from pathlib import Path
 from ddoq_core.pipeline.cluster import cluster
-from ddoq_core.pipeline.datasets import Dataset, Split
+from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.pipeline.encode import PassingLatents
-from ddoq_core.profile import Profile
-from ddoq_core.store import Artifact, Store
+from ddoq_core.config.profile import Profile
+from ddoq_core.store.artifacts import Artifact, Store
 
 n_classes, root, per_class = int(sys.argv[1]), Path(sys.argv[2]), 30
 pixels = torch.randint(0, 255, (1, 3, 32, 32), dtype=torch.uint8).expand(n_classes * per_class, 3, 32, 32)
@@ -218,7 +222,7 @@ data = Dataset(
 )
 profile = Profile(ipc=[1, 5, 10], targets=["soft"], n_restarts=2, threads=1, encode_sample=True)
 began = time.monotonic()
-latents = PassingLatents(data, Artifact(root / "prior", "prior", "random"), profile)
+latents = PassingLatents(data, Artifact(root / "prior", "prior", "random", "random"), profile)
 cluster(Store(root / f"store{n_classes}"), latents, profile, distill_seed=0)
 print(n_classes, time.monotonic() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """

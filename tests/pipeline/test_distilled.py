@@ -8,9 +8,9 @@ import pytest
 import torch
 import torchvision
 
-from ddoq_core.keys import torch_rng
 from ddoq_core.pipeline.distilled import DistilledDataset, image_name, write_image, write_metadata
-from ddoq_core.store import sha256_of
+from ddoq_core.randomness import torch_rng
+from ddoq_core.store.manifest import sha256_of
 
 COUNTS = torch.tensor([[6, 3], [1, 11], [4, 4]])
 

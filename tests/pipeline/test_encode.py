@@ -9,8 +9,8 @@ import torch
 from ddoq_core.errors import InputError
 from ddoq_core.pipeline import encode as module
 from ddoq_core.pipeline.encode import encode, encode_images
-from ddoq_core.pipeline.prior import load_prior
-from ddoq_core.store import Artifact, Store
+from ddoq_core.priors.load import load_prior
+from ddoq_core.store.artifacts import Artifact, Store
 
 
 def test_every_training_image_is_encoded_once_under_its_class(store, squares, prior, tiny):
@@ -34,13 +34,15 @@ def test_latents_are_the_posteriors_mean_in_scaled_units(store, squares, prior, 
 
 @pytest.mark.parametrize("sample", [False, True])
 def test_another_batch_size_gives_the_same_draws_and_values_equal_to_rounding(squares, prior, tiny, sample):
-    model, profile, index = load_prior(prior.path), tiny.but(encode_sample=sample), torch.arange(36)
+    model, profile, index = load_prior(prior.path), tiny.replace(encode_sample=sample), torch.arange(36)
     a, b = (encode_images(model, squares, index, profile, batch) for batch in (36, 5))
     torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
 
 
 def test_drawn_latents_follow_the_seed(store, squares, prior, tiny):
-    made = [encode(store, squares, prior, tiny.but(encode_sample=s, seed=i)).key for s in (False, True) for i in (0, 1)]
+    made = [
+        encode(store, squares, prior, tiny.replace(encode_sample=s, seed=i)).key for s in (False, True) for i in (0, 1)
+    ]
     assert made[0] == made[1] != made[2] != made[3]
 
 
@@ -66,7 +68,7 @@ def test_an_interrupted_encoding_does_only_what_is_missing_with_the_same_bytes(
 def test_a_prior_for_other_images_is_an_error(tmp_path, store, squares, prior, tiny, save_random_prior):
     save_random_prior(tmp_path / "colour", channels=3)
     with pytest.raises(InputError, match="the prior has 3 image channels, but squares has 1"):
-        encode(store, squares, Artifact(tmp_path / "colour", "prior", "colour"), tiny)
+        encode(store, squares, Artifact(tmp_path / "colour", "prior", "colour", "colour"), tiny)
 
 
 def test_images_are_read_at_the_size_of_the_prior(store, squares, prior, tiny):

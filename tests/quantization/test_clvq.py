@@ -6,8 +6,8 @@ import torch
 from scipy.stats import norm
 
 from ddoq_core.errors import InputError
-from ddoq_core.keys import numpy_rng, torch_rng
 from ddoq_core.quantization import clvq, distortion, exact_quantizer, power_steps, random_samples
+from ddoq_core.randomness import numpy_rng, torch_rng
 
 LINE = torch.tensor([[0.0], [4.0], [1.0]])  # three samples on a line
 

@@ -8,8 +8,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ddoq_core.errors import InputError
-from ddoq_core.keys import numpy_rng
 from ddoq_core.quantization import OptimalQuantizer, quantize
+from ddoq_core.randomness import numpy_rng
 
 FAILS = {
     "check_sample_weight_equivalence_on_dense_data": "k-means++ draws rows, so that repeated rows draw others; "

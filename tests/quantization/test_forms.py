@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from ddoq_core.errors import InputError
-from ddoq_core.keys import numpy_rng, torch_rng
 from ddoq_core.quantization import assign, best_of_restarts, distortion, lloyd, quantize
-from ddoq_core.quantization.forms import Direct, Gram, by_place
+from ddoq_core.quantization.forms import Direct, Gram, spatial_order
 from ddoq_core.quantization.line import Line
 from ddoq_core.quantization.voronoi import checked_mass
+from ddoq_core.randomness import numpy_rng, torch_rng
 
 module = importlib.import_module("ddoq_core.quantization.lloyd")  # the function of that name hides it
 
@@ -138,7 +138,7 @@ def test_the_form_is_chosen_by_what_it_costs():
 def test_random_starts_of_fewer_points_are_the_first_of_more():
     X = cloud(100, 3)
     mass = checked_mass(None, X)
-    more, fewer = (module.any_samples(Direct(X, mass), K, numpy_rng(0, "test")) for K in (20, 5))
+    more, fewer = (module.random_rows(Direct(X, mass), K, numpy_rng(0, "test")) for K in (20, 5))
     assert more[:5] == fewer and len(set(more)) == 20
 
 
@@ -187,7 +187,7 @@ def test_points_out_of_reach_of_a_block_are_left_out_only_where_they_cannot_win(
 
 def test_samples_that_stand_together_lie_close_together():
     X = cloud(50_000, 2, torch.float32)
-    order = by_place(X)
+    order = spatial_order(X)
     assert np.array_equal(np.sort(order), np.arange(len(X)))
     spread = [torch.stack([run.var(0).sum() for run in Y.split(1000)]).median() for Y in (X, X[order])]
     assert spread[1] < spread[0] / 10

@@ -7,8 +7,8 @@ import torch
 from scipy.stats import norm
 
 from ddoq_core.errors import InputError
-from ddoq_core.keys import numpy_rng
 from ddoq_core.quantization import best_of_restarts, companding, distortion, exact_quantizer
+from ddoq_core.randomness import numpy_rng
 
 
 def best(x, K, **options):

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from ddoq_core.keys import numpy_rng, torch_rng
 from ddoq_core.quantization import assign, best_of_restarts, exact_quantizer, kmeans_plus_plus, lloyd, random_samples
+from ddoq_core.randomness import numpy_rng, torch_rng
 
 
 def test_distortion_never_increases_along_lloyd(samples):

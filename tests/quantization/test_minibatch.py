@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ddoq_core.keys import numpy_rng
 from ddoq_core.quantization import distortion, minibatch, random_samples
+from ddoq_core.randomness import numpy_rng
 
 
 def test_one_pass_leaves_each_point_at_the_mean_of_its_start_and_all_it_won(samples, codebook):

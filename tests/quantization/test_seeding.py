@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ddoq_core.keys import numpy_rng
 from ddoq_core.quantization import distortion, kmeans_plus_plus, random_samples
+from ddoq_core.randomness import numpy_rng
 
 
 @pytest.mark.parametrize("start", [kmeans_plus_plus, random_samples])

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from ddoq_core.errors import InputError
-from ddoq_core.keys import numpy_rng, torch_rng
 from ddoq_core.quantization import (
     assign,
     clvq,
@@ -19,6 +18,7 @@ from ddoq_core.quantization import (
     random_samples,
     voronoi,
 )
+from ddoq_core.randomness import numpy_rng, torch_rng
 
 
 def brute_force(samples, points):

@@ -6,9 +6,9 @@ import statistics
 import pytest
 
 from ddoq_book.recorded import rows_of
-from ddoq_core.pipeline.ledger import record, shaping
-from ddoq_core.pipeline.run import Run
-from ddoq_core.profile import Profile
+from ddoq_core.config.profile import Profile
+from ddoq_core.results.ledger import record, shaping
+from ddoq_core.runs.run import Run
 
 FILE = "mnist5k-convnet-32-ipc001.jsonl"
 

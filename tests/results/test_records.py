@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from ddoq_book.paired import paired_difference, resolution, verdict
 from ddoq_core.errors import InputError
-from ddoq_core.keys import numpy_rng
-from ddoq_core.results.records import Cell, Records, resolution, unpack_hits, verdict
+from ddoq_core.randomness import numpy_rng
+from ddoq_core.results.records import Cell, Estimate, Records, unpack_hits
 
 from ..rows import row
 
@@ -83,6 +84,27 @@ def test_a_paired_difference_is_narrower_than_what_the_two_intervals_suggest():
     apart = sum(e.high - e.low for e in (records.accuracy(cell("ddoq")), records.accuracy(cell("d4m"))))
     assert gap.mean == pytest.approx(100 * ((easy < 0.87).mean() - (easy < 0.85).mean()))
     assert gap.low > 0 and gap.high - gap.low < apart / 2
+
+
+def test_a_comparison_is_judged_at_the_accuracy_of_its_baseline():
+    easy = np.arange(1000)
+    records = Records.of([row(easy < 900, "d4m"), row(easy < 960, "ddoq")])
+    found = paired_difference(records, cell("ddoq"), cell("d4m"))
+    assert found.difference == records.difference(cell("ddoq"), cell("d4m")) and found.accuracy == pytest.approx(90)
+    assert (found.resolved, found.verdict) == (pytest.approx(resolution(90, 1000)), "higher")
+
+
+@pytest.mark.parametrize(
+    ("ends", "form", "text"),
+    [
+        ((97.25, 96.0, 98.46), ".1f", "97.2 [96.0, 98.5]"),
+        ((0.5, -0.25, 1.25), "+.2f", "+0.50 [-0.25, 1.25]"),
+        ((-0.5, -1.0, -0.04), "+.1f", "-0.5 [-1.0, 0.0]"),
+        ((0.04, -0.04, 0.1), "+.1f", "0.0 [0.0, 0.1]"),
+    ],
+)
+def test_an_estimate_is_written_with_its_interval_and_only_its_mean_is_signed(ends, form, text):
+    assert f"{Estimate(*ends, 3, 1000):{form}}" == text
 
 
 def test_the_order_of_the_rows_does_not_matter():

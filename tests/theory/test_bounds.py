@@ -8,8 +8,8 @@ import torch
 from scipy.integrate import quad
 
 from ddoq_core.errors import InputError
-from ddoq_core.keys import numpy_rng
 from ddoq_core.quantization import exact_quantizer
+from ddoq_core.randomness import numpy_rng
 from ddoq_core.theory import bounds
 from ddoq_core.theory.diffusion import BROWNIAN, ORNSTEIN_UHLENBECK
 from ddoq_core.theory.divergence import total_variation

@@ -6,7 +6,7 @@ import torch
 from scipy.stats import chi2, kstest, norm
 
 from ddoq_core.errors import InputError
-from ddoq_core.keys import numpy_rng
+from ddoq_core.randomness import numpy_rng
 from ddoq_core.theory.bounds import law_constant
 from ddoq_core.theory.diffusion import (
     BROWNIAN,

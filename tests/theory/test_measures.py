@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from ddoq_core.errors import InputError
-from ddoq_core.keys import numpy_rng
+from ddoq_core.randomness import numpy_rng
 from ddoq_core.theory.diffusion import BROWNIAN, ORNSTEIN_UHLENBECK
-from ddoq_core.theory.measures import FOUR_ATOMS, GaussianMixture
+from ddoq_core.theory.measures import FOUR_ATOMS, GaussianMixture, law_on_line
 
 
 def test_a_mixture_has_the_mean_and_variance_of_its_formula():
@@ -59,3 +59,9 @@ def test_a_point_that_is_not_finite_is_refused(value):
 def test_weights_of_a_start_that_do_not_sum_to_one_are_refused():
     with pytest.raises(InputError, match=r"masses sum to 0\.8"):
         FOUR_ATOMS.reversed(BROWNIAN, torch.zeros(2, 1), torch.tensor([0.5, 0.3]), 0.1, 1.0)
+
+
+def test_a_mixture_is_a_law_of_scipy():
+    law = law_on_line(FOUR_ATOMS.noised(BROWNIAN, 1.0))
+    assert law.cdf(law.ppf(0.3)) == pytest.approx(0.3)
+    assert law.var() == pytest.approx(law.expect(lambda x: x**2) - law.mean() ** 2)

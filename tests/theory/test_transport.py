@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from ddoq_core.errors import InputError
-from ddoq_core.keys import numpy_rng, torch_rng
 from ddoq_core.quantization import kmeans_plus_plus, lloyd, quantize
-from ddoq_core.theory.measures import GaussianMixture
-from ddoq_core.theory.transport import wasserstein1_of_samples, wasserstein2, wasserstein2_on_line
+from ddoq_core.randomness import numpy_rng, torch_rng
+from ddoq_core.theory.diffusion import BROWNIAN
+from ddoq_core.theory.measures import FOUR_ATOMS, GaussianMixture, atoms
+from ddoq_core.theory.transport import wasserstein1_of_samples, wasserstein1_on_line, wasserstein2, wasserstein2_on_line
 
 
 @pytest.fixture
@@ -64,6 +65,15 @@ def test_w2_of_normal_laws_on_a_line():
     p, q = (GaussianMixture([1.0], [[m]], [s]) for m, s in ((0.0, 1.0), (0.5, 1.4)))
     levels = torch.special.ndtr(torch.linspace(-7, 7, 4001, dtype=torch.float64)).numpy()
     assert wasserstein2_on_line(p, q, levels) == pytest.approx((0.25 + 0.16) ** 0.5, abs=1e-6)
+
+
+def test_w1_of_atoms_and_of_shifts():
+    p, q = atoms(torch.tensor([[0.0], [1.0]])), atoms(torch.tensor([[0.25], [3.0]]), torch.tensor([0.5, 0.5]))
+    assert wasserstein1_on_line(p, q) == pytest.approx(0.5 * 0.25 + 0.5 * 2)
+    law = FOUR_ATOMS.noised(BROWNIAN, 0.3)
+    moved = GaussianMixture(law.masses, law.means + 0.7, law.scales)
+    assert wasserstein1_on_line(law, moved) == pytest.approx(0.7, abs=1e-7)
+    assert wasserstein1_on_line(law, atoms(torch.tensor([[-50.0]]))) == pytest.approx(50 + law.masses @ law.means[:, 0])
 
 
 def test_w1_of_one_sample_is_the_mean_distance_to_it():

@@ -7,7 +7,7 @@
   const N = 16000, FRESH = 20000; // samples of Lloyd's algorithm, and those that judge
   const CHART = "Distance of the codebook to the law against the number of points; dashed, Zador's line.";
 
-  // Zador's constants: Q_1, Q_2, and Q_3 of the lattice that is conjectured best (ch12.rate.ZADOR)
+  // Zador's constants: Q_1, Q_2, and Q_3 of the lattice that is conjectured best (theory.zador.ZADOR)
   const ZADOR = { 1: 1 / 12, 2: 5 / (18 * Math.sqrt(3)), 3: 19 / (64 * 2 ** (1 / 3)) };
 
   /** |p|_{d/(d+2)} of N(0, I_d). */

@@ -1,6 +1,6 @@
 """Voronoi cells in the plane, and quantization algorithms at work on them: figures and animations.
 
-In: samples in the plane and a codebook, or a `Trace` of an algorithm. Out: a figure, or HTML that plays without
+In: samples in the plane and a codebook, or an `AlgorithmTrace`. Out: a figure, or HTML that plays without
 the network.
 """
 
@@ -30,8 +30,8 @@ from ddoq_core.quantization.voronoi import Iterate, Quantizer, quantize
 
 from ..style import BLUE, INK, MUTED, VERMILION, figure_style, label, subplots
 
-COLOURS = 64  # of a frame of an animation
-SHOWN = 500  # samples drawn, of all that are quantized
+FRAME_COLOURS = 64  # of a frame of an animation
+SAMPLES_DRAWN = 500  # samples drawn, of all that are quantized
 ICONS = {  # of matplotlib's player, as signs that every font has
     "minus": "−",
     "fast-backward": "⇤",
@@ -46,7 +46,7 @@ ICONS = {  # of matplotlib's player, as signs that every font has
 
 
 @dataclass(frozen=True)
-class Trace:
+class AlgorithmTrace:
     """Some moments of an algorithm, the start first and the end last."""
 
     algorithm: str
@@ -57,14 +57,14 @@ class Trace:
     result: Quantizer  # what the algorithm returned
 
 
-def trace_lloyd(samples: Float[Tensor, "n 2"], codebook: Float[Tensor, "K 2"], n_frames: int) -> Trace:
+def trace_lloyd(samples: Float[Tensor, "n 2"], codebook: Float[Tensor, "K 2"], n_frames: int) -> AlgorithmTrace:
     """Lloyd's algorithm (Algorithm 2) at `n_frames` iterations, dense at the start where most happens."""
     kept: list[Iterate] = []
     result = lloyd(samples, codebook, callback=kept.append)  # Lloyd makes new points at every iteration
     return _trace("Lloyd", "iteration", samples, [kept[i] for i in _spread(len(kept) - 1, n_frames)], result)
 
 
-def trace_clvq(samples: Float[Tensor, "n 2"], codebook: Float[Tensor, "K 2"], n_frames: int) -> Trace:
+def trace_clvq(samples: Float[Tensor, "n 2"], codebook: Float[Tensor, "K 2"], n_frames: int) -> AlgorithmTrace:
     """CLVQ (Algorithm 1), one pass with `power_steps`, at `n_frames` samples, dense at the start."""
     wanted = set(_spread(len(samples), n_frames))
     kept = [Iterate(0, codebook, np.nan)]
@@ -103,7 +103,7 @@ def cells_figure(samples: Float[Tensor, "n 2"], quantizer: Quantizer) -> Figure:
 
 
 @figure_style()
-def moments_figure(trace: Trace) -> Figure:
+def moments_figure(trace: AlgorithmTrace) -> Figure:
     """Start, an early moment and end of an algorithm, side by side: the animation in print."""
     figure, axes = subplots(1, 3, height=2.2)
     for ax, i in zip(axes, (0, len(trace.steps) // 3, -1), strict=True):
@@ -113,7 +113,7 @@ def moments_figure(trace: Trace) -> Figure:
 
 
 @figure_style()
-def distortion_figure(*traces: Trace) -> Figure:
+def distortion_figure(*traces: AlgorithmTrace) -> Figure:
     """Distortion of each trace against the samples it has looked at: an iteration of Lloyd looks at all of them."""
     figure, axes = subplots(height=3.2)
     for trace, colour, marker in zip(traces, (BLUE, VERMILION), "os", strict=False):
@@ -126,7 +126,7 @@ def distortion_figure(*traces: Trace) -> Figure:
     return figure
 
 
-def animate(trace: Trace, alt: str, *, dpi: int = 70) -> HTML:
+def animate(trace: AlgorithmTrace, alt: str, *, dpi: int = 70) -> HTML:
     """The algorithm at work: cells on the left, distortion on the right. Plays from a file, with the network off.
 
     Args:
@@ -140,9 +140,9 @@ def animate(trace: Trace, alt: str, *, dpi: int = 70) -> HTML:
     return HTML(_offline(_light(player), alt))
 
 
-def _trace(algorithm: str, unit: str, samples: Tensor, kept: list[Iterate], result: Quantizer) -> Trace:
+def _trace(algorithm: str, unit: str, samples: Tensor, kept: list[Iterate], result: Quantizer) -> AlgorithmTrace:
     moments = tuple(quantize(samples, it.points.to(samples.dtype)) for it in kept)
-    return Trace(algorithm, unit, samples, tuple(it.step for it in kept), moments, result)
+    return AlgorithmTrace(algorithm, unit, samples, tuple(it.step for it in kept), moments, result)
 
 
 def _spread(last: int, n: int) -> list[int]:
@@ -150,7 +150,7 @@ def _spread(last: int, n: int) -> list[int]:
     return sorted({0, last, *np.geomspace(1, max(last, 1), n - 1).round().astype(int).tolist()} & set(range(last + 1)))
 
 
-def _draw_moment(axes: ndarray, trace: Trace, i: int) -> None:
+def _draw_moment(axes: ndarray, trace: AlgorithmTrace, i: int) -> None:
     cells, curve = axes
     for ax in axes:
         ax.clear()
@@ -172,7 +172,7 @@ def _draw_cells(axes: Axes, samples: Float[Tensor, "n 2"], quantizer: Quantizer)
     cells = PolyCollection(cell_polygons(points, box), edgecolors=INK, linewidths=0.8)
     cells.set_facecolor([to_rgba(BLUE, shade) for shade in shades])
     axes.add_collection(cells)
-    axes.plot(*samples[:SHOWN].T.numpy(), ".", color=MUTED, markersize=1.5, zorder=2)
+    axes.plot(*samples[:SAMPLES_DRAWN].T.numpy(), ".", color=MUTED, markersize=1.5, zorder=2)
     axes.plot(*points.T, "o", color=VERMILION, markeredgecolor="white", markersize=5, zorder=3)
     axes.set(xlim=box[:2], ylim=box[2:], aspect="equal", xticks=[], yticks=[])
     axes.grid(False)
@@ -185,12 +185,12 @@ def _box(samples: Float[Tensor, "n 2"]) -> tuple[float, float, float, float]:
 
 
 def _light(player: str) -> str:
-    """The player with `COLOURS` colours a frame: nothing that is seen is lost, and two thirds of the bytes are."""
+    """The player with `FRAME_COLOURS` colours a frame: a third of the bytes, and no difference that is seen."""
 
     def lighter(frame: re.Match) -> str:
         image = Image.open(io.BytesIO(base64.b64decode(frame[1].replace("\\\n", "")))).convert("RGB")
         buffer = io.BytesIO()
-        image.quantize(COLOURS).save(buffer, "png", optimize=True)
+        image.quantize(FRAME_COLOURS).save(buffer, "png", optimize=True)
         return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
     return re.sub(r'data:image/png;base64,([^"]+)', lighter, player)

@@ -14,18 +14,18 @@ from torch import Tensor
 
 from ddoq_core.errors import InputError
 from ddoq_core.quantization import Quantizer, assign, best_of_restarts, quantize
-from ddoq_core.results.table import Table
+from ddoq_core.results.table import Column, Table
 
 from ..style import BLUE, INK, figure_style, label, subplots
 
 TOLERANCE = 1e-4  # of Lloyd's algorithm: a fraction of the distortion that no eye sees
 RESTARTS = 3
 NAMES = ("china.jpg", "flower.jpg")
-FLAT = 0.2  # of the largest amplitude: a patch below it is shown with less contrast, not with its noise blown up
+LEAST_CONTRAST = 0.2  # of the largest amplitude; below it a patch is shown with less, so that its noise is not blown up
 
 
 @dataclass(frozen=True)
-class Codebooks:
+class CodebookFamily:
     """One measure on R^d and a codebook of it for each of several K, found on some samples, judged on all."""
 
     samples: Float[Tensor, "n d"]
@@ -59,7 +59,7 @@ class Codebooks:
         return self.quantizers[self.levels.index(K)]
 
 
-def photographs(factor: int = 2) -> dict[str, Float[ndarray, "h w 3"]]:
+def sample_photographs(factor: int = 2) -> dict[str, Float[ndarray, "h w 3"]]:
     """The two photographs that scikit-learn carries, in [0, 1], each side divided by `factor` (means of squares).
 
     Raises:
@@ -71,8 +71,8 @@ def photographs(factor: int = 2) -> dict[str, Float[ndarray, "h w 3"]]:
 
 def colours(
     image: Float[ndarray, "h w 3"], levels: Sequence[int], n_pixels: int, rng: np.random.Generator
-) -> Codebooks:
-    """Codebooks of the colours of a photograph, found on n_pixels of its pixels."""
+) -> CodebookFamily:
+    """CodebookFamily of the colours of a photograph, found on n_pixels of its pixels."""
     return _codebooks(torch.from_numpy(image.reshape(-1, 3)).float(), levels, n_pixels, rng)
 
 
@@ -95,33 +95,37 @@ def patches(
     return found - found.mean(1, keepdim=True)
 
 
-def patch_codebooks(samples: Float[Tensor, "n d"], levels: Sequence[int], rng: np.random.Generator) -> Codebooks:
-    """Codebooks of patches, found on the first half of a shuffle of them and judged on all."""
+def patch_codebooks(samples: Float[Tensor, "n d"], levels: Sequence[int], rng: np.random.Generator) -> CodebookFamily:
+    """CodebookFamily of patches, found on the first half of a shuffle of them and judged on all."""
     return _codebooks(samples, levels, len(samples) // 2, rng)
 
 
-def mean_colour_error(codebooks: Codebooks, K: int, *, uniform: bool) -> float:
+def mean_colour_error(codebooks: CodebookFamily, K: int, *, uniform: bool) -> float:
     """Distance of the mean colour under the codebook's weights, or under equal ones, from that of the photograph."""
     q = codebooks.at(K)
     weights = torch.full((K,), 1 / K) if uniform else q.weights
     return (weights.double() @ q.points.double() - codebooks.samples.double().mean(0)).norm().item()
 
 
-def shares_table(codebooks: dict[str, Codebooks]) -> Table:
+def shares_table(codebooks: dict[str, CodebookFamily]) -> Table:
     """Share of the variance that is left, per measure and K, and the slope on logarithmic axes beside -2/d."""
     levels = next(iter(codebooks.values())).levels
-    rows = []
-    for name, books in codebooks.items():
-        d = books.samples.shape[1]
-        left = tuple(f"{100 * share:.1f} %" for share in books.shares)
-        rows.append((name, ((str(d), *left, f"{books.slope:.2f}".replace("-", "−"), f"−{2 / d:.2f}"),)))
-    columns = ("measure", "d", *(f"K = {K}" for K in levels), "slope", "−2/d")
-    return Table("Distortion as a share of the variance", columns, tuple(rows))
+    columns = ["measure", "d", *(Column(f"K = {K}", _per_cent) for K in levels), Column("slope", ".2f")]
+    dimensions = [books.samples.shape[1] for books in codebooks.values()]
+    rows = [
+        (name, d, *books.shares, books.slope, -2 / d)
+        for (name, books), d in zip(codebooks.items(), dimensions, strict=True)
+    ]
+    return Table.of_rows("Distortion as a share of the variance", [*columns, Column("−2/d", ".2f")], rows)
+
+
+def _per_cent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 @figure_style()
 def palettes_figure(
-    images: dict[str, Float[ndarray, "h w 3"]], codebooks: dict[str, Codebooks], levels: Sequence[int]
+    images: dict[str, Float[ndarray, "h w 3"]], codebooks: dict[str, CodebookFamily], levels: Sequence[int]
 ) -> Figure:
     """Each photograph, and repainted with palettes of several K; under each its palette, widths being weights."""
     ratios = [4, 0.5] * len(images)
@@ -158,10 +162,10 @@ def patches_figure(quantizer: Quantizer, side: int) -> Figure:
     return figure
 
 
-def _codebooks(samples: Tensor, levels: Sequence[int], n: int, rng: np.random.Generator) -> Codebooks:
+def _codebooks(samples: Tensor, levels: Sequence[int], n: int, rng: np.random.Generator) -> CodebookFamily:
     few = samples[rng.permutation(len(samples))[:n]]
     found = best_of_restarts(few, sorted(levels), n_restarts=RESTARTS, rng=rng, tol=TOLERANCE)
-    return Codebooks(samples, tuple(quantize(samples, q.points) for q in found))
+    return CodebookFamily(samples, tuple(quantize(samples, q.points) for q in found))
 
 
 def _shrunk(image: ndarray, factor: int) -> Float[ndarray, "h w 3"]:
@@ -182,7 +186,7 @@ def _draw_palette(axes: Axes, quantizer: Quantizer) -> None:
 
 def _tiled(patches: Float[ndarray, "K d"], side: int) -> Float[ndarray, "rows columns"]:
     """Tiles in a square with a margin, each scaled to [-1, 1] unless all but flat; a missing one is white."""
-    least = FLAT * np.abs(patches).max()
+    least = LEAST_CONTRAST * np.abs(patches).max()
     across = int(np.ceil(len(patches) ** 0.5))
     board = np.ones(((side + 2) * -(-len(patches) // across), (side + 2) * across))
     for i, patch in enumerate(patches):

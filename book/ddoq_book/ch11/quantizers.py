@@ -1,6 +1,6 @@
 """Figures and tables of the chapter on optimal quantization: weights, gradient, and the quantizers of N(0, 1)."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,19 +11,20 @@ from scipy.stats import norm
 from torch import Tensor
 
 from ddoq_core.quantization.exact import (
-    ZADOR_NORMAL,
+    ExactQuantizer,
     exact_centroids,
     exact_gradient,
     exact_quantizer,
     finite_differences,
 )
 from ddoq_core.quantization.voronoi import Quantizer
-from ddoq_core.results.table import NOTHING, Table
+from ddoq_core.results.table import As, Column, Table
 from ddoq_core.theory.transport import wasserstein2_of_weights
+from ddoq_core.theory.zador import LINE_LIMITS
 
 from ..style import BLUE, INK, MUTED, VERMILION, figure_style, label, subplots, theory_line
 
-NORMAL = norm()
+NORMAL, LIMIT = norm(), LINE_LIMITS["N(0, 1)"]
 DENSE, SPARSE = 3e3, 0.5  # concentrations of the random weights: nearly the Voronoi weights, to anything
 
 
@@ -58,7 +59,7 @@ def try_weights(quantizer: Quantizer, samples: Float[Tensor, "n d"], n: int, rng
 
 
 @figure_style()
-def weights_figure(trial: WeightTrial) -> Figure:
+def weightings_figure(trial: WeightTrial) -> Figure:
     """W_2 of each weighting against the mass that it misplaces, over the floor that eq. 8 names."""
     figure, axes = subplots()
     floor, ends = trial.root_distortion, (0, 1.02 * max(trial.misplaced.max(), trial.misplaced_uniform))
@@ -97,11 +98,20 @@ def gradient_figure(x: Float[ndarray, " K"]) -> Figure:
     return figure
 
 
-def normal_table(levels: Iterable[int]) -> Table:
+def normal_quantizers_table(quantizers: Sequence[ExactQuantizer]) -> Table:
     """Optimal quantizers of N(0, 1): points from 0 upwards, their weights, distortion, and K^2 G with its limit."""
-    columns = ("K", "points xᵢ ≥ 0", "weights μ(Cᵢ)", "distortion G", "K² G")
-    limit = ("∞", ((NOTHING, NOTHING, "0", f"√3 π/2 = {ZADOR_NORMAL:.4f}"),))
-    return Table("Optimal quantizers of N(0, 1)", columns, (*map(_normal_row, levels), limit))
+    rows = []
+    for q in quantizers:
+        K, upper = len(q.points), q.points > -1e-9
+        rows.append((K, np.abs(q.points[upper]), q.weights[upper], q.distortion, K**2 * q.distortion))
+    rows.append(("∞", None, None, As(0, "d"), As(LIMIT, "√3 π/2 = {:.4f}".format)))
+    lists = Column("points xᵢ ≥ 0", _listed), Column("weights μ(Cᵢ)", _listed)
+    columns = ("K", *lists, Column("distortion G", ".6f"), Column("K² G", ".4f"))
+    return Table.of_rows("Optimal quantizers of N(0, 1)", columns, rows)
+
+
+def _listed(values: Float[ndarray, " m"]) -> str:
+    return ", ".join(f"{v:.4f}" for v in values)
 
 
 @figure_style()
@@ -110,15 +120,7 @@ def zador_figure(K_max: int) -> Figure:
     figure, axes = subplots(height=3.0)
     levels = np.unique(np.geomspace(1, K_max, 24).round().astype(int))
     axes.plot(levels, [K**2 * exact_quantizer(NORMAL, int(K)).distortion for K in levels], "o-", color=BLUE)
-    theory_line(axes, np.array([1, K_max]), np.full(2, ZADOR_NORMAL), "$\\sqrt{3}\\,\\pi/2$\n(Zador)")
+    theory_line(axes, np.array([1, K_max]), np.full(2, LIMIT), "$\\sqrt{3}\\,\\pi/2$\n(Zador)")
     axes.set(xscale="log", xlabel="number of points K", ylabel="$K^2 G$")
     axes.set_ylim(bottom=0)
     return figure
-
-
-def _normal_row(K: int) -> tuple[str, tuple[tuple[str, ...], ...]]:
-    q = exact_quantizer(NORMAL, K)
-    points, weights = (
-        ", ".join(f"{v:.4f}" for v in np.abs(values[q.points > -1e-9])) for values in (q.points, q.weights)
-    )
-    return str(K), ((points, weights, f"{q.distortion:.6f}", f"{K**2 * q.distortion:.4f}"),)

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 from torch import Tensor
 
-from ddoq_core.keys import numpy_rng
 from ddoq_core.quantization import (
     Quantizer,
     best_of_restarts,
@@ -26,15 +25,16 @@ from ddoq_core.quantization import (
     quantize,
     random_samples,
 )
-from ddoq_core.results.intervals import interval
-from ddoq_core.results.table import Table
-from ddoq_core.theory.steps import Linearised, cell_masses
+from ddoq_core.randomness import numpy_rng
+from ddoq_core.results.intervals import Mean
+from ddoq_core.results.table import Column, Table
 
 from ..style import BLUE, INK, figure_style, label, subplots
-from .step_sizes import draws
+from .learning import LloydRuns, draws
+from .linear_rates import Linearised, cell_masses
 
-BATCH = 1024  # samples in a batch, scikit-learn's default
-LONE = 0.005  # share of the samples in the small cloud of `small_cloud_table`
+SKLEARN_BATCH = 1024  # samples in a batch, scikit-learn's default
+LONE = 0.005  # share of the samples in the small cloud of `small_cloud_contest`
 FAR = 20.0  # where it lies
 
 
@@ -69,21 +69,28 @@ def contenders(samples: Float[Tensor, "n d"], start: Float[Tensor, "K d"]) -> di
 
 
 def scikit_learn(samples: Float[Tensor, "n d"], start: Float[Tensor, "K d"], **options: Any) -> Contender:
-    """One pass of `MiniBatchKMeans.partial_fit` over batches of BATCH samples; its counts are the weights it has."""
+    """One pass of `MiniBatchKMeans.partial_fit` over batches of samples; its counts are the weights it has."""
     from sklearn.cluster import MiniBatchKMeans  # takes a second to import
 
     model = MiniBatchKMeans(len(start), init=start.numpy(), n_init=1, random_state=0, **options)
-    for batch in samples.split(BATCH):
+    for batch in samples.split(SKLEARN_BATCH):
         model.partial_fit(batch.numpy())
     counts = torch.from_numpy(model._counts).double()  # no public name since scikit-learn 1.1
     return Contender(quantize(samples, torch.from_numpy(model.cluster_centers_).to(samples)), counts / counts.sum())
 
 
-def contest(law: Any, K: int, n: int, seeds: Sequence[int]) -> dict[str, Float[ndarray, "seeds 4"]]:
-    """Each algorithm against the optimal quantizer of a law on a line, for each seed.
+@dataclass(frozen=True)
+class ContestErrors:
+    """An algorithm against the optimal quantizer of a law on a line, for each seed."""
 
-    Columns: G over the least; max|x - x*|; max|reported weight - mu(C_i)| of its own cells; the same after a recount.
-    """
+    excess: Float[ndarray, " seeds"]  # G over the least
+    points: Float[ndarray, " seeds"]  # max |x - x*|
+    reported: Float[ndarray, " seeds"]  # max |reported weight - mu(C_i)| of its own cells
+    recounted: Float[ndarray, " seeds"]  # the same with the shares of the samples in its cells
+
+
+def line_contest(law: Any, K: int, n: int, seeds: Sequence[int]) -> dict[str, ContestErrors]:
+    """Each algorithm on the same n samples of a law on a line, from the same starts."""
     best, results = exact_quantizer(law, K), {}
     for seed in seeds:
         X, start = (torch.from_numpy(values).reshape(-1, 1) for values in draws(law, K, n, seed))
@@ -92,21 +99,32 @@ def contest(law: Any, K: int, n: int, seeds: Sequence[int]) -> dict[str, Float[n
             x, *weights = (v[order].numpy() for v in (c.found.points[:, 0], c.reported, c.found.weights))
             errors = [np.abs(x - best.points).max(), *(np.abs(w - cell_masses(law, x)).max() for w in weights)]
             results.setdefault(name, []).append((exact_distortion(law, x) / best.distortion, *errors))
-    return {name: np.array(values) for name, values in results.items()}
+    return {name: ContestErrors(*np.transpose(values)) for name, values in results.items()}
 
 
-def contest_table(results: dict[str, Float[ndarray, "seeds 4"]]) -> Table:
+def contest_table(results: dict[str, ContestErrors]) -> Table:
     """Means and intervals of a contest."""
-    rows = [(name, (tuple(interval(v, 3) for v in values.T),)) for name, values in results.items()]
-    columns = ("algorithm", "G over the least", "error of points", "error of weights, reported", "after a recount")
-    n = len(next(iter(results.values())))
+    rows = [(name, *(Mean.of(v) for v in (e.excess, e.points, e.reported, e.recounted))) for name, e in results.items()]
+    names = "G over the least", "error of points", "error of weights, reported", "after a recount"
+    n = rows[0][1].n
     note = f"n = {n} seeds, 95 % intervals. Errors: max |xᵢ − xᵢ*|, and max |wᵢ − μ(Cᵢ)|, Cᵢ of the points found."
-    return Table("Five algorithms, the same samples and starts", columns, tuple(rows), (note,))
+    columns = ("algorithm", *(Column(name, ".3f") for name in names))
+    return Table.of_rows("Five algorithms, the same samples and starts", columns, rows, (note,))
 
 
-def dimension_table(d: int, levels: Sequence[int], n: int, seeds: Sequence[int]) -> Table:
-    """The same on N(0, I_d), against the best of ten k-means++ starts of Lloyd's algorithm."""
-    blocks = []
+@dataclass(frozen=True)
+class DimensionErrors:
+    """An algorithm on N(0, I_d), over seeds."""
+
+    K: int
+    algorithm: str
+    excess: Mean  # G over the best of ten k-means++ starts of Lloyd's algorithm
+    weights: Mean  # K times the error of the reported weights, from the shares of the cells
+
+
+def dimension_contest(d: int, levels: Sequence[int], n: int, seeds: Sequence[int]) -> tuple[DimensionErrors, ...]:
+    """The same algorithms on n samples of N(0, I_d), at several levels."""
+    found = []
     for K in levels:
         results: dict[str, list] = {}
         for seed in seeds:
@@ -115,13 +133,20 @@ def dimension_table(d: int, levels: Sequence[int], n: int, seeds: Sequence[int])
             least = best_of_restarts(X, K, n_restarts=10, rng=rng).distortion
             for name, c in contenders(X, random_samples(X, K, rng)).items():
                 results.setdefault(name, []).append((c.found.distortion / least, K * c.gap))
-        rows = tuple((name, *(interval(v, 3) for v in np.transpose(values))) for name, values in results.items())
-        blocks.append((f"K = {K}", rows))
-    columns = ("", "algorithm", "G over the best of ten", "K × error of weights, reported")
-    note = (
-        f"{n:,} samples, starts are K of them, n = {len(seeds)} seeds, 95 %. Errors are from the shares of the cells."
-    )
-    return Table(f"N(0, I) in d = {d}", columns, tuple(blocks), (note,))
+        found += [DimensionErrors(K, name, *map(Mean.of, np.transpose(v))) for name, v in results.items()]
+    return tuple(found)
+
+
+def dimension_table(found: Sequence[DimensionErrors], d: int, n: int) -> Table:
+    """One group of rows for each level."""
+    blocks = {e.K: [] for e in found}
+    for e in found:
+        blocks[e.K].append((e.algorithm, e.excess, e.weights))
+    numbers = Column("G over the best of ten", ".3f"), Column("K × error of weights, reported", ".3f")
+    seeds = found[0].excess.n
+    note = f"{n:,} samples, starts are K of them, n = {seeds} seeds, 95 %. Errors are from the shares of the cells."
+    groups = tuple((K, tuple(rows)) for K, rows in blocks.items())
+    return Table(f"N(0, I) in d = {d}", (Column("", "K = {}".format), "algorithm", *numbers), groups, (note,))
 
 
 def replay(samples: Float[Tensor, "n d"], start: Float[Tensor, "K d"]) -> float:
@@ -147,13 +172,26 @@ def clvq_against_macqueen(samples: Float[Tensor, "n d"], start: Float[Tensor, "K
     return float((torch.stack(paths[0]) - torch.stack(paths[1])).abs().max())
 
 
-def identities_table(law: Any, K: int, n: int, seed: int) -> Table:
+@dataclass(frozen=True)
+class Identity:
+    """Two things that are said to be equal."""
+
+    claim: str
+    difference: float  # the largest
+
+    @property
+    def holds(self) -> bool:
+        """Equal to rounding."""
+        return self.difference < 1e-12
+
+
+def identities(law: Any, K: int, n: int, seed: int) -> tuple[Identity, ...]:
     """What is equal to rounding, and what is not, on n samples of one seed."""
     X, start = (torch.from_numpy(values).reshape(-1, 1) for values in draws(law, K, n, seed))
     x, found = start[:, 0].numpy(), contenders(X, start)
     step = np.abs(exact_centroids(law, x) - (x - exact_gradient(law, x) / (2 * cell_masses(law, x)))).max()
     cells = "share of the samples in its cell"
-    rows = {
+    gaps = {
         "Algorithm 3: point and mean of its start and of all it ever won": replay(X, start),
         "K = 1: CLVQ with 1 / (k + 2) and Algorithm 3, at every step": clvq_against_macqueen(X, start[:1]),
         f"K = {K}: the same two": clvq_against_macqueen(X, start),
@@ -163,9 +201,15 @@ def identities_table(law: Any, K: int, n: int, seed: int) -> Table:
         f"Algorithm 3: v / Σv and {cells}": found["Algorithm 3 (MacQueen)"].gap,
         f"scikit-learn: count / Σ and {cells}": found["scikit-learn, one pass"].gap,
     }
-    blocks = [(what, ((f"{gap:.1e}", "equal" if gap < 1e-12 else "not equal"),)) for what, gap in rows.items()]
+    return tuple(Identity(claim, float(gap)) for claim, gap in gaps.items())
+
+
+def identities_table(found: Sequence[Identity], n: int) -> Table:
+    """Each claim with its verdict."""
+    verdict = Column("verdict", lambda holds: "equal" if holds else "not equal")
+    rows = [(i.claim, i.difference, i.holds) for i in found]
     note = f"{n:,} samples of one seed; equal means to 1e-12."
-    return Table("Equal, and not", ("claim", "largest difference", "verdict"), tuple(blocks), (note,))
+    return Table.of_rows("Equal, and not", ("claim", Column("largest difference", ".1e"), verdict), rows, (note,))
 
 
 def two_clouds(n: int, rng: np.random.Generator) -> Float[Tensor, "n 1"]:
@@ -173,7 +217,17 @@ def two_clouds(n: int, rng: np.random.Generator) -> Float[Tensor, "n 1"]:
     return torch.from_numpy(rng.standard_normal((n, 1)) + FAR * (rng.random((n, 1)) < LONE))
 
 
-def small_cloud_table(n: int, seeds: Sequence[int]) -> Table:
+@dataclass(frozen=True)
+class SmallCloudErrors:
+    """What an algorithm makes of a large cloud and a small one, over seeds."""
+
+    algorithm: str
+    distortion: Mean
+    reported: Mean  # per cent, the weight that it reports for its lighter point
+    share: Mean  # per cent, of the samples in that point's cell
+
+
+def small_cloud_contest(n: int, seeds: Sequence[int]) -> tuple[SmallCloudErrors, ...]:
     """Two points that start in the middles of a large cloud and of a small one: who keeps the small one?"""
     start = torch.tensor([[0.0], [FAR]], dtype=torch.float64)
     found: dict[str, list[Contender]] = {}
@@ -184,34 +238,22 @@ def small_cloud_table(n: int, seeds: Sequence[int]) -> Table:
         found.setdefault("scikit-learn", []).append(scikit_learn(X, start))
         still = scikit_learn(X, start, reassignment_ratio=0)
         found.setdefault("scikit-learn, reassignment_ratio = 0", []).append(still)
-    rows = []
-    for name, runs in found.items():
-        light = [(c.found.distortion, *(100 * w.min() for w in (c.reported, c.found.weights))) for c in runs]
-        rows.append((name, (tuple(interval(v, 3) for v in np.transpose(light)),)))
-    columns = ("algorithm", "G", "lighter point: reported, %", "in its cell, %")
-    note = f"{n:,} samples, {100 * LONE:g} % of them about {FAR:g}, n = {len(seeds)} seeds, 95 % intervals."
-    return Table("A light point under two programs", columns, tuple(rows), (note,))
+    return tuple(_small_cloud(name, runs) for name, runs in found.items())
 
 
-@dataclass(frozen=True)
-class LloydRuns:
-    """Algorithm 2 on a law itself: no sample, no noise."""
-
-    excess: Float[ndarray, "seeds m"]  # G(x^(k)) - G(x*)
-    factor: Float[ndarray, " seeds"]  # |x^(k+1) - x*| / |x^(k) - x*| at the end
+def _small_cloud(name: str, runs: list[Contender]) -> SmallCloudErrors:
+    light = [(c.found.distortion, *(100 * w.min() for w in (c.reported, c.found.weights))) for c in runs]
+    return SmallCloudErrors(name, *map(Mean.of, np.transpose(light)))
 
 
-def lloyd_runs(law: Any, K: int, n_iter: int, seeds: Sequence[int]) -> LloydRuns:
-    """Iterations from K samples of the law."""
-    best, excess, factors = exact_quantizer(law, K), [], []
-    for seed in seeds:
-        path = [draws(law, K, 1, seed)[1]]
-        for _ in range(n_iter):
-            path.append(exact_centroids(law, path[-1]))
-        errors = np.linalg.norm(np.array(path) - best.points, axis=1)
-        excess.append([exact_distortion(law, x) - best.distortion for x in path])
-        factors.append(errors[-1] / errors[-2])
-    return LloydRuns(np.array(excess), np.array(factors))
+def small_cloud_table(found: Sequence[SmallCloudErrors], n: int) -> Table:
+    """Distortion, and both weights of the lighter point."""
+    rows = [(e.algorithm, e.distortion, e.reported, e.share) for e in found]
+    names = "G", "lighter point: reported, %", "in its cell, %"
+    seeds = found[0].distortion.n
+    note = f"{n:,} samples, {100 * LONE:g} % of them about {FAR:g}, n = {seeds} seeds, 95 % intervals."
+    columns = ("algorithm", *(Column(name, ".3f") for name in names))
+    return Table.of_rows("A light point under two programs", columns, rows, (note,))
 
 
 @figure_style()

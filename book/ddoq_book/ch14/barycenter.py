@@ -15,11 +15,11 @@ from numpy import ndarray
 from scipy.stats import expon, laplace, norm
 from torch import Tensor
 
-from ddoq_core.keys import numpy_rng
 from ddoq_core.quantization import best_of_restarts, exact_quantizer, minibatch, random_samples, uniform_quantizer
 from ddoq_core.quantization.voronoi import Quantizer
-from ddoq_core.results.intervals import half_width, interval
-from ddoq_core.results.table import Table
+from ddoq_core.randomness import numpy_rng
+from ddoq_core.results.intervals import Mean
+from ddoq_core.results.table import Column, Table
 from ddoq_core.theory.bounds import limit_exponent
 from ddoq_core.theory.measures import GaussianMixture, law_on_line
 from ddoq_core.theory.transport import wasserstein2
@@ -27,38 +27,57 @@ from ddoq_core.theory.transport import wasserstein2
 from ..style import BLUE, GREEN, VERMILION, figure_style, label, subplots
 
 MIXTURE = GaussianMixture([0.9, 0.1], [[0.0], [0.0]], [0.25, 3.0])  # narrow and wide: uneven as clustered data are
-LAWS = {"N(0, 1)": norm(), "Laplace": laplace(), "Exponential": expon(), "Narrow and wide": law_on_line(MIXTURE)}
-KINDS = ("optimal quantizer", "best equal masses", "optimal points, equal masses")
-POWERS = {"uniform": 0.0, "square root, eq. 33": 0.5, "proportional": 1.0}  # alpha of weights mu(C_i)^alpha
+LINE_LAWS = {"N(0, 1)": norm(), "Laplace": laplace(), "Exponential": expon(), "Narrow and wide": law_on_line(MIXTURE)}
+OPTIMAL, EQUAL, MIXED = "optimal quantizer", "best equal masses", "optimal points, equal masses"
+WEIGHT_POWERS = {"uniform": 0.0, "square root, eq. 33": 0.5, "proportional": 1.0}  # alpha of weights mu(C_i)^alpha
 
 
-def three_errors(law: Any, K: int) -> tuple[float, float, float]:
-    """W_2^2 to a law on a line of the three measures of KINDS; both grids increase, so mass moves in order."""
+@dataclass(frozen=True)
+class LineErrors:
+    """W_2^2 to a law on a line of three K-point measures."""
+
+    K: int
+    optimal: float
+    equal: float  # the best equal masses
+    mixed: float  # optimal points, equal masses
+
+
+def line_errors(law: Any, K: int) -> LineErrors:
+    """The three errors; both grids increase, so mass moves in order."""
     best, equal = exact_quantizer(law, K), uniform_quantizer(law, K)
-    return best.distortion, equal.distortion, equal.distortion + float(np.mean((best.points - equal.points) ** 2))
+    mixed = equal.distortion + float(np.mean((best.points - equal.points) ** 2))
+    return LineErrors(K, best.distortion, equal.distortion, mixed)
 
 
-def errors_table(levels: Sequence[int]) -> Table:
+def errors_by_law(levels: Sequence[int]) -> dict[str, tuple[LineErrors, ...]]:
+    """The three errors for every law of LINE_LAWS, level by level."""
+    return {name: tuple(line_errors(law, K) for K in levels) for name, law in LINE_LAWS.items()}
+
+
+def errors_table(found: dict[str, tuple[LineErrors, ...]]) -> Table:
     """Ratios to the optimum for every law and level."""
-    blocks = []
-    for name, law in LAWS.items():
-        errors = [(K, *three_errors(law, K)) for K in levels]
-        rows = tuple((str(K), f"{G:.6f}", f"{e / G:.4g}", f"{f / G:.4g}") for K, G, e, f in errors)
-        blocks.append((name, rows))
-    columns = ("Law", "K", "optimal W₂²", f"{KINDS[1]}, over it", f"{KINDS[2]}, over it")
+    blocks = tuple(
+        (name, tuple((e.K, e.optimal, e.equal / e.optimal, e.mixed / e.optimal) for e in errors))
+        for name, errors in found.items()
+    )
+    ratios = (Column(f"{kind}, over it", ".4g") for kind in (EQUAL, MIXED))
     note = (
         "Narrow and wide: 0.9 N(0, 1/16) + 0.1 N(0, 9), not log-concave: its optimum is the best that was found, "
         "that of the others is proved."
     )
-    return Table("Three K-point measures on a line", columns, tuple(blocks), (note,))
+    columns = ("Law", "K", Column("optimal W₂²", ".6f"), *ratios)
+    return Table("Three K-point measures on a line", columns, blocks, (note,))
 
 
 @figure_style()
 def errors_figure(name: str, levels: Sequence[int]) -> Figure:
     """W_2^2 of the three measures against K, for one law."""
-    errors = np.array([three_errors(LAWS[name], K) for K in levels])
+    found = [line_errors(LINE_LAWS[name], K) for K in levels]
+    errors = np.array([(e.optimal, e.equal, e.mixed) for e in found])
     figure, axes = subplots()
-    for values, kind, colour, marker in zip(errors.T, KINDS, (BLUE, GREEN, VERMILION), "osD", strict=True):
+    for values, kind, colour, marker in zip(
+        errors.T, (OPTIMAL, EQUAL, MIXED), (BLUE, GREEN, VERMILION), "osD", strict=True
+    ):
         axes.plot(levels, values, marker=marker, color=colour)
         label(axes, levels[-1], values[-1], kind, colour)
     axes.set(xscale="log", yscale="log", xlabel="number of points K", ylabel="$W_2^2$")
@@ -68,50 +87,45 @@ def errors_figure(name: str, levels: Sequence[int]) -> Figure:
     return figure
 
 
-@dataclass(frozen=True)
-class LipschitzTrial:
-    """Theorem 5 on the uniform law on [0, 1]: errors in expectation against both bounds."""
-
-    worst: float  # |E_mu f - E_nu f| for f = distance to the grid
-    random: Float[ndarray, " m"]  # for random 1-Lipschitz functions
-    mean_distance: float  # e_1 = W_1(mu, nu), the sharp bound
-    root_distortion: float  # G^(1/2), the paper's
-
-
-def lipschitz_trial(K: int, m: int, rng: np.random.Generator) -> LipschitzTrial:
-    """K optimal points of the uniform law, the distance to them, and m random piecewise linear functions."""
-    x = (np.arange(K) + 0.5) / K
-    grid = np.linspace(0, 1, 200 * K + 1)
-    distance = np.abs(grid[:, None] - x).min(1)
-    slopes = rng.uniform(-1, 1, (m, len(grid) - 1))
-    values = np.concatenate([np.zeros((m, 1)), np.cumsum(slopes * np.diff(grid), 1)], 1)
-    at_points = np.stack([np.interp(x, grid, f) for f in values])
-    errors = np.abs(np.trapezoid(values, grid, axis=1) - at_points.mean(1))
-    mean = float(np.trapezoid(distance, grid))
-    return LipschitzTrial(mean, errors, 1 / (4 * K), 1 / (math.sqrt(12) * K))
-
-
 def second_moment(points: Float[ndarray, "K d"], masses: Float[ndarray, " K"], alpha: float) -> float:
     """E|x|^2 under weights proportional to masses^alpha."""
     w = masses**alpha
     return float(w @ np.square(points).sum(1) / w.sum())
 
 
-def limits_table(levels: Sequence[int]) -> Table:
-    """E x^2 of the optimal quantizers of N(0, 1) under three kinds of weights, and its limit."""
-    rows = []
+@dataclass(frozen=True)
+class LineMoments:
+    """E x^2 of the optimal K-point quantizer of N(0, 1) under the weights of WEIGHT_POWERS."""
+
+    K: float  # infinite: the limit
+    moments: tuple[float, ...]
+
+
+def line_moments(levels: Sequence[int]) -> tuple[LineMoments, ...]:
+    """E x^2 at every level, and the limits."""
+    found = []
     for K in levels:
         q = exact_quantizer(norm(), K)
-        cells = tuple(f"{second_moment(q.points[:, None], q.weights, a):.4f}" for a in POWERS.values())
-        rows.append((f"{K:,}", (cells,)))
-    rows.append(("∞", (tuple(f"{1 / limit_exponent(1, a):.4f}" for a in POWERS.values()),)))
+        moments = (second_moment(q.points[:, None], q.weights, alpha) for alpha in WEIGHT_POWERS.values())
+        found.append(LineMoments(K, tuple(moments)))
+    limits = tuple(1 / limit_exponent(1, alpha) for alpha in WEIGHT_POWERS.values())
+    return (*found, LineMoments(math.inf, limits))
+
+
+def limits_table(found: Sequence[LineMoments]) -> Table:
+    """E x^2 of the optimal quantizers of N(0, 1) under three kinds of weights, and its limit."""
+    columns = (Column("K", _count), *(Column(name, ".4f") for name in WEIGHT_POWERS))
     note = "The limit law has density ∝ p^β, here N(0, 1/β); of N(0, 1) itself, E x² = 1."
-    caption = "E x² under weights of optimal quantizers of N(0, 1)"
-    return Table(caption, ("K", *POWERS), tuple(rows), (note,))
+    rows = ((at.K, *at.moments) for at in found)
+    return Table.of_rows("E x² under weights of optimal quantizers of N(0, 1)", columns, rows, (note,))
+
+
+def _count(K: float) -> str:
+    return "∞" if math.isinf(K) else f"{K:,}"
 
 
 def plane_moments(K: int, n: int, seeds: Sequence[int]) -> dict[str, Float[ndarray, "seeds weights"]]:
-    """E|x|^2 under the weights of POWERS on N(0, I_2): converged Lloyd, and D4M's single pass from K samples."""
+    """E|x|^2 under the weights of WEIGHT_POWERS on N(0, I_2): converged Lloyd, and D4M's single pass from K samples."""
     found: dict[str, list] = {"Lloyd, converged": [], "one mini-batch pass from samples": []}
     for seed in seeds:
         X = torch.from_numpy(numpy_rng(seed, "plane").standard_normal((n, 2)))
@@ -120,31 +134,45 @@ def plane_moments(K: int, n: int, seeds: Sequence[int]) -> dict[str, Float[ndarr
         books = best_of_restarts(X, K, n_restarts=1, rng=rng), one_pass
         for name, book in zip(found, books, strict=True):
             masses = book.weights.numpy()
-            found[name].append([second_moment(book.points.numpy(), masses, alpha) for alpha in POWERS.values()])
+            found[name].append([second_moment(book.points.numpy(), masses, alpha) for alpha in WEIGHT_POWERS.values()])
     return {name: np.array(rows) for name, rows in found.items()}
 
 
 def plane_table(moments: dict[str, Float[ndarray, "seeds weights"]]) -> Table:
     """Mean and 95 % interval over seeds of E|x|^2, against the limits of optimal grids; of N(0, I_2) it is 2."""
-    rows = [
-        (name, (tuple(f"{m:.3f} ± {h:.3f}" for m, h in zip(values.mean(0), half_width(values.T), strict=True)),))
-        for name, values in moments.items()
-    ]
-    rows.append(("limit of optimal grids", (tuple(f"{2 / limit_exponent(2, a):.3f}" for a in POWERS.values()),)))
-    note = f"n = {len(next(iter(moments.values())))} seeds, 95 % intervals."
-    return Table("E|x|² on N(0, I₂)", ("codebook", *POWERS), tuple(rows), (note,))
+    rows = [(name, *map(Mean.of, values.T)) for name, values in moments.items()]
+    rows.append(("limit of optimal grids", *(2 / limit_exponent(2, alpha) for alpha in WEIGHT_POWERS.values())))
+    columns = ("codebook", *(Column(name, ".3f") for name in WEIGHT_POWERS))
+    note = f"n = {rows[0][1].n} seeds, 95 % intervals."
+    return Table.of_rows("E|x|² on N(0, I₂)", columns, rows, (note,))
 
 
-def dimensions_table(dimensions: Sequence[int]) -> Table:
-    """How the effect fades: N(0, I_d), where the limit of uniform weights is N(0, s I) with s = (d + 2) / d."""
-    rows = []
-    for d in dimensions:
-        s = (d + 2) / d
-        spread = math.sqrt(math.expm1(d * (math.log(s) - math.log(2 * s - 1) / 2)))
-        floor = math.sqrt(d + 2) - math.sqrt(d)
-        rows.append((f"{d:,}", ((f"{floor:.4f}", f"{floor / math.sqrt(d):.5f}", f"{spread:.4f}"),)))
-    columns = ("d", "W₂ floor of uniform weights", "over √d, the size of x", "spread of the weights K μ(Cᵢ)")
-    return Table("Uniform weights on N(0, I_d), as K → ∞", columns, tuple(rows))
+@dataclass(frozen=True)
+class UniformLimit:
+    """Uniform weights on optimal grids of N(0, I_d), as K goes to infinity: they tend to N(0, (d + 2) / d I)."""
+
+    d: int
+    floor: float  # W_2 to N(0, I_d)
+    spread: float  # standard deviation of the weights K mu(C_i) that they ignore
+
+
+def uniform_limit(d: int) -> UniformLimit:
+    """How the effect of weights fades with the dimension."""
+    s = (d + 2) / d
+    spread = math.sqrt(math.expm1(d * (math.log(s) - math.log(2 * s - 1) / 2)))
+    return UniformLimit(d, math.sqrt(d + 2) - math.sqrt(d), spread)
+
+
+def dimensions_table(found: Sequence[UniformLimit]) -> Table:
+    """One row per dimension."""
+    columns = (
+        Column("d", ","),
+        Column("W₂ floor of uniform weights", ".4f"),
+        Column("over √d, the size of x", ".5f"),
+        Column("spread of the weights K μ(Cᵢ)", ".4f"),
+    )
+    rows = ((at.d, at.floor, at.floor / math.sqrt(at.d), at.spread) for at in found)
+    return Table.of_rows("Uniform weights on N(0, I_d), as K → ∞", columns, rows)
 
 
 @dataclass(frozen=True)
@@ -177,6 +205,11 @@ class LatentTrial:
     spread: float  # standard deviation of K mu(C_i): 0 if all cells weigh the same
     spread_normal: float  # the same for as many draws of the normal law
 
+    @property
+    def spread_by_clusters(self) -> float:
+        """What is left of the spread when that of the normal law is taken away."""
+        return self.spread - self.spread_normal
+
 
 def latent_trial(latents: Float[Tensor, "n d"], K: int, n_starts: int, rng: np.random.Generator) -> LatentTrial:
     """The three measures on latents, and what is left of the unequal masses when all clusters are taken away."""
@@ -188,31 +221,39 @@ def latent_trial(latents: Float[Tensor, "n d"], K: int, n_starts: int, rng: np.r
     return LatentTrial(three.equal / three.optimal, three.mixed / three.optimal, *spreads)
 
 
-def latents_table(dimensions: Sequence[int], K: int, n_classes: int, n_starts: int, seed: int) -> Table:
-    """Three measures on the digits' principal components, class by class: means over classes."""
+def latent_trials(
+    dimensions: Sequence[int], K: int, n_classes: int, n_starts: int, seed: int
+) -> dict[int, tuple[LatentTrial, ...]]:
+    """The digits' first d principal components, for every d class by class."""
     images, labels = mnist_data()
     pixels = torch.from_numpy(images / 255.0)
-    rows = []
+    found = {}
     for d in dimensions:
         axes = torch.linalg.eigh((pixels - pixels.mean(0)).T.cov()).eigenvectors[:, -d:]
         latents = (pixels - pixels.mean(0)) @ axes
         rng = numpy_rng(seed, "14", "latents", d)
-        trials = [latent_trial(latents[torch.from_numpy(labels == c)], K, n_starts, rng) for c in range(n_classes)]
-        cells = []
-        for field in ("equal", "mixed", "spread", "spread_normal"):
-            cells.append(interval(np.array([getattr(trial, field) for trial in trials]), 3))
-        cells.append(interval(np.array([trial.spread - trial.spread_normal for trial in trials]), 3))
-        rows.append((str(d), (tuple(cells),)))
-    columns = (
-        "d",
-        "equal masses, W₂",
-        "optimal points, equal masses, W₂",
-        "spread of K μ(Cᵢ)",
-        "normal twin",
-        "difference",
-    )
-    note = f"K = {K}; W₂ over that of the optimal quantizer; n = {n_classes} classes of 500 digits, 95 % over classes."
-    return Table("Digits as latents: principal components", columns, tuple(rows), (note,))
+        classes = (latents[torch.from_numpy(labels == c)] for c in range(n_classes))
+        found[d] = tuple(latent_trial(x, K, n_starts, rng) for x in classes)
+    return found
+
+
+def latents_table(found: dict[int, tuple[LatentTrial, ...]], K: int) -> Table:
+    """Three measures on the digits' principal components: means over classes."""
+    columns = {
+        "equal": "equal masses, W₂",
+        "mixed": "optimal points, equal masses, W₂",
+        "spread": "spread of K μ(Cᵢ)",
+        "spread_normal": "normal twin",
+        "spread_by_clusters": "difference",
+    }
+    rows = [
+        (d, *(Mean.of(np.array([getattr(trial, field) for trial in trials])) for field in columns))
+        for d, trials in found.items()
+    ]
+    n = rows[0][1].n
+    note = f"K = {K}; W₂ over that of the optimal quantizer; n = {n} classes of 500 digits, 95 % over classes."
+    heads = ("d", *(Column(name, ".3f") for name in columns.values()))
+    return Table.of_rows("Digits as latents: principal components", heads, rows, (note,))
 
 
 def _normal_twin(X: Float[Tensor, "n d"], rng: np.random.Generator) -> Float[Tensor, "n d"]:

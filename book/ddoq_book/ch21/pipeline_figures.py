@@ -7,29 +7,29 @@ from torch import Tensor
 
 from ddoq_core.methods import METHODS
 from ddoq_core.pipeline.cluster import load_prototypes
-from ddoq_core.pipeline.prior import KNOBS, load_prior
-from ddoq_core.pipeline.run import Run
 from ddoq_core.pipeline.teacher import load_teacher
-from ddoq_core.results.strips import distilled_images
+from ddoq_core.priors.load import KNOBS, load_prior
+from ddoq_core.runs.run import Run
 
 from ..ch32.figure1 import nearest_latents
 from ..image_rows import image_rows, show_image
+from ..studies.strips import distilled_images
 from ..style import BLUE, INK, MUTED, VERMILION, WIDTH, figure_style, label, subplots
 
-COLUMNS = 10  # classes, at most, in a figure of one image per class
-SOFT = 5  # images whose soft labels are shown
+MOST_CLASSES = 10  # classes, at most, in a figure of one image per class
+SOFT_SHOWN = 5  # images whose soft labels are shown
 
 
 @figure_style()
-def steps_figure(run: Run, ipc: int, distill_seed: int = 0) -> Figure:
+def pipeline_steps_figure(run: Run, ipc: int, distill_seed: int = 0) -> Figure:
     """One column per class: a real image, its reconstruction, the heaviest centroid decoded, what is distilled from it.
 
     The real image is the one whose latent is nearest to that centroid.
     """
-    prior = load_prior(run.prior.path, **run.profile.pick(*KNOBS))
+    prior = load_prior(run.prior.path, **run.profile.subset(*KNOBS))
     points, counts = load_prototypes(run.prototypes(distill_seed), ipc)
     distilled = run.distilled("ddoq", ipc, distill_seed)
-    classes = range(min(run.dataset.n_classes, COLUMNS))
+    classes = range(min(run.dataset.n_classes, MOST_CLASSES))
     heaviest = [int(counts[c].argmax()) for c in classes]
     centroids = torch.stack([points[c, k] for c, k in zip(classes, heaviest, strict=True)])
     latents, real = _nearest_real(run, centroids)
@@ -79,14 +79,14 @@ def explained_share(run: Run, ipc: int, distill_seed: int = 0) -> float:
 def masses_figure(counts: Int64[Tensor, "C K"], names: list[str]) -> Figure:
     """Cell masses v / sum v: one column of points per class, the uniform weight of D4M as a line."""
     masses = counts.double() / counts.sum(1, keepdim=True)
-    shown = min(len(counts), 2 * COLUMNS)
+    shown = min(len(counts), 2 * MOST_CLASSES)
     figure, ax = subplots()
     for c in range(shown):
         ax.plot([c] * len(masses[c]), masses[c], "o", color=BLUE, alpha=0.7)
     uniform = 1 / counts.shape[1]
     ax.axhline(uniform, color=VERMILION, linestyle="--", linewidth=1.2)
     label(ax, shown - 0.5, uniform, "D4M: $1/K$", VERMILION)
-    slant = {"rotation": 45, "ha": "right"} if shown > COLUMNS else {}
+    slant = {"rotation": 45, "ha": "right"} if shown > MOST_CLASSES else {}
     ax.set_xticks(range(shown), names[:shown], **slant)
     ax.set(ylabel="cell mass $v_k / \\Sigma v$", xlabel="class", ylim=(0, None))
     ax.grid(axis="x", visible=False)
@@ -94,7 +94,7 @@ def masses_figure(counts: Int64[Tensor, "C K"], names: list[str]) -> Figure:
 
 
 @figure_style()
-def weights_figure(counts: Int64[Tensor, "C K"]) -> Figure:
+def loss_weights_figure(counts: Int64[Tensor, "C K"]) -> Figure:
     """The weight of an image in the loss against its cell mass, for the three schemes."""
     K = counts.shape[1]
     p = torch.linspace(0, float((counts / counts.sum(1, keepdim=True)).max()) * 1.05, 200)
@@ -118,11 +118,11 @@ def soft_label_figure(run: Run, ipc: int, class_index: int, distill_seed: int = 
     """Distilled images of one class, heaviest first, and the teacher's probabilities at T = 1 and at the run's T."""
     distilled = run.distilled("ddoq", ipc, distill_seed)
     members = torch.nonzero(distilled.labels == class_index).flatten()
-    order = torch.argsort(distilled.counts[members], descending=True, stable=True)[:SOFT]
+    order = torch.argsort(distilled.counts[members], descending=True, stable=True)[:SOFT_SHOWN]
     images = distilled_images(distilled, members[order].tolist())
     logits = load_teacher(run.teacher)(run.dataset.normalise(images))
     n = len(images)
-    shape = {"width": WIDTH * (n + 1) / (SOFT + 1), "height": 4, "gridspec_kw": {"height_ratios": (3, 2, 2)}}
+    shape = {"width": WIDTH * (n + 1) / (SOFT_SHOWN + 1), "height": 4, "gridspec_kw": {"height_ratios": (3, 2, 2)}}
     figure, axes = subplots(3, n, squeeze=False, sharey="row", **shape)
     for column in range(n):
         axes[0, column].set_axis_off()

@@ -16,22 +16,22 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 from torch import Tensor, nn
 
-from ddoq_core.keys import numpy_rng
-from ddoq_core.pipeline.dit import NULL, DiTPrior
-from ddoq_core.pipeline.plan import threads
-from ddoq_core.profile import Profile
+from ddoq_core.config.profile import Profile
+from ddoq_core.priors.dit import NULL, DiTPrior
 from ddoq_core.quantization.voronoi import squared_distances
-from ddoq_core.results.intervals import half_width
-from ddoq_core.results.table import Table
+from ddoq_core.randomness import numpy_rng
+from ddoq_core.results.intervals import Mean, half_width
+from ddoq_core.results.table import Column, Table
 from ddoq_core.theory.bounds import law_constant
 from ddoq_core.theory.diffusion import ORNSTEIN_UHLENBECK
 from ddoq_core.theory.measures import atoms
+from ddoq_core.threads import threads
 
 from ..style import BLUE, VERMILION, figure_style, label, subplots
 from .class_cloud import ClassCloud
 
 LEAST_TIME = 1e-6  # in place of time 0, where the reverse process has nothing to do
-KINDS = ("learned, validation", "learned, training", "exact, validation", "exact, training")
+SCORE_ERRORS = ("learned, validation", "learned, training", "exact, validation", "exact, training")
 
 
 class ExactScore(nn.Module):
@@ -83,7 +83,7 @@ class ScoreGaps:
 
     levels: tuple[float, ...]  # shares of the schedule
     signals: tuple[float, ...]  # alpha_bar there
-    errors: dict[str, Float[ndarray, "levels C"]]  # by KINDS
+    errors: dict[str, Float[ndarray, "levels C"]]  # by SCORE_ERRORS
     apart: dict[str, Float[ndarray, "levels C"]]  # on validation and on training latents
     guided: dict[str, Float[ndarray, "levels C"]]  # learned and exact
     noise: Float[ndarray, "levels C"]
@@ -107,7 +107,7 @@ def score_gaps(
     table = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     apart = {part: table[f"apart, {part}"] for part in ("validation", "training")}
     guided = {score: table[f"guided, {score}"] for score in ("learned", "exact")}
-    errors, at = {name: table[name] for name in KINDS}, tuple(alphas[t].item() for t in times)
+    errors, at = {name: table[name] for name in SCORE_ERRORS}, tuple(alphas[t].item() for t in times)
     return ScoreGaps(tuple(levels), at, errors, apart, guided, table["noise"])
 
 
@@ -148,7 +148,7 @@ def _share(x: Float[Tensor, "n d"], cloud: ClassCloud) -> float:
 def score_figure(found: ScoreGaps) -> Figure:
     """Mean squared error of the denoised estimate against the noise level, seen and unseen latents, both scores."""
     figure, axes = subplots()
-    signs = {KINDS[0]: (BLUE, "o-"), KINDS[1]: (BLUE, "s--"), KINDS[2]: (VERMILION, "o-"), KINDS[3]: (VERMILION, "s--")}
+    signs = dict(zip(SCORE_ERRORS, [(BLUE, "o-"), (BLUE, "s--"), (VERMILION, "o-"), (VERMILION, "s--")], strict=True))
     for name, (colour, style) in signs.items():
         values = found.errors[name]
         mean, half = values.mean(1), half_width(values)
@@ -210,14 +210,19 @@ def wasserstein1(weights: Float[ndarray, " n"], cost: Float[ndarray, "n n"]) -> 
 
 def forgiven_table(found: Sequence[Forgiven]) -> Table:
     """One row per strength."""
-    rows = []
-    for at in found:
-        arrays = (at.after, at.uniform, at.floor)
-        cells = [f"{values.mean():.2f} ± {half_width(values):.2f}" for values in arrays]
-        rows.append((f"{at.strength:g}", ((f"{at.signal:.3f}", *cells, f"{at.bound.mean():.0f}"),)))
-    columns = ("strength", "ᾱ", "codebook, cell masses", "codebook, uniform", "noised latents, by chance", "Λ √ᾱ")
+    columns = (
+        Column("strength", "g"),
+        Column("ᾱ", ".3f"),
+        Column("codebook, cell masses", ".2f"),
+        Column("codebook, uniform", ".2f"),
+        Column("noised latents, by chance", ".2f"),
+        Column("Λ √ᾱ", ".0f"),
+    )
+    rows = [
+        (at.strength, at.signal, *map(Mean.of, (at.after, at.uniform, at.floor)), float(at.bound.mean()))
+        for at in found
+    ]
+    caption = "W₁ to the training latents after noising and the exact reverse process"
     n = len(found[0].after)
     note = f"In units of the codebook's own W₁, before it is noised. Mean over n = {n} classes and 95 % interval."
-    return Table(
-        "W₁ to the training latents after noising and the exact reverse process", columns, tuple(rows), (note,)
-    )
+    return Table.of_rows(caption, columns, rows, (note,))

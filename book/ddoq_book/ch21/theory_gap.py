@@ -6,6 +6,7 @@ class. mu is the uniform law on the training latents of a class; validation late
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -15,23 +16,23 @@ from numpy import ndarray
 from torch import Tensor
 
 from ddoq_core.errors import InputError
-from ddoq_core.keys import torch_rng
 from ddoq_core.pipeline.cluster import load_prototypes
-from ddoq_core.pipeline.dit import DiTPrior
-from ddoq_core.pipeline.latent_diffusion import SAMPLERS
-from ddoq_core.pipeline.plan import threads
-from ddoq_core.pipeline.prior import KNOBS, load_prior
-from ddoq_core.pipeline.run import Run
 from ddoq_core.pipeline.teacher import load_teacher
-from ddoq_core.results.intervals import interval
-from ddoq_core.results.table import NOTHING, Table
+from ddoq_core.priors.dit import DiTPrior
+from ddoq_core.priors.latent_diffusion import SAMPLERS
+from ddoq_core.priors.load import KNOBS, load_prior
+from ddoq_core.randomness import torch_rng
+from ddoq_core.results.intervals import Mean
+from ddoq_core.results.table import Column, Table, written
+from ddoq_core.runs.run import Run
+from ddoq_core.threads import threads
 
 from ..image_rows import image_rows
 from ..style import figure_style
 from .class_cloud import ClassCloud, quantities
 from .score_error import ExactScore
 
-BATCH = 100  # latents denoised together; part of the plan
+DENOISE_BATCH = 100  # latents denoised together; part of the plan
 LEARNED, EXACT, BESIDE = "learned score", "exact score of training latents", "beside them"
 SHRINKAGE = 0.8  # of the distance to the mean, where it is shown what that does to W_2
 SAME = 0.01  # of the size of a latent; two training latents are farther apart
@@ -41,10 +42,11 @@ DISTANCES = {"W2": "W₂", "uniform W2": "W₂, uniform", "W2 of one": "W₂, on
 DISTANCES |= {"uniform error": "error, uniform", "worst": "worst error"}
 MOMENTS = {"variance": "variance", "within": "within a centroid", "mean": "error of the mean"}
 MOMENTS |= {"one draw": "added by one draw", "nearest": "distance to training", "recognised": "recognised"}
+FORM_OF_DISTANCES, FORM_OF_MOMENTS = ".2f", ".1f"
 
 
 @dataclass(frozen=True, eq=False)
-class Setting:
+class GapSetting:
     """The parts of a run that are compared, and the classes looked at."""
 
     run: Run
@@ -52,7 +54,7 @@ class Setting:
     clouds: list[ClassCloud]
 
 
-def setting(run: Run, ipc: int, n_classes: int) -> Setting:
+def gap_setting(run: Run, ipc: int, n_classes: int) -> GapSetting:
     """The first classes of a run, with their latents and codebooks.
 
     Raises:
@@ -63,7 +65,7 @@ def setting(run: Run, ipc: int, n_classes: int) -> Setting:
         raise InputError(
             "the gaps are measured on validation images, but there are none; set validation_fraction=0.125"
         )
-    prior = load_prior(run.prior.path, **run.profile.pick(*KNOBS))
+    prior = load_prior(run.prior.path, **run.profile.subset(*KNOBS))
     points, counts = load_prototypes(run.prototypes(), ipc)
     rows, clouds = prior.embed(run.dataset.classes).tolist(), []
     for c in range(min(n_classes, run.dataset.n_classes)):
@@ -71,7 +73,7 @@ def setting(run: Run, ipc: int, n_classes: int) -> Setting:
         held_out = prior.encode(part.images(part.of_class(c))).cpu()
         latents, held_out, codebook = (x.flatten(1).double() for x in (kept, held_out, points[c]))
         clouds.append(ClassCloud(rows[c], latents, held_out, codebook, counts[c].double() / counts[c].sum()))
-    return Setting(run, prior, clouds)
+    return GapSetting(run, prior, clouds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,14 +92,14 @@ def own_sampler(prior: DiTPrior) -> str:
     return next((name for name, kind in SAMPLERS.items() if kind is prior.scheduler_class), "checkpoint")
 
 
-def key_as_run(found: Setting, score: str = "learned", sampler: str = "", guidance: float | None = None) -> str:
+def key_as_run(found: GapSetting, score: str = "learned", sampler: str = "", guidance: float | None = None) -> str:
     """Key of the draws that the profile asks for; of others, where a part is given."""
     p = found.run.profile
     sampler = sampler or (own_sampler(found.prior) if p.sampler == "checkpoint" else p.sampler)
     return f"{score}/{sampler}/{p.guidance_scale if guidance is None else guidance:g}"
 
 
-def all_draws(found: Setting, n_draws: int) -> dict[str, Draws]:
+def all_draws(found: GapSetting, n_draws: int) -> dict[str, Draws]:
     """What each sampler makes of the centroids, without and with guidance, by the learned and by the exact score.
 
     A checkpoint's own sampler that is DDIM or DDPM is not run twice.
@@ -113,7 +115,7 @@ def all_draws(found: Setting, n_draws: int) -> dict[str, Draws]:
     return {draws.key: draws for draws in (*made, *_beside(found, masses, n_draws))}
 
 
-def _beside(found: Setting, masses: Float[Tensor, "C K"], n_draws: int) -> Iterator[Draws]:
+def _beside(found: GapSetting, masses: Float[Tensor, "C K"], n_draws: int) -> Iterator[Draws]:
     """What the denoised centroids are compared with: pure noise denoised, the codebook, as many real latents."""
     for g in _scales(found):
         latents = denoised(found, found.prior, found.run.profile.sampler, g, n_draws, from_noise=True)
@@ -130,13 +132,13 @@ def _beside(found: Setting, masses: Float[Tensor, "C K"], n_draws: int) -> Itera
     yield Draws("shrunk", BESIDE, f"the same, shrunk by {1 - SHRINKAGE:.0%} to the mean", shrunk, alike)
 
 
-def _scales(found: Setting) -> list[float]:
+def _scales(found: GapSetting) -> list[float]:
     """Guidance off, and as the profile has it."""
     return sorted({1.0, found.run.profile.guidance_scale})
 
 
 def denoised(
-    found: Setting, prior: DiTPrior, sampler: str, guidance: float, n_draws: int, *, from_noise: bool = False
+    found: GapSetting, prior: DiTPrior, sampler: str, guidance: float, n_draws: int, *, from_noise: bool = False
 ) -> Float[Tensor, "C K R d"]:
     """R draws of U_t(z_k) for every centroid of every class; a draw has the same noise under every sampler."""
     p, centroids = found.run.profile, torch.stack([cloud.points for cloud in found.clouds])
@@ -144,7 +146,7 @@ def denoised(
     points = centroids.float().repeat_interleave(n_draws, 1).reshape(-1, *prior.latent_shape)
     labels, made = torch.tensor([cloud.row for cloud in found.clouds]).repeat_interleave(K * n_draws), []
     with threads(p.threads):
-        for part in torch.arange(len(points)).split(BATCH):
+        for part in torch.arange(len(points)).split(DENOISE_BATCH):
             places = [(i // (K * n_draws), i // n_draws % K, i % n_draws) for i in part.tolist()]
             noise = [torch_rng(p.seed, "gaps", "draw", *place) for place in places]
             start, conditioning = None if from_noise else points[part].to(prior.device), labels[part]
@@ -176,29 +178,33 @@ def n_places(clouds: list[ClassCloud], n_draws: int) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Gap:
+class TheoryGap:
     """One measure against mu: name of a quantity -> its values, one per class."""
 
     block: str
     name: str
     values: dict[str, Float[ndarray, " C"]]
 
-    def text(self, name: str) -> str:
+    def mean(self, name: str) -> Mean:
         """Mean over classes and 95 % interval of one quantity."""
-        return interval(self.values[name], 2 if name in DISTANCES else 1)
+        return Mean.of(self.values[name])
 
-    def minus(self, other: "Gap") -> "Gap":
+    def minus(self, other: "TheoryGap") -> "TheoryGap":
         """The differences, paired by class."""
         both = [name for name in self.values if name in other.values]
-        return Gap(self.block, self.name, {name: self.values[name] - other.values[name] for name in both})
+        return TheoryGap(self.block, self.name, {name: self.values[name] - other.values[name] for name in both})
 
-    def uniform_minus_masses(self, name: str) -> str:
+    def uniform_minus_masses(self, name: str) -> Mean:
         """What uniform weights in place of the cell masses change, with its 95 % interval."""
-        change = self.values[f"uniform {name}"] - self.values[name]
-        return interval(change, 2 if name in DISTANCES else 1)
+        return Mean.of(self.values[f"uniform {name}"] - self.values[name])
 
 
-def measure(found: Setting, draws: dict[str, Draws]) -> dict[str, Gap]:
+def in_prose(name: str, mean: Mean) -> str:
+    """The mean of a quantity with as many digits as its table has."""
+    return written(mean, FORM_OF_DISTANCES if name in DISTANCES else FORM_OF_MOMENTS)
+
+
+def measure(found: GapSetting, draws: dict[str, Draws]) -> dict[str, TheoryGap]:
     """Every quantity of every measure. Test functions measure from held-out latents that are not among the draws."""
     gaps, used = {}, draws["real"].latents[0, :, :, 0].numel()
     for key, made in draws.items():
@@ -207,12 +213,12 @@ def measure(found: Setting, draws: dict[str, Draws]) -> dict[str, Gap]:
         values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
         if made.block == BESIDE and key != "codebook":
             values = {name: v for name, v in values.items() if name not in AT_CENTROIDS}
-        gaps[key] = Gap(made.block, made.name, values | {"recognised": recognised(found, made)})
+        gaps[key] = TheoryGap(made.block, made.name, values | {"recognised": recognised(found, made)})
     return gaps
 
 
 @torch.no_grad()
-def recognised(found: Setting, draws: Draws) -> Float[ndarray, " C"]:
+def recognised(found: GapSetting, draws: Draws) -> Float[ndarray, " C"]:
     """Share of each class's mass, in percent, whose decoded image the teacher gives that class."""
     run, teacher, shares = found.run, load_teacher(found.run.teacher, found.run.profile.device), []
     with threads(run.profile.threads):
@@ -223,45 +229,44 @@ def recognised(found: Setting, draws: Draws) -> Float[ndarray, " C"]:
     return np.array(shares)
 
 
-def decoded(found: Setting, latents: Float[Tensor, "n d"]) -> Float[Tensor, "n C H W"]:
+def decoded(found: GapSetting, latents: Float[Tensor, "n d"]) -> Float[Tensor, "n C H W"]:
     """Images of flat latents."""
-    parts = latents.float().reshape(-1, *found.prior.latent_shape).split(BATCH)
+    parts = latents.float().reshape(-1, *found.prior.latent_shape).split(DENOISE_BATCH)
     return torch.cat([found.prior.decode(part).cpu() for part in parts])
 
 
-def distances_table(gaps: dict[str, Gap]) -> Table:
+def distances_table(gaps: dict[str, TheoryGap]) -> Table:
     """W_2 and errors in expectation of every measure."""
     note = (
         "W₂ in units of the codebook's own, G^(1/2); errors in units of the codebook's own W₁. Error: mean over "
         "1-Lipschitz functions, the distances to other validation latents and to the codebook; worst: the largest."
     )
-    return _table("How far from the training latents of the class", DISTANCES, gaps, note)
+    return _table("How far from the training latents of the class", DISTANCES, FORM_OF_DISTANCES, gaps, note)
 
 
-def moments_table(gaps: dict[str, Gap]) -> Table:
+def moments_table(gaps: dict[str, TheoryGap]) -> Table:
     """Moments of every measure in percent of the class's variance, and what the teacher recognises."""
     note = (
         "All in percent. Variance, squared error of the mean, and what one draw per place adds to that: of the "
         "variance of the training latents. Within a centroid: share of the variance of the draws that is the noise's. "
         "Distance to the nearest training latent: of that of validation latents."
     )
-    return _table("Moments, copies, and what the teacher recognises", MOMENTS, gaps, note)
+    return _table("Moments, copies, and what the teacher recognises", MOMENTS, FORM_OF_MOMENTS, gaps, note)
 
 
-def _table(caption: str, columns: dict[str, str], gaps: dict[str, Gap], note: str) -> Table:
-    blocks: dict[str, list] = {}
-    for gap in gaps.values():
-        cells = [gap.text(name) if name in gap.values else NOTHING for name in columns]
-        blocks.setdefault(gap.block, []).append((gap.name, *cells))
-    n = len(next(iter(gaps.values())).values["W2"])
-    notes = (note, f"Mean over n = {n} classes and 95 % interval.")
-    return Table(
-        caption, ("Score", "Sampler", *columns.values()), tuple((b, tuple(r)) for b, r in blocks.items()), notes
+def _table(caption: str, names: dict[str, str], form: str, gaps: dict[str, TheoryGap], note: str) -> Table:
+    """One row per measure, in blocks of a score; a dash for what a measure does not have."""
+    blocks = tuple(
+        (block, tuple((gap.name, *(gap.mean(name) if name in gap.values else None for name in names)) for gap in rows))
+        for block, rows in groupby(gaps.values(), key=lambda gap: gap.block)
     )
+    columns = ("Score", "Sampler", *(Column(title, form) for title in names.values()))
+    n = next(iter(gaps.values())).mean("W2").n
+    return Table(caption, columns, blocks, (note, f"Mean over n = {n} classes and 95 % interval."))
 
 
 @figure_style()
-def samplers_figure(found: Setting, draws: dict[str, Draws], class_index: int) -> Figure:
+def samplers_figure(found: GapSetting, draws: dict[str, Draws], class_index: int) -> Figure:
     """First draw from each centroid of a class, heaviest first: the learned score, and the exact one for comparison."""
     at = min(class_index, len(found.clouds) - 1)
     order = torch.argsort(found.clouds[at].masses, descending=True, stable=True)

@@ -1,21 +1,22 @@
 """Tables and pictures of the chapter on ImageNet: what a run at full size or a rehearsal made, step by step."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from ddoq_core.pipeline.facts import facts_of
-from ddoq_core.pipeline.run import Run
-from ddoq_core.profile import Profile
-from ddoq_core.results.strips import distilled_images
-from ddoq_core.results.table import Table
-from ddoq_core.store import Artifact
+from ddoq_core.checks.check_lines import Fact, facts_of
+from ddoq_core.config.profile import Profile
+from ddoq_core.results.table import As, Column, Table
+from ddoq_core.runs.run import Run
 
 from ..image_rows import image_rows
+from ..studies.strips import distilled_images
 from ..style import figure_style
 from .toy_imagenet import rehearsals
 
-COLUMNS = 8  # pictures in a line
+MOST_PICTURES = 8  # pictures in a line
 
 
 def runs_of(profile: Profile, per_class: int) -> dict[str, Run]:
@@ -31,36 +32,90 @@ def is_rehearsal(runs: dict[str, Run]) -> bool:
     return any(run.profile.profile.endswith("-rehearsal") for run in runs.values())
 
 
-def steps_table(runs: dict[str, Run]) -> Table:
-    """What every step made of how much, for each run; asks for what is not made yet."""
-    blocks = []
-    for name, run in runs.items():
-        data, ipc = run.dataset, max(run.profile.ipc)
-        made, rows = run.distilled("ddoq", ipc), run.results()
-        prototypes = run.prototypes()
-        per_class = [row for row in prototypes.jsonl("clusters.jsonl") if row["ipc"] == ipc]
-        students = {row["key"]: row["seconds"] for row in rows}
-        lines = (
-            ("read", f"{len(data.train):,} + {len(data.test):,} images, {data.n_classes:,} classes", "–"),
-            ("encode, cluster", f"{len(per_class):,} codebooks of {ipc} at once with all levels", _seconds(prototypes)),
-            ("synthesize", f"{len(made):,} images of {data.image_size} pixels", _seconds(made.artifact)),
-            ("blank", f"{len(made.artifact.json('blank.json')):,} of {len(made):,} images", "–"),
-            ("train", f"{len(students):,} students", f"{sum(students.values()):.0f}"),
-        )
-        blocks.append((f"prior = {name}, profile {run.profile.profile}", lines))
+@dataclass(frozen=True)
+class RunSteps:
+    """What every step of a run made of how much, at the largest IPC of its profile, and the seconds it took then."""
+
+    prior: str
+    profile: str
+    images: tuple[int, int]  # training, test
+    n_classes: int
+    ipc: int
+    n_codebooks: int
+    cluster_seconds: float
+    n_distilled: int
+    image_size: int
+    synthesize_seconds: float
+    n_blank: int
+    student_seconds: tuple[float, ...]  # of each
+
+
+def run_steps(prior: str, run: Run) -> RunSteps:
+    """The steps of one run; asks for what is not made yet."""
+    data, ipc = run.dataset, max(run.profile.ipc)
+    made, rows, prototypes = run.distilled("ddoq", ipc), run.results(), run.prototypes()
+    return RunSteps(
+        prior=prior,
+        profile=run.profile.profile,
+        images=(len(data.train), len(data.test)),
+        n_classes=data.n_classes,
+        ipc=ipc,
+        n_codebooks=sum(row["ipc"] == ipc for row in prototypes.jsonl("clusters.jsonl")),
+        cluster_seconds=prototypes.run["seconds"],
+        n_distilled=len(made),
+        image_size=data.image_size,
+        synthesize_seconds=made.artifact.run["seconds"],
+        n_blank=len(made.artifact.json("blank.json")),
+        student_seconds=tuple({row["key"]: row["seconds"] for row in rows}.values()),
+    )
+
+
+def run_steps_table(found: Sequence[RunSteps]) -> Table:
+    """One row per step, in blocks of a run."""
+    columns = (Column("Run", _run_name), "step", "of what", Column("seconds", ".0f"))
+    blocks = tuple(((at.prior, at.profile), _step_rows(at)) for at in found)
     note = "Seconds of each step when it was made; images per class: the largest of the profile."
-    return Table("Algorithm 4, step by step", ("Run", "step", "of what", "seconds"), tuple(blocks), (note,))
+    return Table("Algorithm 4, step by step", columns, blocks, (note,))
 
 
-def checks_table(runs: dict[str, Run]) -> Table:
-    """What `ddoq check` found at the largest IPC of each run, and what is healthy."""
-    blocks = []
-    for name, run in runs.items():
-        facts = facts_of(run.check(max(run.profile.ipc)))
-        words = {True: "yes", False: "no", None: "compare"}
-        rows = tuple((fact.title, fact.text, fact.healthy, words[fact.ok]) for fact in facts)
-        blocks.append((f"prior = {name}, profile {run.profile.profile}", rows))
-    return Table("Is it going well?", ("Run", "what", "found", "healthy", "is it?"), tuple(blocks))
+def _step_rows(at: RunSteps) -> tuple[tuple, ...]:
+    return (
+        ("read", _amounts("{:,} + {:,} images, {:,} classes", *at.images, at.n_classes), None),
+        (
+            "encode, cluster",
+            _amounts("{:,} codebooks of {} at once with all levels", at.n_codebooks, at.ipc),
+            at.cluster_seconds,
+        ),
+        ("synthesize", _amounts("{:,} images of {} pixels", at.n_distilled, at.image_size), at.synthesize_seconds),
+        ("blank", _amounts("{:,} of {:,} images", at.n_blank, at.n_distilled), None),
+        ("train", _amounts("{:,} students", len(at.student_seconds)), sum(at.student_seconds)),
+    )
+
+
+def _amounts(words: str, *numbers: int) -> As:
+    return As(numbers, lambda values: words.format(*values))
+
+
+def _run_name(run: tuple[str, str]) -> str:
+    return f"prior = {run[0]}, profile {run[1]}"
+
+
+def run_facts(runs: dict[str, Run]) -> dict[tuple[str, str], Sequence[Fact]]:
+    """What `ddoq check` found at the largest IPC of each run, by prior and profile."""
+    return {
+        (prior, run.profile.profile): tuple(facts_of(run.check(max(run.profile.ipc))).values())
+        for prior, run in runs.items()
+    }
+
+
+def facts_table(found: dict[tuple[str, str], Sequence[Fact]]) -> Table:
+    """One row per fact, and what is healthy."""
+    words = {True: "yes", False: "no", None: "compare"}
+    blocks = tuple(
+        (run, tuple((fact.title, fact.text, fact.healthy, words[fact.ok]) for fact in facts))
+        for run, facts in found.items()
+    )
+    return Table("Is it going well?", (Column("Run", _run_name), "what", "found", "healthy", "is it?"), blocks)
 
 
 @figure_style()
@@ -70,13 +125,9 @@ def pictures_figure(runs: dict[str, Run]) -> Figure:
     for name, run in runs.items():
         ipc = max(run.profile.ipc)
         made = run.distilled("ddoq", ipc)
-        columns = min(COLUMNS, run.dataset.n_classes * ipc)
+        columns = min(MOST_PICTURES, run.dataset.n_classes * ipc)
         index = [run.dataset.train.of_class(i // ipc)[i % ipc].item() for i in range(columns)]
         if not rows:
             rows.append(("photographs", run.dataset.train.images(index)))
         rows.append((name, distilled_images(made, list(range(columns)))))
     return image_rows(rows)[0]
-
-
-def _seconds(artifact: Artifact) -> str:
-    return f"{artifact.run['seconds']:.0f}"

@@ -21,9 +21,10 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from ddoq_core.keys import numpy_rng, torch_rng
-from ddoq_core.pipeline.training import initialised
-from ddoq_core.profile import Profile
+from ddoq_core.config.profile import Profile
+from ddoq_core.networks.fitting import initialised
+from ddoq_core.priors.pretrain import SCHEDULE
+from ddoq_core.randomness import numpy_rng, torch_rng
 
 # The part of a photograph that a class is cut from: file, top and bottom as shares of its height. The wnids are
 # ImageNet's, so that names and prompts are found; whether the pictures show them does not matter here.
@@ -34,8 +35,7 @@ REGIONS = {
 }
 SIDES = 60, 120  # pixels of a photograph, least and most
 LATENT = 8  # side of a latent; the autoencoders double it
-SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
-VAE = {
+TINY_VAE = {
     "block_out_channels": [4, 8],
     "down_block_types": ["DownEncoderBlock2D"] * 2,
     "up_block_types": ["UpDecoderBlock2D"] * 2,
@@ -46,7 +46,7 @@ VAE = {
 }
 
 
-def photographs(root: Path, per_class: int, seed: int) -> Path:
+def photograph_tree(root: Path, per_class: int, seed: int) -> Path:
     """A tree as ImageNet has it: train/WNID/*.JPEG, a flat val/, and Kaggle's LOC_val_solution.csv; returns that file.
 
     Args:
@@ -82,14 +82,15 @@ def tiny_stable_diffusion(folder: Path, *, pndm: bool = True) -> None:
             down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), cross_attention_dim=16, attention_head_dim=2,
             up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"), norm_num_groups=4,
         )  # fmt: skip
-        vae = AutoencoderKL(**VAE)
+        vae = AutoencoderKL(**TINY_VAE)
         text = CLIPTextModel(
             CLIPTextConfig(
                 vocab_size=len(words), hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
                 max_position_embeddings=77, bos_token_id=begin, eos_token_id=end, pad_token_id=end,
             )
         )  # fmt: skip
-    scheduler = PNDMScheduler(skip_prk_steps=True, **SCHEDULE) if pndm else DDIMScheduler(clip_sample=False, **SCHEDULE)
+    kind, options = (PNDMScheduler, {"skip_prk_steps": True}) if pndm else (DDIMScheduler, {"clip_sample": False})
+    scheduler = kind(steps_offset=1, **options, **SCHEDULE)
     tokenizer = CLIPTokenizer(vocab={word: i for i, word in enumerate(words)}, merges=[], model_max_length=77)
     StableDiffusionPipeline(
         vae=vae.eval(), text_encoder=text.eval(), unet=unet.eval(), scheduler=scheduler, tokenizer=tokenizer,
@@ -104,7 +105,7 @@ def tiny_dit(folder: Path) -> None:
             num_attention_heads=2, attention_head_dim=8, num_layers=2, in_channels=4, sample_size=LATENT, patch_size=2,
             out_channels=8, norm_num_groups=1,
         )  # fmt: skip
-        vae = AutoencoderKL(**VAE)
+        vae = AutoencoderKL(**TINY_VAE)
     DiTPipeline(transformer, vae, DDIMScheduler(clip_sample=False)).save_pretrained(folder)
     index = folder / "model_index.json"
     labels = {str(i): f"class {i}" for i in range(1000)}
@@ -117,12 +118,12 @@ PRIORS = {"stable-diffusion": tiny_stable_diffusion, "dit": tiny_dit}
 def rehearsals(profile: Profile, root: Path, per_class: int) -> dict[str, Profile]:
     """Profiles of the rehearsal, one for each kind of prior, with data and priors made under `root`."""
     if not (root / "LOC_val_solution.csv").exists():
-        photographs(root, per_class, profile.seed)
+        photograph_tree(root, per_class, profile.seed)
     found = {}
     for name, save in PRIORS.items():
         if not (root / name / "model_index.json").exists():
             save(root / name)
-        found[name] = profile.but(
+        found[name] = profile.replace(
             profile=f"{profile.profile}-rehearsal", dataset="imagefolder", data_root=str(root), prior=name,
             val_mapping=str(root / "LOC_val_solution.csv"), prior_path=str(root / name), image_size=32, ipc=[2, 4],
             hard_ipc=[4], methods=["random_real", "d4m", "ddoq"], negative_prompt="cartoon, anime, painting",

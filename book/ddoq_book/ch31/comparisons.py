@@ -1,117 +1,184 @@
 """The comparisons that the protocol declares, with the intervals that it asks for (book/protocol.md).
 
-In: the records of each data set. Out: a table of the primary comparisons, with Bonferroni's intervals, one of the
-secondary ones, with intervals of 95 % each, and what the latter say of each method against random real images.
+In: the records of each data set. Out: the primary comparisons, with Bonferroni's intervals, the secondary ones, with
+intervals of 95 % each, and what the latter say of each method against random real images; each as a result that holds
+numbers, and as a table.
 """
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from ddoq_core.methods import METHODS
-from ddoq_core.results.records import LEVEL, Cell, Estimate, Records, resolution, verdict
-from ddoq_core.results.table import NOTHING, Table
+from ddoq_core.results.records import LEVEL, Cell, Records
+from ddoq_core.results.table import Column, Table
 
-from .table1 import signed
+from ..paired import PairedDifference, paired_difference
 
 PRIMARY = ("ddoq", "d4m", "soft")
 PRIMARY_LEVELS = (10, 50)
 REAL = "random_real"
 SECONDARY = [("ddoq_proportional", "d4m"), ("d4m", REAL), ("d4m", "random_generated")]
 SECONDARY += [(m, REAL) for m in METHODS if METHODS[m].distill and m not in (REAL, "d4m")]
+TOLD = ("higher", "lower")  # verdicts that tell two methods apart
 
 
-def primary(records: list[Records]) -> Table:
+@dataclass(frozen=True)
+class PrimaryComparison:
+    """DDOQ minus D4M on one data set at one level; None where it was not recorded."""
+
+    dataset: str
+    ipc: int
+    found: PairedDifference | None
+
+
+@dataclass(frozen=True)
+class PrimaryComparisons:
+    """The family of primary comparisons, whose intervals hold together."""
+
+    student: str
+    level: float  # of each interval, so that all are right with probability LEVEL
+    rows: tuple[PrimaryComparison, ...]
+
+    @property
+    def n_told(self) -> int:
+        """How many tell DDOQ from D4M."""
+        return sum(row.found is not None and row.found.verdict in TOLD for row in self.rows)
+
+
+def primary(records: list[Records]) -> PrimaryComparisons:
     """DDOQ minus D4M, soft labels, first student: simultaneous intervals over all data sets and levels."""
-    student, family = _first_student(records), len(records) * len(PRIMARY_LEVELS)
-    level = 1 - (1 - LEVEL) / family
+    student, level = records[0].students[0], 1 - (1 - LEVEL) / (len(records) * len(PRIMARY_LEVELS))
     method, baseline, labels = PRIMARY
-    blocks = []
+    rows = []
     for one in records:
-        rows = []
         for ipc in PRIMARY_LEVELS:
-            cell, other = (Cell(m, ipc, student, labels) for m in (method, baseline))
-            if {cell, other} <= one.cells.keys():
-                gap = one.difference(cell, other, level)
-                rows.append((str(ipc), *_described(gap, one, other), f"{gap.n_runs}", f"{gap.n_test:,}"))
-            else:
-                rows.append((str(ipc), *[NOTHING] * 3, "0", NOTHING))
-        blocks.append((one.rows[0]["dataset"], tuple(rows)))
-    return Table(
-        f"Primary comparisons: DDOQ minus D⁴M, {student}, soft labels, in points",
-        ("Data", "IPC", "Difference", "Test set resolves", "DDOQ is", "n students", "n test"),
-        tuple(blocks),
-        (f"Intervals of level {100 * level:.2f} % each: {100 * LEVEL:.0f} % that all {family} are right.",),
-    )
+            cells = [Cell(m, ipc, student, labels) for m in (method, baseline)]
+            found = paired_difference(one, *cells, level) if one.cells.keys() >= {*cells} else None
+            rows.append(PrimaryComparison(one.dataset, ipc, found))
+    return PrimaryComparisons(student, level, tuple(rows))
 
 
-def secondary(records: Records) -> Table:
-    """The declared further comparisons of one data set, first student, soft and hard labels; 95 % each."""
-    student, blocks, words = _first_student([records]), [], []
-    for method, baseline in SECONDARY:
-        rows = []
-        for cell, other in _pairs(records, method, baseline, student):
-            gap = records.difference(cell, other)
-            rows.append((str(cell.ipc), cell.labels, *_described(gap, records, other)))
-            words.append(rows[-1][-1])
-        if rows:
-            blocks.append((f"{METHODS[method].title} minus {METHODS[baseline].title}", tuple(rows)))
-    told = sum(word in ("higher", "lower", "below the resolution") for word in words)
-    return Table(
-        f"Secondary comparisons on {records.rows[0]['dataset']}, {student}, in points: mean [95 % interval]",
-        ("Comparison", "IPC", "Labels", "Difference", "Test set resolves", "The first is"),
-        tuple(blocks),
+def primary_table(found: PrimaryComparisons) -> Table:
+    """The primary comparisons, blocks by data set."""
+    rows = []
+    for row in found.rows:
+        paired, sizes = _paired_cells(row.found), (0, None)
+        if row.found is not None:
+            sizes = row.found.difference.n_runs, row.found.difference.n_test
+        rows.append((row.dataset, row.ipc, *paired, *sizes))
+    return Table.of_groups(
+        f"Primary comparisons: DDOQ minus D⁴M, {found.student}, soft labels, in points",
+        ("Data", "IPC", *_paired_columns("DDOQ is"), "n students", Column("n test", ",")),
+        rows,
         (
-            f"{len(words)} comparisons, none corrected: {told} exclude 0, and {(1 - LEVEL) * len(words):.1f} would by "
-            "chance if no two methods differed.",
+            f"Intervals of level {100 * found.level:.2f} % each: {100 * LEVEL:.0f} % that all {len(found.rows)} are "
+            "right.",
         ),
     )
 
 
-def against_real(records: list[Records]) -> Table:
-    """In one word each: which methods the declared comparisons tell from as many random real images."""
-    blocks = []
-    for one in records:
-        found: dict[tuple[str, str], dict[str, list[str]]] = {}
-        for cell, word in sorted(_against_real(one, _first_student(records)), key=_row_of_table1):
-            words = found.setdefault((cell.labels, str(cell.ipc)), {})
-            words.setdefault(word if word in ("higher", "lower") else "", []).append(METHODS[cell.method].title)
-        rows = [
-            (*cell, *("; ".join(words.get(kind, ())) or NOTHING for kind in ("higher", "lower", "")))
-            for cell, words in sorted(found.items(), key=lambda item: (item[0][0] != "soft", int(item[0][1])))
-        ]
-        blocks.append((one.rows[0]["dataset"], tuple(rows)))
-    return Table(
-        f"Against as many random real images, {_first_student(records)}",
-        ("Data", "Labels", "IPC", "Higher", "Lower", "Not told apart, or below the resolution"),
-        tuple(blocks),
+@dataclass(frozen=True)
+class SecondaryComparisons:
+    """The declared further comparisons of one data set, each with an interval of its own, none corrected."""
+
+    dataset: str
+    student: str
+    rows: tuple[PairedDifference, ...]
+
+    @property
+    def n_apart(self) -> int:
+        """How many intervals exclude 0."""
+        return sum(row.verdict in (*TOLD, "below the resolution") for row in self.rows)
+
+    @property
+    def n_by_chance(self) -> float:
+        """How many would exclude it if no two methods differed."""
+        return (1 - LEVEL) * len(self.rows)
+
+
+def secondary(records: Records) -> SecondaryComparisons:
+    """The declared further comparisons of one data set, first student, soft and hard labels; 95 % each."""
+    student = records.students[0]
+    pairs = [pair for declared in SECONDARY for pair in _pairs(records, *declared, student)]
+    return SecondaryComparisons(records.dataset, student, tuple(paired_difference(records, *pair) for pair in pairs))
+
+
+def secondary_table(found: SecondaryComparisons) -> Table:
+    """The secondary comparisons, a block for each pair of methods."""
+    return Table.of_groups(
+        f"Secondary comparisons on {found.dataset}, {found.student}, in points: mean [95 % interval]",
+        ("Comparison", "IPC", "Labels", *_paired_columns("The first is")),
+        [(_minus(row), row.cell.ipc, row.cell.labels, *_paired_cells(row)) for row in found.rows],
+        (
+            f"{len(found.rows)} comparisons, none corrected: {found.n_apart} exclude 0, and {found.n_by_chance:.1f} "
+            "would by chance if no two methods differed.",
+        ),
     )
 
 
-def claims(records: list[Records]) -> dict[str, str]:
-    """Counts of the primary verdicts, and of those against random real images at more than one image, as glue texts."""
-    of_weights = [line[4] for line in primary(records).rows]
-    texts = {"primary_n": str(len(of_weights)), "primary_told": str(sum(w in ("higher", "lower") for w in of_weights))}
+@dataclass(frozen=True)
+class AgainstReal:
+    """Each method that is declared to be compared with as many random real images, with its difference to them."""
+
+    student: str
+    rows: tuple[tuple[str, PairedDifference], ...]  # data set, difference
+
+    def verdicts(self, labels: str, above_ipc: int = 1) -> Counter[str]:
+        """How often each verdict was reached with one kind of labels, at more than `above_ipc` images per class."""
+        rows = [row for _, row in self.rows if row.cell.labels == labels and row.cell.ipc > above_ipc]
+        return Counter(row.verdict for row in rows)
+
+
+def against_real(records: list[Records]) -> AgainstReal:
+    """Every declared method against as many random real images, first student."""
+    student = records[0].students[0]
+    rows = []
+    for one in records:
+        pairs = [pair for m, baseline in SECONDARY if baseline == REAL for pair in _pairs(one, m, REAL, student)]
+        rows += [(one.dataset, paired_difference(one, *pair)) for pair in pairs]
+    return AgainstReal(student, tuple(rows))
+
+
+def against_real_table(found: AgainstReal) -> Table:
+    """In one word each: which methods are told from as many random real images."""
+    groups: dict[tuple, dict[str, list[str]]] = {}
+    for dataset, row in sorted(found.rows, key=lambda row: list(METHODS).index(row[1].cell.method)):
+        words = groups.setdefault((dataset, row.cell.labels != "soft", row.cell.ipc), {})
+        kind = row.verdict if row.verdict in TOLD else ""
+        words.setdefault(kind, []).append(METHODS[row.cell.method].title)
+    datasets = [dataset for dataset, _ in found.rows]
+    rows = []
+    for dataset, hard, ipc in sorted(groups, key=lambda group: (datasets.index(group[0]), group)):
+        words = groups[dataset, hard, ipc]
+        shown = ("; ".join(words[kind]) if kind in words else None for kind in (*TOLD, ""))
+        rows.append((dataset, "hard" if hard else "soft", ipc, *shown))
+    return Table.of_groups(
+        f"Against as many random real images, {found.student}",
+        ("Data", "Labels", "IPC", "Higher", "Lower", "Not told apart, or below the resolution"),
+        rows,
+    )
+
+
+def declared_texts(primaries: PrimaryComparisons, real: AgainstReal) -> dict[str, str]:
+    """Counts of the primary verdicts, and of those against random real images at more than one image, for the prose."""
+    texts = {"primary_n": f"{len(primaries.rows)}", "primary_told": f"{primaries.n_told}"}
     for labels in ("soft", "hard"):
-        found = [_against_real(one, _first_student(records)) for one in records]
-        words = [word for one in found for cell, word in one if cell.labels == labels and cell.ipc > 1]
-        counts = {"n": len(words)} | {kind: words.count(kind) for kind in ("higher", "lower")}
-        texts |= {f"{labels}_{kind}": str(count) for kind, count in counts.items()}
+        verdicts = real.verdicts(labels)
+        texts |= {f"{labels}_n": f"{verdicts.total()}"} | {f"{labels}_{kind}": f"{verdicts[kind]}" for kind in TOLD}
     return texts
 
 
-def _against_real(records: Records, student: str) -> Iterator[tuple[Cell, str]]:
-    """Cells of the methods that are declared to be compared with random real images, each with the verdict."""
-    for method, baseline in SECONDARY:
-        for cell, other in _pairs(records, method, baseline, student) if baseline == REAL else ():
-            yield cell, _described(records.difference(cell, other), records, other)[-1]
+def _minus(row: PairedDifference) -> str:
+    return f"{METHODS[row.cell.method].title} minus {METHODS[row.baseline.method].title}"
 
 
-def _row_of_table1(found: tuple[Cell, str]) -> int:
-    return list(METHODS).index(found[0].method)
+def _paired_columns(verdict: str) -> tuple[Column | str, ...]:
+    return Column("Difference", "+.1f"), Column("Test set resolves", ".2f"), verdict
 
 
-def _described(gap: Estimate, records: Records, other: Cell) -> tuple[str, str, str]:
-    level = records.accuracy(other).mean
-    return signed(gap), f"{resolution(level, records.n_test):.2f}", verdict(gap, level)
+def _paired_cells(row: PairedDifference | None) -> tuple:
+    return (None, None, None) if row is None else (row.difference, row.resolved, row.verdict)
 
 
 def _pairs(records: Records, method: str, baseline: str, student: str) -> Iterator[tuple[Cell, Cell]]:
@@ -119,10 +186,6 @@ def _pairs(records: Records, method: str, baseline: str, student: str) -> Iterat
     mine = sorted((c for c in records.cells if c.method == method), key=lambda c: (c.labels != "soft", c.ipc or 0))
     for cell in mine:
         other = Cell(baseline, cell.ipc, student, cell.labels)
-        same_images = METHODS[method].distill is METHODS[baseline].distill
+        same_images = METHODS[method].images == METHODS[baseline].images
         if cell.student == student and other in records.cells and not (same_images and cell.ipc == 1):
             yield cell, other
-
-
-def _first_student(records: list[Records]) -> str:
-    return next(iter(records[0].cells)).student

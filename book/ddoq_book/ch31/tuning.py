@@ -1,45 +1,67 @@
 """What was tried of each method's hyper-parameters, and how its students did on the validation images.
 
-In: rows of `ddoq record tuning`. Out: a table of validation accuracies; test scores are in the rows, as in all, and not
-looked at here.
+In: rows of `ddoq record tuning`. Out: validation accuracies, and a table of them; test scores are in the rows, as in
+all, and not looked at here.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
+from ddoq_core.config.profile import Profile
 from ddoq_core.methods import METHODS
-from ddoq_core.profile import Profile
-from ddoq_core.results.intervals import interval
-from ddoq_core.results.studies import SEARCHES, TUNED_WITH
-from ddoq_core.results.table import Table
+from ddoq_core.results.intervals import Mean
+from ddoq_core.results.table import As, Column, Table
 
 from ..recorded import rows_of
+from ..studies.searches import SEARCHES, TUNED_WITH, Search
 
 UNRECORDED = "–: not recorded yet, by `ddoq record tuning`."
 
 
-def table(profile: Profile) -> Table:
+@dataclass(frozen=True)
+class TriedValue:
+    """A value of one knob, and the validation accuracy of its students."""
+
+    search: Search
+    value: float
+    taken: bool  # by the profile
+    accuracies: dict[str, Mean | None]  # by labels; percent, with the interval over students; None: not recorded
+
+
+def tried_values(profile: Profile) -> list[TriedValue]:
+    """Every value that was tried, with what is recorded of it."""
+    found = []
+    for search in SEARCHES:
+        for value in search.values:
+            rows = rows_of("tuning", f"{profile.dataset}-{search.method}-{search.knob}-{value:g}.jsonl")
+            accuracies = {labels: _accuracy(rows, labels) for labels in TUNED_WITH["targets"]}
+            found.append(TriedValue(search, value, value == getattr(profile, search.knob), accuracies))
+    return found
+
+
+def _accuracy(rows: list[dict], labels: str) -> Mean | None:
+    scores = np.array([row["validation_top1"] for row in rows if row["labels"] == labels])
+    return Mean.of(scores) if len(scores) else None
+
+
+def tuning_table(found: list[TriedValue]) -> Table:
     """Validation accuracy of every value that was tried; the one that the profile has is marked."""
-    blocks, n, missing = [], set(), False
-    for s in SEARCHES:
-        lines = []
-        for value in s.values:
-            rows = rows_of("tuning", f"{profile.dataset}-{s.method}-{s.knob}-{value:g}.jsonl")
-            scores = [_scores(rows, labels) for labels in TUNED_WITH["targets"]]
-            n |= {len(v) for v in scores if len(v)}
-            missing |= not rows
-            chosen = " (taken)" if value == getattr(profile, s.knob) else ""
-            lines.append(
-                (s.knob, f"{value:g}{chosen}", str(s.ipc), *(interval(v, 1) if len(v) else "–" for v in scores))
-            )
-        blocks.append((METHODS[s.method].title, tuple(lines)))
-    counted = f"n = {'/'.join(map(str, sorted(n)))} students of one distilled set each."
-    return Table(
+    n = sorted({mean.n for tried in found for mean in tried.accuracies.values() if mean})
+    counted = f"n = {'/'.join(map(str, n))} students of one distilled set each."
+    missing = any(not any(tried.accuracies.values()) for tried in found)
+    return Table.of_groups(
         "Top-1 accuracy in percent on the validation images: mean ± half the 95 % interval over students",
-        ("Method", "Knob", "Value", "IPC", "Soft labels", "Hard labels"),
-        tuple(blocks),
-        tuple(note for note, holds in ((counted, n), (UNRECORDED, missing)) if holds),
+        ("Method", "Knob", Column("Value", "g"), "IPC", Column("Soft labels", ".1f"), Column("Hard labels", ".1f")),
+        [
+            (
+                METHODS[tried.search.method].title,
+                tried.search.knob,
+                As(tried.value, "{:g} (taken)".format) if tried.taken else tried.value,
+                tried.search.ipc,
+                *(tried.accuracies[labels] for labels in ("soft", "hard")),
+            )
+            for tried in found
+        ],
+        [note for note, holds in ((counted, n), (UNRECORDED, missing)) if holds],
     )
-
-
-def _scores(rows: list[dict], labels: str) -> np.ndarray:
-    return np.array([row["validation_top1"] for row in rows if row["labels"] == labels])

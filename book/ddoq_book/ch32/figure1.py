@@ -12,18 +12,19 @@ from jaxtyping import Float, Int64
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ddoq_core.config.knobs import unknown_name
+from ddoq_core.data.image_files import resized
 from ddoq_core.errors import InputError
-from ddoq_core.knobs import unknown_name
 from ddoq_core.methods import METHODS
+from ddoq_core.methods.d4m import PROTOTYPES
 from ddoq_core.pipeline.cluster import levels_of, load_counts, prototypes_of
 from ddoq_core.pipeline.encode import BATCH
-from ddoq_core.pipeline.images import resized
-from ddoq_core.pipeline.prior import KNOBS, load_prior
-from ddoq_core.pipeline.run import ANOTHER_SCALE, PROTOTYPES, Run
+from ddoq_core.priors.load import KNOBS, load_prior
 from ddoq_core.quantization.voronoi import squared_distances
-from ddoq_core.results.strips import distilled_images
+from ddoq_core.runs.run import ANOTHER_SCALE, Run
 
 from ..image_rows import find_class, image_rows
+from ..studies.strips import distilled_images
 from ..style import figure_style
 
 PER_LINE = 10  # images side by side
@@ -64,7 +65,7 @@ def weighted_class(run: Run, class_name: str, ipc: int, method: str = "ddoq", di
     distilled = run.distilled(method, ipc, distill_seed)
     members = torch.nonzero(distilled.labels == label).flatten()
     images = distilled_images(distilled, members.tolist())
-    if METHODS[method].distill is METHODS[PROTOTYPES].distill:
+    if METHODS[method].images == PROTOTYPES:
         prototypes = run.prototypes(distill_seed)
         points, counts = prototypes_of(prototypes, ipc, label), load_counts(prototypes, ipc)[label]
     else:
@@ -85,7 +86,7 @@ def weighted_class(run: Run, class_name: str, ipc: int, method: str = "ddoq", di
 
 def _latents_of(run: Run, images: Float[Tensor, "K C H W"]) -> Float[Tensor, "K c h w"]:
     """Distilled images as `encode` takes real ones: at the prior's size, to the posterior's mean."""
-    prior = load_prior(run.prior.path, **run.profile.pick(*KNOBS))
+    prior = load_prior(run.prior.path, **run.profile.subset(*KNOBS))
     batches = resized(images, prior.image_size).split(BATCH)
     return torch.cat([prior.encode(batch).cpu() for batch in batches]).float()
 

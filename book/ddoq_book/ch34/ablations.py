@@ -1,40 +1,66 @@
 """What a choice of Algorithm 4 changes: one knob at a time, everything else as in the long run of Table 1.
 
-In: rows of `ddoq record ablations`. Out: a table per knob with paired differences, and the question whether a distilled
-set that is nearer to the data in W_2 trains a better student.
+In: rows of `ddoq record ablations`. Out: paired differences for each knob, and a table of them; and the question
+whether a distilled set that is nearer to the data in W_2 trains a better student.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.figure import Figure
 from numpy import ndarray
 from scipy.stats import rankdata
 
 from ddoq_core.errors import InputError
-from ddoq_core.keys import numpy_rng
 from ddoq_core.methods import METHODS
-from ddoq_core.results.records import N_DRAWS, Cell, Records, verdict
-from ddoq_core.results.studies import ABLATED_AT, ABLATIONS
-from ddoq_core.results.table import Table
+from ddoq_core.randomness import numpy_rng
+from ddoq_core.results.records import N_DRAWS, Cell, Estimate, Records
+from ddoq_core.results.table import Column, Table, written
 
-from ..ch31.table1 import signed
+from ..paired import PairedDifference, paired_difference
 from ..recorded import rows_of
+from ..studies.one_knob import ABLATED_AT, ABLATIONS, Ablation
 from ..style import CYCLE, figure_style, subplots
 
 IPC, LABELS = ABLATED_AT
-COLUMNS = (
-    "Method", "Setting", "Top-1, %", "Minus the first", "DDOQ − D⁴M", "K effective / K", "W₂, uniform", "W₂, v/Σv",
-)  # fmt: skip
 
 
-def recorded(name: str, dataset: str = "mnist5k") -> dict[int, list[dict]]:
+def recorded_settings(name: str, dataset: str = "mnist5k") -> dict[int, list[dict]]:
     """Rows of every setting of a knob that has been recorded, by its place."""
     found = {n: rows_of("ablations", f"{dataset}-{name}-{n}.jsonl") for n in range(len(ABLATIONS[name].settings))}
     return {n: rows for n, rows in found.items() if rows}
 
 
-def table(name: str, rows: dict[int, list[dict]]) -> Table:
+@dataclass(frozen=True)
+class AblationRow:
+    """One method under one setting of a knob."""
+
+    method: str
+    setting: str
+    accuracy: Estimate
+    against_first: PairedDifference | None  # None: it is the first setting
+    gain_of_weights: Estimate | None  # DDOQ minus D4M within the setting; None where it is not DDOQ, or D4M is missing
+    effective: float  # share of K that the counts are worth as equal ones; mean over classes and distillations
+    w2_uniform: float  # distance to the data with equal weights, likewise
+    w2: float  # the same with v / sum v
+
+
+@dataclass(frozen=True)
+class AblationResult:
+    """What one knob changes; no rows where nothing was recorded."""
+
+    ablation: Ablation
+    rows: tuple[AblationRow, ...]
+    n_test: int = 0
+
+    @property
+    def n_runs(self) -> int:
+        """The fewest students behind a mean."""
+        return min(row.accuracy.n_runs for row in self.rows)
+
+
+def ablation_result(name: str, rows: dict[int, list[dict]]) -> AblationResult:
     """Accuracy under every setting of a knob, its paired difference to the first, and DDOQ minus D4M within it.
 
     Args:
@@ -42,34 +68,10 @@ def table(name: str, rows: dict[int, list[dict]]) -> Table:
     """
     ablation = ABLATIONS[name]
     if 0 not in rows:
-        return Table(ablation.title, COLUMNS, (), ("Not recorded yet: `ddoq record ablations`.",))
-    settings, joint = list(ablation.settings), _joint(rows)
-    blocks = []
-    for method in ablation.methods:
-        lines = []
-        for number in sorted(rows):
-            cell, first = (Cell(f"{method} {i}", IPC, _student(joint), LABELS) for i in (number, 0))
-            if cell not in joint.cells:
-                continue
-            against = joint.difference(cell, first)
-            of_cell = [joint.rows[i] for i in joint.cells[cell]]
-            w2, w2_uniform, effective = (
-                float(np.mean([r[k] for r in of_cell])) for k in ("w2", "w2_uniform", "effective")
-            )
-            lines.append(
-                (
-                    settings[number],
-                    str(joint.accuracy(cell)),
-                    "" if number == 0 else f"{signed(against)}, {verdict(against, joint.accuracy(first).mean)}",
-                    _within(joint, number) if method == "ddoq" and "d4m" in ablation.methods else "",
-                    f"{effective:.2f}",
-                    f"{w2_uniform:.2f}",
-                    f"{w2:.2f}",
-                )
-            )
-        blocks.append((METHODS[method].title, tuple(lines)))
-    n = min(joint.accuracy(cell).n_runs for cell in joint.cells)
-    return Table(ablation.title, COLUMNS, tuple(blocks), (f"n = {n} students each, {joint.n_test:,} test images.",))
+        return AblationResult(ablation, ())
+    joint = _joint(rows)
+    found = (_row(joint, ablation, method, number) for method in ablation.methods for number in sorted(rows))
+    return AblationResult(ablation, tuple(row for row in found if row), joint.n_test)
 
 
 def _joint(rows: dict[int, list[dict]]) -> Records:
@@ -77,35 +79,86 @@ def _joint(rows: dict[int, list[dict]]) -> Records:
     return Records.of(row | {"method": f"{row['method']} {number}"} for number in sorted(rows) for row in rows[number])
 
 
-def _student(records: Records) -> str:
-    return next(iter(records.cells)).student
+def _row(joint: Records, ablation: Ablation, method: str, number: int) -> AblationRow | None:
+    """None if the method was not recorded under this setting."""
+    cell = _cell(joint, method, number)
+    if cell not in joint.cells:
+        return None
+    against = paired_difference(joint, cell, _cell(joint, method, 0)) if number else None
+    d4m, gain = _cell(joint, "d4m", number), None
+    if method == "ddoq" and "d4m" in ablation.methods and d4m in joint.cells:
+        gain = joint.difference(cell, d4m)
+    of_cell = [joint.rows[i] for i in joint.cells[cell]]
+    means = {k: float(np.mean([row[k] for row in of_cell])) for k in ("effective", "w2_uniform", "w2")}
+    return AblationRow(method, list(ablation.settings)[number], joint.accuracy(cell), against, gain, **means)
 
 
-def _within(joint: Records, number: int) -> str:
-    ddoq, d4m = (Cell(f"{method} {number}", IPC, _student(joint), LABELS) for method in ("ddoq", "d4m"))
-    return signed(joint.difference(ddoq, d4m)) if {ddoq, d4m} <= joint.cells.keys() else ""
+def _cell(joint: Records, method: str, number: int) -> Cell:
+    return Cell(f"{method} {number}", IPC, joint.students[0], LABELS)
+
+
+def ablation_table(found: AblationResult) -> Table:
+    """One knob: a block for each method, a row for each setting."""
+    columns = (
+        "Method", "Setting", Column("Top-1, %", ".1f"), Column("Minus the first", _with_verdict),
+        Column("DDOQ − D⁴M", "+.1f"), Column("K effective / K", ".2f"), Column("W₂, uniform", ".2f"),
+        Column("W₂, v/Σv", ".2f"),
+    )  # fmt: skip
+    note = "Not recorded yet: `ddoq record ablations`."
+    if found.rows:
+        note = f"n = {found.n_runs} students each, {found.n_test:,} test images."
+    rows = [
+        (
+            METHODS[row.method].title,
+            row.setting,
+            row.accuracy,
+            row.against_first or "",
+            row.gain_of_weights or "",
+            row.effective,
+            row.w2_uniform,
+            row.w2,
+        )
+        for row in found.rows
+    ]
+    return Table.of_groups(found.ablation.title, columns, rows, (note,))
+
+
+def _with_verdict(against: PairedDifference) -> str:
+    return f"{against.difference:+.1f}, {against.verdict}"
 
 
 @dataclass(frozen=True)
-class Closeness:
+class RankCorrelation:
+    """Spearman's rank correlation with its 95 % interval; written as `rho [low, high]` by any format of a number."""
+
+    rho: float
+    low: float
+    high: float
+
+    def __format__(self, form: str) -> str:
+        return f"{self.rho:{form}} [{self.low:{form}}, {self.high:{form}}]"
+
+
+@dataclass(frozen=True)
+class SetsByDistance:
     """Distilled sets as points: distance to the data and accuracy of the students, per class; row i is one set."""
 
     names: list[str]
-    w2: ndarray  # sets x classes; by the weights that the students were trained with
-    accuracy: ndarray  # sets x classes, percent, mean over the students of a set
+    w2: Float[ndarray, "sets classes"]  # by the weights that the students were trained with
+    accuracy: Float[ndarray, "sets classes"]  # percent, mean over the students of a set
 
     @property
-    def correlation(self) -> tuple[float, float, float]:
-        """Spearman's rank correlation of the sets' means over classes, with its 95 % interval (bootstrap over sets)."""
+    def correlation(self) -> RankCorrelation:
+        """Of distance and accuracy, as means over classes; the interval is a bootstrap over sets."""
         return _correlation(self.w2.mean(1, keepdims=True), self.accuracy.mean(1, keepdims=True))
 
     @property
-    def correlation_within_classes(self) -> tuple[float, float, float]:
+    def correlation_within_classes(self) -> RankCorrelation:
         """The same of all sets and classes, each class centred at its mean over the sets."""
         return _correlation(self.w2 - self.w2.mean(0), self.accuracy - self.accuracy.mean(0))
 
 
-def closeness(rows: list[dict], labels: ndarray, ipc: int, kind: str = LABELS) -> Closeness:
+def sets_by_distance(rows: list[dict], labels: ndarray, ipc: int, kind: str = LABELS) -> SetsByDistance:
     """Distilled sets of the rows at one level, each once for each way that it is weighted.
 
     Args:
@@ -124,10 +177,10 @@ def closeness(rows: list[dict], labels: ndarray, ipc: int, kind: str = LABELS) -
         distances.append(some[0]["w2_uniform" if weights in ("uniform", "0.0") else "w2"])
         hits = Records.of(some).hits.mean(0)
         accuracies.append([100 * hits[labels == c].mean() for c in np.unique(labels)])
-    return Closeness([key[0] for key in sets], np.array(distances), np.array(accuracies))
+    return SetsByDistance([key[0] for key in sets], np.array(distances), np.array(accuracies))
 
 
-def _correlation(x: ndarray, y: ndarray) -> tuple[float, float, float]:
+def _correlation(x: ndarray, y: ndarray) -> RankCorrelation:
     """Spearman's rank correlation of all entries; the interval resamples rows."""
     rng = numpy_rng(0, "correlation", len(x))
 
@@ -135,11 +188,11 @@ def _correlation(x: ndarray, y: ndarray) -> tuple[float, float, float]:
         return float(np.corrcoef(rankdata(x[rows].ravel()), rankdata(y[rows].ravel()))[0, 1])
 
     draws = np.array([rho(rng.integers(len(x), size=len(x))) for _ in range(N_DRAWS)])
-    return rho(np.arange(len(x))), *(float(q) for q in np.nanquantile(draws, [0.025, 0.975]))
+    return RankCorrelation(rho(np.arange(len(x))), *map(float, np.nanquantile(draws, [0.025, 0.975])))
 
 
 @figure_style()
-def closeness_figure(found: Closeness) -> Figure:
+def distance_figure(found: SetsByDistance) -> Figure:
     """Accuracy against W_2, a point for each distilled set, means over classes; a colour for each method."""
     figure, ax = subplots()
     x, y = found.w2.mean(1), found.accuracy.mean(1)
@@ -153,10 +206,28 @@ def closeness_figure(found: Closeness) -> Figure:
     return figure
 
 
-def shrinkage(rows: list[dict], method: str = "ddoq") -> tuple[float, int]:
-    """By how many percent the weights v / sum v lower W_2 against uniform ones, mean over sets; and how many sets."""
+@dataclass(frozen=True)
+class Shrinkage:
+    """By how many percent the weights v / sum v lower W_2 against uniform ones, mean over sets."""
+
+    percent: float
+    n_sets: int
+
+
+def shrinkage(rows: list[dict], method: str = "ddoq") -> Shrinkage:
+    """What the weights of a method do to the distance, over its sets of more than one image per class."""
     sets = {
         (r["settings"], r["ipc"], r["distill_seed"]): r for r in rows if r["method"] == method and (r["ipc"] or 0) > 1
     }
     falls = [100 * (1 - np.mean(r["w2"]) / np.mean(r["w2_uniform"])) for r in sets.values()]
-    return float(np.mean(falls)), len(falls)
+    return Shrinkage(float(np.mean(falls)), len(falls))
+
+
+def distance_texts(by_labels: dict[str, SetsByDistance], fall: Shrinkage) -> dict[str, str]:
+    """The correlations and the fall of the distance, as the prose has them."""
+    texts = {"fall": f"{fall.percent:.1f}", "n_fall": f"{fall.n_sets}"}
+    for labels, found in by_labels.items():
+        texts[f"rho_{labels}"] = written(found.correlation, ".2f")
+        texts[f"rho_{labels}_within"] = written(found.correlation_within_classes, ".2f")
+        texts[f"n_sets_{labels}"] = f"{len(found.names)}"
+    return texts

@@ -13,39 +13,58 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
-from ddoq_core.pipeline.datasets import load_dataset
-from ddoq_core.pipeline.population import masses
-from ddoq_core.profile import Profile
-from ddoq_core.results.images_seen import sub_populations
-from ddoq_core.results.records import LEVEL, Cell, Estimate, Records, verdict
-from ddoq_core.results.studies import SUPERCLASSES
-from ddoq_core.results.table import Table
+from ddoq_core.config.profile import Profile
+from ddoq_core.data.imbalance import masses
+from ddoq_core.data.loaders import load_dataset
+from ddoq_core.results.records import LEVEL, Cell, Estimate, Records
+from ddoq_core.results.table import Column, Table, written
 
-from ..ch31.table1 import signed
+from ..paired import PairedDifference, paired_difference
+from ..studies.images_seen import sub_populations
+from ..studies.unequal_masses import SUPERCLASSES
 from ..style import CYCLE, INK, WIDTH, figure_style, subplots
 
-LAWS = ("training", "equal")  # of the test images: the sub-populations' masses, or all alike
+TEST_LAWS = ("training", "equal")  # of the test images: the sub-populations' masses, or all alike
 
 
 @dataclass(frozen=True)
-class Gap:
+class ImbalanceGap:
     """A paired difference of two weightings of the same images, and how far apart the laws are that they show."""
 
     exponent: float
-    ipc: int
-    student: str
-    labels: str
-    accuracy: float  # of the baseline, percent
-    difference: Estimate
+    paired: PairedDifference
     effective: float  # share of K that the counts are worth as equal ones; mean over classes and distillations
     tv: float  # of the baseline's law of sub-populations; likewise
 
+    @property
+    def ipc(self) -> int:
+        """Images per super-class."""
+        return self.paired.cell.ipc
 
-def gaps(rows: list[dict], profile: Profile, law: str, method: str = "ddoq", baseline: str = "d4m") -> list[Gap]:
+    @property
+    def student(self) -> str:
+        """The network."""
+        return self.paired.cell.student
+
+    @property
+    def labels(self) -> str:
+        """Soft or hard."""
+        return self.paired.cell.labels
+
+    @property
+    def difference(self) -> Estimate:
+        """In points."""
+        return self.paired.difference
+
+
+def imbalance_gaps(
+    rows: list[dict], profile: Profile, law: str, method: str = "ddoq", baseline: str = "d4m"
+) -> list[ImbalanceGap]:
     """Every difference of the study.
 
     Args:
-        law: of the test images, one of LAWS; under `training` each image counts for the mass of its sub-population.
+        law: of the test images, one of TEST_LAWS; under `training` each image counts for the mass of its
+            sub-population.
     """
     origin, dataset = sub_populations(profile), load_dataset(profile)
     digits = np.array([origin[i] for i in dataset.test.ids])
@@ -54,15 +73,11 @@ def gaps(rows: list[dict], profile: Profile, law: str, method: str = "ddoq", bas
         here = [row for row in rows if exponent_of(row) == exponent]
         mass = masses(1 + max(origin.values()), SUPERCLASSES, exponent, profile.seed)[digits]
         records = Records.of(here, masses=mass if law == "training" else None)
-        for cell in records.cells:
-            if cell.method != method:
-                continue
-            other = Cell(baseline, cell.ipc, cell.student, cell.labels)
-            of_baseline = [here[i] for i in records.cells[other]]
+        for cell in (cell for cell in records.cells if cell.method == method):
+            paired = paired_difference(records, cell, Cell(baseline, cell.ipc, cell.student, cell.labels))
+            of_baseline = [here[i] for i in records.cells[paired.baseline]]
             effective, tv = (float(np.mean([row[name] for row in of_baseline])) for name in ("effective", "tv"))
-            gap = records.difference(cell, other)
-            accuracy = records.accuracy(other).mean
-            found.append(Gap(exponent, cell.ipc, cell.student, cell.labels, accuracy, gap, effective, tv))
+            found.append(ImbalanceGap(exponent, paired, effective, tv))
     return found
 
 
@@ -71,52 +86,81 @@ def exponent_of(row: dict) -> float:
     return row["parameters"].get("zipf", 0.0)
 
 
-def gap_table(found: list[Gap], title: str) -> Table:
+def imbalance_table(found: list[ImbalanceGap], title: str) -> Table:
     """All differences, by labels and student."""
-    blocks = []
-    for labels, student in dict.fromkeys((g.labels, g.student) for g in found):
-        some = [g for g in found if (g.labels, g.student) == (labels, student)]
-        rows = [
-            (
-                str(g.ipc), f"{g.exponent:g}", f"{g.effective:.2f}", f"{g.tv:.2f}", f"{g.accuracy:.1f}",
-                signed(g.difference), verdict(g.difference, g.accuracy),
-            )
-            for g in sorted(some, key=lambda g: (g.ipc, g.exponent))
-        ]  # fmt: skip
-        blocks.append((f"{student}, {labels} labels", tuple(rows)))
-    columns = ("Student", "IPC", "s", "K effective / K", "TV of the law", "Baseline", title, "It is")
+    blocks = list(dict.fromkeys((g.labels, g.student) for g in found))
+    rows = [
+        (
+            f"{g.student}, {g.labels} labels", g.ipc, g.exponent, g.effective, g.tv, g.paired.accuracy, g.difference,
+            g.paired.verdict,
+        )
+        for g in sorted(found, key=lambda g: (blocks.index((g.labels, g.student)), g.ipc, g.exponent))
+    ]  # fmt: skip
+    columns = ("Student", "IPC", Column("s", "g"), Column("K effective / K", ".2f"), Column("TV of the law", ".2f"))
+    columns += (Column("Baseline", ".1f"), Column(title, "+.1f"), "It is")
     n = {(g.difference.n_runs, g.difference.n_test) for g in found}
-    notes = tuple(f"n = {runs} students of each weighting, {test:,} test images." for runs, test in sorted(n))
-    return Table(f"{title}, in points: mean [95 % interval]", columns, tuple(blocks), notes)
+    notes = [f"n = {runs} students of each weighting, {test:,} test images." for runs, test in sorted(n)]
+    return Table.of_groups(f"{title}, in points: mean [95 % interval]", columns, rows, notes)
 
 
-def claims(found: list[Gap], labels: str) -> dict[str, str]:
-    """What the differences with one kind of labels come to, as glue texts: how many are told from 0, the largest and
-    the smallest, how wide the intervals are, and whether they grow with the distance between the laws."""
+@dataclass(frozen=True)
+class ImbalanceSummary:
+    """What the differences with one kind of labels come to."""
+
+    n: int
+    n_higher: int  # told to be above 0
+    n_lower: int
+    n_by_chance: float  # expected on each side if no weights mattered
+    largest: ImbalanceGap
+    smallest: ImbalanceGap
+    half: float  # median half width of the intervals, in points
+    rho: float  # rank correlation of the difference with the distance between the laws
+    least_effective: float
+    most_tv: float
+
+
+def imbalance_summary(found: list[ImbalanceGap], labels: str) -> ImbalanceSummary:
+    """How many differences are told from 0, the largest and the smallest, how wide the intervals are, and whether the
+    differences grow with the distance between the laws."""
     some = [g for g in found if g.labels == labels]
-    words = [verdict(g.difference, g.accuracy) for g in some]
+    verdicts = [g.paired.verdict for g in some]
     ranked = sorted(some, key=lambda g: g.difference.mean)
-    half = np.median([g.difference.high - g.difference.low for g in some]) / 2
-    rho = spearmanr([g.tv for g in some], [g.difference.mean for g in some])
-    texts = {
-        "n": str(len(some)),
-        "higher": str(sum(w == "higher" for w in words)),
-        "lower": str(sum(w == "lower" for w in words)),
-        "chance": f"{(1 - LEVEL) / 2 * len(some):.1f}",
-        **{
-            name: f"{signed(g.difference)} (s = {g.exponent:g}, IPC {g.ipc}, {g.student})"
-            for name, g in (("largest", ranked[-1]), ("smallest", ranked[0]))
-        },
-        "half": f"{half:.1f}",
-        "rho": f"{rho.statistic:.2f}".replace("-", "−"),
-        "least_effective": f"{min(g.effective for g in some):.2f}",
-        "most_tv": f"{max(g.tv for g in some):.2f}",
+    return ImbalanceSummary(
+        n=len(some),
+        n_higher=verdicts.count("higher"),
+        n_lower=verdicts.count("lower"),
+        n_by_chance=(1 - LEVEL) / 2 * len(some),
+        largest=ranked[-1],
+        smallest=ranked[0],
+        half=float(np.median([g.difference.high - g.difference.low for g in some])) / 2,
+        rho=float(spearmanr([g.tv for g in some], [g.difference.mean for g in some]).statistic),
+        least_effective=min(g.effective for g in some),
+        most_tv=max(g.tv for g in some),
+    )
+
+
+def imbalance_texts(found: ImbalanceSummary) -> dict[str, str]:
+    """The summary as the prose has it."""
+    return {
+        "n": f"{found.n}",
+        "higher": f"{found.n_higher}",
+        "lower": f"{found.n_lower}",
+        "chance": f"{found.n_by_chance:.1f}",
+        "largest": written(found.largest, _with_place),
+        "smallest": written(found.smallest, _with_place),
+        "half": f"{found.half:.1f}",
+        "rho": written(found.rho, ".2f"),
+        "least_effective": f"{found.least_effective:.2f}",
+        "most_tv": f"{found.most_tv:.2f}",
     }
-    return {f"{labels}_{name}": text for name, text in texts.items()}
+
+
+def _with_place(gap: ImbalanceGap) -> str:
+    return f"{gap.difference:+.1f} (s = {gap.exponent:g}, IPC {gap.ipc}, {gap.student})"
 
 
 @figure_style()
-def gap_figure(found: list[Gap], title: str) -> Figure:
+def imbalance_figure(found: list[ImbalanceGap], title: str) -> Figure:
     """The difference against the exponent: a column of panels per kind of labels, a row per student, a line per IPC."""
     students, kinds = (list(dict.fromkeys(getattr(g, name) for g in found)) for name in ("student", "labels"))
     shape = {"width": WIDTH, "height": 0.8 + 1.7 * len(students), "sharex": True, "sharey": True, "squeeze": False}
@@ -146,7 +190,7 @@ def gap_figure(found: list[Gap], title: str) -> Figure:
 
 
 @figure_style()
-def law_figure(found: dict[str, list[Gap]]) -> Figure:
+def law_figure(found: dict[str, list[ImbalanceGap]]) -> Figure:
     """The difference against the distance between the laws of the two weightings, a panel per kind of labels.
 
     Args:

@@ -15,12 +15,12 @@ from numpy import ndarray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
-from ddoq_core.keys import numpy_rng
 from ddoq_core.quantization import Quantizer, assign, best_of_restarts, companion_weights
+from ddoq_core.randomness import numpy_rng
 from ddoq_core.theory.measures import GaussianMixture
 
 SCHEMES = {"D4M": "uniform", "DDOQ": "sqrt", "proportional": "proportional"}
-BATCH = 64  # points of a step on a large sample
+STEP_POINTS = 64  # points of a step on a large sample
 LEARNING_RATE = 0.03
 RADIUS, GOLDEN = 2.0, math.pi * (3 - math.sqrt(5))
 
@@ -35,7 +35,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Setting:
+class MixtureSetting:
     """Two equally likely classes, each a mixture of `n_parts` Gaussians, the masses of which follow Zipf's law."""
 
     exponent: float  # s: the r-th part has mass proportional to r^-s
@@ -105,7 +105,7 @@ def cell_weights(sample: Sample, books: Sequence[Quantizer]) -> Float[Tensor, "n
     return sample.mass[:, None] * ratio[sample.classes, own]
 
 
-def targets(setting: Setting, sample: Sample, temperature: float) -> Float[Tensor, "n labels"]:
+def targets(setting: MixtureSetting, sample: Sample, temperature: float) -> Float[Tensor, "n labels"]:
     """P(1 | x): of the teacher at this temperature, and of the class that x was drawn from."""
     return torch.stack([torch.sigmoid(setting.logit(sample.x) / temperature), sample.classes.double()], 1)
 
@@ -125,7 +125,7 @@ class Students:
         return z.unflatten(2, (self.outer.shape[1], -1)).sum(3) + self.outer[:, None, :, -1]
 
 
-def start(settings: Sequence[Setting], variants: int, width: int) -> Students:
+def random_students(settings: Sequence[MixtureSetting], variants: int, width: int) -> Students:
     """Random students; those of one data set start alike. A width of 0 is a linear student, which starts at 0."""
     if width == 0:
         return Students(torch.zeros(len(settings), settings[0].d + 1, variants), None)
@@ -135,18 +135,19 @@ def start(settings: Sequence[Setting], variants: int, width: int) -> Students:
     return Students(inner.repeat(1, 1, variants), outer.repeat(1, variants, 1) / math.sqrt(width))
 
 
-def fit(
+def fit_students(
     students: Students, x: Float[Tensor, "groups n d"], targets: Float[Tensor, "groups n variants"],
     weights: Float[Tensor, "groups n variants"], *, n_steps: int, temperature: float | Float[Tensor, " variants"] = 1.0,
 ) -> Students:  # fmt: skip
-    """Minimise the weighted KL(target || student) at a temperature, by Adam on all points, or on BATCH in turn.
+    """Minimise the weighted KL(target || student) at a temperature, by Adam on all points, or on STEP_POINTS in turn.
 
     Adam acts on each number alone, so no student feels another.
     """
     parameters = [a.requires_grad_() for a in vars(students).values() if a is not None]
     adam = torch.optim.Adam(parameters, LEARNING_RATE, fused=True)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(adam, n_steps)
-    data = (a.float().split(BATCH, 1) for a in (x, targets, temperature**2 * weights / weights.sum(1, keepdim=True)))
+    shares = temperature**2 * weights / weights.sum(1, keepdim=True)
+    data = (a.float().split(STEP_POINTS, 1) for a in (x, targets, shares))
     batches = list(zip(*data, strict=True))
     for step in range(n_steps):
         points, target, weight = batches[step % len(batches)]
@@ -158,8 +159,8 @@ def fit(
     return Students(*(None if a is None else a.detach() for a in vars(students).values()))
 
 
-def score(
-    students: Students, settings: Sequence[Setting], tests: Sequence[Sample]
+def score_students(
+    students: Students, settings: Sequence[MixtureSetting], tests: Sequence[Sample]
 ) -> Float[ndarray, "metrics groups variants"]:
     """METRICS on the true law, at temperature 1: the labels are integrated by the posterior; all see one sample."""
     found = []

@@ -17,21 +17,31 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from ddoq_core.pipeline.plan import threads
-from ddoq_core.results.intervals import half_width, interval
-from ddoq_core.results.table import Table
+from ddoq_core.results.intervals import Mean, half_width
+from ddoq_core.results.table import Column, Table, written
+from ddoq_core.threads import threads
 
 from ..style import BLUE, INK, MUTED, VERMILION, figure_style, subplots
-from .mixture import SCHEMES, Sample, Setting, cell_weights, codebook_sample, fit, score, start, targets
+from .mixture import (
+    SCHEMES,
+    MixtureSetting,
+    Sample,
+    cell_weights,
+    codebook_sample,
+    fit_students,
+    random_students,
+    score_students,
+    targets,
+)
 
 LABELS = ("soft", "hard")
-METRICS = ("accuracy", "excess KL", "agreement")  # as `score` gives them
+METRICS = ("accuracy", "excess KL", "agreement")  # as `score_students` gives them
 UNITS = {"accuracy": "points", "excess KL": "nats", "agreement": "points"}
 GROUPS = 16  # data sets fitted at once: as many as stay near the processor
 
 
 @dataclass(frozen=True)
-class Cell:
+class MixtureCell:
     """One cell of the study: METRICS of each scheme and layout, of students of centroids and of students of the law."""
 
     exponent: float
@@ -59,7 +69,7 @@ def study(
     widths: Sequence[int] = (0, 4, 32), *, n_replicates: int = 16, n_parts: int = 8, d: int = 2, scale: float = 0.3,
     temperature: float = 1.0, n_samples: int = 1000, n_law: int = 64, n_test: int = 200, n_steps: int = 600,
     seed: int = 0,
-) -> list[Cell]:  # fmt: skip
+) -> list[MixtureCell]:  # fmt: skip
     """Every cell, for both kinds of labels. A replicate has its own layout, codebooks and starts of students.
 
     Args:
@@ -68,7 +78,7 @@ def study(
         n_samples: of each class, quantized.
         n_law, n_test: draws of each part, for the prediction and for the score.
     """
-    settings = [Setting(s, n_parts, d, scale, seed, r) for s in exponents for r in range(n_replicates)]
+    settings = [MixtureSetting(s, n_parts, d, scale, seed, r) for s in exponents for r in range(n_replicates)]
     laws, tests = ([setting.draws(m, name) for setting in settings] for m, name in ((n_law, "law"), (n_test, "test")))
     cells = []
     for K in levels:
@@ -83,13 +93,13 @@ def study(
                 at = slice(i * n_replicates, (i + 1) * n_replicates)
                 for j, labels in enumerate(LABELS):
                     both = (np.swapaxes(a[:, at, j], 1, 2) for a in found)
-                    cells.append(Cell(s, K, width, labels, effective[at].mean().item(), *both))
+                    cells.append(MixtureCell(s, K, width, labels, effective[at].mean().item(), *both))
     return cells
 
 
 def _scores(
-    settings: list[Setting], samples: list[Sample], books: list, tests: list[Sample], width: int, temperature: float,
-    n_steps: int,
+    settings: list[MixtureSetting], samples: list[Sample], books: list, tests: list[Sample], width: int,
+    temperature: float, n_steps: int,
 ) -> Float[ndarray, "metrics groups labels schemes"]:  # fmt: skip
     """Fit students of every kind of label and scheme to the samples, one each, and score them."""
     T, found = torch.tensor([temperature, 1.0]).repeat_interleave(len(SCHEMES)), []
@@ -99,48 +109,96 @@ def _scores(
         weight = torch.stack([cell_weights(*pair) for pair in zip(here, books[first : first + GROUPS], strict=True)])
         data = target.repeat_interleave(len(SCHEMES), 2), weight.repeat(1, 1, len(LABELS))
         x = torch.stack([sample.x for sample in here])
-        students = fit(start(some, data[0].shape[2], width), x, *data, n_steps=n_steps, temperature=T)
-        found.append(score(students, some, tests[first : first + GROUPS]))
+        students = random_students(some, data[0].shape[2], width)
+        students = fit_students(students, x, *data, n_steps=n_steps, temperature=T)
+        found.append(score_students(students, some, tests[first : first + GROUPS]))
     return np.concatenate(found, 1).reshape(len(METRICS), len(settings), len(LABELS), len(SCHEMES))
 
 
-def gap_table(cells: Sequence[Cell], metric: str = "accuracy") -> Table:
+def mixture_table(cells: Sequence[MixtureCell], metric: str = "accuracy") -> Table:
     """Measured and predicted differences to D4M, with intervals over layouts."""
-    digits, blocks = (4 if metric == "excess KL" else 2), {}
-    for cell in cells:
+    students = list(dict.fromkeys((cell.student, cell.labels) for cell in cells))
+    form, rows = (".4f" if metric == "excess KL" else ".2f"), []
+    for cell in sorted(cells, key=lambda cell: students.index((cell.student, cell.labels))):
         gaps = (cell.gap(m, metric, predicted=p) for m in list(SCHEMES)[1:] for p in (False, True))
         base = cell.measured[METRICS.index(metric), 0].mean()
-        lead = str(cell.K), f"{cell.exponent:g}", f"{cell.effective:.2f}", f"{base:.{digits}f}"
-        rows = blocks.setdefault(f"{cell.student}, {cell.labels} labels", [])
-        rows.append((*lead, *(interval(gap, digits) for gap in gaps)))
-    columns = ("Student", "K", "s", "K effective / K", "D4M")
-    columns += ("DDOQ − D4M", "predicted", "proportional − D4M", "predicted")
+        lead = f"{cell.student}, {cell.labels} labels", cell.K, cell.exponent, cell.effective, base
+        rows.append((*lead, *map(Mean.of, gaps)))
+    columns = ("Student", "K", Column("s", "g"), Column("K effective / K", ".2f"), Column("D4M", form))
+    names = "DDOQ − D4M", "predicted", "proportional − D4M", "predicted"
     note = f"n = {cells[0].measured.shape[-1]} layouts, 95 % intervals; predicted: the student of the re-weighted law."
     caption = f"What weights are worth: {metric}, {UNITS[metric]}"
-    return Table(caption, columns, tuple((name, tuple(rows)) for name, rows in blocks.items()), (note,))
+    return Table.of_groups(caption, (*columns, *(Column(name, form) for name in names)), rows, (note,))
 
 
-def claims(cells: Sequence[Cell]) -> dict[str, str]:
-    """What the prose says, as glue texts: differences to D4M at the largest K and s, by student, labels and metric, and
-    how well the linear student's were foretold over all layouts with unequal masses."""
+@dataclass(frozen=True)
+class WorthOfWeights:
+    """What one weighting is worth over D4M's to one kind of student, as means over layouts."""
+
+    student: str
+    labels: str
+    method: str
+    excess: Mean  # change of the excess KL, nats
+    predicted: Mean  # the same, predicted
+    points: Mean  # change of the accuracy
+
+
+@dataclass(frozen=True)
+class MixtureSummary:
+    """The study at the largest K and s, and how well the linear student's differences were foretold."""
+
+    K: int
+    exponent: float
+    n: int  # layouts
+    effective: float  # share of K that the counts are worth, mean over the students' cells
+    worth: tuple[WorthOfWeights, ...]
+    foretold: float  # correlation of measured and predicted over all layouts with unequal masses, linear, soft labels
+    root_shares: tuple[float, ...]  # of the proportional gain in KL that the square root collects, likewise, by cell
+
+
+def mixture_summary(cells: Sequence[MixtureCell]) -> MixtureSummary:
+    """What the study comes to."""
     last = [c for c in cells if (c.K, c.exponent) == (max(x.K for x in cells), max(x.exponent for x in cells))]
-    texts = {"K": str(last[0].K), "s": f"{last[0].exponent:g}", "n": str(last[0].measured.shape[-1])}
-    for cell, method in itertools.product(last, list(SCHEMES)[1:]):
-        name = f"{cell.student}_{cell.labels}_{method}".replace(" ", "")
-        texts[f"{name}_kl"] = interval(cell.gap(method, "excess KL"), 4)
-        texts[f"{name}_predicted"] = interval(cell.gap(method, "excess KL", predicted=True), 4)
-        texts[f"{name}_points"] = interval(cell.gap(method, "accuracy"), 2)
-    texts["effective"] = f"{np.mean([c.effective for c in last]):.2f}"
+    methods = list(SCHEMES)[1:]
     linear = [c for c in cells if (c.width, c.labels) == (0, "soft") and c.exponent]
-    both = [[c.gap(m, "excess KL", predicted=p) for c in linear for m in list(SCHEMES)[1:]] for p in (False, True)]
-    measured, predicted = (np.concatenate(gaps) for gaps in both)
-    texts["foretold"] = f"{np.corrcoef(measured, predicted)[0, 1]:.2f}"
+    both = [[c.gap(m, "excess KL", predicted=p) for c in linear for m in methods] for p in (False, True)]
     shares = [np.mean(c.gap("DDOQ", "excess KL")) / np.mean(c.gap("proportional", "excess KL")) for c in linear]
-    return texts | {"root_share": f"{100 * min(shares):.0f} to {100 * max(shares):.0f}"}
+    return MixtureSummary(
+        K=last[0].K,
+        exponent=last[0].exponent,
+        n=last[0].measured.shape[-1],
+        effective=float(np.mean([c.effective for c in last])),
+        worth=tuple(_worth(cell, method) for cell, method in itertools.product(last, methods)),
+        foretold=float(np.corrcoef(*(np.concatenate(gaps) for gaps in both))[0, 1]),
+        root_shares=tuple(map(float, shares)),
+    )
+
+
+def _worth(cell: MixtureCell, method: str) -> WorthOfWeights:
+    excess, predicted = (Mean.of(cell.gap(method, "excess KL", predicted=p)) for p in (False, True))
+    return WorthOfWeights(cell.student, cell.labels, method, excess, predicted, Mean.of(cell.gap(method, "accuracy")))
+
+
+def mixture_texts(found: MixtureSummary) -> dict[str, str]:
+    """The summary as the prose has it."""
+    texts = {
+        "K": f"{found.K}",
+        "s": f"{found.exponent:g}",
+        "n": f"{found.n}",
+        "effective": f"{found.effective:.2f}",
+        "foretold": written(found.foretold, ".2f"),
+        "root_share": f"{100 * min(found.root_shares):.0f} to {100 * max(found.root_shares):.0f}",
+    }
+    for worth in found.worth:
+        name = f"{worth.student}_{worth.labels}_{worth.method}".replace(" ", "")
+        texts[f"{name}_kl"] = written(worth.excess, ".4f")
+        texts[f"{name}_predicted"] = written(worth.predicted, ".4f")
+        texts[f"{name}_points"] = written(worth.points, ".2f")
+    return texts
 
 
 @figure_style()
-def gap_figure(cells: Sequence[Cell], labels: str = "soft", metric: str = "accuracy") -> Figure:
+def mixture_figure(cells: Sequence[MixtureCell], labels: str = "soft", metric: str = "accuracy") -> Figure:
     """Differences to D4M against s, with intervals, a row for every K and a column for every student."""
     some = [cell for cell in cells if cell.labels == labels]
     levels, students = ([*dict.fromkeys(getattr(cell, name) for cell in some)] for name in ("K", "student"))
@@ -158,7 +216,7 @@ def gap_figure(cells: Sequence[Cell], labels: str = "soft", metric: str = "accur
     return figure
 
 
-def _gap_lines(axes: Axes, cells: list[Cell], method: str, metric: str, colour: str, marker: str) -> None:
+def _gap_lines(axes: Axes, cells: list[MixtureCell], method: str, metric: str, colour: str, marker: str) -> None:
     """One method's measured differences, and the theory's dashed."""
     s = [cell.exponent for cell in cells]
     gaps, predicted = (np.stack([cell.gap(method, metric, predicted=p) for cell in cells]) for p in (False, True))
@@ -169,7 +227,7 @@ def _gap_lines(axes: Axes, cells: list[Cell], method: str, metric: str, colour: 
 
 
 @figure_style()
-def prediction_figure(cells: Sequence[Cell], labels: str = "soft", metric: str = "excess KL") -> Figure:
+def prediction_figure(cells: Sequence[MixtureCell], labels: str = "soft", metric: str = "excess KL") -> Figure:
     """Measured against predicted difference to D4M, a point for every layout, exponent, K and method."""
     students = list(dict.fromkeys(cell.student for cell in cells))
     figure, axes = subplots(1, len(students), height=2.7, squeeze=False)

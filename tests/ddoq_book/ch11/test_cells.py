@@ -14,8 +14,8 @@ from ddoq_book.ch11.cells import (
     trace_clvq,
     trace_lloyd,
 )
-from ddoq_core.keys import numpy_rng
 from ddoq_core.quantization import random_samples
+from ddoq_core.randomness import numpy_rng
 from ddoq_core.theory.measures import LOPSIDED
 
 BOX = (-2.0, 3.0, -1.0, 2.0)

@@ -1,107 +1,36 @@
-"""Quantization as cubature: closed forms, both orders, the sign that Jensen gives, and the constant of the limit."""
+"""What the chapter shows of cubature: a sum written out, three rules, and their errors."""
 
-import numpy as np
 import pytest
-from scipy.integrate import quad
-from scipy.stats import norm
 
-from ddoq_book.ch11 import cubature
-from ddoq_core.errors import InputError
-from ddoq_core.keys import numpy_rng
-
-LEVELS = range(1, 51)
-CONVEX = [i for i in cubature.INTEGRANDS if i.convex]
+from ddoq_book.ch11 import cubature as shown
+from ddoq_core.randomness import numpy_rng
+from ddoq_core.theory.cubature import CALL, INTEGRANDS, cubature_error, normal_quantizer
 
 
-@pytest.mark.parametrize("integrand", cubature.INTEGRANDS, ids=lambda i: i.name)
-def test_the_closed_means_are_integrals(integrand):
-    integral = quad(lambda x: integrand.f(x) * norm.pdf(x), -12, 12, points=[1], epsabs=1e-13, limit=200)[0]
-    assert integrand.mean == pytest.approx(integral, abs=1e-11)
+def test_the_sum_written_out_is_the_integral_and_its_error():
+    found = shown.work_out(CALL, 5)
+    assert found.total - CALL.mean == pytest.approx(cubature_error(CALL, 5), abs=1e-15)
+    rows = shown.worked_table(found).rows
+    assert [row[0] for row in rows] == [1, 2, 3, 4, 5, "sum", "exact"]
+    assert sum(row[-1] for row in rows[:5]) == pytest.approx(rows[5][-1]) and rows[6][-1] == CALL.mean
 
 
-@pytest.mark.parametrize("integrand", CONVEX, ids=lambda i: i.name)
-def test_a_stationary_quantizer_never_overestimates_a_convex_function(integrand):
-    assert max(cubature.cubature(integrand, K) for K in LEVELS) <= 1e-13
+def test_every_rule_is_compared_on_every_integrand_and_a_bound_stands_only_where_there_is_one():
+    found = shown.compare_rules([2, 5], 10, numpy_rng(0, "test"))
+    assert [(rule.integrand, rule.K) for rule in found] == [(f.name, K) for f in INTEGRANDS for K in (2, 5)]
+    assert [rule.first_order is None for rule in found[::2]] == [f.lipschitz is None for f in INTEGRANDS]
+    assert all(rule.draws.n == 10 for rule in found)
+    assert len(shown.rules_table(found).rows) == 8
 
 
-def test_random_convex_functions_are_underestimated_too():
-    rng = numpy_rng(0, "test", "convex")
-    kinks, slopes = rng.standard_normal((30, 5)), rng.uniform(0, 1, (30, 5))
-    for K in (2, 7, 20):
-        q = cubature.quantizer(K)
-        for k, s in zip(kinks, slopes, strict=True):
-            exact = s @ (norm.pdf(k) - k * norm.sf(k))  # sum of calls
-            assert q.weights @ (np.maximum(q.points[:, None] - k, 0) @ s) <= exact + 1e-14
+def test_the_slope_of_a_power_is_its_exponent():
+    levels = [2, 4, 8]
+    assert shown.slope(levels, [K**-1.5 for K in levels]) == pytest.approx(-1.5)
+    G = [normal_quantizer(K).distortion for K in (50, 200)]
+    assert shown.slope([50, 200], G) == pytest.approx(-2, abs=0.05)
 
 
-def test_affine_functions_are_integrated_exactly():
-    for K in LEVELS:
-        q = cubature.quantizer(K)
-        assert q.weights @ (3 - 2 * q.points) == pytest.approx(3, abs=1e-13)
-
-
-def test_both_bounds_hold_at_every_level_and_the_square_attains_the_second():
-    for K in LEVELS:
-        G = cubature.quantizer(K).distortion
-        for integrand in (cubature.CALL, cubature.COSINE):
-            assert abs(cubature.cubature(integrand, K)) <= cubature.first_order_bound(integrand, K)
-        assert abs(cubature.cubature(cubature.COSINE, K)) <= cubature.second_order_bound(cubature.COSINE, K)
-        assert cubature.cubature(cubature.SQUARE, K) == pytest.approx(-G, abs=1e-12)
-        assert cubature.second_order_bound(cubature.SQUARE, K) == pytest.approx(G)
-
-
-def test_only_the_cell_with_the_kink_errs_on_the_call():
-    for K in (2, 5, 10, 50):
-        q = cubature.quantizer(K)
-        edges = [-12, *(q.points[1:] + q.points[:-1]) / 2, 12]
-        i = np.searchsorted(edges, 1.0) - 1
-        inside = quad(lambda x: max(x - 1, 0) * norm.pdf(x), edges[i], edges[i + 1], points=[1])[0]
-        error = q.weights[i] * max(q.points[i] - 1, 0) - inside
-        assert cubature.cubature(cubature.CALL, K) == pytest.approx(error, abs=1e-10)
-
-
-def test_the_distance_to_the_grid_is_an_integral_below_theorem_5s_bound_and_falls_like_1_over_K():
-    x = cubature.quantizer(4).points
-    integral = quad(lambda y: np.abs(y - x).min() * norm.pdf(y), -12, 12, points=[*x, 0], limit=400)[0]
-    assert cubature.mean_distance(4) == pytest.approx(integral, abs=1e-8)
-    assert all(cubature.mean_distance(K) <= cubature.quantizer(K).distortion ** 0.5 for K in LEVELS)
-    # K e_1 -> (1/4) int p^(2/3) int p^(1/3) for points of density p^(1/3), by cells of width h: h / 4
-    limit = (2 * np.pi) ** (-1 / 3) * (3 * np.pi) ** 0.5 * (2 * np.pi) ** (-1 / 6) * (6 * np.pi) ** 0.5 / 4
-    assert 200 * cubature.mean_distance(200) == pytest.approx(limit, rel=0.02)
-
-
-def test_K_squared_times_the_error_of_the_cosine_tends_to_its_limit():
-    limit = np.sqrt(3) * np.pi / 4 * np.exp(-1.5)  # (sqrt(3) pi / 4) E f''(sqrt(3) X), with the other sign
-    scaled = [K**2 * cubature.cubature(cubature.COSINE, K) for K in (20, 50, 200)]
-    assert (np.diff(scaled) > 0).all()
-    assert scaled[-1] == pytest.approx(limit, rel=0.03)
-
-
-def test_gauss_hermite_is_exact_for_a_polynomial_and_wins_by_far_on_the_exponential_but_not_on_the_kink():
-    assert cubature.gauss_hermite(cubature.SQUARE, 2) == pytest.approx(0, abs=1e-14)
-    assert abs(cubature.gauss_hermite(cubature.EXPONENTIAL, 10)) < 1e-8
-    assert abs(cubature.cubature(cubature.EXPONENTIAL, 10)) > 1e-3
-    kink = [(abs(cubature.cubature(cubature.CALL, K)), abs(cubature.gauss_hermite(cubature.CALL, K))) for K in (10, 50)]
-    assert all(quantizer < gauss for quantizer, gauss in kink)
-
-
-def test_the_mean_error_of_draws_is_what_the_central_limit_theorem_says():
-    mean, half = cubature.monte_carlo(cubature.SQUARE, 400, 4000, numpy_rng(0, "test"))
-    # sd of X^2 is sqrt 2; a normal variable is sqrt(2 / pi) sd from its mean on average
-    assert mean == pytest.approx(np.sqrt(2 / np.pi) * np.sqrt(2 / 400), abs=2 * half)
-
-
-def test_tables_and_figure_show_every_integrand_and_level():
-    rng = numpy_rng(0, "test")
-    assert len(cubature.rules_table([2, 5], 10, rng).rows) == 8
-    worked = cubature.worked_table(cubature.CALL, 5).rows
-    assert [row[0] for row in worked] == ["1", "2", "3", "4", "5", "sum", "exact"]
-    assert sum(float(row[-1]) for row in worked[:5]) == pytest.approx(float(worked[5][-1]), abs=3e-6)
-    figure = cubature.rates_figure([2, 4, 8], 5, rng)
+def test_the_figure_is_drawn():
+    figure = shown.cubature_figure([2, 4, 8], 5, numpy_rng(0, "test"))
     figure.draw_without_rendering()
     assert figure.axes[0].has_data()
-
-
-def test_one_repetition_is_refused():
-    with pytest.raises(InputError, match="monte_carlo_seeds = 1"):
-        cubature.monte_carlo(cubature.CALL, 5, 1, numpy_rng(0, "test"))

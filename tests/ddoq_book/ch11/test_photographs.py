@@ -6,15 +6,15 @@ import torch
 
 from ddoq_book.ch11 import photographs
 from ddoq_core.errors import InputError
-from ddoq_core.keys import numpy_rng
 from ddoq_core.quantization import distortion
+from ddoq_core.randomness import numpy_rng
 
 LEVELS = [2, 4, 8, 16]
 
 
 @pytest.fixture(scope="module")
 def images():
-    return photographs.photographs(4)
+    return photographs.sample_photographs(4)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def tiles(images):
 
 
 def test_a_smaller_photograph_has_the_same_mean_colour(images):
-    for name, image in photographs.photographs(1).items():
+    for name, image in photographs.sample_photographs(1).items():
         assert images[name].shape == (106, 160, 3)
         assert image.min() >= 0 and image.max() <= 1
         assert images[name].mean((0, 1)) == pytest.approx(image[:424].mean((0, 1)), abs=1e-12)
@@ -88,16 +88,17 @@ def test_the_figures_show_every_photograph_palette_and_patch(images, palettes, t
         figure.draw_without_rendering()
 
 
-def test_the_table_names_the_dimension_and_its_slope(palettes, tiles):
+def test_the_table_sets_the_slope_beside_that_of_the_dimension(palettes, tiles):
     books = photographs.patch_codebooks(tiles, LEVELS, numpy_rng(0, "test", "book"))
-    rows = photographs.shares_table({"colours": palettes["china"], "patches": books}).rows
-    assert [row[1] for row in rows] == ["3", "36"]
-    assert [row[-1] for row in rows] == ["−0.67", "−0.06"]
+    table = photographs.shares_table({"colours": palettes["china"], "patches": books})
+    assert table.column("d") == [3, 36] and table.column("−2/d") == [-2 / 3, -2 / 36]
+    assert table.column("slope") == [palettes["china"].slope, books.slope]
+    assert table.column("K = 4") == [palettes["china"].shares[1], books.shares[1]]
 
 
 def test_what_cannot_be_done_is_refused_in_a_line(images, palettes):
     with pytest.raises(InputError, match="shrink_factor = 0"):
-        photographs.photographs(0)
+        photographs.sample_photographs(0)
     with pytest.raises(InputError, match="patch_side = 200, but the photographs are 106 x 160"):
         photographs.patches([images["china"]], 200, 5, numpy_rng(0, "test"))
     with pytest.raises(InputError, match="K = 3, but there are codebooks"):

@@ -1,11 +1,20 @@
 """Figures and tables of the chapter on optimal quantization."""
 
+import math
+
 import numpy as np
 import pytest
+from scipy.stats import norm
 
-from ddoq_book.ch11.quantizers import gradient_figure, normal_table, try_weights, weights_figure, zador_figure
-from ddoq_core.keys import numpy_rng
-from ddoq_core.quantization import best_of_restarts
+from ddoq_book.ch11.quantizers import (
+    gradient_figure,
+    normal_quantizers_table,
+    try_weights,
+    weightings_figure,
+    zador_figure,
+)
+from ddoq_core.quantization import best_of_restarts, exact_quantizer
+from ddoq_core.randomness import numpy_rng
 from ddoq_core.theory.measures import LOPSIDED
 
 
@@ -26,14 +35,17 @@ def test_random_weights_reach_from_near_to_far(trial):
     assert trial.misplaced.max() > 0.3
 
 
-def test_the_table_has_a_row_per_level_and_the_limit():
-    rows = normal_table([1, 2, 3]).rows
-    assert [row[0] for row in rows] == ["1", "2", "3", "∞"]
-    assert "0.363380" in rows[1]
-    assert "2.7207" in rows[-1][-1]
+def test_the_table_shows_the_upper_half_of_each_quantizer_and_ends_with_the_limit():
+    rows = normal_quantizers_table([exact_quantizer(norm(), K) for K in (1, 2, 3)]).rows
+    assert [row[0] for row in rows] == [1, 2, 3, "∞"]
+    assert [len(row[1]) for row in rows[:3]] == [1, 1, 2]
+    K, points, weights, G, scaled = rows[1]
+    # two points of N(0, 1) are the means of its halves
+    assert points == pytest.approx([math.sqrt(2 / math.pi)]) and weights == pytest.approx([0.5])
+    assert pytest.approx(1 - 2 / math.pi) == G and scaled == K**2 * G
 
 
 def test_every_figure_is_drawn_and_shows_something(trial):
-    for figure in (weights_figure(trial), gradient_figure(np.array([-1.0, 0.3, 2.0])), zador_figure(10)):
+    for figure in (weightings_figure(trial), gradient_figure(np.array([-1.0, 0.3, 2.0])), zador_figure(10)):
         figure.draw_without_rendering()
         assert all(axes.has_data() for axes in figure.axes)

@@ -1,14 +1,14 @@
 """k-means beside CLVQ: the identities that hold, and those that do not."""
 
-import numpy as np
 import pytest
 import torch
 from scipy.stats import norm
 
 from ddoq_book.ch13 import kmeans_compared
-from ddoq_core.keys import numpy_rng
+from ddoq_book.ch13.learning import lloyd_runs
+from ddoq_book.ch13.linear_rates import linearise
 from ddoq_core.quantization import assign
-from ddoq_core.theory.steps import linearise
+from ddoq_core.randomness import numpy_rng
 
 
 @pytest.fixture(scope="module")
@@ -42,36 +42,35 @@ def test_scikit_learn_forgets_the_start_at_the_first_batch(plane):
 
 
 def test_scikit_learn_takes_a_light_point_from_its_cloud_and_algorithm_3_does_not():
-    rows = {row[0]: row[1:] for row in kmeans_compared.small_cloud_table(8_000, range(2)).rows}
-    weight = {name: float(row[1].split()[0]) for name, row in rows.items()}
+    found = kmeans_compared.small_cloud_contest(8_000, range(2))
+    weight = {e.algorithm: e.reported.value for e in found}
     assert weight["scikit-learn"] > 10
     assert weight["Algorithm 3"] < 1 and weight["scikit-learn, reassignment_ratio = 0"] < 1
+    assert kmeans_compared.small_cloud_table(found, 8_000).column("G") == [e.distortion for e in found]
 
 
-def test_the_table_calls_equal_what_is_equal():
-    rows = kmeans_compared.identities_table(norm(), 4, 1_000, 0).rows
-    verdicts = [row[2] for row in rows]
-    assert verdicts == ["equal", "equal", "not equal", "equal", "equal", "not equal", "not equal", "not equal"]
+def test_what_is_equal_is_called_so():
+    found = kmeans_compared.identities(norm(), 4, 1_000, 0)
+    assert [i.holds for i in found] == [True, True, False, True, True, False, False, False]
+    assert kmeans_compared.identities_table(found, 1_000).column("verdict") == [i.holds for i in found]
 
 
 def test_a_recount_brings_the_weights_to_the_masses_of_the_cells():
-    results = kmeans_compared.contest(norm(), 5, 4_000, range(4))
-    own, recounted = results["CLVQ, (k / K + 2)^−0.7"][:, 2:].mean(0)
-    assert recounted < own
-    assert results["Lloyd"][:, 2] == pytest.approx(results["Lloyd"][:, 3])
-    assert (results["Lloyd"][:, 0] >= 1).all()
-    assert "Algorithm 3 (MacQueen)" in kmeans_compared.contest_table(results).markdown()
+    results = kmeans_compared.line_contest(norm(), 5, 4_000, range(4))
+    companion, lloyd = results["CLVQ, (k / K + 2)^−0.7"], results["Lloyd"]
+    assert companion.recounted.mean() < companion.reported.mean()
+    assert lloyd.reported == pytest.approx(lloyd.recounted)
+    assert (lloyd.excess >= 1).all()
+    shown = kmeans_compared.contest_table(results).column("error of points")
+    assert [mean.value for mean in shown] == [errors.points.mean() for errors in results.values()]
 
 
-def test_lloyd_never_raises_the_distortion_and_shrinks_the_error_at_its_linear_rate():
-    runs = kmeans_compared.lloyd_runs(norm(), 3, 60, range(3))
-    assert (np.diff(runs.excess) < 1e-14).all()  # rounding
-    assert runs.factor == pytest.approx(1 - linearise(norm(), 3).slowest_lloyd, rel=1e-3)
-    assert kmeans_compared.lloyd_figure(runs, linearise(norm(), 3)).axes
+def test_in_space_lloyd_ends_lower_than_the_harmonic_steps_and_reports_its_cells():
+    found = {e.algorithm: e for e in kmeans_compared.dimension_contest(2, [6], 1_500, range(2))}
+    assert 0.98 < found["Lloyd"].excess.value < found["CLVQ, 1 / (k + 2)"].excess.value
+    assert found["Lloyd"].weights.value == pytest.approx(0, abs=1e-12)
+    assert {row[0] for row in kmeans_compared.dimension_table(list(found.values()), 2, 1_500).rows} == {6}
 
 
-def test_in_space_lloyd_ends_lower_than_the_harmonic_steps():
-    rows = {row[1]: row[2:] for row in kmeans_compared.dimension_table(2, [6], 1_500, range(2)).rows}
-    G = {name: float(row[0].split()[0]) for name, row in rows.items()}
-    assert 0.98 < G["Lloyd"] < G["CLVQ, 1 / (k + 2)"]
-    assert rows["Lloyd"][1] == "0.000 ± 0.000"
+def test_the_figure_of_lloyd_is_drawn():
+    assert kmeans_compared.lloyd_figure(lloyd_runs(norm(), 3, 20, range(2)), linearise(norm(), 3)).axes

@@ -1,95 +1,46 @@
-"""The chapter on learning a codebook: eq. 15 as printed, and Proposition 7 against the exact quantizer."""
+"""What the chapter shows of CLVQ: each law of steps with its conditions, theory and errors."""
 
-import numpy as np
 import pytest
-import torch
 from scipy.stats import norm
 
 from ddoq_book.ch13 import step_sizes
-from ddoq_core.errors import InputError
-from ddoq_core.quantization import clvq, exact_quantizer
-from ddoq_core.theory.steps import linearise, step_laws
+from ddoq_book.ch13.learning import drift, learn
+from ddoq_book.ch13.linear_rates import linearise
 
 
 @pytest.fixture(scope="module")
-def traces():
-    return step_sizes.learn(norm(), 3, 3_000, range(6))
+def errors():
+    return learn(norm(), 3, 500, range(3))
 
 
-def test_a_law_that_is_not_log_concave_is_refused_with_the_ones_that_are():
-    with pytest.raises(InputError, match=r"learning_law = 'cauchy', but it is one of expon, .*, norm, .*, uniform"):
-        step_sizes.law_of("cauchy")
+@pytest.fixture(scope="module")
+def outcomes(errors):
+    return {outcome.name: outcome for outcome in step_sizes.steps_outcomes(errors, linearise(norm(), 3))}
 
 
-def test_eq_15_as_printed_moves_the_losers_and_as_meant_only_the_winner():
-    x = np.array([0.0, 1.0])
-    assert step_sizes.eq15(x, 0.8, 0.5, printed=False) == pytest.approx([0, 0.9])
-    assert step_sizes.eq15(x, 0.8, 0.5, printed=True) == pytest.approx([0.4, 0.9])  # 0 - 0.5 (0 - 0.8)
+def test_conditions_are_those_of_the_sums(outcomes):
+    conditions = {name: (o.proposition_7, o.robbins_monro) for name, o in outcomes.items()}
+    assert conditions["(k + 2)^−0.4"] == (True, False)
+    assert conditions["0.01"] == (False, False) and outcomes["0.01"].exponent == 0
+    assert conditions["1 / (k + 2)"] == (True, True)
+    assert conditions[step_sizes.MACQUEEN] == (None, None)
 
 
-def test_eq_15_as_meant_is_algorithm_1():
-    X, start, gamma = np.random.default_rng(0).random(50), np.array([0.2, 0.5, 0.9]), 0.3
-    x = start
-    for sample in X:
-        x = step_sizes.eq15(x, sample, gamma, printed=False)
-    columns = (torch.from_numpy(v)[:, None] for v in (X, start))
-    assert x == pytest.approx(clvq(*columns, steps=lambda k: np.full(len(k), gamma)).points[:, 0].numpy(), abs=1e-12)
+def test_noise_has_a_level_only_where_the_start_is_forgotten(outcomes):
+    assert outcomes["(k + 2)^−0.4"].points.level > 0 and outcomes["(k + 2)^−0.4"].weights.level > 0
+    assert outcomes["1 / (k + 2)"].points.level is None and outcomes[step_sizes.MACQUEEN].weights.level is None
 
 
-def test_as_printed_all_points_but_one_leave_the_support_and_the_rest_is_one_point():
-    outside, printed, meant = step_sizes.drift_summary(5, 5_000, range(3))
-    assert outside == [4, 4, 4]
-    assert printed == pytest.approx([1 / 12] * 3, rel=0.01)
-    assert max(meant) < 1.2 / (12 * 5**2)
+def test_an_outcome_is_the_mean_of_the_last_errors(outcomes, errors):
+    for name, outcome in outcomes.items():
+        assert outcome.points.mean.value == errors[name].points[:, -1].mean()
+        assert outcome.running.n == 3
+    table = step_sizes.step_laws_table(list(outcomes.values()), 500, linearise(norm(), 3).best)
+    assert table.column("error of points") == [outcome.points for outcome in outcomes.values()]
 
 
-def test_every_law_sees_the_same_samples_and_starts(traces):
-    X, start = step_sizes.draws(norm(), 3, 3_000, 0)
-    assert np.array_equal(X, step_sizes.draws(norm(), 3, 3_000, 0)[0]) and (np.diff(start) > 0).all()
-    assert set(traces) == {*step_laws(3), step_sizes.MACQUEEN}
-    assert all(trace.points.shape == (6, len(trace.steps)) for trace in traces.values())
-
-
-def test_a_trace_ends_where_clvq_ends(traces):
-    X, start = step_sizes.draws(norm(), 3, 3_000, 0)
-    found = clvq(torch.from_numpy(X), torch.from_numpy(start)[:, None], steps=step_laws(3)["(k + 2)^−0.7"].steps)
-    best, trace = exact_quantizer(norm(), 3), traces["(k + 2)^−0.7"]
-    assert trace.points[0, -1] == pytest.approx(np.abs(found.points[:, 0].numpy() - best.points).max(), abs=1e-12)
-    assert trace.weights[0, -1] == pytest.approx(np.abs(found.companion.numpy() - best.weights).max(), abs=1e-12)
-
-
-def test_points_and_weights_tremble_at_the_level_of_the_linear_theory(traces):
-    linear, trace, law = linearise(norm(), 3), traces["(k + 2)^−0.4"], step_laws(3)["(k + 2)^−0.4"]
-    late = trace.steps > 1_000  # less than a per cent of the start is left
-    level = np.mean([linear.levels(law, k) for k in trace.steps[late]], axis=0)
-    found = trace.points[:, late].mean(), trace.weights[:, late].mean()
-    assert found == pytest.approx(tuple(level), rel=0.5)  # 6 seeds, each worth one value or more
-
-
-def test_the_running_distortion_is_near_its_limit_for_steps_that_forget(traces):
-    running = traces["100 / (k + 200)"].running[:, -1]
-    assert running.mean() == pytest.approx(exact_quantizer(norm(), 3).distortion, rel=0.15)
-
-
-def test_the_start_outlasts_the_harmonic_steps(traces):
-    assert traces["1 / (k + 2)"].points[:, -1].mean() > 2 * traces["100 / (k + 200)"].points[:, -1].mean()
-
-
-def test_trembling_costs_half_a_step_of_distortion():
-    # E G(x) = (1 + gamma / 2) G(x*); the mean over 8 runs of 10,000 steps has a standard error of about 0.15 gamma / 2
-    found = step_sizes.constant_level(norm(), 2, 0.02, 10_000, range(8))
-    assert found.mean() == pytest.approx(0.01, rel=0.5)
-
-
-def test_the_table_has_a_row_for_each_law_with_its_conditions(traces):
-    table = step_sizes.steps_table(traces, linearise(norm(), 3))
-    rows = {row[0]: row for row in table.rows}
-    assert rows["(k + 2)^−0.4"][1:3] == ("yes", "no") and rows["0.01"][1:4] == ("no", "no", "does not")
-    assert "(" in rows["0.01"][5] and "(" not in rows["1 / (k + 2)"][5]
-
-
-def test_figures_are_drawn(traces):
+def test_figures_are_drawn(errors):
     linear = linearise(norm(), 3)
-    assert len(step_sizes.rates_figure(traces, linear).axes) == 2
-    assert step_sizes.running_figure(traces, linear.best).axes
-    assert len(step_sizes.drift_figure(step_sizes.drift(3, 200, 0)).axes) == 2
+    assert len(step_sizes.learning_figure(errors, linear).axes) == 2
+    assert step_sizes.running_figure(errors, linear.best).axes
+    assert len(step_sizes.drift_figure(drift(3, 200, 0)).axes) == 2

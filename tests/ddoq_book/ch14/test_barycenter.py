@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from ddoq_book.ch14 import barycenter
-from ddoq_core.keys import numpy_rng
+from ddoq_core.randomness import numpy_rng
 from ddoq_core.theory.measures import LOPSIDED
 
 
-@pytest.mark.parametrize("law", barycenter.LAWS.values(), ids=barycenter.LAWS)
+@pytest.mark.parametrize("law", barycenter.LINE_LAWS.values(), ids=barycenter.LINE_LAWS)
 def test_best_points_and_weights_beat_best_equal_masses_beat_equal_masses_on_best_points(law):
     for K in (1, 2, 5):
-        best, equal, mixed = barycenter.three_errors(law, K)
-        assert best <= equal * (1 + 1e-12) and equal <= mixed * (1 + 1e-12)
+        found = barycenter.line_errors(law, K)
+        assert found.optimal <= found.equal * (1 + 1e-12) and found.equal <= found.mixed * (1 + 1e-12)
 
 
 RATIOS = {  # law: K: optimal distortion, best equal masses over it, optimal points with equal masses over it
@@ -41,32 +41,29 @@ RATIOS = {  # law: K: optimal distortion, best equal masses over it, optimal poi
 @pytest.mark.parametrize("name", RATIOS)
 def test_ratios_are_those_worked_out_before(name):
     for K, (distortion, to_equal, to_mixed) in RATIOS[name].items():
-        best, equal, mixed = barycenter.three_errors(barycenter.LAWS[name], K)
-        assert best == pytest.approx(distortion, abs=6e-7), K
-        assert (equal / best, mixed / best) == pytest.approx((to_equal, to_mixed), rel=6e-4), K
+        found = barycenter.line_errors(barycenter.LINE_LAWS[name], K)
+        assert found.optimal == pytest.approx(distortion, abs=6e-7), K
+        ratios = found.equal / found.optimal, found.mixed / found.optimal
+        assert ratios == pytest.approx((to_equal, to_mixed), rel=6e-4), K
 
 
 def test_of_a_law_that_is_not_log_concave_a_better_grid_is_found_than_lloyd_from_random_starts_found():
-    assert barycenter.three_errors(barycenter.LAWS["Narrow and wide"], 10)[0] == pytest.approx(0.038543, abs=6e-7)
+    assert barycenter.line_errors(barycenter.LINE_LAWS["Narrow and wide"], 10).optimal == pytest.approx(
+        0.038543, abs=6e-7
+    )
 
 
 def test_equal_masses_on_optimal_points_get_worse_with_more_points():
-    errors = [barycenter.three_errors(barycenter.LAWS["Laplace"], K)[2] for K in (3, 10, 50)]
+    errors = [barycenter.line_errors(barycenter.LINE_LAWS["Laplace"], K).mixed for K in (3, 10, 50)]
     assert errors == pytest.approx([0.919, 2.23, 5.17], abs=0.006)
 
 
-def test_the_distance_to_the_grid_attains_the_sharp_bound_of_theorem_5_and_no_function_exceeds_it():
-    trial = barycenter.lipschitz_trial(5, 300, numpy_rng(0, "test"))
-    assert trial.worst == pytest.approx(trial.mean_distance)
-    assert trial.random.max() < trial.mean_distance < trial.root_distortion
-    assert trial.mean_distance / trial.root_distortion == pytest.approx(np.sqrt(3) / 2)
-
-
 def test_second_moments_tend_to_their_limits():
-    rows = {name: [float(v) for v in cells[0]] for name, cells in barycenter.limits_table([10, 1000]).blocks}
-    assert rows["10"] == pytest.approx([1.9125, 1.3472, 0.9771], abs=6e-5)
-    assert rows["1,000"] == pytest.approx([2.9629, 1.4999, 1.0000], abs=6e-5)
-    assert rows["∞"] == [3.0, 1.5, 1.0]
+    few, many, limit = barycenter.line_moments([10, 1000])
+    assert few.moments == pytest.approx([1.9125, 1.3472, 0.9771], abs=6e-5)
+    assert many.moments == pytest.approx([2.9629, 1.4999, 1.0000], abs=6e-5)
+    assert limit.moments == pytest.approx([3.0, 1.5, 1.0])
+    assert barycenter.limits_table((few, many, limit)).csv().splitlines()[-1] == "∞,3.0000,1.5000,1.0000"
 
 
 def test_in_the_plane_a_converged_codebook_is_nearer_to_the_limits_than_one_pass():
@@ -78,12 +75,9 @@ def test_in_the_plane_a_converged_codebook_is_nearer_to_the_limits_than_one_pass
 
 
 def test_the_effect_fades_with_the_dimension():
-    table = barycenter.dimensions_table([1, 2, 100, 16384])
-    rows = {name: [float(v) for v in cells[0]] for name, cells in table.blocks}
-    assert rows["1"][::2] == pytest.approx([0.7321, 0.5845], abs=6e-5)
-    assert rows["2"][::2] == pytest.approx([0.5858, 0.5774], abs=6e-5)
-    assert rows["100"][::2] == pytest.approx([0.0995, 0.1393], abs=6e-5)
-    assert rows["16,384"][::2] == pytest.approx([0.0078, 0.0110], abs=6e-5)
+    for d, floor, spread in ((1, 0.7321, 0.5845), (2, 0.5858, 0.5774), (100, 0.0995, 0.1393), (16384, 0.0078, 0.0110)):
+        found = barycenter.uniform_limit(d)
+        assert (found.floor, found.spread) == pytest.approx((floor, spread), abs=6e-5)
 
 
 def test_the_three_measures_in_the_plane_stand_in_their_order():
@@ -93,10 +87,12 @@ def test_the_three_measures_in_the_plane_stand_in_their_order():
 
 
 def test_the_effect_fades_on_latents_too_but_clusters_keep_masses_uneven():
-    low, high = (list(map(str, cells[0])) for _, cells in barycenter.latents_table([2, 32], 5, 4, 2, 0).blocks)
-    equal, mixed, spread, twin = ([float(row[i].split(" ± ")[0]) for row in (low, high)] for i in range(4))
-    assert 1 <= equal[1] < equal[0] and equal[1] < mixed[1] < mixed[0]
-    assert spread[1] > 0.5 * twin[1] > 0
+    found = barycenter.latent_trials([2, 32], 5, 4, 2, 0)
+    names = ("equal", "mixed", "spread", "spread_normal")
+    low, high = ({name: np.mean([getattr(at, name) for at in found[d]]) for name in names} for d in (2, 32))
+    assert 1 <= high["equal"] < low["equal"] and high["equal"] < high["mixed"] < low["mixed"]
+    assert high["spread"] > 0.5 * high["spread_normal"] > 0
+    assert barycenter.latents_table(found, 5).column("d") == [2, 32]
 
 
 def test_a_normal_twin_has_the_moments_of_its_original():

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ddoq_book.ch15 import reversal
-from ddoq_core.keys import numpy_rng
+from ddoq_core.randomness import numpy_rng
 from ddoq_core.theory.diffusion import BROWNIAN, reverse
 from ddoq_core.theory.measures import FOUR_ATOMS, GaussianMixture
 
@@ -19,18 +19,17 @@ def test_the_projected_test_accepts_draws_of_the_law_and_refuses_those_of_a_near
 
 def test_every_law_comes_back_in_every_dimension():
     """18 tests at significance 0.001 each."""
-    table = reversal.return_table([1, 2, 5], 1000, 100, 0.1, 1.0, 0)
-    assert len(table.rows) == 18 and all(float(row[-1]) > 1e-3 for row in table.rows)
+    found = reversal.returned_laws([1, 2, 5], 1000, 100, 0.1, 1.0, 0)
+    assert len(found) == 18 and all(at.p > 1e-3 for at in found)
+    assert reversal.returns_table(found).column("p") == [at.p for at in found]
 
 
 def test_more_steps_bring_every_sampler_nearer_to_the_law():
-    errors = reversal.step_errors([4, 16, 64], 20_000, 0.05, 1.0, 0)
-    floor = errors.pop("20,000 draws of the law")[0]
-    for name, values in errors.items():
+    found = reversal.sampler_errors([4, 16, 64], 20_000, 0.05, 1.0, 0)
+    for name, values in found.errors.items():
         assert values[0] > 2 * values[1] and values[1] > values[2], name
-        assert values[2] < 3 * floor, name
-    ode = errors["probability-flow ODE"]
-    assert np.polyfit(np.log([4, 16, 64]), np.log(ode), 1)[0] == pytest.approx(-1, abs=0.1)
+        assert values[2] < 3 * found.floor, name
+    assert found.slope("probability-flow ODE") == pytest.approx(-1, abs=0.1)
 
 
 def test_a_traced_path_ends_where_an_untraced_one_does():
@@ -48,21 +47,14 @@ def test_a_cloud_run_to_zero_gives_back_its_atoms_with_their_masses():
     assert away < 1e-6 and p > 1e-3
 
 
-def test_simulated_divergences_are_the_exact_ones_less_what_bins_hide():
-    start = GaussianMixture([1.0], [[0.5]], [0.9])
-    for found in reversal.divergences(start, [1.0, 0.4, 0.1], 1.0, 20_000, 40, 0):
-        assert -0.05 * found.kl - 1.5 * found.interval < found.simulated_kl - found.kl < 1.5 * found.interval
-
-
-def test_both_divergences_from_atoms_stay_below_their_bound():
-    for row in reversal.singular_table([3, 10], [0.4, 0.1, 0.0], 1.0).rows:
-        kl, tv, bound = map(float, row[2:])
-        assert 0 < kl < bound and 0 < tv < bound
-
-
 def test_what_preserves_variance_does():
-    (ddpm,), (smld,) = (rows for _, rows in reversal.chain_variances(100, 20_000, numpy_rng(0, "chains")).blocks)
-    for row in (ddpm, smld):
-        value, half = map(float, row[1].split(" ± "))
-        assert abs(value - float(row[2])) < 2 * half
-    assert ddpm[2] == "1.00" and float(smld[2]) > 800
+    ddpm, smld = reversal.chain_variances(100, 20_000, numpy_rng(0, "chains"))
+    for found in (ddpm, smld):
+        assert abs(found.variance.value - found.exact) < 2 * found.variance.half
+    assert ddpm.exact == 1 and smld.exact > 800
+
+
+def test_quantiles_have_the_ranks_of_a_sample_without_noise():
+    law = FOUR_ATOMS.noised(BROWNIAN, 1.0)
+    ranks = law.cdf(reversal.quantiles(law, 4)[:, 0])
+    torch.testing.assert_close(ranks, torch.tensor([0.125, 0.375, 0.625, 0.875], dtype=torch.float64))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ddoq_book.ch21.class_cloud import ClassCloud, expectation_errors, moments, quantities
-from ddoq_core.keys import numpy_rng
+from ddoq_core.randomness import numpy_rng
 
 
 def cloud(n: int = 40, K: int = 4, d: int = 3, seed: int = 0) -> ClassCloud:

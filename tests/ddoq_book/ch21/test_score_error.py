@@ -9,9 +9,9 @@ import torch
 from ddoq_book.ch21 import score_error
 from ddoq_book.ch21.class_cloud import ClassCloud
 from ddoq_book.ch21.score_error import ExactScore, forgiven, signal_at, signals, wasserstein1
-from ddoq_core.keys import numpy_rng, torch_rng
-from ddoq_core.pipeline.dit import NULL, DiTPrior
-from ddoq_core.profile import Profile
+from ddoq_core.config.profile import Profile
+from ddoq_core.priors.dit import NULL, DiTPrior
+from ddoq_core.randomness import numpy_rng, torch_rng
 from ddoq_core.theory.diffusion import ORNSTEIN_UHLENBECK
 from ddoq_core.theory.measures import atoms
 
@@ -88,10 +88,11 @@ def test_the_signal_is_that_of_the_first_step_that_denoise_takes(prior):
 
 
 def test_noise_forgives_more_the_stronger_it_is_and_never_beyond_the_theorem(prior, clouds):
-    weak, strong = forgiven(prior, clouds, [0.2, 0.9], 50, PROFILE.but(strength=0.9))
+    weak, strong = forgiven(prior, clouds, [0.2, 0.9], 50, PROFILE.replace(strength=0.9))
     assert (strong.after < weak.after).all()
     for found in (weak, strong):
         assert (found.after < found.bound + found.floor).all()
+    assert score_error.forgiven_table([weak, strong]).column("strength") == [0.2, 0.9]
 
 
 def test_wasserstein_1_of_weightings_is_the_mass_moved_times_its_way():

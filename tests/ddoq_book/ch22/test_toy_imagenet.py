@@ -3,15 +3,16 @@
 import pytest
 from PIL import Image
 
-from ddoq_book.ch22.toy_imagenet import PRIORS, REGIONS, photographs, rehearsals
-from ddoq_core.pipeline.datasets import load_dataset
-from ddoq_core.pipeline.prior import load_prior
-from ddoq_core.pipeline.run import Run
-from ddoq_core.profile import Profile
+from ddoq_book.ch22.tables import run_steps, run_steps_table
+from ddoq_book.ch22.toy_imagenet import PRIORS, REGIONS, photograph_tree, rehearsals
+from ddoq_core.config.profile import Profile
+from ddoq_core.data.loaders import load_dataset
+from ddoq_core.priors.load import load_prior
+from ddoq_core.runs.run import Run
 
 
 def test_the_tree_is_laid_out_as_imagenet_is(tmp_path):
-    mapping = photographs(tmp_path, 6, 0)
+    mapping = photograph_tree(tmp_path, 6, 0)
     assert sorted(p.name for p in (tmp_path / "train").iterdir()) == sorted(REGIONS)
     assert [len(list((tmp_path / "train" / w).iterdir())) for w in REGIONS] == [6, 6, 6]
     val = sorted(p.name for p in (tmp_path / "val").iterdir())
@@ -28,10 +29,15 @@ def test_a_rehearsal_runs_every_step_with_each_prior_and_twice_the_same(tmp_path
     made = []
     for attempt in ("a", "b"):
         profile = Profile(artifacts=str(tmp_path / attempt), threads=1)
-        run = Run(rehearsals(profile, tmp_path / "data", 6)[name].but(students=["convnet-8"], teacher="convnet-8"))
+        run = Run(rehearsals(profile, tmp_path / "data", 6)[name].replace(students=["convnet-8"], teacher="convnet-8"))
         rows = run.train_students()
         assert {row["method"] for row in rows} == {"random_real", "d4m", "ddoq"}
         assert not (tmp_path / attempt / "encode").exists()  # one pass
+        steps = run_steps(name, run)
+        assert (steps.images, steps.n_classes, steps.ipc) == ((15, 6), 3, 4)  # three are for validation
+        assert (steps.n_codebooks, steps.n_distilled, steps.image_size) == (3, 12, 32)
+        seconds = run_steps_table([steps]).column("seconds")
+        assert len(steps.student_seconds) >= 3 and seconds[-1] == sum(steps.student_seconds) > 0
         made.append(contents(run.distilled("ddoq", 4).artifact))
     assert made[0] == made[1] and len(made[0]) > 12
 

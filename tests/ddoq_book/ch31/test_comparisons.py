@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ddoq_book.ch31.comparisons import PRIMARY_LEVELS, against_real, claims, primary, secondary
+from ddoq_book.ch31.comparisons import (
+    PRIMARY_LEVELS,
+    against_real,
+    against_real_table,
+    declared_texts,
+    primary,
+    primary_table,
+    secondary,
+    secondary_table,
+)
 from ddoq_core.results.records import Cell, Records
 
 from ...rows import row
@@ -35,41 +44,48 @@ def test_primary_intervals_are_wider_than_single_ones_by_bonferronis_quantile():
     assert (four.high - four.mean) / (single.high - single.mean) >= 0.99 * normal
 
 
-def test_the_primary_table_has_a_row_for_every_data_set_and_level():
-    table = primary([records_of(0.0), records_of(0.1, seed=1)])
-    assert [line[1] for line in table.rows] == ["10", "50"] * 2
-    assert [line[4] for line in table.rows] == ["equal", "equal", "higher", "higher"]
-    assert "98.75 %" in table.notes[0] and "95 %" in table.notes[0]
+def test_there_is_a_primary_comparison_for_every_data_set_and_level():
+    found = primary([records_of(0.0), records_of(0.1, seed=1)])
+    assert [row.ipc for row in found.rows] == [10, 50] * 2
+    assert [row.found.verdict for row in found.rows] == ["equal", "equal", "higher", "higher"]
+    assert found.level == pytest.approx(1 - 0.05 / 4) and found.n_told == 2
+    assert primary_table(found).column("IPC") == [10, 50] * 2
 
 
-def test_what_was_not_recorded_stands_in_the_primary_table_as_missing():
+def test_what_was_not_recorded_stands_among_the_primary_comparisons_as_missing():
     records = records_of(0.0)
-    few = Records.of(r for r in records.rows if r["ipc"] != 50)
-    assert [line[2] for line in primary([few]).rows][1] == "–"
+    found = primary([Records.of(r for r in records.rows if r["ipc"] != 50)])
+    assert found.rows[0].found is not None and found.rows[1].found is None
+    assert primary_table(found).column("Difference")[1] is None
+    assert primary_table(found).column("n students") == [found.rows[0].found.difference.n_runs, 0]
 
 
 @pytest.mark.parametrize("lift", [0.0, 0.1])
 def test_secondary_comparisons_are_counted_beside_what_chance_would_exclude(lift):
-    table = secondary(records_of(lift))
-    told = sum(line[-1] in ("higher", "lower") for line in table.rows)
-    assert f"{len(table.rows)} comparisons" in table.notes[0] and f"{told} exclude 0" in table.notes[0]
-    assert f"{0.05 * len(table.rows):.1f} would by chance" in table.notes[0]
+    found = secondary(records_of(lift))
+    intervals = [row.difference for row in found.rows]
+    assert found.n_apart == sum(not d.low <= 0 <= d.high for d in intervals)
+    assert found.n_by_chance == pytest.approx(0.05 * len(intervals))
+    assert len(secondary_table(found).rows) == len(intervals)
 
 
 def test_two_weightings_of_one_image_per_class_are_no_comparison():
-    of_weights = [line for line in secondary(records_of(0.0)).rows if "minus D⁴M" in line[0]]
-    assert {line[1] for line in of_weights} == {"10", "50"}
+    of_weights = [row for row in secondary(records_of(0.0)).rows if row.baseline.method == "d4m"]
+    assert {row.cell.ipc for row in of_weights} == {10, 50}
 
 
 def test_every_method_stands_once_per_level_beside_random_real_images_under_its_verdict():
-    records = records_of(0.1)
-    table = against_real([records])
-    assert [line[1:3] for line in table.rows] == [("soft", str(ipc)) for ipc in (1, *PRIMARY_LEVELS)]
-    assert {line[3:] for line in table.rows} == {("DDOQ; DDOQ, w ∝ v", "–", "D⁴M")}
+    table = against_real_table(against_real([records_of(0.1)]))
+    assert [line[1:3] for line in table.rows] == [("soft", ipc) for ipc in (1, *PRIMARY_LEVELS)]
+    assert {line[3:] for line in table.rows} == {("DDOQ; DDOQ, w ∝ v", None, "D⁴M")}
 
 
-def test_the_verdicts_that_the_text_counts_are_those_of_the_tables():
-    assert claims([records_of(0.1)]) == {
+def test_the_verdicts_that_the_text_counts_are_those_above_one_image_per_class():
+    records = [records_of(0.1)]
+    real = against_real(records)
+    assert real.verdicts("soft") == {"higher": 4, "equal": 2}
+    assert real.verdicts("soft", 0).total() == len(real.rows) == 9 and not real.verdicts("hard")
+    assert declared_texts(primary(records), real) == {
         "primary_n": "2", "primary_told": "2", "soft_n": "6", "soft_higher": "4", "soft_lower": "0",
         "hard_n": "0", "hard_higher": "0", "hard_lower": "0",
     }  # fmt: skip

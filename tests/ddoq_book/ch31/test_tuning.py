@@ -1,8 +1,11 @@
 """What was tried: every value is a valid profile, the taken one is marked, and the test images are not looked at."""
 
+import numpy as np
+
 from ddoq_book.ch31 import tuning
-from ddoq_core.profile import Profile
-from ddoq_core.results.studies import SEARCHES, tuning_runs
+from ddoq_book.studies.searches import SEARCHES, tuning_runs
+from ddoq_core.config.profile import Profile
+from ddoq_core.results.intervals import Mean
 
 PROFILE = Profile.load("table")
 
@@ -17,14 +20,17 @@ def test_every_value_is_a_run_with_a_file_of_its_own():
     assert all({t.ipc for t in run.plan} in ({1}, {10}) for run in found.values())
 
 
-def test_the_table_shows_validation_accuracies_and_marks_what_was_taken(monkeypatch):
+def test_validation_accuracies_are_shown_and_what_was_taken_is_marked(monkeypatch):
     def rows(folder, pattern):
         shared = {"top1": 0.0, "hits": "", "labels": "soft"}
         return [shared | {"validation_top1": v} for v in (90.0, 91.0, 92.0)] if "sre2l" in pattern else []
 
     monkeypatch.setattr(tuning, "rows_of", rows)
-    lines = [line for line in tuning.table(PROFILE).rows if line[0] == "SRe²L"]
-    assert [line[4] for line in lines] == ["91.0 ± 2.5"] * 3
-    assert [line[2] for line in lines if line[2].endswith("(taken)")] == [f"{PROFILE.inversion_statistics:g} (taken)"]
-    assert {line[5] for line in lines} == {"–"}
-    assert tuning.table(PROFILE).notes == ("n = 3 students of one distilled set each.", tuning.UNRECORDED)
+    found = tuning.tried_values(PROFILE)
+    tried = [one for one in found if one.search.method == "sre2l"]
+    assert all(one.accuracies["soft"] == Mean.of(np.array([90.0, 91.0, 92.0])) for one in tried)
+    assert [one.value for one in tried if one.taken] == [PROFILE.inversion_statistics]
+    assert {one.accuracies["hard"] for one in found} == {None}
+    table = tuning.tuning_table(found)
+    assert table.notes == ("n = 3 students of one distilled set each.", tuning.UNRECORDED)
+    assert len(table.rows) == len(found) and table.csv().count(" (taken)") == len(SEARCHES)

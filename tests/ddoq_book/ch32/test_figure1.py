@@ -9,14 +9,14 @@ import torch
 
 from ddoq_book.ch32 import figure1 as module
 from ddoq_book.ch32.figure1 import WeightedClass, figure1, nearest_latents, weighted_class
+from ddoq_core.config.profile import Profile
+from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.errors import InputError
-from ddoq_core.keys import torch_rng
 from ddoq_core.pipeline.cluster import cluster
-from ddoq_core.pipeline.datasets import Dataset, Split
 from ddoq_core.pipeline.distilled import DistilledDataset, write_image, write_metadata
 from ddoq_core.pipeline.encode import StoredLatents
-from ddoq_core.profile import Profile
-from ddoq_core.store import Store
+from ddoq_core.randomness import torch_rng
+from ddoq_core.store.artifacts import Store
 
 K, SIZE = 3, 8
 OF_CLASS = 20

@@ -3,10 +3,17 @@
 import numpy as np
 import pytest
 
-from ddoq_book.ch34.ablations import closeness, closeness_figure, shrinkage, table
+from ddoq_book.ch34.ablations import (
+    ablation_result,
+    ablation_table,
+    distance_figure,
+    distance_texts,
+    sets_by_distance,
+    shrinkage,
+)
+from ddoq_book.studies.one_knob import ABLATIONS, ablation_runs
+from ddoq_core.config.profile import Profile
 from ddoq_core.errors import InputError
-from ddoq_core.profile import Profile
-from ddoq_core.results.studies import ABLATIONS, ablation_runs
 
 from ...rows import row
 
@@ -29,7 +36,7 @@ def rows_of(share: float, method: str, w2: float = 10.0, weights="sqrt", rng=Non
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_every_setting_is_a_valid_profile_and_the_first_is_the_long_run(name):
     profile = Profile.load("table")
-    first, *others = [profile.but(**changes) for changes in ABLATIONS[name].settings.values()]
+    first, *others = [profile.replace(**changes) for changes in ABLATIONS[name].settings.values()]
     assert first == profile
     assert others and all(other != profile for other in others)
 
@@ -45,45 +52,48 @@ def test_settings_are_compared_in_pairs_and_ddoq_with_d4m_within_each():
     for number, lift in enumerate((0.0, 0.2)):
         rng = np.random.default_rng(1)
         rows[number] = rows_of(0.6 + lift, "d4m", rng=rng) + rows_of(0.7, "ddoq", rng=rng)
-    found = table("loss", rows)
-    d4m = [line for line in found.rows if line[0] == "D⁴M"]
-    assert d4m[0][3] == "" and d4m[1][3].endswith("higher")
-    ddoq = [line for line in found.rows if line[0] == "DDOQ"]
-    assert ddoq[0][4].startswith("+") and ddoq[1][4].startswith("−")
-    assert "n = 6 students" in found.notes[0]
+    found = ablation_result("loss", rows)
+    d4m = [one for one in found.rows if one.method == "d4m"]
+    assert d4m[0].against_first is None and d4m[1].against_first.verdict == "higher"
+    ddoq = [one for one in found.rows if one.method == "ddoq"]
+    assert ddoq[0].gain_of_weights.mean > 0 > ddoq[1].gain_of_weights.mean and d4m[0].gain_of_weights is None
+    assert (ddoq[0].w2, ddoq[0].w2_uniform, ddoq[0].effective) == (10.0, 11.0, pytest.approx(0.8))
+    assert (found.n_runs, found.n_test) == (6, N_TEST)
+    assert ablation_table(found).column("Setting") == 2 * list(ABLATIONS["loss"].settings)
 
 
 def test_a_nearer_set_with_better_students_has_a_correlation_of_minus_1():
     rng = np.random.default_rng(0)
     methods = ("random_real", "random_generated", "d4m", "rded")
     rows = [r for k, m in enumerate(methods) for r in rows_of(0.5 + 0.15 * k, m, 10.0 - k, "uniform", rng)]
-    found = closeness(rows, CLASSES, 10)
-    rho, low, high = found.correlation
-    assert rho == pytest.approx(-1, abs=0.1) and low <= rho <= high < 0
-    assert found.correlation_within_classes[0] < -0.7
-    assert len(closeness_figure(found).axes) == 1
+    found = sets_by_distance(rows, CLASSES, 10)
+    of_means = found.correlation
+    assert of_means.rho == pytest.approx(-1, abs=0.1) and of_means.low <= of_means.rho <= of_means.high < 0
+    assert found.correlation_within_classes.rho < -0.7
+    assert len(distance_figure(found).axes) == 1
+    assert distance_texts({"soft": found}, shrinkage(rows_of(0.5, "ddoq")))["n_sets_soft"] == "12"
 
 
 def test_a_set_is_a_point_once_whatever_the_number_of_its_students():
     rows = [r for m in ("d4m", "rded", "ddoq") for r in rows_of(0.5, m)]
-    assert closeness(rows, CLASSES, 10).w2.shape == (9, 3)
+    assert sets_by_distance(rows, CLASSES, 10).w2.shape == (9, 3)
 
 
 def test_uniform_weights_are_at_the_distance_of_uniform_weights():
     rows = rows_of(0.5, "d4m", 4.0, "uniform") + rows_of(0.5, "ddoq", 4.0, "sqrt")
-    found = closeness(rows, CLASSES, 10)
+    found = sets_by_distance(rows, CLASSES, 10)
     assert {name: found.w2[i, 0] for i, name in enumerate(found.names)} == {"d4m": 5.0, "ddoq": 4.0}
 
 
 def test_too_few_sets_for_a_correlation_are_refused():
     with pytest.raises(InputError, match="says nothing"):
-        closeness(rows_of(0.5, "d4m")[:2], CLASSES, 10)
+        sets_by_distance(rows_of(0.5, "d4m")[:2], CLASSES, 10)
 
 
 def test_the_fall_of_w2_by_the_weights_is_in_percent_of_the_uniform_one():
-    fall, n = shrinkage(rows_of(0.5, "ddoq", w2=9.0))
-    assert fall == pytest.approx(10.0) and n == 3
+    fall = shrinkage(rows_of(0.5, "ddoq", w2=9.0))
+    assert fall.percent == pytest.approx(10.0) and fall.n_sets == 3
 
 
 def test_what_was_not_recorded_is_said():
-    assert "Not recorded yet" in table("loss", {}).notes[0]
+    assert "Not recorded yet" in ablation_table(ablation_result("loss", {})).notes[0]

@@ -4,16 +4,23 @@ import numpy as np
 import pytest
 import torch
 
-from ddoq_book.ch34.imbalance import claims, gap_figure, gap_table, gaps, law_figure
-from ddoq_core.keys import torch_rng
+from ddoq_book.ch34.imbalance import (
+    imbalance_figure,
+    imbalance_gaps,
+    imbalance_summary,
+    imbalance_table,
+    imbalance_texts,
+    law_figure,
+)
+from ddoq_book.studies import images_seen as module
+from ddoq_book.studies.images_seen import law_seen, sub_populations
+from ddoq_core.config.profile import Profile
+from ddoq_core.data.imbalance import masses
+from ddoq_core.data.loaders import load_dataset
 from ddoq_core.pipeline.cluster import cluster
-from ddoq_core.pipeline.datasets import load_dataset
-from ddoq_core.pipeline.population import masses
-from ddoq_core.pipeline.students import Student
-from ddoq_core.profile import Profile
-from ddoq_core.results import images_seen as module
-from ddoq_core.results.images_seen import law_seen, sub_populations
-from ddoq_core.store import Artifact, Store
+from ddoq_core.randomness import torch_rng
+from ddoq_core.runs.jobs import Student
+from ddoq_core.store.artifacts import Artifact, Store
 
 from ...rows import row
 
@@ -46,7 +53,7 @@ def test_proportional_weights_show_the_true_law_and_uniform_ones_the_law_of_the_
 class RandomLatents:
     """Latents of no meaning for every image of a data set, and its stratified prototypes."""
 
-    inputs, parameters = [], {}
+    inputs, parameters, modules = [], {}, ()
 
     def __init__(self, profile: Profile, store: Store):
         self.profile, self.store, self.dataset = profile, store, load_dataset(profile)
@@ -66,7 +73,7 @@ class RandomLatents:
 
 def test_a_stratified_codebook_shows_the_masses_set_by_hand(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "images_seen", lambda run, task: {})
-    profile = PROFILE.but(superclasses=2, train_size=1000, zipf=1.0, ipc=[5], hard_ipc=[5], quantizer="stratified")
+    profile = PROFILE.replace(superclasses=2, train_size=1000, zipf=1.0, ipc=[5], hard_ipc=[5], quantizer="stratified")
     run = RandomLatents(profile, Store(tmp_path))
     mass = masses(10, 2, 1.0, run.profile.seed)
     equal, proportional = (
@@ -92,7 +99,7 @@ def test_under_the_training_law_an_image_counts_for_the_mass_of_its_sub_populati
     mass = masses(10, 2, 2.0, PROFILE.seed)
     heaviest = int(mass.argmax())
     rows = rows_where_d4m_fails_on(heaviest, digits_of_test, 2.0)
-    (training,), (equal,) = (gaps(rows, PROFILE, law) for law in ("training", "equal"))
+    (training,), (equal,) = (imbalance_gaps(rows, PROFILE, law) for law in ("training", "equal"))
     # half of the law's mass is one super-class; its heaviest sub-population fails but for a seventh
     assert training.difference.mean == pytest.approx(100 * mass[heaviest] / 2 * 6 / 7, abs=2)
     assert equal.difference.mean == pytest.approx(100 / 10 * 6 / 7, abs=1)
@@ -101,30 +108,33 @@ def test_under_the_training_law_an_image_counts_for_the_mass_of_its_sub_populati
 
 def test_with_equal_masses_both_laws_of_the_test_images_are_the_same(digits_of_test):
     rows = rows_where_d4m_fails_on(3, digits_of_test, 0.0)
-    (training,), (equal,) = (gaps(rows, PROFILE, law) for law in ("training", "equal"))
+    (training,), (equal,) = (imbalance_gaps(rows, PROFILE, law) for law in ("training", "equal"))
     assert training.difference.mean == pytest.approx(equal.difference.mean)
 
 
 def test_the_study_shows_every_difference_in_a_table_and_two_figures(digits_of_test):
     rows = [r for s in (0.0, 2.0) for r in rows_where_d4m_fails_on(3, digits_of_test, s)]
-    found = gaps(rows, PROFILE, "training")
-    assert [line[2] for line in gap_table(found, "DDOQ − D⁴M").rows] == ["0", "2"]
-    assert len(gap_figure(found, "DDOQ − D⁴M").axes) == 1
+    found = imbalance_gaps(rows, PROFILE, "training")
+    assert imbalance_table(found, "DDOQ − D⁴M").column("s") == [0.0, 2.0]
+    assert len(imbalance_figure(found, "DDOQ − D⁴M").axes) == 1
     assert len(law_figure({"stratified": found, "lloyd": found}).axes) == 1
 
 
 def test_sub_populations_are_the_classes_before_they_were_merged():
-    origin = sub_populations(PROFILE.but(superclasses=2, train_size=1000, zipf=1.0))
+    origin = sub_populations(PROFILE.replace(superclasses=2, train_size=1000, zipf=1.0))
     assert torch.tensor(list(origin.values())).bincount().tolist() == [500] * 10
 
 
-def test_claims_count_what_is_told_from_0_and_name_the_largest_and_the_smallest(digits_of_test):
+def test_the_summary_counts_what_is_told_from_0_and_name_the_largest_and_the_smallest(digits_of_test):
     rows = [r for s in (0.0, 1.0, 2.0) for r in rows_where_d4m_fails_on(3, digits_of_test, s)]
-    found = gaps(rows, PROFILE, "training")
-    said = claims(found, "soft")
-    assert (said["soft_n"], said["soft_higher"], said["soft_lower"]) == ("3", "3", "0")
-    for name, extreme in (("largest", max), ("smallest", min)):
-        g = extreme(found, key=lambda g: g.difference.mean)
-        assert f"s = {g.exponent:g}, IPC 5, convnet-2" in said[f"soft_{name}"]
+    found = imbalance_gaps(rows, PROFILE, "training")
+    summary = imbalance_summary(found, "soft")
+    assert (summary.n, summary.n_higher, summary.n_lower) == (3, 3, 0)
+    assert summary.n_by_chance == pytest.approx(3 * 0.025)
+    means = [g.difference.mean for g in found]
+    assert (summary.largest.difference.mean, summary.smallest.difference.mean) == (max(means), min(means))
     widths = sorted(g.difference.high - g.difference.low for g in found)
-    assert said["soft_half"] == f"{widths[1] / 2:.1f}"
+    assert summary.half == pytest.approx(widths[1] / 2)
+    assert (summary.most_tv, summary.least_effective) == (0.3, 0.5)
+    place = f"(s = {summary.largest.exponent:g}, IPC 5, convnet-2)"
+    assert imbalance_texts(summary)["largest"].endswith(place)

@@ -6,12 +6,13 @@ import torch
 from scipy.stats import multivariate_normal
 
 from ddoq_book.ch34 import mixture_study
-from ddoq_book.ch34.mixture import Setting, cell_weights, codebook_sample
-from ddoq_book.ch34.mixture_study import Cell
-from ddoq_core.pipeline.plan import threads
+from ddoq_book.ch34.mixture import MixtureSetting, cell_weights, codebook_sample
+from ddoq_book.ch34.mixture_study import MixtureCell
 from ddoq_core.quantization import quantize
-from ddoq_core.results.intervals import half_width
+from ddoq_core.results.intervals import Mean, half_width
+from ddoq_core.results.table import written
 from ddoq_core.theory.bounds import limit_exponent
+from ddoq_core.threads import threads
 
 
 @pytest.fixture(autouse=True)
@@ -21,14 +22,14 @@ def one_thread():
 
 
 @pytest.fixture(scope="module")
-def cells() -> list[Cell]:
+def cells() -> list[MixtureCell]:
     """A linear student and a rich one, equal and very unequal masses."""
     return mixture_study.study(
         (0.0, 2.0), (8,), (0, 32), n_replicates=10, n_samples=500, n_law=32, n_test=40, n_steps=200
     )
 
 
-def cell(cells: list[Cell], exponent: float, width: int, labels: str = "soft") -> Cell:
+def cell(cells: list[MixtureCell], exponent: float, width: int, labels: str = "soft") -> MixtureCell:
     return next(c for c in cells if (c.exponent, c.width, c.labels) == (exponent, width, labels))
 
 
@@ -39,17 +40,17 @@ def clear(gap: np.ndarray) -> float:
 
 @pytest.mark.parametrize("s", [0.0, 1.0, 2.0])
 def test_masses_follow_zipf_and_sum_to_1_in_an_order_that_is_drawn(s):
-    setting = Setting(s, n_parts=5)
+    setting = MixtureSetting(s, n_parts=5)
     for masses in setting.masses:
         ordered = masses.sort(descending=True).values
         assert masses.sum().item() == pytest.approx(1)
         assert (ordered / ordered[0]).tolist() == pytest.approx([r**-s for r in range(1, 6)])
-    assert s == 0 or not torch.equal(setting.masses, Setting(s, n_parts=5, replicate=1).masses)
+    assert s == 0 or not torch.equal(setting.masses, MixtureSetting(s, n_parts=5, replicate=1).masses)
 
 
 @pytest.mark.parametrize("d", [2, 8])
 def test_the_posterior_is_the_ratio_of_densities(d):
-    setting = Setting(1.5, d=d)
+    setting = MixtureSetting(1.5, d=d)
     x = setting.draws(2, "test").x
     densities = [
         sum(p * multivariate_normal(m, 0.3**2 * np.eye(d)).pdf(x) for p, m in zip(masses, means, strict=True))
@@ -59,7 +60,7 @@ def test_the_posterior_is_the_ratio_of_densities(d):
 
 
 def test_no_line_parts_the_classes():
-    setting = Setting(0.0)
+    setting = MixtureSetting(0.0)
     x, classes = setting.means.flatten(0, 1), torch.arange(2).repeat_interleave(8)
     A = torch.cat([x, torch.ones(16, 1)], 1)
     fitted = A @ torch.linalg.lstsq(A, 2.0 * classes[:, None].double() - 1).solution
@@ -67,7 +68,7 @@ def test_no_line_parts_the_classes():
 
 
 def test_the_draws_of_a_setting_have_its_mean():
-    setting = Setting(1.0)
+    setting = MixtureSetting(1.0)
     sample = setting.draws(2000, "law")
     assert sample.mass.sum().item() == pytest.approx(1)
     mean = (setting.laws[0].mean() + setting.laws[1].mean()) / 2
@@ -75,7 +76,7 @@ def test_the_draws_of_a_setting_have_its_mean():
 
 
 def test_equal_counts_make_all_weightings_one():
-    setting = Setting(0.0)
+    setting = MixtureSetting(0.0)
     X = (setting.means[:, :, None] + torch.tensor([[-0.1, 0.0], [0.1, 0.0]], dtype=torch.float64)).flatten(1, 2)
     books = [quantize(x, means) for x, means in zip(X, setting.means, strict=True)]
     weights = cell_weights(codebook_sample(books), books)
@@ -92,7 +93,7 @@ def test_with_a_point_for_each_of_equal_parts_the_weightings_are_worth_nothing(c
 
 
 def test_proportional_weights_tend_to_the_law_and_uniform_ones_to_another():
-    setting = Setting(1.0)
+    setting = MixtureSetting(1.0)
     heaviest = setting.means[0, setting.masses[0].argmax()]
 
     def f(x: torch.Tensor) -> torch.Tensor:
@@ -120,19 +121,19 @@ def test_proportional_weights_tend_to_the_law_and_uniform_ones_to_another():
 
 
 def test_proportional_weights_leave_the_law_as_it_is():
-    setting = Setting(2.0)
+    setting = MixtureSetting(2.0)
     books, sample = setting.codebooks(8, 400), setting.draws(10, "law")
     np.testing.assert_allclose(cell_weights(sample, books)[:, 2], sample.mass)
 
 
 def test_many_students_fitted_at_once_are_those_fitted_alone():
-    settings = [Setting(1.0, replicate=r) for r in (0, 1)]
+    settings = [MixtureSetting(1.0, replicate=r) for r in (0, 1)]
     x = torch.stack([setting.means.flatten(0, 1) for setting in settings])
     rng = torch.Generator().manual_seed(0)
     y, w = (torch.rand(2, 16, 3, generator=rng) for _ in range(2))
-    together = mixture_study.fit(mixture_study.start(settings, 3, 4), x, y, w, n_steps=30)(x.float())
-    last = mixture_study.start(settings[1:], 1, 4)
-    alone = mixture_study.fit(last, x[1:], y[1:, :, 2:], w[1:, :, 2:], n_steps=30)(x[1:].float())
+    together = mixture_study.fit_students(mixture_study.random_students(settings, 3, 4), x, y, w, n_steps=30)(x.float())
+    last = mixture_study.random_students(settings[1:], 1, 4)
+    alone = mixture_study.fit_students(last, x[1:], y[1:, :, 2:], w[1:, :, 2:], n_steps=30)(x[1:].float())
     torch.testing.assert_close(together[1:, :, 2:], alone, rtol=1e-3, atol=1e-4)
 
 
@@ -160,17 +161,23 @@ def test_no_student_beats_the_posterior_and_the_rich_one_comes_near(cells):
 
 
 def test_the_table_and_the_figures_show_every_cell(cells):
-    table = mixture_study.gap_table(cells, "excess KL")
+    table = mixture_study.mixture_table(cells, "excess KL")
     assert len(table.rows) == len(cells) == 8
-    assert all("±" in text for row in table.rows for text in row[-4:])
-    figure = mixture_study.gap_figure(cells, "hard", "excess KL")
+    assert all(isinstance(value, Mean) for row in table.rows for value in row[-4:])
+    assert set(table.column("D4M")) == {c.measured[1, 0].mean() for c in cells}
+    figure = mixture_study.mixture_figure(cells, "hard", "excess KL")
     assert [ax.get_title("left") for ax in figure.axes] == ["linear, K = 8", "width 32, K = 8"]
     assert len(mixture_study.prediction_figure(cells).axes) == 2
 
 
-def test_claims_are_of_the_largest_spread_and_agree_with_the_cells(cells):
-    said = mixture_study.claims(cells)
-    assert (said["K"], said["s"], said["n"]) == ("8", "2", "10")
-    gap = cell(cells, 2.0, 0).gap("proportional", "excess KL")
-    assert said["linear_soft_proportional_kl"].startswith(f"{gap.mean():.4f}".replace("-", "−"))
-    assert -1 <= float(said["foretold"].replace("−", "-")) <= 1
+def test_the_summary_is_of_the_largest_spread_and_agrees_with_the_cells(cells):
+    found = mixture_study.mixture_summary(cells)
+    assert (found.K, found.exponent, found.n) == (8, 2.0, 10)
+    (worth,) = [w for w in found.worth if (w.student, w.labels, w.method) == ("linear", "soft", "proportional")]
+    at = cell(cells, 2.0, 0)
+    assert worth.excess == Mean.of(at.gap("proportional", "excess KL"))
+    assert worth.predicted == Mean.of(at.gap("proportional", "excess KL", predicted=True))
+    assert worth.points == Mean.of(at.gap("proportional"))
+    assert 0.7 < found.foretold <= 1 and all(0 < share < 1 for share in found.root_shares)
+    texts = mixture_study.mixture_texts(found)
+    assert texts["linear_soft_proportional_kl"] == written(worth.excess, ".4f")

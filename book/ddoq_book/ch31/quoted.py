@@ -1,0 +1,76 @@
+"""Table 1 as the paper prints it: quoted, nothing measured here."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Self
+
+from ddoq_core.results.table import NOTHING, Table
+
+# Table 1 of the paper, as printed: IPC, method, then ResNet-18, ResNet-50, ResNet-101 on ImageNet-1K.
+QUOTED_TABLE1 = """
+all | Full dataset | 69.8 | 80.9 | 81.9
+10 | TESLA | 7.7 | – | –
+10 | SRe²L | 21.3 | 28.4 | 30.9
+10 | RDED | 42.0 ± 0.1 | – | 48.3 ± 1.0
+10 | D⁴M | 27.9 | 33.5 | 34.2
+10 | DDOQ | 33.1 ± 0.60 | 34.4 ± 0.99 | 36.7 ± 0.80
+50 | SRe²L | 46.8 | 55.6 | 60.8
+50 | CDA | 53.5 | 61.3 | 61.6
+50 | RDED | 56.5 ± 0.1 | – | 61.2 ± 0.4
+50 | D⁴M | 55.2 | 62.4 | 63.4
+50 | DDOQ | 56.2 ± 0.07 | 62.5 ± 0.24 | 63.6 ± 0.13
+100 | SRe²L | 52.8 | 61.0 | 65.8
+100 | CDA | 58.0 | 65.1 | 65.9
+100 | D⁴M | 59.3 | 65.4 | 66.5
+100 | DDOQ | 60.1 ± 0.15 | 65.9 ± 0.15 | 66.7 ± 0.06
+200 | SRe²L | 57.0 | 64.6 | 65.9
+200 | CDA | 63.3 | 67.6 | 68.4
+200 | D⁴M | 62.6 | 67.8 | 68.1
+200 | DDOQ | 63.4 ± 0.08 | 68.0 ± 0.05 | 68.6 ± 0.08
+"""
+
+
+@dataclass(frozen=True)
+class QuotedAccuracy:
+    """An accuracy with the digits that were printed, and its spread where one was."""
+
+    percent: Decimal
+    spread: Decimal | None
+
+    @classmethod
+    def of(cls, text: str) -> Self | None:
+        """`33.1 ± 0.60` or `33.1`; None for a dash."""
+        if text == NOTHING:
+            return None
+        percent, _, spread = text.partition(" ± ")
+        return cls(Decimal(percent), Decimal(spread) if spread else None)
+
+    def __format__(self, form: str) -> str:
+        return f"{self.percent}" if self.spread is None else f"{self.percent} ± {self.spread}"
+
+
+@dataclass(frozen=True)
+class QuotedRow:
+    """A row of the paper's Table 1: ResNet-18, ResNet-50, ResNet-101."""
+
+    ipc: int | None
+    method: str
+    accuracies: tuple[QuotedAccuracy | None, ...]
+
+
+def paper_table1() -> list[QuotedRow]:
+    """The rows of the paper's Table 1: ImageNet-1K, top-1 accuracy in percent."""
+    lines = [line.split(" | ") for line in QUOTED_TABLE1.strip().splitlines()]
+    return [
+        QuotedRow(None if ipc == "all" else int(ipc), method, tuple(map(QuotedAccuracy.of, texts)))
+        for ipc, method, *texts in lines
+    ]
+
+
+def quoted_table(rows: list[QuotedRow]) -> Table:
+    """The paper's Table 1, quoted, not measured here."""
+    return Table.of_groups(
+        "Quoted: Table 1 of the paper, top-1 accuracy in percent on ImageNet-1K. Nothing in it was measured here.",
+        ("IPC", "Method", "ResNet-18", "ResNet-50", "ResNet-101"),
+        [(row.ipc or "all", row.method, *row.accuracies) for row in rows],
+    )

@@ -1,0 +1,173 @@
+"""Seconds of a finished run by step, from its own `run.json` files: the paper's Table 2 for any profile.
+
+In: a finished run. Out: what each of its artifacts took, beside what its operations told, and a table of it.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ddoq_core.config.profile import Profile
+from ddoq_core.cost.model import costs
+from ddoq_core.cost.sizes import Device, Images
+from ddoq_core.cost.tables import amount, duration, names
+from ddoq_core.methods.account import STAGES, Cost
+from ddoq_core.results.intervals import Mean
+from ddoq_core.results.table import As, Column, Table
+from ddoq_core.runs.run import Run
+
+SHORTEST = 1e-3  # seconds that a run.json resolves
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of the artifacts of one kind, from their `run.json`."""
+
+    step: str
+    network: str
+    ipc: int | None
+    seconds: tuple[float, ...]
+
+    @property
+    def n(self) -> int:
+        """Number of artifacts."""
+        return len(self.seconds)
+
+    @property
+    def total(self) -> float:
+        """Seconds of all of them."""
+        return sum(self.seconds)
+
+    @property
+    def mean(self) -> Mean:
+        """Seconds of one artifact."""
+        return Mean.of(np.array(self.seconds))
+
+
+def timings(run: Run) -> list[Timing]:
+    """Seconds of every artifact that a finished run's students were made from, themselves included.
+
+    They are found backwards from results.jsonl, by the keys in each run.json; nothing is made. An artifact that was
+    interrupted holds the seconds since it was taken up again.
+
+    Raises:
+        InputError: the run is not finished.
+    """
+    waiting = [row["key"] for row in run.finished_rows() if row["labels"] != "own"]
+    folders = {p.parent.name[-16:]: p.parent for p in run.store.root.glob("*/*/run.json")}
+    found: dict[tuple, list[float]] = {}
+    seen = set()
+    while waiting:
+        key = waiting.pop()
+        if key in seen or key not in folders:  # a data set, or a prior of the user's own
+            continue
+        seen.add(key)
+        manifest, made = (json.loads((folders[key] / name).read_text()) for name in ("manifest.json", "run.json"))
+        kind = manifest["step"], _network(manifest), _ipc(folders[key], folders)
+        found.setdefault(kind, []).append(made["seconds"])
+        waiting += made["inputs"]
+    return [Timing(*kind, tuple(seconds)) for kind, seconds in found.items()]
+
+
+def _network(manifest: dict) -> str:
+    """As `Cost.network` says it."""
+    made = manifest["parameters"]
+    return f"{made['student']}, {made['target']} labels" if manifest["step"] == "train" else made.get("network", "")
+
+
+def _ipc(folder: Path, folders: dict[str, Path]) -> int | None:
+    """IPC of an artifact, or of the distilled set that it is made from; None if there is neither."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    if "ipc" in manifest["parameters"] or manifest["step"] not in ("relabel", "train"):
+        return manifest["parameters"].get("ipc")
+    return _ipc(folders[json.loads((folder / "run.json").read_text())["inputs"][0]], folders)
+
+
+@dataclass(frozen=True)
+class MeasuredCost:
+    """What each artifact of a kind was told to cost, and the seconds that it took."""
+
+    cost: Cost
+    timing: Timing
+
+    @property
+    def speed(self) -> float | None:
+        """Operations in a second, from the mean of the seconds; None where there are none."""
+        return self.cost.flops / max(self.timing.mean.value, SHORTEST) if self.cost.flops else None
+
+    @property
+    def mean_speed(self) -> Mean | None:
+        """The mean of every artifact's own operations in a second."""
+        seconds = np.maximum(self.timing.seconds, SHORTEST)
+        return Mean.of(self.cost.flops / seconds) if self.cost.flops else None
+
+
+@dataclass(frozen=True)
+class MeasuredRun:
+    """The seconds of a finished run, by kind of artifact."""
+
+    profile: Profile
+    parts: tuple[MeasuredCost, ...]
+
+    @property
+    def n(self) -> int:
+        """Number of artifacts."""
+        return sum(part.timing.n for part in self.parts)
+
+    def seconds(self, *steps: str) -> float:
+        """Of all artifacts, or of those of some steps."""
+        return sum(part.timing.total for part in self.parts if not steps or part.cost.step in steps)
+
+
+def measured_run(run: Run) -> MeasuredRun:
+    """What each kind of artifact was told to cost, and the seconds that it took.
+
+    Raises:
+        InputError: the run is not finished.
+    """
+    data = run.dataset
+    images = Images(len(data.train), data.n_classes, data.channels, 0, False)
+    found = {(t.step, t.network, t.ipc): t for t in timings(run)}
+    both = ((cost, found.get((cost.step, cost.network, cost.ipc))) for cost in costs(run.profile, images))
+    return MeasuredRun(run.profile, tuple(MeasuredCost(cost, timing) for cost, timing in both if timing is not None))
+
+
+def measured_table_of(profile: Profile, device: Device) -> Table:
+    """What `ddoq cost --measured` prints: `measured_table` of the finished run of a profile.
+
+    Raises:
+        InputError: the run is not finished.
+    """
+    return measured_table(measured_run(Run(profile)), device)
+
+
+def measured_table(found: MeasuredRun, device: Device) -> Table:
+    """The paper's Table 2 for any finished run: seconds by step, as they were measured and as they were told."""
+    rows = [
+        (
+            stage, *names(part.cost), part.timing.n, part.timing,
+            device.seconds(part.cost.flops) if part.cost.flops else None, part.speed,
+        )
+        for stage in STAGES for part in found.parts if part.cost.stage == stage
+    ]  # fmt: skip
+    return Table.of_groups(
+        f"Table 2 for profile {found.profile.profile}: the seconds of each step in its own run.json",
+        ("Step", "What", "IPC", "n", Column("Measured", seconds_form), Column("Told", duration),
+         Column("Speed", lambda speed: amount(speed, "FLOP/s"))),
+        [*rows, ("All", "", "", found.n, As(found.seconds(), duration), "", "")],
+        (
+            "n: artifacts of the kind. Measured: their mean ± its 95 % interval; of two, both. “All” adds up every "
+            f"artifact; {found.profile.workers} students were trained side by side.",
+            f"Told: operations alone, on {device}.",
+        ),
+    )  # fmt: skip
+
+
+def seconds_form(timing: Timing) -> str:
+    """One artifact's seconds; of two, both; of more, the mean with its interval."""
+    if timing.n == 2:
+        return " and ".join(map(duration, sorted(timing.seconds)))
+    mean = duration(timing.mean.value)
+    return mean if timing.n == 1 else f"{mean} ± {duration(timing.mean.half)}"

@@ -1,0 +1,29 @@
+"""The study `table`: all students of the profile, with pictures of their distilled sets."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ddoq_core.config.profile import Profile
+from ddoq_core.results.studies import StudyPart
+from ddoq_core.runs.jobs import Student
+from ddoq_core.runs.run import Run
+
+from .images_seen import images_seen
+from .strips import keep_strips
+
+
+def table_study(profile: Profile) -> Iterator[StudyPart]:
+    """The students of the profile, a file for each network and number of images per class."""
+    run = Run(profile)
+    for student in profile.students:
+        for ipc in sorted({t.ipc for t in run.plan}, key=lambda ipc: ipc or 0):
+            level = "all" if ipc is None else f"ipc{ipc:03d}"
+            tasks = [t for t in run.plan if (t.student, t.ipc) == (student, ipc)]
+            file = f"{profile.dataset}-{student}-{level}.jsonl"
+            yield StudyPart(file, run, tasks, images_seen, lambda done, out, ipc=ipc: _keep_strips(run, done, ipc, out))
+
+
+def _keep_strips(run: Run, done: list[Student], ipc: int | None, folder: Path) -> None:
+    """Pictures of the sets that the students of a file were trained on, beside it."""
+    if ipc is not None:
+        keep_strips(run, [task.method for task in done], ipc, folder)

@@ -1,0 +1,76 @@
+"""How good is the prior? What its autoencoder loses, and how many of its images the teacher recognises.
+
+In: a prior and a teacher. Out: metrics.json with the mean squared error of reconstructed validation images, the share
+of images generated from pure noise that the teacher gives their class, and the same share of real test images.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..config.profile import Profile
+from ..data.dataset import Dataset, Split
+from ..pipeline.synthesize import synthesize_images
+from ..pipeline.teacher import load_teacher
+from ..priors.load import KNOBS, GenerativePrior, load_prior, prior_modules
+from ..processes import bar
+from ..randomness import torch_rng
+from ..store.artifacts import Artifact, Store, Workspace
+from ..threads import threads
+
+PER_CLASS = 50  # images generated of each class
+BATCH = 100
+
+
+def assess(store: Store, dataset: Dataset, prior: Artifact, teacher: Artifact, profile: Profile) -> Artifact:
+    """Reconstruction error of the prior and the teacher's recognition rate of its images, percent, with n."""
+
+    def build(work: Workspace) -> None:
+        model = load_prior(prior.path, **profile.subset(*KNOBS))
+        recognised = _recognised(model, dataset, teacher, profile)
+        split = dataset.validation if len(dataset.validation) else dataset.train
+        work.json(
+            "metrics.json",
+            {
+                "reconstruction_mse": _reconstruction_error(model, split, profile),
+                "n_reconstructed": len(split),
+                "recognised": 100 * recognised.float().mean().item(),
+                "recognised_by_class": (100 * recognised.float().mean(1)).tolist(),
+                "n_generated": recognised.numel(),
+                "teacher_top1": teacher.json("metrics.json")["top1"],
+                "n_test": len(dataset.test),
+            },
+        )
+
+    parameters = profile.keyed("seed", "guidance_scale", "n_steps", "sampler", "resize", "precision", "negative_prompt")
+    with threads(profile.threads):
+        return store.make(
+            "assess", build, parameters=parameters, inputs=[dataset.key, prior, teacher],
+            modules=(__name__, *prior_modules(profile)), label=dataset.name, plan=profile.subset("threads", "device"),
+        )  # fmt: skip
+
+
+def reconstruction_errors(model: GenerativePrior, images: Float[Tensor, "b C H W"]) -> Float[Tensor, " b"]:
+    """What the autoencoder loses of images in [0, 1]: mean squared error per pixel on [-1, 1]."""
+    return (2 * (model.decode(model.encode(images)).cpu() - images)).square().mean((1, 2, 3))
+
+
+def _reconstruction_error(model: GenerativePrior, split: Split, profile: Profile) -> float:
+    """Mean of it over a split, at the prior's size."""
+    total = 0.0
+    for rows in torch.arange(len(split)).split(BATCH):
+        total += reconstruction_errors(model, split.images(rows, model.image_size, profile.resize)).sum().item()
+    return total / len(split)
+
+
+@torch.no_grad()
+def _recognised(model: GenerativePrior, dataset: Dataset, teacher: Artifact, profile: Profile) -> torch.Tensor:
+    """Bool [n_classes, PER_CLASS]: the teacher gives an image made of pure noise the class it was made for."""
+    network = load_teacher(teacher, profile.device)
+    classes = model.embed(dataset.classes)
+    right = []
+    for rows in bar(torch.arange(dataset.n_classes * PER_CLASS).split(BATCH), desc="assess"):
+        noise = [torch_rng(profile.seed, "assess", *divmod(i, PER_CLASS)) for i in rows.tolist()]
+        images = synthesize_images(model, None, classes[rows // PER_CLASS], noise, dataset.image_size, profile)
+        right.append(network(dataset.normalise(images.to(profile.device))).argmax(1).cpu() == rows // PER_CLASS)
+    return torch.cat(right).reshape(dataset.n_classes, PER_CLASS)

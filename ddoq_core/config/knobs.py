@@ -1,0 +1,98 @@
+"""A knob: a parameter with its type, its meaning and the values that it may take, and what is said of a wrong one."""
+
+import dataclasses
+import difflib
+import re
+import types
+import typing
+from dataclasses import field
+
+from ..errors import InputError
+
+NETWORK = r"convnet-\d+(-bn)?|[a-z]+\w*(-small)?"  # names of classifiers
+
+
+def knob(
+    default, meaning: str, *, of: tuple = (), like: str = "", low: float | None = None, high: float | None = None,
+    methods: tuple[str, ...] = (), since: str = "",
+):  # fmt: skip
+    """A field with its meaning and the values it may take.
+
+    They are one `of` a few names, or a text `like` a pattern, or a number from `low` to `high`.
+
+    Args:
+        methods: rows of Table 1 that it shapes, if not all of them.
+        since: version that it came with, if that is after the first records (0.1). Its default must be the behaviour
+            of the versions before: keys leave it out there (`Profile.keyed`).
+    """
+    metadata = {
+        "meaning": meaning,
+        "of": of,
+        "like": like,
+        "low": low,
+        "high": high,
+        "methods": methods,
+        "since": since,
+    }
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def unknown_name(name: str, known: typing.Iterable[str], where: str) -> InputError:
+    """The error for a name that nobody declares, with the nearest one that somebody does."""
+    return InputError(f"unknown parameter '{name}' in {where}{suggestion(str(name), known)}")
+
+
+def suggestion(name: str, known: typing.Iterable[str]) -> str:
+    """A suggestion, if a known name is like this one."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def checked_value(knob: dataclasses.Field, value):
+    """The value, in the knob's type and range.
+
+    Raises:
+        InputError: another type or value; the line says what it should be.
+    """
+    items = value if isinstance(value, list) else [value]
+    value = _typed(knob.name, knob.type, value)
+    m = knob.metadata
+    for item in items:
+        if m["of"] and item not in m["of"]:
+            raise InputError(
+                f"{knob.name} = {item!r}, but it is one of {', '.join(m['of'])}{suggestion(str(item), m['of'])}"
+            )
+        if m["like"] and isinstance(item, str) and not re.fullmatch(m["like"], item):
+            raise InputError(f"{knob.name} = {item!r}, but it is {knob.metadata['meaning']}")
+        if m["low"] is not None and not item >= m["low"]:
+            raise InputError(f"{knob.name} = {item}, but it is at least {m['low']}")
+        if m["high"] is not None and not item <= m["high"]:
+            raise InputError(f"{knob.name} = {item}, but it is at most {m['high']}")
+    return value
+
+
+def _typed(name: str, kind, value):
+    wrong = InputError(f"{name} = {value!r}, but it is {_type_name(kind)}")
+    if isinstance(kind, types.GenericAlias):
+        if not isinstance(value, list) or not value:
+            raise wrong
+        return [_typed(name, typing.get_args(kind)[0], v) for v in value]
+    if isinstance(kind, types.UnionType):
+        return (
+            float(value)
+            if isinstance(value, (int, float)) and not isinstance(value, bool)
+            else _typed(name, str, value)
+        )
+    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    raise wrong
+
+
+def _type_name(kind) -> str:
+    if isinstance(kind, types.GenericAlias):
+        return f"a list of {typing.get_args(kind)[0].__name__}, not empty"
+    return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}.get(kind, str(kind))

@@ -1,0 +1,133 @@
+"""Operations and parameters of the real networks, counted on torch's meta device, where tensors have shapes only.
+
+In: the names of a profile. Out: counts for `flops`. A multiply-add is two operations; matrix products, convolutions
+and attention are counted, and nothing else is.
+"""
+
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+from diffusers import DDIMScheduler, ModelMixin
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
+
+from ..config.profile import Profile
+from ..errors import InputError
+from ..networks.classifiers import make_network
+from ..priors import pretrain
+from ..priors.dit import DiTPrior
+from ..priors.folder import N, PriorFolder
+from ..priors.latent_diffusion import LatentDiffusion
+from ..priors.load import prior_modules
+from ..randomness import torch_rng
+from .counts import Classifier, Prior
+
+META = torch.device("meta")
+STEPS = 50  # of the schedule whose timesteps are counted
+TRAINED_TOGETHER = 2  # images of a counted training step: batch norm asks for more than one value of a channel
+
+
+def flops(call: Callable[[], object]) -> int:
+    """Operations of one call."""
+    with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.convolution_backward: _backward}) as counter:
+        call()
+    return counter.get_total_flops()
+
+
+def _backward(out, x, weight, bias, stride, padding, dilation, transposed, more, groups, mask, **_) -> int:
+    """Each gradient of a convolution costs what the convolution does; torch's own count forgets the groups."""
+    return sum(mask[:2]) * conv_flop_count(x, weight, out, transposed=transposed)
+
+
+def n_parameters(*modules: nn.Module) -> int:
+    """Numbers that the modules have learned."""
+    return sum(p.numel() for module in modules for p in module.parameters())
+
+
+def count_classifier(name: str, n_classes: int, channels: int, image_size: int) -> Classifier:
+    """Costs of the network of this name.
+
+    Raises:
+        InputError: no network has this name, or it does not take images of this size.
+    """
+    with META:
+        network = make_network(name, n_classes, channels, image_size, torch_rng(0, "never drawn"))
+        images = torch.empty(TRAINED_TOGETHER, channels, image_size, image_size)
+    try:
+        training = flops(lambda: network(images).sum().backward()) // TRAINED_TOGETHER
+        with torch.no_grad():
+            forward = flops(lambda: network.eval()(images)) // TRAINED_TOGETHER
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise InputError(f"{name} does not take images of {image_size} pixels; mend image_size") from error
+    return Classifier(n_parameters(network), forward, training)
+
+
+def count_parts(name: str, prior: LatentDiffusion) -> Prior:
+    """Operations on one image, and parameters, of a prior whose networks are on the meta device."""
+    image = torch.empty(1, prior.channels, prior.image_size, prior.image_size, device=META)
+    latent, t = torch.empty(1, *prior.latent_shape, device=META), torch.zeros(1, dtype=torch.long, device=META)
+    with torch.no_grad():
+        encode, decode = flops(lambda: prior.encode(image)), flops(lambda: prior.decode(latent))
+        embed, condition = flops(prior.any_condition), prior.any_condition()
+        call = flops(lambda: prior.predicted(latent, t, condition))
+    scheduler = prior.scheduler_class.from_config(prior.scheduler_config)
+    scheduler.set_timesteps(STEPS)
+    networks = [part for part in vars(prior).values() if isinstance(part, nn.Module)]
+
+    def reconstruct() -> None:
+        prior.vae.decode(prior.vae.encode(image).latent_dist.mean).sample.sum().backward()
+
+    return Prior(
+        name, prior.latent_shape, prior.image_size, n_parameters(*networks),
+        max(n_parameters(prior.vae), n_parameters(prior.network)), encode, decode, call, embed,
+        train_autoencoder=flops(reconstruct),
+        train_network=flops(lambda: prior.predicted(latent, t, condition).sum().backward()),
+        order=scheduler.order, extra=len(scheduler.timesteps) - STEPS * scheduler.order,
+    )  # fmt: skip
+
+
+def count_prior(profile: Profile, channels: int) -> Prior:
+    """The prior that a profile names: the one that is fitted, or that of its folder.
+
+    Raises:
+        InputError: no folder, or one of another layout; an image size that the fitted prior does not take.
+    """
+    if profile.prior == "pretrain":
+        return count_parts("fitted on the spot", _fitted(profile, channels))
+    path = Path(profile.prior_path)
+    if not profile.prior_path or not path.is_dir():
+        raise InputError(f"what prior = {profile.prior} costs is counted in its folder; set prior_path to one")
+    try:
+        index = json.loads((path / "model_index.json").read_text())
+        (module,) = prior_modules(profile)
+        shapes = _Shapes(path, index, META.type, torch.float32, "")
+        return count_parts("that of prior_path", importlib.import_module(module).from_folder(shapes))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path} holds no configuration of a {profile.prior} prior ({' '.join(str(error).split())[:150]}); "
+            "mend prior_path, or empty it to count the published one"
+        ) from error
+
+
+def _fitted(profile: Profile, channels: int) -> DiTPrior:
+    """What `pretrain` fits."""
+    pretrain.check_image_size(profile.image_size)
+    images, here = SimpleNamespace(channels=channels, image_size=profile.image_size), profile.replace(device="cpu")
+    vae, transformer = pretrain._autoencoder(images, here), pretrain._transformer(images, here)
+    schedule = {"scheduler_class": DDIMScheduler, "scheduler_config": pretrain.SCHEDULE}
+    return DiTPrior(vae=vae.to(META), transformer=transformer.to(META), **schedule)
+
+
+class _Shapes(PriorFolder):
+    """A folder whose configurations are read, and whose weights are not."""
+
+    def part(self, kind: type[N], name: str, *, channels_last: bool = True) -> N:
+        where = {"pretrained_model_name_or_path": self.path / name, "local_files_only": True}
+        with META:
+            if issubclass(kind, ModelMixin):
+                return kind.from_config(kind.load_config(**where))
+            return kind(kind.config_class.from_pretrained(**where))

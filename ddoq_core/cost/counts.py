@@ -1,0 +1,40 @@
+"""What is counted of a network: its parameters, and its operations on one image."""
+
+from dataclasses import dataclass
+
+from ..config.profile import Profile
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A teacher or a student, and its operations on one image."""
+
+    parameters: int
+    forward: int
+    training: int  # forward and backward
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A latent diffusion model, and its operations on one image."""
+
+    name: str
+    latent_shape: tuple[int, int, int]  # channels, height, width
+    image_size: int
+    parameters: int  # in all its parts
+    largest: int  # parameters of the larger of autoencoder and network
+    encode: int  # E(x)
+    decode: int  # D(z)
+    call: int  # one prediction of the noise, without guidance
+    embed: int  # the conditioning of one class; a row of a table costs nothing
+    train_autoencoder: int  # a training step of each, as `pretrain` makes it
+    train_network: int
+    order: int  # timesteps of its own scheduler in a step
+    extra: int  # and those beyond that: PNDM runs its first step twice
+
+    def calls(self, profile: Profile, *, from_noise: bool = False) -> int:
+        """Calls of the network for one image, guidance counted: the timesteps that `LatentDiffusion.denoise` runs."""
+        run = profile.n_steps if from_noise else min(int(profile.n_steps * profile.strength), profile.n_steps)
+        own = profile.sampler == "checkpoint"
+        timesteps = run * self.order + self.extra if own and run else run
+        return timesteps * (2 if profile.guidance_scale > 1 else 1)

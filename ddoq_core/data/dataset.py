@@ -1,0 +1,152 @@
+"""One contract for digits, CIFAR and folders of photographs: what a data set is, and how its parts are cut.
+
+The validation part is cut from the training part, class by class, keyed by the profile's seed.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from ..config.profile import Profile
+from ..errors import InputError
+from ..randomness import numpy_rng
+from .image_files import read_images, resized
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Labelled images; the pixels are in memory, or in files that are read when asked for."""
+
+    labels: Int64[Tensor, " n"]
+    ids: list[str]
+    pixels: UInt8[Tensor, "n C H W"] | list[Path]
+    image_size: int
+    parts: Int64[Tensor, " n"] | None = None  # classes before they were merged, of a data set of super-classes
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def images(
+        self, indices: Int64[Tensor, " b"] | list[int], size: int | None = None, resize: str = "center-crop"
+    ) -> Float[Tensor, "b C H W"]:
+        """Images in [0, 1].
+
+        Args:
+            size: their side; None is that of the data set. Files are read anew at this size.
+            resize: how a photograph becomes square, `center-crop` or `squash`.
+        Raises:
+            InputError: a file cannot be read (any more).
+        """
+        indices = torch.as_tensor(indices, dtype=torch.int64)
+        size = size or self.image_size
+        if isinstance(self.pixels, Tensor):
+            return resized(self.pixels[indices].float() / 255, size)
+        return read_images([self.pixels[i] for i in indices.tolist()], size, resize).float() / 255
+
+    def of_class(self, label: int) -> Int64[Tensor, " n_c"]:
+        """Indices of all images of a class, in order."""
+        return torch.nonzero(self.labels == label).flatten()
+
+    def parts_of_class(self, label: int) -> Int64[Tensor, " n_c"] | None:
+        """Sub-populations of all images of a super-class, in order; None if no classes were merged."""
+        return None if self.parts is None else self.parts[self.of_class(label)]
+
+    def subset(self, indices: Int64[Tensor, " m"]) -> "Split":
+        """Some of these images, in the order of `indices`."""
+        chosen = indices.tolist()
+        pixels = self.pixels[indices] if isinstance(self.pixels, Tensor) else [self.pixels[i] for i in chosen]
+        parts = None if self.parts is None else self.parts[indices]
+        return Split(self.labels[indices], [self.ids[i] for i in chosen], pixels, self.image_size, parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images of labelled classes, split in three, with everything that a step needs to know about them."""
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    class_ids: list[str]  # directory names, sorted: their order is the class order
+    class_names: list[str]
+    prompts: list[str]
+    image_size: int
+    channels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    key: str  # names the content and the code that reads it
+    content: str = ""  # names the files or pixels, the image size and the split
+    unreadable: list[str] = field(default_factory=list)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_ids)
+
+    @property
+    def classes(self) -> list[dict]:
+        """The class table that manifests keep: index, directory, name, prompt."""
+        rows = zip(self.class_ids, self.class_names, self.prompts, strict=True)
+        return [{"index": i, "directory": d, "name": n, "prompt": p} for i, (d, n, p) in enumerate(rows)]
+
+    @property
+    def sized_classes(self) -> list[dict]:
+        """The class table with `n`, the number of training images of each."""
+        sizes = torch.bincount(self.train.labels, minlength=self.n_classes).tolist()
+        return [row | {"n": n} for row, n in zip(self.classes, sizes, strict=True)]
+
+    def normalise(self, images: Float[Tensor, "b C H W"]) -> Float[Tensor, "b C H W"]:
+        """What networks are fed: zero mean, unit standard deviation per channel."""
+        shape = (1, -1, 1, 1)
+        return (images - images.new_tensor(self.mean).view(shape)) / images.new_tensor(self.std).view(shape)
+
+
+def check_class_sizes(classes: list[dict], wanted: int, need: str, mend: str = "lower ipc") -> None:
+    """Say whether every class has so many training images.
+
+    Args:
+        classes: as `Dataset.sized_classes`.
+        need: what they are for.
+    Raises:
+        InputError: naming the first class that has not.
+    """
+    for row in classes:
+        if row["n"] < wanted:
+            named = f'class {row["index"]} ("{row["name"]}", {row["directory"]})'
+            raise InputError(f"{need}, but {named} has {row['n']} training images; {mend} or drop the class")
+
+
+def cut(labels: Int64[Tensor, " n"], fraction: float, seed: int, name: str) -> tuple[Tensor, Tensor]:
+    """Indices (kept, cut off), each in order: a share of every class, drawn by key, is cut off, never all of it."""
+    off = torch.zeros(len(labels), dtype=torch.bool)
+    for label in labels.unique().tolist():
+        members = torch.nonzero(labels == label).flatten()
+        count = min(round(fraction * len(members)), len(members) - 1)
+        off[members[numpy_rng(seed, "split", name, label).permutation(len(members))[:count]]] = True
+    return torch.nonzero(~off).flatten(), torch.nonzero(off).flatten()
+
+
+def content_key(profile: Profile, fingerprint: str) -> str:
+    """Name of a content as this profile cuts and resizes it: what records of students are compared by."""
+    split = [profile.dataset, profile.image_size, profile.seed, profile.validation_fraction, fingerprint]
+    if profile.train_size:
+        split += [profile.train_size, profile.superclasses, profile.zipf]
+    return hashlib.sha256(json.dumps(split).encode()).hexdigest()[:16]
+
+
+def data_root(profile: Profile, what: str) -> Path:
+    """The data root, which must be there.
+
+    Raises:
+        InputError: it is not set, or there is no such folder.
+    """
+    root = Path(profile.data_root)
+    if not profile.data_root or not (root.is_dir() or profile.download):
+        found = f"no folder {root}" if profile.data_root else f"dataset {profile.dataset} needs data_root"
+        raise InputError(f"{found}; set data_root to the folder that holds {what}")
+    return root

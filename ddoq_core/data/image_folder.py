@@ -1,0 +1,177 @@
+"""A folder of images as a data set: train/CLASS/*.jpg for training and validation, val/ for the test.
+
+val/ holds class folders too, or, as ImageNet comes, all images side by side, with their classes in a file. Every image
+is decoded once before anything is made from it, so that a broken one is known by name from the start; the data set's
+key is the content of its files, wherever they lie. Nothing of the user's is moved or written to.
+"""
+
+import hashlib
+import json
+import multiprocessing
+from pathlib import Path
+
+import torch
+
+from ..config.profile import Profile
+from ..errors import InputError
+from ..processes import bar, report_line, world
+from ..store.artifacts import Store, Workspace
+from .dataset import Dataset, Split, content_key, cut, data_root
+from .image_files import SUFFIXES, check_images
+from .imagenet import IMAGENET_MEAN, IMAGENET_STD, image_key, listed_classes, name_and_prompt, read_val_mapping
+from .imbalance import population
+
+CHUNK = 10_000  # files checked between two marks; an interrupted check goes on at the last one
+
+
+def image_folder(profile: Profile, store: Store | None) -> Dataset:
+    """A tree train/CLASS/*.jpg with val/CLASS/*.jpg, or with val/*.jpg and `val_mapping`; the test images are val's.
+
+    `class_list` takes some of the classes. Folders that are wnids have ImageNet's names and prompts.
+    """
+    root = data_root(profile, "train/ and val/")
+    class_ids = _chosen(root / "train", profile.class_list)
+    files = {
+        "train": [_files(root / "train" / c, needed=True) for c in class_ids],
+        "val": _test_files(root / "val", class_ids, profile),
+    }
+    rows = checked_files(root, [f for part in files.values() for of_class in part for f in of_class], store)
+    bad = {row["file"]: row["problem"] for row in rows if row["problem"]}
+    if bad and not profile.skip_unreadable:
+        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        raise InputError(f"{next(iter(bad.values()))}{more}")
+    if bad and multiprocessing.parent_process() is None:  # once, not by every worker
+        names = ", ".join(sorted(bad)[:5]) + (", ..." if len(bad) > 5 else "")
+        report_line(f"ddoq: {len(bad)} of {len(rows)} images cannot be read and are left out: {names}")
+    train, test = (_folder_split(root, files[part], set(bad), profile.image_size) for part in ("train", "val"))
+    for index, name in enumerate(class_ids):
+        if not (train.labels == index).any():
+            raise InputError(
+                f"class {index} ({name}) has no readable image in {root / 'train'}; add some or remove the folder"
+            )
+    if not len(test):
+        raise InputError(f"{root / 'val'} holds no readable image of these classes; students are tested on them")
+    train = train.subset(population(train.labels, profile))
+    kept, held_out = cut(train.labels, profile.validation_fraction, profile.seed, "validation")
+    names, prompts = (list(column) for column in zip(*map(name_and_prompt, class_ids), strict=True))
+    content = [[r["file"], r["sha256"], bool(r["problem"])] for r in rows]
+    table = [class_ids, names, prompts, test.labels.tolist()]
+    fingerprint = hashlib.sha256(json.dumps([content, table]).encode()).hexdigest()
+    return Dataset(
+        profile.dataset, train.subset(kept), train.subset(held_out), test,
+        class_ids=class_ids, class_names=names, prompts=prompts, image_size=profile.image_size, channels=3,
+        mean=IMAGENET_MEAN, std=IMAGENET_STD, key="", content=content_key(profile, fingerprint), unreadable=sorted(bad),
+    )  # fmt: skip
+
+
+def _chosen(folder: Path, class_list: str) -> list[str]:
+    """Names of the class folders, in order: all, or those of the list, each of which must be there."""
+    found = _class_folders(folder)
+    if not class_list:
+        return found
+    listed = listed_classes(class_list)
+    missing = [c for c in listed if c not in set(found)]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise InputError(
+            f"class_list = {class_list} has class {missing[0]} ({name_and_prompt(missing[0])[0]}){more}, "
+            f"but {folder} has no such folder; add it or mend the list"
+        )
+    return listed
+
+
+def _class_folders(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        raise _not_laid_out(f"no folder {folder}")
+    names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not names:
+        raise _not_laid_out(f"no class folder in {folder}")
+    return names
+
+
+def _not_laid_out(problem: str) -> InputError:
+    return InputError(f"{problem}; an imagefolder holds train/CLASS/ and val/CLASS/ with images")
+
+
+def _files(folder: Path, *, needed: bool) -> list[Path]:
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if needed and not found:
+        raise InputError(f"class folder {folder} holds no image; add some or remove the folder")
+    return found
+
+
+def _test_files(folder: Path, class_ids: list[str], profile: Profile) -> list[list[Path]]:
+    """Files of val/ of every class, by folder or by the mapping; other classes are refused, unless a list chooses."""
+    flat = _loose_images(folder)
+    if profile.val_mapping:
+        found = _mapped(folder, flat, Path(profile.val_mapping))
+    elif flat:
+        raise InputError(
+            f"{folder} holds images and no class folder; set val_mapping to the file of their classes, such as "
+            f"LOC_val_solution.csv or ILSVRC2012_validation_ground_truth.txt"
+        )
+    else:
+        found = {c: _files(folder / c, needed=False) for c in _chosen(folder, profile.class_list)}
+    unknown = sorted(set(found) - set(class_ids))
+    if unknown and not profile.class_list:
+        raise InputError(
+            f"class {unknown[0]} is in {folder} but not in {folder.with_name('train')}; the two must agree"
+        )
+    return [found.get(c, []) for c in class_ids]
+
+
+def _loose_images(folder: Path) -> list[Path]:
+    """Images of a folder without class folders; none of one with them."""
+    if not folder.is_dir():
+        raise _not_laid_out(f"no folder {folder}")
+    entries = [p for p in folder.iterdir() if not p.name.startswith(".")]
+    if any(p.is_dir() for p in entries):
+        return []
+    return sorted(p for p in entries if p.suffix.lower() in SUFFIXES and p.is_file())
+
+
+def _mapped(folder: Path, files: list[Path], mapping: Path) -> dict[str, list[Path]]:
+    """Images of a flat folder by the class that a mapping file gives them."""
+    if not files:
+        raise InputError(
+            f"val_mapping is for a val/ that holds all images side by side, and {folder} does not; "
+            f"empty val_mapping if it holds class folders"
+        )
+    wnids = read_val_mapping(mapping)
+    nameless = [p for p in files if image_key(p.name) not in wnids]
+    if nameless:
+        more = f" (and {len(nameless) - 1} more)" if len(nameless) > 1 else ""
+        raise InputError(f"{mapping} gives no class to {nameless[0]}{more}; add the line or remove the image")
+    found: dict[str, list[Path]] = {}
+    for path in files:
+        found.setdefault(wnids[image_key(path.name)], []).append(path)
+    return found
+
+
+def checked_files(root: Path, files: list[Path], store: Store | None) -> list[dict]:
+    """One row per file: path in the tree, checksum, why it is unreadable ('' if it is not); decoded once by a store."""
+
+    def rows(part: list[Path]) -> list[dict]:
+        found = zip(part, check_images(part), strict=True)
+        return [{"file": str(p.relative_to(root)), "sha256": c.sha256, "problem": c.problem} for p, c in found]
+
+    if store is None:
+        return rows(files)
+    stats = [[str(p), s.st_size, s.st_mtime_ns] for p in files for s in [p.stat()]]
+    tree = hashlib.sha256(json.dumps(stats).encode()).hexdigest()
+    parts = {f"files{start:08d}.jsonl": files[start : start + CHUNK] for start in range(0, len(files), CHUNK)}
+
+    def share(work: Workspace) -> None:
+        for name, part in bar(world().my_share(list(parts.items())), desc="check images"):
+            work.chunk(name, lambda path, part=part: path.write_text("".join(f"{json.dumps(r)}\n" for r in rows(part))))
+
+    made = store.make(
+        "scan", share=share, parameters={"tree": tree}, modules=("ddoq_core.data.image_files",), label=root.name
+    )
+    return [row for name in parts for row in made.jsonl(name)]
+
+
+def _folder_split(root: Path, files: list[list[Path]], left_out: set[str], size: int) -> Split:
+    kept = [(p, c) for c, of_class in enumerate(files) for p in of_class if str(p.relative_to(root)) not in left_out]
+    labels = torch.tensor([c for _, c in kept], dtype=torch.int64)
+    return Split(labels, [str(p.relative_to(root)) for p, _ in kept], [p for p, _ in kept], size)

@@ -1,0 +1,30 @@
+"""Data sets by name. A file of `sets` is one: it defines `load` and, for the cost of a run, its `SIZES`.
+
+In: a profile. Out: a Dataset with train, validation and test parts, class names and prompts, and a key that names its
+content and the code that reads it.
+"""
+
+import hashlib
+import importlib
+import json
+from dataclasses import replace
+
+from ..config.profile import Profile
+from ..store.artifacts import Store
+from ..store.source import source_key
+from .dataset import Dataset
+from .imbalance import merged
+
+
+def load_dataset(profile: Profile, store: Store | None = None) -> Dataset:
+    """The data set that a profile names.
+
+    Args:
+        store: where the check of an image folder is kept, so that each file is decoded for it only once.
+    Raises:
+        InputError: missing data root or train/ or val/, an empty class, an unreadable image.
+    """
+    name = f"{__package__}.sets.{profile.dataset}"
+    dataset = merged(importlib.import_module(name).load(profile, store), profile.superclasses)
+    made = json.dumps([dataset.content, source_key((name,))])
+    return replace(dataset, key=hashlib.sha256(made.encode()).hexdigest()[:16])

@@ -1,0 +1,1 @@
+"""The data sets: a file that defines SIZES and load is one, named by the file."""

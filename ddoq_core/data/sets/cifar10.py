@@ -1,0 +1,13 @@
+"""CIFAR-10: 60,000 small photographs of 10 classes."""
+
+from ...config.profile import Profile
+from ...store.artifacts import Store
+from ..cifar import cifar
+from ..dataset import Dataset
+
+SIZES = (50_000, 10, 3, 3_072)  # training images, classes, channels, bytes of an image
+
+
+def load(profile: Profile, store: Store | None) -> Dataset:
+    """Its pickles, read without running them."""
+    return cifar(profile, "CIFAR10")

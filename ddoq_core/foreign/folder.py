@@ -1,0 +1,209 @@
+"""Anybody's distilled folder as a distilled set of ours: which folder is which class, which image has which weight.
+
+In: a folder of class folders. Out: the same images in the canonical layout and at the data set's size, from which all
+that follows is as for a set that was made here; and, line by line, what was assumed. Nothing in the folder is written,
+and nothing outside it is read: a link that leads out is refused, since a folder that was downloaded may hold one.
+"""
+
+import collections
+import hashlib
+import itertools
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+
+from ..config.profile import Profile
+from ..data.dataset import Dataset
+from ..data.image_files import SUFFIXES, read_image
+from ..data.image_folder import checked_files
+from ..data.in_memory import fitted
+from ..errors import InputError
+from ..pipeline.distilled import DistilledDataset, write_image, write_metadata
+from ..processes import bar
+from ..store.artifacts import Store, Workspace
+from .weights import ForeignWeights, brief, read_weights
+
+NUMBERED = re.compile(r"[A-Za-z_-]*([0-9]+)")  # 7, 00007, new007, class_7: some letters and the class's index
+SIZES = "sizes.json"  # how many images had which width and height
+
+
+@dataclass(frozen=True)
+class ForeignSet:
+    """A folder of others, read: the set, how its images are weighted, and what was assumed of them."""
+
+    distilled: DistilledDataset
+    weights: str | float
+    assumed: list[str]
+
+
+def read_foreign(store: Store, folder: Path, dataset: Dataset, profile: Profile) -> ForeignSet:
+    """A folder of K images for each class of the data set, whoever made it, as a distilled set.
+
+    Raises:
+        InputError: classes that are not the data set's; an empty class, or one of another size; an image that cannot
+            be read; weights that do not fit the images; a link that leads out of the folder.
+    """
+    _stay_inside(folder, [*folder.iterdir()])
+    names, order = class_order(folder, dataset)
+    files = [_images(folder / name) for name in names]
+    _stay_inside(folder, [f for of_class in files for f in of_class])
+    ipc = _same_number(folder, names, files)
+    rows = checked_files(folder, [f for of_class in files for f in of_class], store)
+    for row in rows:
+        if row["problem"]:
+            raise InputError(f"{row['problem'].partition('; ')[0]}; repair or replace it")
+    known = read_weights(folder, rows, len(names))
+    distilled = _imported(store, folder, rows, known, dataset, profile)
+    scheme, weighted = known.scheme(profile.weights)
+    images = [f"images: {ipc} of each of {len(names)} classes, {_sizes(distilled, dataset, profile)}"]
+    return ForeignSet(distilled, scheme, [*images, f"class order: {order}", f"weights: {weighted}"])
+
+
+def _stay_inside(folder: Path, paths: list[Path]) -> None:
+    root = folder.resolve()
+    for path in paths:
+        if not Path(os.path.realpath(path)).is_relative_to(root):  # of a link to itself, too
+            raise InputError(f"{path} is a link that leads out of {folder}; put a copy in its place if it is yours")
+
+
+def class_order(folder: Path, dataset: Dataset) -> tuple[list[str], str]:
+    """Names of the class folders, in the order of the data set's classes, and how that was decided.
+
+    They are the data set's own folder names, or its classes' names, or end in the index of the class: sorted as
+    numbers, since as text 10 comes before 2 (the un-padded folders of D4M, which ImageFolder puts in another order).
+
+    Raises:
+        InputError: they are none of these, or one is missing; the folder's manifest names other classes.
+    """
+    found = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    _check_table(folder, dataset)
+    names = [name.replace(" ", "_") for name in dataset.class_names]
+    for known, what in ((dataset.class_ids, "data set's own names"), (names, "names of its classes")):
+        if sorted(known) == found:
+            return list(known), f"by name; the folders have the {what}"
+    numbers = {int(match[1]): name for name in found if (match := NUMBERED.fullmatch(name))}
+    if len(numbers) != len(found) or sorted(numbers) != list(range(dataset.n_classes)):
+        raise _other_classes(folder, found, dataset)
+    ordered = [numbers[i] for i in range(dataset.n_classes)]
+    moved = sum(a != b for a, b in zip(ordered, found, strict=True))
+    text = f"{moved} of them would get another class" if moved else "their order is the same"
+    return ordered, f"by the number in the folder's name, {ordered[0]} to {ordered[-1]}; sorted as text, {text}"
+
+
+def _check_table(folder: Path, dataset: Dataset) -> None:
+    """The manifest of a set of ours names its classes: they are those of the data set."""
+    if not (folder / "manifest.json").is_file():
+        return
+    try:
+        table = json.loads((folder / "manifest.json").read_text())["parameters"]["classes"]
+        theirs = [(row["directory"], row["name"]) for row in table]
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return  # of no set of ours
+    ours = zip(dataset.class_ids, dataset.class_names, strict=True)
+    for index, pair in enumerate(itertools.zip_longest(theirs, ours)):
+        if pair[0] != pair[1]:
+            a, b = (brief(f"{one[0]} ({one[1]})") if one else "none" for one in pair)
+            raise InputError(f"class {index} of {folder} is {a}, but {b} in {dataset.name}; give the data set it is of")
+
+
+def _other_classes(folder: Path, found: list[str], dataset: Dataset) -> InputError:
+    """The line for class folders that are not one for each class, with the first that is too many or missing."""
+    ids = dataset.class_ids
+    wanted = f"{len(ids)} classes of {dataset.name} ({ids[0]} to {ids[-1]}, or 0 to {len(ids) - 1})"
+    missing, strange = sorted(set(ids) - set(found)), sorted(set(found) - set(ids))
+    if not found:
+        return InputError(f"{folder} holds no class folder; it needs one for each of the {wanted}")
+    what = f"it holds {len(found)}, {found[0]} to {found[-1]}"
+    if len(strange) < len(found):  # some are called by their names
+        what = f"{strange[0]} is no class" if strange else f"class {missing[0]} has none"
+    return InputError(f"the folders of {folder} are not those of the {wanted}: {what}; give the data set it is of")
+
+
+def _images(folder: Path) -> list[Path]:
+    """Images of a class, at any depth, in the order of the numbers in their names."""
+    files = [p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file() and p.name[0] != "."]
+    if not files:
+        raise InputError(f"class folder {folder} holds no image; a distilled set has some of every class")
+    return sorted(sorted(files), key=_numbers)
+
+
+def _numbers(path: Path) -> list[str | int]:
+    """Its name cut at the numbers, which stand at every other place."""
+    return [int(part) if i % 2 else part for i, part in enumerate(re.split("([0-9]+)", str(path)))]
+
+
+def _same_number(folder: Path, names: list[str], files: list[list[Path]]) -> int:
+    for name, of_class in zip(names, files, strict=True):
+        if len(of_class) != len(files[0]):
+            raise InputError(
+                f"class folder {folder / name} holds {len(of_class)} images, but {names[0]} holds {len(files[0])}; "
+                f"a distilled set has as many of every class"
+            )
+    return len(files[0])
+
+
+def _imported(
+    store: Store, folder: Path, rows: list[dict], known: ForeignWeights, dataset: Dataset, profile: Profile
+) -> DistilledDataset:
+    """The images in the canonical layout, keyed by their content; an interrupted copy goes on where it was."""
+    n, sources = dataset.n_classes, [row["file"] for row in rows]
+    ipc = len(rows) // n
+
+    def build(work: Workspace) -> None:
+        sizes: collections.Counter[str] = collections.Counter()
+        for i, source in enumerate(bar(sources, desc="images")):
+            with Image.open(folder / source) as image:
+                sizes["{} x {}".format(*image.size)] += 1
+            label, item = divmod(i, ipc)
+            write_image(work, label, item, _fitting(folder / source, dataset, profile.resize).float() / 255)
+        write_metadata(work, dataset, known.counts, seed=None, sources=sources, weights=known.weights)
+        work.json(SIZES, sizes)
+
+    weights = [known.counts.tolist(), None if known.weights is None else known.weights.tolist()]
+    content = json.dumps([[[row["file"], row["sha256"]] for row in rows], weights])
+    label = re.sub(r"[^\w.-]", "_", folder.resolve().name, flags=re.ASCII)[:40]
+    parameters = {
+        "content": hashlib.sha256(content.encode()).hexdigest(),
+        "classes": dataset.classes,
+        "shape": [dataset.channels, dataset.image_size],
+        "in_memory": _in_memory(dataset),
+    }
+    return DistilledDataset(
+        store.make("foreign", build, parameters=parameters | profile.keyed("resize"), modules=(__name__,), label=label)
+    )
+
+
+def _in_memory(dataset: Dataset) -> bool:
+    return isinstance(dataset.test.pixels, Tensor)
+
+
+def _fitting(path: Path, dataset: Dataset, resize: str) -> UInt8[Tensor, "C S S"]:
+    """An image as the data set's own are made: files read at their size, what is in memory resized, maybe grey."""
+    if not _in_memory(dataset):
+        return read_image(path, dataset.image_size, resize)
+    with Image.open(path) as image:
+        side = min(image.size)
+    pixels = read_image(path, side, resize)
+    if dataset.channels == 1:
+        pixels = torch.from_numpy(np.array(Image.fromarray(pixels.permute(1, 2, 0).numpy()).convert("L")))[None]
+    return fitted(pixels[None], dataset.image_size)[0]
+
+
+def _sizes(distilled: DistilledDataset, dataset: Dataset, profile: Profile) -> str:
+    """Sizes of the images as they were, and what was done to them."""
+    sizes = [tuple(map(int, text.split(" x "))) for text in distilled.artifact.json(SIZES)]
+    width, height = min(sizes)
+    text = f"{width} x {height} pixels" if len(sizes) == 1 else f"{len(sizes)} sizes from {width} x {height} pixels"
+    if sizes != [(dataset.image_size, dataset.image_size)]:
+        text += f", brought to {dataset.image_size} x {dataset.image_size} as the data set's own images are"
+    if any(w != h for w, h in sizes):
+        text += f" (resize = {profile.resize})"
+    return text + (", grey" if dataset.channels == 1 else "")

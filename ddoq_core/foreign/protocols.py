@@ -1,0 +1,121 @@
+"""`ddoq eval`: students of anybody's distilled folder, by a published protocol, scored on the data set's test images.
+
+In: a folder, a preset, a profile. Out: one row per student, as in `results.jsonl`, and what was assumed, line by line.
+A preset sets what its protocol fixes; the profile gives the data set, the teacher, the networks of the students, and
+what the preset leaves open; what the user has set by name wins over both.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..config.profile import Profile
+from ..errors import InputError
+from ..methods import d4m, rded
+from ..methods.method import TrainingProtocol
+from ..pipeline.distilled import DistilledDataset
+from ..processes import world
+from ..results.records import Records
+from ..runs.jobs import Job, Student, result_row, train_all
+from ..runs.run import Run, shaping_values
+from ..store.artifacts import Workspace
+from .folder import read_foreign
+
+PROTOCOLS: dict[str, TrainingProtocol] = {"d4m": d4m.protocol, "rded": rded.protocol}
+LEFT_OPEN = {"students": ["resnet18"], "epochs": 300, "flip": True}  # by both presets; what is published
+NOT_AS_PUBLISHED = {
+    "d4m": "each image has a crop and a CutMix box of its own (one box for a batch there)",
+    "rded": "the last epoch is scored (the best of the late ones there); patches are not shuffled",
+}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Rows of the students of a folder, and what was assumed of it."""
+
+    rows: list[dict]
+    assumed: list[str]
+    file: Path  # where both are kept: the rows in results.jsonl, the lines beside it
+
+
+def evaluate_folder(folder: Path, preset: str, profile: Profile, named: Collection[str] = ()) -> Evaluation:
+    """Train and score `n_student_seeds` students of each network on a folder; what is finished is not redone.
+
+    Args:
+        preset: a key of PROTOCOLS.
+        named: knobs that the user has set, which the preset leaves alone.
+    Raises:
+        InputError: no such folder, or one that is no distilled set of the profile's data set.
+    """
+    if not folder.is_dir():
+        raise InputError(f"no folder {folder}; give one that holds a folder of images for each class")
+    run = Run(profile)
+    foreign = read_foreign(run.store, folder, run.dataset, profile)
+    target, fixed = PROTOCOLS[preset](profile, foreign.distilled)
+    fixed = {name: value for name, value in fixed.items() if name not in named}
+    trained = profile.replace(**fixed, soft_labels="online")
+    assumed = [*foreign.assumed, *_protocol(preset, trained, fixed, named), _teacher(run)]
+    tasks = [
+        Student(folder.resolve().name, foreign.distilled.ipc, student, target, 0, seed)
+        for student in profile.students
+        for seed in range(profile.n_student_seeds)
+    ]
+    jobs = [Job(trained, t, target, foreign.weights, foreign.distilled.artifact, run.teacher) for t in tasks]
+    made = train_all(jobs, profile.workers)
+    rows = [
+        result_row(trained, task, student, foreign.weights, "result.json") | {"preset": preset}
+        for task, student in zip(tasks, made, strict=True)
+    ]
+    work = Workspace(_place(run, foreign.distilled, preset, trained))
+    if world().main:
+        work.json("assumed.json", assumed)
+        work.jsonl("results.jsonl", rows)
+    return Evaluation(rows, assumed, work.path / "results.jsonl")
+
+
+def evaluation_lines(evaluation: Evaluation) -> Iterator[str]:
+    """The assumptions, then one line for each network; the interval is over test images, and students if several."""
+    yield from evaluation.assumed
+    records = Records.of(evaluation.rows)
+    for cell, members in records.cells.items():
+        top1, n = records.accuracy(cell), len(members)
+        top5 = np.mean([evaluation.rows[i]["top5"] for i in members])
+        over = f"{top1.n_test:,} test images" + (f" and {n} students" if n > 1 else "; one student")
+        yield (
+            f"{cell.method}, {cell.ipc} images per class, {cell.student}: top-1 {top1:.1f} %, top-5 {top5:.1f} % "
+            f"(95 % interval over {over})"
+        )
+
+
+def _protocol(preset: str, trained: Profile, fixed: dict, named: Collection[str]) -> list[str]:
+    """What the preset has set, what the user has set instead, what is the profile's."""
+    lines = [f"preset {preset}: {_listed(fixed)}; {NOT_AS_PUBLISHED[preset]}"]
+    if named:
+        lines.append(f"set by you: {_listed(trained.subset(*named))}")
+    own = [f"{n} = {getattr(trained, n)} (published: {v})" for n, v in LEFT_OPEN.items() if n not in named]
+    if own:
+        lines.append(f"by the profile {trained.profile}: {', '.join(own)}")
+    return lines
+
+
+def _listed(values: dict) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in values.items())
+
+
+def _teacher(run: Run) -> str:
+    metrics = run.teacher.json("metrics.json")
+    return (
+        f"teacher: {run.profile.teacher}, right on {metrics['top1']:.1f} % of the {metrics['n_test']:,} test images of "
+        f"{run.dataset.name}; asked for the label of every view"
+    )
+
+
+def _place(run: Run, distilled: DistilledDataset, preset: str, trained: Profile) -> Path:
+    """Folder of the rows: named by the folder that was read, the preset, and all that shapes the rows."""
+    values = [shaping_values(trained), run.dataset.key, distilled.artifact.key]
+    key = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
+    return run.store.root / "runs" / f"eval-{preset}-{distilled.artifact.path.name}-{key.hexdigest()[:12]}"

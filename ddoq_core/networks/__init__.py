@@ -1,0 +1,1 @@
+"""Classifiers by name, and the loop that fits a network."""

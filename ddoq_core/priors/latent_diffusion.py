@@ -1,0 +1,144 @@
+"""What every prior from diffusers has in common: an autoencoder, a noise schedule, and the loop that denoises.
+
+In: latents, the conditioning of their classes, one generator of noise per image. Out: denoised latents. Models and
+schedulers are diffusers' own, unpatched; for the same noise the loop computes what its pipelines compute.
+"""
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler
+from diffusers.utils.torch_utils import randn_tensor
+from jaxtyping import Float
+from torch import Tensor
+
+SAMPLERS = {"ddim": DDIMScheduler, "ddpm": DDPMScheduler}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LatentDiffusion(ABC):
+    """An autoencoder and a noise schedule around a network that predicts noise, in evaluation mode on one device."""
+
+    vae: AutoencoderKL
+    scheduler_class: type
+    scheduler_config: dict
+
+    @property
+    @abstractmethod
+    def network(self) -> torch.nn.Module:
+        """What predicts the noise; its config has `in_channels` and `sample_size`."""
+
+    @abstractmethod
+    def embed(self, classes: Sequence[dict]) -> Tensor:
+        """Conditioning of every class of a class table (index, directory, name, prompt), one row each."""
+
+    @abstractmethod
+    def _both(self, conditioning: Tensor) -> Tensor:
+        """Conditioning for guidance: of no class and of the class, one after the other in the order of `predicted`."""
+
+    @abstractmethod
+    def any_condition(self) -> Tensor:
+        """Conditioning of one class, made as `embed` makes it, but of no meaning: what counting its cost needs."""
+
+    @abstractmethod
+    def predicted(self, x: Tensor, t: Tensor, conditioning: Tensor) -> Tensor:
+        """Noise that the network sees in x at time t."""
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """Channels, height, width of a latent."""
+        config = self.network.config
+        return config.in_channels, config.sample_size, config.sample_size
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images: 1 grey, 3 colour."""
+        return self.vae.config.in_channels
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images in pixels."""
+        return self.latent_shape[1] * 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.network.device
+
+    @torch.no_grad()
+    def encode(
+        self, images: Float[Tensor, "b C H W"], rng: Sequence[torch.Generator] | None = None
+    ) -> Float[Tensor, "b c h w"]:
+        """Latents of images in [0, 1], scaled for the network: the posterior's mean, or one draw per generator."""
+        posterior = self.vae.encode(2 * images.to(self.device, self.vae.dtype) - 1).latent_dist
+        latents = posterior.mean
+        if rng is not None:
+            latents = latents + posterior.std * self._normal(rng).to(latents.dtype)
+        return (latents * self.vae.config.scaling_factor).float()
+
+    @torch.no_grad()
+    def decode(self, latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b C H W"]:
+        """Images in [0, 1] of scaled latents."""
+        latents = latents.to(self.device, self.vae.dtype) / self.vae.config.scaling_factor
+        return (self.vae.decode(latents).sample / 2 + 0.5).clamp(0, 1).float()
+
+    @torch.no_grad()
+    def denoise(
+        self, latents: Float[Tensor, "b c h w"] | None, conditioning: Tensor, *, strength: float = 1.0, guidance: float,
+        steps: int, noise: Sequence[torch.Generator], sampler: str = "checkpoint",
+    ) -> Float[Tensor, "b c h w"]:  # fmt: skip
+        """U_t of Algorithm 4, line 5: noise the latents to `strength`, then run the reverse process with guidance.
+
+        Args:
+            latents: scaled latents, or None to start from pure noise (all steps).
+            conditioning: rows of `embed`, one per image.
+            strength: share of the `steps` that are run, as img2img counts them; 0 returns the latents.
+            guidance: scale of classifier-free guidance; 1 is none.
+            noise: one generator per image, so that an image's noise is its own whatever the batch; drawn where the
+                generators are (the CPU), so that devices agree.
+            sampler: `checkpoint` (the scheduler of the folder), `ddim` or `ddpm`.
+        """
+        scheduler = self._scheduler(sampler)
+        scheduler.set_timesteps(steps)
+        run = min(int(steps * strength), steps) if latents is not None else steps
+        start = (steps - run) * scheduler.order
+        timesteps = scheduler.timesteps[start:].to(self.device)
+        if run == 0:
+            return latents
+        x = self._normal(noise).to(self.network.dtype)
+        if latents is None:
+            x = x * scheduler.init_noise_sigma
+        else:
+            if hasattr(scheduler, "set_begin_index"):
+                scheduler.set_begin_index(start)
+            x = scheduler.add_noise(latents.to(x), x, timesteps[:1].expand(len(x)))
+        conditioning = conditioning.to(self.device)
+        if guidance > 1:
+            conditioning = self._both(conditioning)
+        draws = {"generator": list(noise)} if "generator" in inspect.signature(scheduler.step).parameters else {}
+        for t in timesteps:
+            model_output = self._guided(scheduler.scale_model_input(x, t), t, conditioning, guidance)
+            x = scheduler.step(model_output, t, x, **draws).prev_sample
+        return x.float()
+
+    def _guided(self, x: Tensor, t: Tensor, conditioning: Tensor, guidance: float) -> Tensor:
+        """Prediction with classifier-free guidance, with and without the class side by side."""
+        if guidance <= 1:
+            return self.predicted(x, t, conditioning)
+        without, given = self.predicted(torch.cat([x, x]), t, conditioning).chunk(2)
+        return without + guidance * (given - without)
+
+    def _scheduler(self, sampler: str):
+        """A fresh scheduler: the folder's, or another over its noise schedule; latents are no images to be clipped."""
+        if sampler == "checkpoint":
+            return self.scheduler_class.from_config(self.scheduler_config)
+        clip = self.scheduler_config.get("clip_sample", False)
+        return SAMPLERS[sampler].from_config(self.scheduler_config, clip_sample=clip)
+
+    def _normal(self, rng: Sequence[torch.Generator]) -> Float[Tensor, "b c h w"]:
+        return randn_tensor(
+            (len(rng), *self.latent_shape), generator=list(rng), device=self.device, dtype=torch.float32
+        )

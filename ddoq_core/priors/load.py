@@ -1,0 +1,154 @@
+"""The generative prior of Algorithm 4: what is asked of it, and how one is read from a folder in diffusers' layout.
+
+In: a folder (or, for Stable Diffusion, the name of a model on the Hugging Face hub). Out: a GenerativePrior.
+"""
+
+import hashlib
+import importlib
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from torch import Tensor
+
+from ..config.declared import priors
+from ..config.profile import Profile
+from ..errors import InputError
+from ..store.artifacts import Artifact
+from ..store.manifest import sha256_of
+
+KNOBS = ("device", "precision", "negative_prompt", "compiled")  # of a profile that `load_prior` takes
+REGISTRY = {pipeline: name for name, pipeline in priors().items()}  # by the class that model_index.json names
+PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+FITTED = "dit"  # what `pretrain` makes is read as
+HUB_ID = r"[\w.-]+/[\w.-]+"
+
+
+class GenerativePrior(Protocol):
+    """What Algorithm 4 asks of a latent diffusion model."""
+
+    latent_shape: tuple[int, int, int]
+    channels: int
+    image_size: int
+
+    def encode(
+        self, images: Float[Tensor, "b C H W"], rng: Sequence[torch.Generator] | None = None
+    ) -> Float[Tensor, "b c h w"]:
+        """Latents of images in [0, 1], of about unit variance: the posterior's mean, or one draw per generator."""
+
+    def decode(self, latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b C H W"]:
+        """Images in [0, 1] of latents."""
+
+    def embed(self, classes: Sequence[dict]) -> Tensor:
+        """Conditioning of the classes of a class table, one row each."""
+
+    def denoise(
+        self, latents: Float[Tensor, "b c h w"] | None, conditioning: Tensor, *, strength: float = 1.0, guidance: float,
+        steps: int, noise: Sequence[torch.Generator], sampler: str = "checkpoint",
+    ) -> Float[Tensor, "b c h w"]:  # fmt: skip
+        """Noise latents to `strength` and run the reverse process back; from pure noise if there are none."""
+
+
+def prior_modules(profile: Profile) -> tuple[str, ...]:
+    """Module that reads and runs the prior of a profile: its source is in the keys of what the prior makes."""
+    return (_module(FITTED if profile.prior == "pretrain" else profile.prior),)
+
+
+def _module(prior: str) -> str:
+    return f"{__package__}.{prior.replace('-', '_')}"
+
+
+def _file_of(pipeline: str) -> ModuleType:
+    """The file of a prior; only that of the prior in use is imported."""
+    return importlib.import_module(_module(REGISTRY[pipeline]))
+
+
+def load_prior(
+    path: str | Path, device: str = "cpu", precision: str = "float32", negative_prompt: str = "", compiled: bool = False
+) -> GenerativePrior:
+    """The prior in a folder of one of the layouts of REGISTRY.
+
+    Args:
+        precision: of weights and activations: float32, float16 or bfloat16; the last two are for a GPU.
+        negative_prompt: what guidance leads away from (Stable Diffusion only).
+        compiled: compile the network with torch.compile.
+    Raises:
+        InputError: no such folder, one of another kind, or weights that are not safetensors; the line names them.
+    """
+    from .folder import PriorFolder  # imports diffusers, which takes seconds
+
+    path = Path(path)
+    index = _model_index(path)
+    opened = PriorFolder(path, index, device, PRECISIONS[precision], negative_prompt)
+    try:
+        prior = _file_of(index["_class_name"]).from_folder(opened)
+    except (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"the prior in {path} cannot be loaded ({reason}); mend prior_path") from error
+    if compiled:
+        prior.network.compile()
+    return prior
+
+
+def prior_artifact(profile: Profile) -> Artifact:
+    """The folder prior_path as an artifact, named by the content of its files; a name on the hub is fetched first.
+
+    Raises:
+        InputError: no such folder, or one of another kind than `prior` says.
+    """
+    if not profile.prior_path:
+        raise InputError(
+            f"prior = {profile.prior} needs prior_path; set it to a folder in the {priors()[profile.prior]} layout"
+        )
+    path = _folder(profile.prior_path)
+    found = _model_index(path)["_class_name"]
+    kind = REGISTRY[found]
+    if kind != profile.prior:
+        raise InputError(f"{path} holds a {found}, but prior = {profile.prior}; set prior={kind} or mend prior_path")
+    files = [path / "model_index.json", *(f for d in _file_of(found).FOLDERS for f in sorted((path / d).rglob("*")))]
+    content = [[str(f.relative_to(path)), sha256_of(f)] for f in files if f.is_file()]
+    key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+    return Artifact(path, "prior", key, content=key)
+
+
+def _folder(prior_path: str) -> Path:
+    """The folder itself, or a snapshot of the model of that name on the hub, without what is not needed of it."""
+    path = Path(prior_path)
+    if path.exists() or not re.fullmatch(HUB_ID, prior_path):
+        return path
+    from huggingface_hub import snapshot_download
+
+    wanted = ["model_index.json", *(f"{d}/*" for pipeline in REGISTRY for d in _file_of(pipeline).FOLDERS)]
+    try:
+        return Path(snapshot_download(prior_path, allow_patterns=wanted, ignore_patterns=["*.bin", "*non_ema*"]))
+    except Exception as error:  # of many kinds: no network, no such name, no access
+        reason = " ".join(str(error).split())[:150]
+        raise InputError(
+            f"prior_path = {prior_path} is no folder, and the hub does not give a model of that name ({reason}); "
+            f"mend prior_path"
+        ) from error
+
+
+def _model_index(path: Path) -> dict:
+    """What model_index.json says, which must be a pipeline of REGISTRY."""
+    layout = "a prior is a folder with model_index.json beside the folders of its parts (diffusers' layout)"
+    if not path.is_dir():
+        raise InputError(f"no folder {path}; {layout}; mend prior_path")
+    try:
+        index = json.loads((path / "model_index.json").read_text())
+        kind = index["_class_name"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        inside = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
+        raise InputError(f"{path} holds no readable model_index.json (found: {inside}); {layout}") from error
+    if kind not in REGISTRY:
+        raise InputError(f"{path} holds a {kind}, but a prior is one of {', '.join(REGISTRY)}; mend prior_path")
+    missing = [d for d in _file_of(kind).FOLDERS if not (path / d).is_dir()]
+    if missing:
+        raise InputError(f"{path} lacks the folder {missing[0]}/ of a {kind}; fetch the model again")
+    return index

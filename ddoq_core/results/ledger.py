@@ -1,0 +1,110 @@
+"""A long run, written down row by row: a file of JSON Lines that is enough to go on from, here or elsewhere.
+
+In: a run and the students wanted of it. Out: one row per student, as in `results.jsonl`, with the values of all knobs
+that shape it. A row that stands in the file is not made again, so the artifacts behind it need not be there.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from pathlib import Path
+
+from ..config.profile import Profile
+from ..errors import InputError
+from ..processes import bar, report_line, world
+from ..runs.jobs import Job, Student, train_all
+from ..runs.run import Run, shaping_values
+from ..store.artifacts import Artifact, Workspace
+from ..store.locks import held
+
+# knobs that say which students there are, and shape none of them
+CHOICE = ("profile", "ipc", "hard_ipc", "tesla_ipc", "methods", "students", "targets", "n_seeds", "n_student_seeds")
+
+
+def record(
+    run: Run, out: Path, tasks: Iterable[Student], beside: Callable[[Run, Student], dict] = lambda run, task: {}
+) -> list[dict]:
+    """Train the students that `out` lacks, and write the row of each as soon as it is there.
+
+    Args:
+        beside: what else a row carries of the images that its student saw.
+    Returns:
+        The rows of `tasks`, in their order.
+    Raises:
+        InputError: the file holds rows of other parameters or other data.
+    """
+    with held(run.store.root, out.name, str(out)):
+        return _record(run, out, list(tasks), beside)
+
+
+def _record(run: Run, out: Path, tasks: list[Student], beside: Callable[[Run, Student], dict]) -> list[dict]:
+    rows = read(out)
+    _check(rows, run, out)
+    done = {_task(row): row for row in rows}
+    missing = [task for task in tasks if task not in done]
+    report_line(f"ddoq: {out.name}: {len(missing)} of {len(tasks)} students to train")
+    jobs = [run.job(task) for task in bar(missing, desc="made ready")]
+    same: dict[tuple, list[Student]] = {}
+    for job in jobs:
+        same.setdefault(job.identity, []).append(job.task)
+
+    def write(job: Job, student: Artifact) -> None:
+        for task in same[job.identity]:
+            done[task] = run.row(task, student) | shaping(run, task.method) | beside(run, task)
+        if world().main:
+            Workspace(out.parent).jsonl(out.name, done.values())
+
+    train_all(jobs, run.profile.workers, write)
+    return [done[task] for task in tasks]
+
+
+def read(out: Path) -> list[dict]:
+    """Rows of a file of records; none if there is no such file.
+
+    Raises:
+        InputError: a line that is no record.
+    """
+    if not out.exists():
+        return []
+    try:
+        rows = [json.loads(line) for line in out.read_text().splitlines()]
+        for row in rows:
+            _task(row)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{out} holds a line that is no record of a student; mend or remove it") from error
+    return rows
+
+
+def shaping(run: Run, method: str) -> dict:
+    """What a row of a method carries besides its score: the data, and every knob that is not as in `laptop`."""
+    knobs = Profile.knobs()
+    left_out = (*CHOICE, "prior_path", "teacher_path")  # paths of one machine: their content is in the key
+    values = {
+        name: value
+        for name, value in shaping_values(run.profile).items()
+        if name not in left_out and (not knobs[name].metadata["methods"] or method in knobs[name].metadata["methods"])
+    }
+    digest = hashlib.sha256(json.dumps([values, run.dataset.content], sort_keys=True).encode()).hexdigest()[:16]
+    changed = {n: v for n, v in values.items() if v != getattr(Profile(), n)}
+    return {"data": run.dataset.content, "settings": digest, "parameters": changed}
+
+
+def _check(rows: list[dict], run: Run, out: Path) -> None:
+    """Every row is of this run's parameters and data."""
+    shapes = {method: shaping(run, method) for method in {row["method"] for row in rows}}
+    for row in rows:
+        shape = shapes[row["method"]]
+        if row["settings"] == shape["settings"]:
+            continue
+        there, here = row["parameters"], shape["parameters"]
+        differing = sorted(n for n in {*there, *here} if there.get(n) != here.get(n))
+        what = "other data or other defaults"
+        if differing:
+            was, now = (part.get(differing[0], getattr(Profile(), differing[0])) for part in (there, here))
+            what = f"{differing[0]} = {was}, not {now}"
+        raise InputError(f"{out} holds rows of {what}; give another folder")
+
+
+def _task(row: dict) -> Student:
+    return Student(**{f.name: row[f.name] for f in fields(Student)})

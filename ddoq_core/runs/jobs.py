@@ -1,0 +1,167 @@
+"""Students side by side: every network of a run trained once, each in a process of one thread.
+
+In: jobs, which hold all that a student is trained on, made before. Out: the trained artifacts, in the jobs' order.
+"""
+
+import concurrent.futures
+import contextlib
+import functools
+import json
+import math
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ..config.profile import Profile
+from ..data.dataset import Dataset
+from ..data.loaders import load_dataset
+from ..pipeline.distilled import DistilledDataset
+from ..pipeline.train_student import Trainer, Weights, train
+from ..processes import bar, die_with_parent, world
+from ..store.artifacts import Artifact, Store
+
+
+@dataclass(frozen=True)
+class Student:
+    """One network to be trained: which method's set, labels and seeds it is trained on."""
+
+    method: str
+    ipc: int | None  # None: all real images
+    student: str
+    labels: str
+    distill_seed: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """One student to train with all that it is trained on: what a worker is handed."""
+
+    profile: Profile
+    task: Student
+    target: str = "hard"  # soft or hard: what the task's labels come down to
+    weights: str | float | Weights = "uniform"
+    distilled: Artifact | None = None  # None: all real images
+    teacher: Artifact | None = None
+    labels: Artifact | None = None
+    method: str = ""  # whose loss and schedule take the place of the shared ones, where it has such
+
+    @property
+    def identity(self) -> tuple:
+        """What the student depends on: not the name of the method, but what the method made."""
+        t, made = self.task, self.distilled.content if self.distilled else self.task.method
+        return made, str(self.weights), t.student, t.labels, t.distill_seed, t.seed, self.trainer.module
+
+    @property
+    def trainer(self) -> Trainer:
+        """The loss and the schedule of the method."""
+        if not self.method:
+            return Trainer()
+        from ..methods import METHODS  # its modules import the prior's, which a worker seldom needs
+
+        method = METHODS[self.method]
+        own = method.loss or method.schedule
+        return Trainer(method.loss, method.schedule, method.module) if own else Trainer()
+
+
+def train_all(
+    jobs: list[Job], workers: int, finished: Callable[[Job, Artifact], None] = lambda job, artifact: None
+) -> list[Artifact]:
+    """Train every student, `workers` at a time, long ones first; two rows that ask for the same student share it.
+
+    Args:
+        finished: told of every student, one after the other, as soon as it and those before it are there.
+    """
+    once = sorted({job.identity: job for job in jobs}.values(), key=lambda job: -(job.task.ipc or math.inf))
+    if min(workers, len(once)) <= 1 or world().size > 1:  # several processes share each student
+        made = _collected(once, map(train_student, bar(once, desc="students")), finished)
+    else:
+        with _pool(min(workers, len(once))) as pool:
+            with _interrupts_held():  # the workers start here
+                results = pool.map(train_student, once)
+            made = _collected(once, bar(results, total=len(once), desc="students"), finished)
+    found = {job.identity: artifact for job, artifact in zip(once, made, strict=True)}
+    return [found[job.identity] for job in jobs]
+
+
+def _collected(
+    jobs: list[Job], results: Iterable[Artifact], finished: Callable[[Job, Artifact], None]
+) -> list[Artifact]:
+    made = []
+    for job, artifact in zip(jobs, results, strict=True):
+        finished(job, artifact)
+        made.append(artifact)
+    return made
+
+
+def train_student(job: Job) -> Artifact:
+    """Algorithm 4, line 7: one trained and scored student; on a CPU one thread, whatever the number of workers."""
+    task, profile = job.task, job.profile.replace(threads=1)
+    store = Store(Path(profile.artifacts))
+    if job.distilled is None:
+        from ..methods import METHODS  # its modules import the prior's, which a worker seldom needs
+
+        return METHODS[task.method].train(store, _dataset_of(profile), profile, task.student, task.seed)
+    return train(
+        store, DistilledDataset(job.distilled), _dataset_of(profile), job.teacher, job.labels, profile,
+        student=task.student, target=job.target, weights=job.weights, trainer=job.trainer,
+        student_seed=task.seed, label_seed=task.distill_seed,
+    )  # fmt: skip
+
+
+def result_row(profile: Profile, task: Student, artifact: Artifact, weights: str | float, result: str) -> dict:
+    """What is kept of a trained student: task, score, and what made it.
+
+    Args:
+        weights: how the images were weighted.
+        result: file of the artifact that holds the score.
+    """
+    run = artifact.run
+    return (
+        {"dataset": profile.dataset, "profile": profile.profile, "key": artifact.key}
+        | asdict(task)
+        | {"weights": weights}
+        | artifact.json(result)
+        | {name: run[name] for name in ("seconds", "date", "device", "commit", "versions")}
+    )
+
+
+def _dataset_of(profile: Profile) -> Dataset:
+    return _dataset(json.dumps(asdict(profile)))
+
+
+@functools.cache
+def _dataset(profile: str) -> Dataset:
+    """One data set in memory per process."""
+    values = Profile.of(json.loads(profile))
+    return load_dataset(values, Store(Path(values.artifacts)))
+
+
+@contextlib.contextmanager
+def _pool(workers: int) -> Iterator[concurrent.futures.ProcessPoolExecutor]:
+    """Worker processes that end at once when this one is interrupted, and with it when it is killed."""
+    context = multiprocessing.get_context("spawn")
+    before = set(multiprocessing.active_children())
+    with concurrent.futures.ProcessPoolExecutor(workers, context, die_with_parent, (os.getpid(),)) as pool:
+        try:
+            yield pool
+        except BaseException:
+            for process in set(multiprocessing.active_children()) - before:
+                process.terminate()
+            raise
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C is answered after the block; a process that starts inside never sees it, and so says nothing of it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

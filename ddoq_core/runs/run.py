@@ -1,0 +1,257 @@
+"""A run: Algorithm 4 and its evaluation for one profile, every step made once and found again.
+
+Images -> latents -> prototypes + counts -> distilled images -> soft labels -> students -> results.jsonl.
+"""
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from ..checks.check import check
+from ..checks.check_lines import brief_lines
+from ..checks.prior_quality import assess
+from ..config.knobs import unknown_name
+from ..config.profile import Profile
+from ..data.dataset import Dataset
+from ..data.loaders import load_dataset
+from ..errors import InputError
+from ..methods import METHODS
+from ..methods.d4m import PROTOTYPES
+from ..methods.method import OWN
+from ..pipeline.cluster import cluster
+from ..pipeline.distilled import DistilledDataset
+from ..pipeline.encode import Latents, PassingLatents, StoredLatents, encode
+from ..pipeline.relabel import relabel
+from ..pipeline.teacher import teacher
+from ..pipeline.train_student import Weights
+from ..priors.load import prior_artifact
+from ..processes import bar, report_line, world
+from ..store.artifacts import Artifact, Store, Workspace
+from ..store.locks import held
+from .jobs import Job, Student, result_row, train_all
+
+ANOTHER_SCALE = 100  # classes; above it a notebook reads a finished run and never starts one
+# knobs that change no result, or whose content is in the key of the data set
+MACHINE = (
+    "artifacts",
+    "data_root",
+    "class_list",
+    "val_mapping",
+    "download",
+    "device",
+    "threads",
+    "workers",
+    "compiled",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Every step of a profile, made when first asked for."""
+
+    profile: Profile
+
+    @cached_property
+    def store(self) -> Store:
+        """Where the artifacts are."""
+        return Store(Path(self.profile.artifacts))
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The real images."""
+        return load_dataset(self.profile, self.store)
+
+    @cached_property
+    def prior(self) -> Artifact:
+        """The latent diffusion model: encoder, decoder, denoiser."""
+        if self.profile.prior == "pretrain":
+            from ..priors.pretrain import pretrain  # imports diffusers, of the extra `pipeline`
+
+            return pretrain(self.store, self.dataset, self.profile)
+        return prior_artifact(self.profile)
+
+    @cached_property
+    def teacher(self) -> Artifact:
+        """The classifier that labels."""
+        return teacher(self.store, self.dataset, self.profile)
+
+    @cached_property
+    def assessment(self) -> Artifact:
+        """Reconstruction error of the prior, and how many of its images the teacher recognises."""
+        return assess(self.store, self.dataset, self.prior, self.teacher, self.profile)
+
+    @cached_property
+    def latents(self) -> Artifact:
+        """Algorithm 4, line 1."""
+        return encode(self.store, self.dataset, self.prior, self.profile)
+
+    def prototypes(self, distill_seed: int = 0) -> Artifact:
+        """Algorithm 4, lines 2-3, for every IPC of the profile; lines 1-3 in one pass if latents are not kept."""
+        strata = self.dataset.train.parts_of_class
+        return cluster(self.store, self.latent_source, self.profile, distill_seed=distill_seed, strata=strata)
+
+    @cached_property
+    def latent_source(self) -> Latents:
+        """The latents of the training images, class by class: stored ones, or encoded when asked for."""
+        if self.profile.keep_latents:
+            return StoredLatents(self.latents)
+        return PassingLatents(self.dataset, self.prior, self.profile)
+
+    def class_latents(self, label: int) -> tuple[Float[Tensor, "n c h w"], Int64[Tensor, " n"]]:
+        """Latents of one class, read or encoded, and the indices of their images in the training part."""
+        return self.latent_source.of_class(label), self.dataset.train.of_class(label)
+
+    @functools.cache  # noqa: B019 - a Run lives as long as its process
+    def distilled(self, method: str, ipc: int, distill_seed: int = 0) -> DistilledDataset:
+        """Algorithm 4, lines 4-5, or what another method puts in their place."""
+        return METHODS[method].distill(self, ipc, distill_seed)
+
+    def check(self, ipc: int, distill_seed: int = 0) -> Artifact:
+        """What the prototypes and their distilled images look like, and whether that is healthy."""
+        return check(
+            self.store, self.dataset, self.latent_source, self.prototypes(distill_seed),
+            self.distilled("d4m", ipc, distill_seed), self.prior, self.teacher, self.profile,
+            ipc=ipc, distill_seed=distill_seed,
+        )  # fmt: skip
+
+    def checks(self) -> Iterator[Artifact]:
+        """The check of every distilled set of the plan that is made of prototypes, one after the other."""
+        tasks = [t for t in self.plan if METHODS[t.method].images == PROTOTYPES]
+        sets = dict.fromkeys((t.ipc, t.distill_seed) for t in tasks)
+        return (self.check(*one) for one in sets)
+
+    def soft_labels(self, distilled: DistilledDataset, distill_seed: int) -> Artifact | None:
+        """Algorithm 4, line 6; None when the teacher is run while training."""
+        if self.profile.soft_labels == "online":
+            return None
+        return relabel(self.store, distilled, self.dataset, self.teacher, self.profile, label_seed=distill_seed)
+
+    def job(self, task: Student) -> Job:
+        """Everything that this student is trained on, made."""
+        if METHODS[task.method].distill is None:
+            return Job(self.profile, task)
+        distilled = self.distilled(task.method, task.ipc, task.distill_seed)
+        method, profile, target = METHODS[task.method], self.profile, task.labels
+        if target == OWN:  # its views are its own, so no stored labels belong to them
+            target, changes = method.protocol(profile, distilled)
+            profile = profile.replace(**changes, soft_labels="online")
+        job = Job(profile, task, target, self.weights(task, distilled), distilled.artifact, method=method.name)
+        if target == "hard":
+            return job
+        labels = self.soft_labels(distilled, task.distill_seed) if profile.soft_labels == "stored" else None
+        return replace(job, teacher=self.teacher, labels=labels)
+
+    def weights(self, task: Student, distilled: DistilledDataset) -> str | float | Weights:
+        """How the images of this student are weighted: by a rule, or, where the method has a function, the values."""
+        weights = METHODS[task.method].weights
+        if not callable(weights):
+            return METHODS[task.method].weights_of(self.profile)
+        return Weights(weights(self, distilled, task.distill_seed).double().numpy())
+
+    @cached_property
+    def plan(self) -> list[Student]:
+        """All students of this profile, in the order of the table."""
+        p = self.profile
+        for name in p.methods:
+            if name not in METHODS:
+                raise unknown_name(name, METHODS, "methods")
+        tasks = []
+        for name in (m for m in METHODS if m in p.methods):
+            whole = METHODS[name].distill is None
+            levels = {"soft": p.ipc, "hard": p.hard_ipc, OWN: p.ipc if METHODS[name].protocol else []}
+            levels = {"hard": [None]} if whole else levels
+            tasks += [
+                Student(name, ipc, student, labels, distill_seed, seed)
+                for student in p.students
+                for labels in levels
+                if whole or labels in p.targets
+                for ipc in levels[labels]
+                if whole or METHODS[name].runs_at(p, ipc)
+                for distill_seed, seed in self._seeds(whole)
+            ]
+        return tasks
+
+    def _seeds(self, whole: bool) -> list[tuple[int, int]]:
+        """Seeds of the distillation and of the student: crossed, or one student with first weights of its own each."""
+        n, m = self.profile.n_seeds, self.profile.n_student_seeds
+        if whole:
+            return [(0, seed) for seed in range(n * m)]
+        return [(i, s) for i in range(n) for s in ([i] if m == 1 else range(m))]
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where `results.jsonl` of this run is: named by its profile and the values that shape its results."""
+        key = hashlib.sha256(
+            json.dumps([shaping_values(self.profile), self.dataset.content], sort_keys=True).encode()
+        ).hexdigest()[:12]
+        return self.store.root / "runs" / f"{self.profile.profile}-{key}"
+
+    def results(self) -> list[dict]:
+        """Rows of `results.jsonl`; what is not trained yet is trained, unless that is work for another machine.
+
+        Raises:
+            InputError: the run is not finished and has more than 100 classes.
+        """
+        if self.dataset.n_classes <= ANOTHER_SCALE:
+            return self.train_students(say=lambda line: None)  # a page shows what it wants to show
+        return self.finished_rows()
+
+    def finished_rows(self) -> list[dict]:
+        """Rows of `results.jsonl` as a finished run has left it.
+
+        Raises:
+            InputError: the run is not finished.
+        """
+        try:
+            return [json.loads(line) for line in (self.folder / "results.jsonl").read_text().splitlines()]
+        except FileNotFoundError:
+            raise InputError(
+                f"the run of profile {self.profile.profile} is not finished in {self.store.root}; "
+                f"run `ddoq run --profile {self.profile.profile}` with the same parameters first"
+            ) from None
+
+    def distilled_sets(self, labels: str | None = None) -> list[tuple[DistilledDataset, int]]:
+        """The distilled sets of the plan, or of its students with `labels`, each with its distillation seed."""
+        wanted = [t for t in self.plan if t.ipc is not None and labels in (None, t.labels)]
+        keys = dict.fromkeys((t.method, t.ipc, t.distill_seed) for t in wanted)
+        return [(self.distilled(*key), key[2]) for key in bar(keys, desc="distilled sets")]
+
+    def train_students(self, say: Callable[[str], None] = report_line) -> list[dict]:
+        """Make every step and train every student, `workers` side by side; write and return the rows.
+
+        Args:
+            say: takes the lines that tell, before anything is trained, whether the run is right.
+        """
+        with held(self.store.root, self.folder.name, f"the run {self.folder}"):
+            return self._train_students(say)
+
+    def _train_students(self, say: Callable[[str], None]) -> list[dict]:
+        self.distilled_sets()
+        for checked in self.checks():
+            for line in brief_lines(checked):
+                say(line)
+        for distilled, seed in self.distilled_sets("soft"):
+            self.soft_labels(distilled, seed)
+        students = train_all([self.job(task) for task in self.plan], self.profile.workers)
+        rows = [self.row(task, artifact) for task, artifact in zip(self.plan, students, strict=True)]
+        if world().main:
+            Workspace(self.folder).jsonl("results.jsonl", rows)
+        return rows
+
+    def row(self, task: Student, artifact: Artifact) -> dict:
+        """What is kept of a trained student: task, score, and what made it."""
+        method = METHODS[task.method]
+        weights = method.weights_of(self.profile) if method.distill else "uniform"
+        return result_row(self.profile, task, artifact, weights, method.result)
+
+
+def shaping_values(profile: Profile) -> dict:
+    """The values of a profile that shape results: all but those of one machine."""
+    return profile.keyed(*(name for name in Profile.knobs() if name not in MACHINE))

@@ -1,0 +1,108 @@
+"""Parameters: one list of names, checked; an unknown one names its nearest neighbour."""
+
+import dataclasses
+
+import pytest
+import yaml
+
+from ddoq_core.config.profile import PROFILES, Profile, find_profile, parse_assignment, read_profile
+from ddoq_core.errors import InputError
+
+
+def test_the_laptop_profile_is_the_defaults():
+    assert Profile.load("laptop") == Profile()
+
+
+def test_the_laptop_profile_names_every_knob_but_perhaps_a_methods_own():
+    shared = {name for name, knob in Profile.knobs().items() if not knob.metadata["methods"]}
+    assert shared <= set(read_profile(find_profile("laptop"))) <= set(Profile.knobs())
+
+
+def test_a_knob_in_the_file_of_a_method_shapes_that_method():
+    knobs = Profile.knobs()
+    assert knobs["rded_images"].metadata["methods"] == ("rded",) and knobs["weights"].metadata["methods"] == ("ddoq",)
+    assert knobs["inversion_rate"].metadata["methods"] == ("sre2l", "cda")
+
+
+@pytest.mark.parametrize("path", sorted(PROFILES.glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_profile_is_valid_and_carries_its_own_name(path):
+    assert Profile.load(path).profile == path.stem == Profile.load(path.stem).profile
+
+
+@pytest.mark.parametrize("name", Profile.knobs())
+def test_every_knob_says_what_it_means_and_its_default_is_valid(name):
+    knob = Profile.knobs()[name]
+    assert knob.metadata["meaning"]
+    assert Profile.of({name: getattr(Profile(), name)}) == Profile()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"guidence_scale": 2.0}, "unknown parameter 'guidence_scale'.*did you mean 'guidance_scale'"),
+        ({"ipc": 10}, "ipc = 10, but it is a list of int"),
+        ({"ipc": []}, "ipc = .*not empty"),
+        ({"ipc": [0]}, "ipc = 0, but it is at least 1"),
+        ({"ipc": [2.5]}, "ipc = 2.5, but it is a whole number"),
+        ({"epochs": "many"}, "epochs = 'many', but it is a whole number"),
+        ({"epochs": True}, "epochs = True, but it is a whole number"),
+        ({"strength": 1.2}, "strength = 1.2, but it is at most 1"),
+        ({"learning_rate": float("nan")}, "learning_rate = nan"),
+        ({"quantizer": "loyd"}, "quantizer = 'loyd', but it is one of .*did you mean 'lloyd'"),
+        ({"flip": 1}, "flip = 1, but it is true or false"),
+    ],
+)
+def test_a_bad_value_is_one_line_that_names_the_thing_and_the_mend(values, words):
+    with pytest.raises(InputError, match=words) as caught:
+        Profile.of(values)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_are_a_name_or_an_exponent():
+    assert Profile.of({"weights": 0.5}).weights == 0.5
+    assert Profile.of({"weights": "sqrt"}).weights == "sqrt"
+    with pytest.raises(InputError, match="weights"):
+        Profile.of({"weights": "squareroot"})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("methods", ["dd0q"]), ("students", ["convent-32"]), ("targets", ["sofft"])]
+)
+def test_a_bad_name_in_a_list_is_told_before_any_work(field, value):
+    with pytest.raises(InputError, match=f"{field} = '{value[0]}'"):
+        Profile.of({field: value})
+
+
+def test_an_unknown_profile_suggests_the_nearest():
+    with pytest.raises(InputError, match="unknown profile 'labtop'; did you mean 'laptop'"):
+        Profile.load("labtop")
+
+
+def test_a_profile_file_with_an_unknown_name_is_refused(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({"profile": "mine", "guidence_scale": 3}))
+    with pytest.raises(InputError, match=r"'guidence_scale' in profile mine\.yaml; did you mean 'guidance_scale'"):
+        Profile.load(path)
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1,", "", "\x00"])
+def test_a_file_that_is_no_profile_is_one_line(tmp_path, text):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"bad\.yaml") as caught:
+        Profile.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_assignments_are_read_as_yaml():
+    assert parse_assignment("ipc=[1,10]") == ("ipc", [1, 10])
+    assert parse_assignment("strength=0.5") == ("strength", 0.5)
+    assert parse_assignment("data_root=2024") == ("data_root", "2024")
+    assert parse_assignment('data_root="my birds"') == ("data_root", "my birds")
+    with pytest.raises(InputError, match="not name=value"):
+        parse_assignment("strength")
+
+
+def test_a_profile_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Profile().epochs = 3

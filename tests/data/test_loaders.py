@@ -1,0 +1,205 @@
+"""Data sets: one contract, a keyed split, files of every kind read rightly, and one clear line when they cannot be."""
+
+import gzip
+import os
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ddoq_core.config.profile import Profile
+from ddoq_core.data.loaders import load_dataset
+from ddoq_core.errors import InputError
+from ddoq_core.store.artifacts import Store
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_dataset(Profile())
+
+
+def test_mnist5k_is_cut_in_3500_500_and_1000_with_equal_classes(digits):
+    for split, per_class in ((digits.train, 350), (digits.validation, 50), (digits.test, 100)):
+        assert split.labels.bincount().tolist() == [per_class] * 10
+
+
+def test_the_parts_share_no_image_and_leave_none_out(digits):
+    ids = digits.train.ids + digits.validation.ids + digits.test.ids
+    assert len(ids) == len(set(ids)) == 5000
+
+
+def test_digits_are_framed_by_two_black_pixels_and_lie_in_0_1(digits):
+    images = digits.train.images(range(50))
+    assert images.shape == (50, 1, 32, 32)
+    assert images.min() == 0 and images.max() == 1
+    assert images[..., :2, :].sum() == images[..., -2:].sum() == 0
+
+
+def test_normalised_training_images_have_mean_zero_and_unit_deviation(digits):
+    images = digits.normalise(digits.train.images(range(len(digits.train))))
+    assert abs(images.mean()) < 1e-3 and abs(images.std() - 1) < 1e-3
+
+
+def test_the_split_follows_the_seed_and_so_does_the_key(digits):
+    same, other = load_dataset(Profile()), load_dataset(Profile(seed=1))
+    assert same.test.ids == digits.test.ids and same.key == digits.key
+    assert other.test.ids != digits.test.ids and other.key != digits.key
+
+
+def test_another_image_size_is_resampled():
+    assert load_dataset(Profile(image_size=16)).test.images([0]).shape == (1, 1, 16, 16)
+
+
+def _idx(values: np.ndarray) -> bytes:
+    header = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
+    return header + values.astype(np.uint8).tobytes()
+
+
+def _write_idx(folder, *, zipped: bool) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    for part, n in (("train", 40), ("t10k", 20)):
+        images, labels = rng.integers(0, 256, (n, 28, 28)), np.arange(n) % 10
+        for kind, values in (("images-idx3", images), ("labels-idx1", labels)):
+            path = folder / f"{part}-{kind}-ubyte"
+            if zipped:
+                path.with_name(path.name + ".gz").write_bytes(gzip.compress(_idx(values)))
+            else:
+                path.write_bytes(_idx(values))
+    return images
+
+
+@pytest.mark.parametrize(("folder", "zipped"), [("", True), ("FashionMNIST/raw", False), ("raw", True)])
+def test_idx_files_are_read_plain_and_zipped_beside_or_in_torchvisions_folders(tmp_path, folder, zipped):
+    last = _write_idx(tmp_path / "data" / folder, zipped=zipped)
+    found = load_dataset(Profile(dataset="fashion_mnist", data_root=str(tmp_path / "data")))
+    assert (len(found.train), len(found.validation), len(found.test)) == (40, 0, 20)  # 12.5 % of 4 rounds to none
+    assert torch.equal((found.test.images([7])[0, 0, 2:-2, 2:-2] * 255).round().byte(), torch.tensor(last[7]).byte())
+    assert found.class_names[9] == "ankle boot"
+
+
+def test_a_missing_or_damaged_idx_file_is_named(tmp_path):
+    _write_idx(tmp_path / "data", zipped=False)
+    profile = Profile(dataset="mnist", data_root=str(tmp_path / "data"))
+    (tmp_path / "data" / "t10k-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01\0\0")
+    with pytest.raises(InputError, match=r"t10k-labels-idx1-ubyte is damaged"):
+        load_dataset(profile)
+    (tmp_path / "data" / "train-labels-idx1-ubyte").unlink()
+    with pytest.raises(InputError, match=r"no train-labels-idx1-ubyte or train-labels-idx1-ubyte.gz"):
+        load_dataset(profile)
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist", "cifar10", "cifar100", "imagefolder"])
+def test_a_data_root_that_is_missing_or_not_set_is_an_error(dataset, tmp_path):
+    with pytest.raises(InputError, match=rf"dataset {dataset} needs data_root"):
+        load_dataset(Profile(dataset=dataset))
+    with pytest.raises(InputError, match=r"no folder .*nowhere"):
+        load_dataset(Profile(dataset=dataset, data_root=str(tmp_path / "nowhere")))
+
+
+# folders of images
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """train/ with 8 and 9 images, val/ with 2 of each."""
+    for part, sizes in (("train", (8, 9)), ("val", (2, 2))):
+        for name, n in zip(("jeep", "bee_eater"), sizes, strict=True):
+            folder = tmp_path / "tree" / part / name
+            folder.mkdir(parents=True)
+            for i in range(n):
+                Image.new("RGB", (20, 20 + i), (20 * i, 0, 0)).save(folder / f"{i}.png")
+    return tmp_path / "tree"
+
+
+def _profile(tree, **knobs) -> Profile:
+    return Profile(dataset="imagefolder", data_root=str(tree), image_size=8, **knobs)
+
+
+def test_classes_are_in_the_order_of_their_folders_and_val_is_the_test(tree):
+    found = load_dataset(_profile(tree))
+    assert found.class_ids == ["bee_eater", "jeep"] and found.class_names == ["bee eater", "jeep"]
+    assert (len(found.train), len(found.validation), len(found.test)) == (15, 2, 4)
+    assert found.test.ids[0] == "val/bee_eater/0.png" and found.test.labels.tolist() == [0, 0, 1, 1]
+    assert found.train.images(torch.tensor([0, 3])).shape == (2, 3, 8, 8)
+
+
+def test_your_own_data_may_be_links_to_pictures_and_class_folders_elsewhere(tree, tmp_path):
+    expected, elsewhere = load_dataset(_profile(tree)), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("train/jeep", "train/bee_eater/3.png"):
+        target = (tree / name).rename(elsewhere / name.replace("/", "-"))
+        (tree / name).symlink_to(target)
+    found = load_dataset(_profile(tree))
+    assert found.key == expected.key and found.train.ids == expected.train.ids
+
+
+def test_the_key_names_the_content_not_the_place(tree, tmp_path):
+    key = load_dataset(_profile(tree)).key
+    shutil.copytree(tree, tmp_path / "elsewhere")
+    assert load_dataset(_profile(tmp_path / "elsewhere")).key == key
+    Image.new("RGB", (20, 20), "blue").save(tree / "train" / "jeep" / "0.png")
+    assert load_dataset(_profile(tree)).key != key
+
+
+def test_an_unreadable_image_is_named_or_left_out_and_listed(tree, capsys):
+    (tree / "train" / "jeep" / "3.png").write_bytes(b"noise")
+    with pytest.raises(InputError, match=r"train/jeep/3.png cannot be read .*skip_unreadable"):
+        load_dataset(_profile(tree))
+    found = load_dataset(_profile(tree, skip_unreadable=True))
+    assert found.unreadable == ["train/jeep/3.png"]
+    assert "1 of 21 images cannot be read and are left out: train/jeep/3.png" in capsys.readouterr().err
+    assert "train/jeep/3.png" not in found.train.ids and len(found.train) + len(found.validation) == 16
+
+
+def test_a_class_of_which_no_image_can_be_read_is_an_error(tree):
+    for path in (tree / "train" / "jeep").iterdir():
+        path.write_bytes(b"noise")
+    with pytest.raises(InputError, match=r"class 1 \(jeep\) has no readable image"):
+        load_dataset(_profile(tree, skip_unreadable=True))
+
+
+def test_files_are_decoded_once_for_a_store_and_again_when_one_changes(tree, tmp_path, monkeypatch):
+    store, looked = Store(tmp_path / "store"), []
+    from ddoq_core.data import image_folder
+
+    check = image_folder.check_images
+    monkeypatch.setattr(image_folder, "check_images", lambda files: looked.append(len(files)) or check(files))
+    key = load_dataset(_profile(tree), store).key
+    assert load_dataset(_profile(tree), store).key == key and looked == [21]
+    os.utime(tree / "val" / "jeep" / "0.png", (1, 1))
+    assert load_dataset(_profile(tree), store).key == key and looked == [21, 21]
+
+
+def test_a_check_that_was_interrupted_goes_on_where_it_was(tree, tmp_path, monkeypatch):
+    from ddoq_core.data import image_folder
+
+    store, looked, check = Store(tmp_path / "store"), [], image_folder.check_images
+
+    def check_until_interrupted(files):
+        looked.append(len(files))
+        if len(looked) == 3:
+            raise KeyboardInterrupt
+        return check(files)
+
+    monkeypatch.setattr(image_folder, "CHUNK", 5)
+    monkeypatch.setattr(image_folder, "check_images", check_until_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        load_dataset(_profile(tree), store)
+    assert load_dataset(_profile(tree), store).key == load_dataset(_profile(tree)).key
+    assert looked == [5, 5, 5, 5, 5, 1, 21]  # the third is looked at again; the last load has no store to remember it
+
+
+def test_missing_folders_and_classes_are_errors(tree):
+    (tree / "val" / "jepe").mkdir()
+    with pytest.raises(InputError, match=r"class jepe is in .*val but not in .*train"):
+        load_dataset(_profile(tree))
+    (tree / "val" / "jepe").rmdir()
+    (tree / "train" / "zebra").mkdir()
+    with pytest.raises(InputError, match=r"class folder .*zebra holds no image"):
+        load_dataset(_profile(tree))
+    shutil.rmtree(tree / "train")
+    with pytest.raises(InputError, match=r"no folder .*train; an imagefolder holds"):
+        load_dataset(_profile(tree))

@@ -1,0 +1,77 @@
+"""The rate: limits that are reached, slopes that are seen, moments that are needed, bounds that hold."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+
+from ddoq_book.ch12 import measured_rates
+from ddoq_core.quantization.closed_forms import CLOSED_FORMS
+
+
+@pytest.fixture(scope="module")
+def on_a_line():
+    return {rate.name: rate for rate in measured_rates.line_rates([1, 200, 1000])}
+
+
+def test_a_line_has_every_closed_form(on_a_line):
+    assert list(on_a_line) == list(CLOSED_FORMS)
+
+
+def test_sigma_3_is_the_third_moment_about_the_best_centre(on_a_line):
+    # E|X|^3 = 2 sqrt(2 / pi) of N(0, 1), 6 of the Laplace law, 1 / 32 of the uniform law about 1 / 2
+    known = {"N(0, 1)": 2 * math.sqrt(2 / math.pi), "Laplace": 6, "uniform on [0, 1]": 1 / 32}
+    found = {name: on_a_line[name].sigma ** 3 for name in known}
+    assert found == pytest.approx(known, rel=1e-6)
+
+
+def test_one_point_costs_the_variance_in_units_of_sigma_3(on_a_line):
+    for name, form in CLOSED_FORMS.items():
+        rate = on_a_line[name]
+        assert rate.constant(rate.scaled[0]) == pytest.approx(form.law.std() / rate.sigma)
+
+
+def test_proposition_4_holds_with_one_constant_for_all_levels_and_the_limit_is_the_worst(on_a_line):
+    for rate in on_a_line.values():
+        assert (np.diff(rate.scaled) > -1e-12).all()
+        assert 0.99 * rate.limit < rate.scaled[-1] <= rate.limit * (1 + 1e-12)
+
+
+def test_extrapolation_lands_on_zadors_limit(on_a_line):
+    for rate in on_a_line.values():
+        assert rate.beyond == pytest.approx(rate.limit, rel=2e-4)
+
+
+def test_two_moments_are_not_enough():
+    """Cut off at e^y, K^2 G tends to (1/12)(int p^(1/3))^3, which grows like y."""
+    found = measured_rates.heavy_tail([20, 500], [2.0, 4.0, 8.0])
+    few, many = found.scaled.T
+    assert many == pytest.approx(found.limits, rel=0.01)
+    assert (few <= found.limits * 1.01).all()
+    total = quad(lambda y: math.exp(-2 * y) / y**2, 1, math.inf)[0]
+    assert found.limits == pytest.approx([(3 * (y ** (1 / 3) - 1)) ** 3 / total / 12 for y in (2, 4, 8)])
+
+
+@pytest.mark.parametrize("law", measured_rates.SAMPLED_LAWS, ids=lambda law: law.name)
+def test_slopes_and_constants_of_lloyd(law):
+    found = measured_rates.lloyd_rate(law, (16, 64, 128), 40_000, range(2))
+    assert found.slopes().mean() == pytest.approx(-1 / law.d, rel=0.1)
+    assert found.ratios[:, -1].mean() == pytest.approx(1, abs=0.1)
+
+
+def test_an_exact_power_law_has_its_slope_everywhere_and_extrapolates_to_its_constant():
+    law, levels = measured_rates.SAMPLED_LAWS[0], (10, 20, 40)
+    exact = law.limit * np.array(levels, float) ** (-2 / law.d)
+    found = measured_rates.LloydRate(law, levels, np.stack([exact, exact]))
+    for ends in ((0, None), (0, 2), (1, 3), (-2, None)):
+        assert found.slopes(*ends) == pytest.approx([-1 / law.d] * 2)
+    assert found.ratios == pytest.approx(np.ones((2, 3))) and found.extrapolated == pytest.approx([1, 1])
+
+
+def test_the_gap_of_theorem_3_is_below_its_bound_and_falls_like_1_over_n():
+    gaps = measured_rates.empirical_gaps(2, (100, 1000), 150, 0)
+    assert (gaps.gaps >= 0).all() and (gaps.gaps < gaps.bounds).all()
+    scaled = 1000 * gaps.gaps[1]
+    assert scaled.mean() == pytest.approx(2 - 2 / math.pi, abs=4 * scaled.std() / 150**0.5)
+    assert np.log(gaps.bounds[0].mean() / gaps.bounds[1].mean()) / np.log(10) == pytest.approx(0.5, abs=0.1)

@@ -1,0 +1,54 @@
+"""`ddoq record`: a study is found by its entry point, and each of its parts is recorded, restricted, and finished."""
+
+from importlib.metadata import EntryPoint, EntryPoints
+from types import SimpleNamespace
+
+import pytest
+
+from ddoq_core.config.profile import Profile
+from ddoq_core.errors import InputError
+from ddoq_core.results import studies
+from ddoq_core.results.studies import GROUP, StudyPart, record_study
+from ddoq_core.runs.jobs import Student
+
+CALLED = []
+
+
+def one_part(profile: Profile):
+    """A study of a single file."""
+    tasks = [Student("d4m", ipc, "convnet-2", labels, 0, 0) for ipc in (1, 10) for labels in ("soft", "hard")]
+    yield StudyPart("one.jsonl", SimpleNamespace(), tasks, lambda run, task: {}, lambda done, out: CALLED.append(done))
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """What `record` is asked for; the study `one` is the only one that is registered."""
+    asked = []
+    found = EntryPoints([EntryPoint("one", f"{__name__}:one_part", GROUP)])
+    monkeypatch.setattr(EntryPoint, "load", lambda self: one_part)
+    monkeypatch.setattr(studies, "entry_points", lambda group: found.select(group=group))
+    monkeypatch.setattr(studies, "record", lambda run, out, tasks, beside: asked.append((out, tasks)))
+    CALLED.clear()
+    return asked
+
+
+def test_a_restriction_leaves_out_the_other_students_and_the_part_is_finished_with_those_that_are_left(
+    recorded, tmp_path
+):
+    assert list(record_study("one", Profile(), tmp_path, {"ipc": [10], "labels": ["soft"]})) == [tmp_path / "one.jsonl"]
+    ((file, tasks),) = recorded
+    assert file == tmp_path / "one.jsonl" and [(t.ipc, t.labels) for t in tasks] == [(10, "soft")]
+    assert [tasks] == CALLED
+
+
+def test_nothing_that_is_wanted_and_no_such_study_are_one_line(recorded, tmp_path):
+    with pytest.raises(InputError, match="study 'one' at profile laptop has no student of these"):
+        list(record_study("one", Profile(), tmp_path, {"ipc": [7]}))
+    with pytest.raises(InputError, match=r"^no study 'two'; studies: one$"):
+        list(record_study("two", Profile(), tmp_path, {}))
+    assert recorded == [] == CALLED
+
+
+def test_every_study_that_is_declared_is_a_function_of_the_book(declared_studies):
+    assert set(declared_studies.names) == {"table", "tuning", "ablations", "zipf"}
+    assert all(callable(entry.load()) for entry in declared_studies)
