@@ -27,10 +27,10 @@ TINY = {
 TABLE = """
 import json, sys
 from pathlib import Path
-from ddoq_book.ch31.table1 import table1
+from ddoq_book.ch31.table1 import table1, table1_table
 from ddoq_core.results.records import Records
 rows = [json.loads(line) for line in Path(sys.argv[1]).read_text().splitlines()]
-print(table1(Records.of(rows)))
+print(table1_table(table1(Records.of(rows))).markdown())
 """
 KEY = """
 from ddoq_core.store.source import source_key
