@@ -15,6 +15,7 @@ ORDER = (
     "d4m",
     "ddoq",
     "ddoq_proportional",
+    "ddoq_permuted",
     "full",
 )
 

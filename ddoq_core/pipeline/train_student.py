@@ -99,7 +99,7 @@ def train(
         else:
             targets = _hard(distilled, profile)
             temperature, direction = 1.0, "forward"
-        pixels, w = distilled.pixels().to(profile.device), _values(distilled, weights).to(profile.device)
+        pixels, w = distilled.pixels().to(profile.device), image_weights(distilled, weights).to(profile.device)
         lessons = Lessons(pixels, w, dataset, profile, label_seed, targets)
         loss = trainer.loss or functools.partial(weighted_kl, direction=direction)
         fit(work, network, lessons, lambda *batch: loss(*batch, temperature), trainer.schedule)
@@ -128,7 +128,12 @@ def train(
         )  # fmt: skip
 
 
-def _values(distilled: DistilledDataset, weights: str | float | Weights) -> Float[Tensor, " n"]:
+def image_weights(distilled: DistilledDataset, weights: str | float | Weights) -> Float[Tensor, " n"]:
+    """The weight of every image in the loss.
+
+    Raises:
+        InputError: the method gives another number of weights, or one that is not finite.
+    """
     if not isinstance(weights, Weights):
         return distilled.weights(weights)
     if weights.values.shape != (len(distilled),) or not np.isfinite(weights.values).all():

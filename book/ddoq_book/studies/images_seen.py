@@ -4,31 +4,28 @@ import functools
 import itertools
 
 import numpy as np
-import torch
 from numpy import ndarray
 
 from ddoq_core.config.profile import Profile
 from ddoq_core.data.loaders import load_dataset
-from ddoq_core.methods import METHODS
 from ddoq_core.pipeline.cluster import load_prototypes
 from ddoq_core.quantization.voronoi import assign
-from ddoq_core.quantization.weights import companion_weights
 from ddoq_core.runs.jobs import Student
 from ddoq_core.runs.run import Run
 
-from .closeness import closeness_of
+from .closeness import closeness_of, weights_used
 
 
 def images_seen(run: Run, task: Student) -> dict:
-    """Class by class: W_2 to the training latents by the counts (`w2`) and with equal weights, and the share of K
-    that the counts are worth as equal ones, (sum v)^2 / (K sum v^2)."""
+    """Class by class: W_2 to the training latents by the counts (`w2`), with equal weights (`w2_uniform`), with those
+    of the student (`w2_used`); and the share of K that the counts are worth as equal ones, (sum v)^2 / (K sum v^2)."""
     if task.ipc is None:
         return {}
     which = (task.method, task.ipc, task.distill_seed)
     rows = closeness_of(run, *which).jsonl("distances.jsonl")
     v = run.distilled(*which).counts.double().reshape(-1, task.ipc)
     effective = (v.sum(1) ** 2 / (task.ipc * v.square().sum(1))).tolist()
-    found = {name: [row[name] for row in rows] for name in ("w2", "w2_uniform")} | {"effective": effective}
+    found = {name: [row[name] for row in rows] for name in ("w2", "w2_uniform", "w2_used")} | {"effective": effective}
     return {name: [round(value, 4) for value in values] for name, values in found.items()}
 
 
@@ -62,7 +59,7 @@ def law_seen(run: Run, task: Student) -> dict:
     """What `images_seen` tells, and `tv`: the total variation distance, class by class, between the masses of the
     sub-populations and those that the student's weights give to them, each image counted for the images of its cell."""
     counts, parts = _cells(run, task.ipc, task.distill_seed)
-    weights = companion_weights(torch.from_numpy(counts), METHODS[task.method].weights_of(run.profile)).numpy()
+    weights = weights_used(run, task.method, task.ipc, task.distill_seed).numpy()
     given = np.einsum("ck,ckp->cp", weights / weights.sum(1, keepdims=True), parts / counts[..., None])
     true = parts.sum(1) / parts.sum((1, 2))[:, None]
     return images_seen(run, task) | {"tv": (np.abs(given - true).sum(1) / 2).round(4).tolist()}

@@ -1,0 +1,28 @@
+"""A control for DDOQ: the weights of eq. 33, dealt to the images of each class at random.
+
+The sum and the spread of the weights are DDOQ's, and with them the mean loss and the effective number of images; only
+the law is lost that they give to the images. What DDOQ gains over this row is gained by that law.
+"""
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..pipeline.distilled import DistilledDataset
+from ..randomness import numpy_rng
+from .d4m import METHOD as D4M
+from .method import MethodRun
+
+
+def permuted(run: MethodRun, distilled: DistilledDataset, distill_seed: int) -> Float[Tensor, " n"]:
+    """The weights sqrt(K v / sum v) in another order within each class, drawn by key."""
+    dealt = []
+    for label, weights in enumerate(distilled.weights("sqrt").reshape(-1, distilled.ipc)):
+        rng = numpy_rng(run.profile.seed, "ddoq_permuted", distill_seed, distilled.ipc, label)
+        dealt.append(weights[torch.from_numpy(rng.permutation(len(weights)))])
+    return torch.cat(dealt)
+
+
+METHOD = replace(D4M, name="ddoq_permuted", title="DDOQ, weights permuted", weights=permuted)
