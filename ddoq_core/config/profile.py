@@ -70,8 +70,15 @@ class SharedKnobs:
     keep_latents: bool = knob(True, "store the latents, for reports and another clustering; off: one pass, none kept")
     quantizer: str = knob(
         "lloyd",
-        "how the codebook is found; stratified: by Lloyd, the same number of points in each class of a super-class",
-        of=("lloyd", "minibatch", "clvq", "stratified"),
+        "how the codebook is found; d4m: by scikit-learn, as D4M calls it; stratified: by Lloyd, the same number of "
+        "points in each class of a super-class",
+        of=("lloyd", "minibatch", "clvq", "d4m", "stratified"),
+    )
+    start: str = knob(
+        "kmeans++",
+        "where minibatch and clvq start: k-means++, or K of the samples as D4M",
+        of=("kmeans++", "samples"),
+        since="0.2",
     )
     n_restarts: int = knob(10, "k-means++ starts, best kept (lloyd)", low=1)
     n_passes: int = knob(10, "passes over a class (minibatch, clvq)", low=1)

@@ -15,7 +15,10 @@ ORDER = (
     "d4m",
     "ddoq",
     "ddoq_proportional",
+    "ddoq_companion",
     "ddoq_permuted",
+    "d4m_medoid",
+    "ddoq_medoid",
     "full",
 )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from ..config.profile import Profile
@@ -43,6 +43,9 @@ class MethodRun(Protocol):
 
     def prototypes(self, distill_seed: int) -> Artifact:
         """Centroids and counts of every class (Algorithm 4, lines 2-3)."""
+
+    def class_latents(self, label: int) -> tuple[Float[Tensor, "n c h w"], Int64[Tensor, " n"]]:
+        """Latents of a class, and the indices of their images in the training part."""
 
 
 # labels and training: of a profile and a distilled set, the kind of target (soft, hard) and the knobs that differ

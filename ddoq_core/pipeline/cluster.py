@@ -1,8 +1,9 @@
 """Algorithm 4, lines 2-3 (Algorithm 3, lines 3-11): prototypes z_k of each class and the counts v_k of their cells.
 
 In: the latents of every class, one class in memory at a time. Out: class00000.safetensors with, for each level K,
-points_000KK [K, c, h, w] in the profile's precision, counts_000KK [K] int64 (they sum to the class size) and
-history_000KK; and clusters.jsonl, one row per class and K.
+points_000KK [K, c, h, w] in the profile's precision, counts_000KK [K] int64 (they sum to the class size),
+history_000KK and, of an online quantizer, companion_000KK, its own estimate of the masses; and clusters.jsonl, one row
+per class and K.
 The weights w_k of line 3 follow from the counts when a student is trained (quantization/weights.py).
 """
 
@@ -21,10 +22,10 @@ from ..data.dataset import check_class_sizes
 from ..errors import InputError
 from ..priors.load import PRECISIONS
 from ..processes import bar, world
-from ..quantization.clvq import clvq, power_steps
+from ..quantization.clvq import OnlineQuantizer, clvq, power_steps
 from ..quantization.lloyd import best_of_restarts
-from ..quantization.minibatch import minibatch
-from ..quantization.seeding import kmeans_plus_plus
+from ..quantization.minibatch import d4m_minibatch, minibatch
+from ..quantization.seeding import kmeans_plus_plus, random_samples
 from ..quantization.voronoi import Quantizer
 from ..randomness import numpy_rng
 from ..store.artifacts import Artifact, Store, Workspace
@@ -60,8 +61,8 @@ def cluster(
     def build(work: Workspace) -> None:
         work.jsonl("clusters.jsonl", (r for row in classes for r in _summaries(work.path, row["index"], levels)))
 
-    knob = "n_restarts" if profile.quantizer in OFFLINE else "n_passes"
-    parameters = profile.keyed("seed", "quantizer", knob, "precision") | latents.parameters
+    knobs = ["n_restarts"] if profile.quantizer in OFFLINE else ["n_passes", "start"]
+    parameters = profile.keyed("seed", "quantizer", *knobs, "precision") | latents.parameters
     parameters |= {"levels": levels, "distill_seed": distill_seed}
     with threads(profile.threads):
         return store.make(
@@ -117,7 +118,9 @@ def _joined(strata: list[Quantizer]) -> Quantizer:
 
 
 def _online(samples: Float[Tensor, "n d"], K: int, profile: Profile, rng: np.random.Generator) -> Quantizer:
-    start = kmeans_plus_plus(samples, K, rng)
+    if profile.quantizer == "d4m":
+        return d4m_minibatch(samples, K, rng)
+    start = (random_samples if profile.start == "samples" else kmeans_plus_plus)(samples, K, rng)
     if profile.quantizer == "minibatch":
         return minibatch(samples, start, passes=profile.n_passes, rng=rng)
     return clvq(samples, start, steps=power_steps(K), passes=profile.n_passes, rng=rng)
@@ -143,6 +146,15 @@ def load_counts(prototypes: Artifact, ipc: int) -> Int64[Tensor, "C K"]:
     """Counts of every class at level K = ipc."""
     n_classes = len(list(prototypes.path.glob("class*.safetensors")))
     return torch.stack([_entry(prototypes, f"counts_{ipc:05d}", ipc, c) for c in range(n_classes)])
+
+
+def load_companion(prototypes: Artifact, ipc: int) -> Float[Tensor, "C K"]:
+    """Masses of every class's cells at level K = ipc: the estimates of an online quantizer, or else the exact ones."""
+    counts = load_counts(prototypes, ipc)
+    try:
+        return torch.stack([_entry(prototypes, f"companion_{ipc:05d}", ipc, c) for c in range(len(counts))])
+    except InputError:
+        return counts / counts.sum(1, keepdim=True)
 
 
 def _entry(prototypes: Artifact, name: str, ipc: int, label: int) -> Tensor:
@@ -171,6 +183,8 @@ def _write_class(
         points = found.points.reshape(K, *Z.shape[1:]).contiguous()
         tensors[f"points_{K:05d}"] = points.to(PRECISIONS[profile.precision])
         tensors[f"counts_{K:05d}"] = found.counts
+        if isinstance(found, OnlineQuantizer):
+            tensors[f"companion_{K:05d}"] = found.companion
         tensors[f"history_{K:05d}"] = torch.tensor([*found.history, found.distortion], dtype=torch.float64)
     safetensors.torch.save_file(tensors, path)
 

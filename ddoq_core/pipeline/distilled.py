@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Shaped, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -33,7 +33,7 @@ MOST = 2**53  # above it, whole numbers are no longer exact in double precision
 
 @dataclass(frozen=True)
 class DistilledDataset:
-    """A finished distilled set: n = classes x ipc images, class by class; row i of everything is image i."""
+    """A finished distilled set, class by class: row i of everything is image i."""
 
     artifact: Artifact
 
@@ -53,8 +53,8 @@ class DistilledDataset:
 
     @property
     def ipc(self) -> int:
-        """Images per class, K."""
-        return len(self) // len(self.classes)
+        """Images per class, K: the most that a class has."""
+        return int(torch.bincount(self.labels).max())
 
     def __len__(self) -> int:
         return len(self.metadata)
@@ -73,8 +73,11 @@ class DistilledDataset:
         """Weights of the images in the loss: from their counts class by class, or `given`, as they stand in the set."""
         if scheme == GIVEN:
             return torch.tensor([row["weight"] for row in self.metadata])
-        weights = companion_weights(self.counts.reshape(-1, self.ipc), scheme)
-        return weights.float().reshape(-1)
+        return torch.cat([companion_weights(v, scheme) for v in self.by_class(self.counts)]).float()
+
+    def by_class(self, values: Shaped[Tensor, " n"]) -> Sequence[Shaped[Tensor, " k"]]:
+        """A value of every image, class by class."""
+        return values.split(torch.bincount(self.labels).tolist())
 
     def pixels(self) -> UInt8[Tensor, "n C H W"]:
         """All images as stored, 8 bits a channel."""
@@ -114,52 +117,57 @@ def read_pixels(path: Path) -> UInt8[Tensor, "C H W"]:
 
 
 def write_metadata(
-    work: Workspace, dataset: Dataset, counts: Int64[Tensor, "classes ipc"], *, seed: int | None,
-    sources: Sequence[str] = (), weights: Float[Tensor, "classes ipc"] | None = None,
+    work: Workspace, dataset: Dataset, counts: Sequence[Int64[Tensor, " ipc"]], *, seed: int | None,
+    sources: Sequence[str] = (), weights: Sequence[Float[Tensor, " ipc"]] | None = None,
 ) -> None:  # fmt: skip
     """Write `metadata.jsonl` and `sample_weights.txt` over images that `write_image` has written.
 
     Args:
-        counts: real images that each image stands for.
+        counts: real images that each image stands for, class by class.
         seed: which distillation it is; with the manifest's `seed` it names every draw. None: a set of others.
         sources: identities of the real images that were kept, if they are real ones, or the files of others.
         weights: of a set of others that come without counts; else those of eq. 33.
     """
-    weights = companion_weights(counts, "sqrt") if weights is None else weights
+    weights = [companion_weights(v, "sqrt") for v in counts] if weights is None else weights
     rows = []
-    for label, item in np.ndindex(*counts.shape):
+    for label, item in ((label, item) for label, v in enumerate(counts) for item in range(len(v))):
         name = image_name(label, item)
         row = {
             "file_name": name,
             "label": label,
-            "count": int(counts[label, item]),
-            "weight": round(float(weights[label, item]), 6),
+            "count": int(counts[label][item]),
+            "weight": round(float(weights[label][item]), 6),
             "seed": seed,
             "prompt": dataset.prompts[label],
             "sha256": sha256_of(work.path / name),
         }
         rows.append(row | ({"source": sources[len(rows)]} if sources else {}))
     work.jsonl(METADATA, rows)
-    lines = [" ".join(f"{w:.6f}" for w in of_class) + "\n" for of_class in weights.tolist()]
+    lines = [" ".join(f"{w:.6f}" for w in of_class.tolist()) + "\n" for of_class in weights]
     work.replace(WEIGHTS, lambda path: path.write_text("".join(lines)))
 
 
 def _read_metadata(folder: Path, n_classes: int) -> list[dict]:
     """Rows of `metadata.jsonl`, which name the images class by class: no name is followed that is not one of theirs."""
     path = folder / METADATA
-    lines = path.read_bytes().splitlines()
-    if not lines or len(lines) % n_classes:
-        raise InputError(f"{path} has {len(lines)} rows for {n_classes} classes; remove its folder to make it again")
-    rows = []
-    for number, line in enumerate(lines):
+    rows, label, item = [], 0, 0
+    for number, line in enumerate(path.read_bytes().splitlines()):
         where = f"line {number + 1} of {path}"
         try:
             rows.append(json.loads(line))
-            _check_row(rows[-1], folder, *divmod(number, len(lines) // n_classes), where)
+            if item and rows[-1]["label"] == label + 1:
+                label, item = label + 1, 0
+            _check_row(rows[-1], folder, label, item, where)
+            item += 1
         except InputError:
             raise
         except (ValueError, RecursionError, OverflowError, KeyError, TypeError):
             raise InputError(f"{where} is no row of an image; remove its folder to make it again") from None
+    if not item or label + 1 != n_classes:
+        raise InputError(
+            f"{path} has {len(rows)} rows, of which none is of class {label + bool(item)}; remove its folder to make "
+            f"it again"
+        )
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Mini-batch k-means as printed in Algorithm 3 (D4M): one sample at a time, each point with its own step 1/v."""
+"""Mini-batch k-means: as printed in Algorithm 3, one sample at a time, and as D4M's released code runs it."""
 
 from collections.abc import Callable
 
@@ -48,3 +48,28 @@ def minibatch(
         if history[-1] == min(history[1:]):
             best, best_v = x.copy(), v
     return recount(samples, best, history, best_v / best_v.sum())
+
+
+def d4m_minibatch(samples: Float[Tensor, "n d"], K: int, rng: np.random.Generator) -> OnlineQuantizer:
+    """scikit-learn's MiniBatchKMeans as D4M's released code calls it for ImageNet: one pass in batches of K.
+
+    The first batch is the start, the last n mod K samples are not met, and points that win too rarely are moved to
+    random samples of a batch, with a count that they have not won. So scikit-learn's own counts, most likely those
+    that the paper weighs by, are not the sizes of cells.
+
+    Args:
+        rng: orders the samples and seeds scikit-learn.
+    Returns:
+        OnlineQuantizer: `companion` are scikit-learn's own counts, divided by their sum; `counts` are the exact cells.
+    Raises:
+        InputError: K < 1, K > n, or a sample that is not finite.
+    """
+    from sklearn.cluster import MiniBatchKMeans  # takes a second
+
+    samples = checked(samples, K)
+    X = samples.numpy()[rng.permutation(len(samples))]
+    model = MiniBatchKMeans(K, batch_size=K, n_init="auto", random_state=int(rng.integers(2**31)))
+    for first in range(0, len(X) - K + 1, K):
+        model.partial_fit(X[first : first + K])
+    mass = model._counts / model._counts.sum()
+    return recount(samples, model.cluster_centers_.astype(np.float64).T, [], mass)

@@ -21,26 +21,27 @@ from ddoq_core.theory.transport import wasserstein2
 from ddoq_core.threads import threads
 
 
-def weights_used(run: Run, method: str, ipc: int, distill_seed: int = 0) -> Float[Tensor, "C K"]:
-    """The weights in the loss of the students of a method, class by class."""
+def weights_used(run: Run, method: str, ipc: int, distill_seed: int = 0) -> Float[Tensor, " n"]:
+    """The weights in the loss of the students of a method, image by image."""
     task, distilled = Student(method, ipc, "", "soft", distill_seed, 0), run.distilled(method, ipc, distill_seed)
-    return image_weights(distilled, run.weights(task, distilled)).double().reshape(-1, ipc)
+    return image_weights(distilled, run.weights(task, distilled)).double()
 
 
 def closeness_of(run: Run, method: str, ipc: int, distill_seed: int = 0) -> Artifact:
     """W_2 of every class's distilled latents to its training latents, for three weightings (a linear program each)."""
     distilled, latents, profile = run.distilled(method, ipc, distill_seed), run.latent_source, run.profile
-    counts, used = distilled.counts.double().reshape(-1, ipc), weights_used(run, method, ipc, distill_seed)
+    counts, used = distilled.counts.double(), weights_used(run, method, ipc, distill_seed)
     masses = {"w2": counts, "w2_uniform": torch.ones_like(counts), "w2_used": used}
+    of_class = {name: distilled.by_class(mass) for name, mass in masses.items()}
 
     def build(work: Workspace) -> None:
         model = load_prior(run.prior.path, **profile.subset(*KNOBS))
         pictures = resized(distilled.images(), model.image_size)
         made = torch.cat([model.encode(part).cpu() for part in pictures.split(BATCH)]).flatten(1).double()
         rows = []
-        for label, points in enumerate(made.split(ipc)):
+        for label, points in enumerate(distilled.by_class(made)):
             mu = latents.of_class(label).flatten(1).double()
-            shares = {name: (of[label] / of[label].sum()).numpy() for name, of in masses.items()}
+            shares = {name: (mass[label] / mass[label].sum()).numpy() for name, mass in of_class.items()}
             rows.append({"class": label} | {name: wasserstein2(points, share, mu) for name, share in shares.items()})
         work.jsonl("distances.jsonl", rows)
 

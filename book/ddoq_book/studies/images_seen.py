@@ -23,8 +23,10 @@ def images_seen(run: Run, task: Student) -> dict:
         return {}
     which = (task.method, task.ipc, task.distill_seed)
     rows = closeness_of(run, *which).jsonl("distances.jsonl")
-    v = run.distilled(*which).counts.double().reshape(-1, task.ipc)
-    effective = (v.sum(1) ** 2 / (task.ipc * v.square().sum(1))).tolist()
+    distilled = run.distilled(*which)
+    effective = [
+        float(v.sum() ** 2 / (len(v) * v.square().sum())) for v in distilled.by_class(distilled.counts.double())
+    ]
     found = {name: [row[name] for row in rows] for name in ("w2", "w2_uniform", "w2_used")} | {"effective": effective}
     return {name: [round(value, 4) for value in values] for name, values in found.items()}
 
@@ -59,7 +61,7 @@ def law_seen(run: Run, task: Student) -> dict:
     """What `images_seen` tells, and `tv`: the total variation distance, class by class, between the masses of the
     sub-populations and those that the student's weights give to them, each image counted for the images of its cell."""
     counts, parts = _cells(run, task.ipc, task.distill_seed)
-    weights = weights_used(run, task.method, task.ipc, task.distill_seed).numpy()
+    weights = weights_used(run, task.method, task.ipc, task.distill_seed).reshape(-1, task.ipc).numpy()
     given = np.einsum("ck,ckp->cp", weights / weights.sum(1, keepdims=True), parts / counts[..., None])
     true = parts.sum(1) / parts.sum((1, 2))[:, None]
     return images_seen(run, task) | {"tv": (np.abs(given - true).sum(1) / 2).round(4).tolist()}

@@ -1,0 +1,131 @@
+"""The study `weights`: what weights are worth with the paper's codebook and optimiser, as the protocol declares it.
+
+A cell of the study is a codebook at a number of images per class. Where its counts are nearly equal it cannot test the
+weights, and none of its students is trained; how equal they are is kept beside the records.
+"""
+
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ddoq_core.config.profile import Profile
+from ddoq_core.pipeline.cluster import load_companion, load_counts
+from ddoq_core.results.studies import StudyPart
+from ddoq_core.runs.jobs import Student
+from ddoq_core.runs.run import Run
+from ddoq_core.store.artifacts import Artifact, Workspace
+
+from ..recorded import RESULTS
+from .images_seen import images_seen
+from .unequal_masses import FRESH, fresh_students
+
+FOLDER = "weights"  # of book/results
+LEVELS = [5, 10, 50]
+NEARLY_EQUAL = 0.85  # share of K that the counts are worth; above it weights cannot be tested
+CODEBOOKS = {
+    "one pass": {"quantizer": "minibatch", "n_passes": 1, "start": "samples"},
+    "scikit-learn": {"quantizer": "d4m"},
+    "Lloyd": {},
+}
+OPTIMISERS = {
+    "A": {"learning_rate": 1e-3, "lr_schedule": "cosine"},  # D4M's
+    "B": {"learning_rate": 2e-3, "lr_schedule": "step"},  # Table 3 of the paper
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """Students of one codebook, one optimiser and one number of images per class."""
+
+    codebook: str
+    optimiser: str
+    ipc: int
+    methods: tuple[str, ...]
+    students: int = 2  # of each distillation
+
+    @property
+    def name(self) -> str:
+        """As its file is called."""
+        images = "medoids" if "d4m_medoid" in self.methods else "decoded"
+        codebook = self.codebook.replace(" ", "-").lower()
+        return f"{codebook}-{images}-{self.optimiser}-ipc{self.ipc:03d}"
+
+
+PAIR, MEDOIDS = ("d4m", "ddoq"), ("d4m_medoid", "ddoq_medoid")
+BLOCKS = (
+    Block("one pass", "B", 10, (*PAIR, "ddoq_proportional", "ddoq_permuted")),
+    Block("one pass", "A", 10, PAIR),
+    Block("one pass", "B", 50, PAIR, students=1),
+    Block("one pass", "B", 10, MEDOIDS),
+    Block("scikit-learn", "B", 10, (*PAIR, "ddoq_companion")),
+    Block("Lloyd", "B", 10, PAIR),
+    Block("one pass", "B", 5, (*PAIR, "ddoq_proportional", "ddoq_permuted")),
+    Block("one pass", "A", 5, PAIR),
+    Block("one pass", "B", 5, MEDOIDS),
+    Block("Lloyd", "B", 5, PAIR),
+)  # the primary ones first
+
+
+def weights_study(profile: Profile) -> Iterator[StudyPart]:
+    """The declared blocks that can test the weights, a file for each."""
+    runs = {name: Run(profile.replace(ipc=LEVELS, targets=["soft"], **found)) for name, found in CODEBOOKS.items()}
+    spreads = _spreads(profile.dataset, runs)
+    for block in BLOCKS:
+        if spread_of(spreads, block.codebook, block.ipc) > NEARLY_EQUAL:
+            continue
+        run = Run(runs[block.codebook].profile.replace(**OPTIMISERS[block.optimiser]))
+        tasks = [
+            Student(method, block.ipc, profile.students[0], "soft", distillation, seed)
+            for distillation in FRESH
+            for seed in fresh_students(distillation)[: block.students]
+            for method in block.methods
+        ]
+        file = f"{profile.dataset}-{block.name}.jsonl"
+        yield StudyPart(file, run, tasks, images_seen, lambda done, out: _keep(profile.dataset, spreads, out))
+
+
+def spread_of(spreads: list[dict], codebook: str, ipc: int, counts: str = "cells") -> float:
+    """Share of K that the counts of a codebook are worth as equal ones, mean over classes and distillations."""
+    which = (codebook, ipc, counts)
+    return float(
+        np.mean([row["effective"] for row in spreads if (row["codebook"], row["ipc"], row["counts"]) == which])
+    )
+
+
+def spreads_file(dataset: str) -> str:
+    """Name of the file beside the records that says how equal the counts of every codebook are."""
+    return f"{dataset}-codebooks.json"
+
+
+def _spreads(dataset: str, runs: dict[str, Run]) -> list[dict]:
+    """How equal the counts are, for every codebook, level and distillation: as kept beside the records, or measured."""
+    kept = RESULTS / FOLDER / spreads_file(dataset)
+    if kept.exists():
+        return json.loads(kept.read_text())
+    cells = itertools.product(runs.items(), FRESH, LEVELS)
+    return [row for (name, run), i, ipc in cells for row in _spread(name, run.prototypes(i), i, ipc)]
+
+
+def _spread(codebook: str, prototypes: Artifact, distillation: int, ipc: int) -> Iterator[dict]:
+    """A row for the exact cell counts, and one for the masses that an online quantizer estimated on its way."""
+    masses = {"cells": load_counts(prototypes, ipc)}
+    if codebook != "Lloyd":
+        masses["own"] = load_companion(prototypes, ipc)
+    for counts, v in masses.items():
+        v = v.double()
+        yield {
+            "codebook": codebook,
+            "ipc": ipc,
+            "counts": counts,
+            "distill_seed": distillation,
+            "effective": round(float((v.sum(1) ** 2 / (ipc * v.square().sum(1))).mean()), 4),  # mean over classes
+            "ratio": round(float((v.max(1).values / v.min(1).values).median()), 2),  # of the largest to the smallest
+        }
+
+
+def _keep(dataset: str, spreads: list[dict], folder: Path) -> None:
+    Workspace(folder).json(spreads_file(dataset), spreads)
