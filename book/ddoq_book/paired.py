@@ -1,9 +1,10 @@
-"""Two cells of a table side by side: their paired difference, and whether the test set can resolve it."""
+"""Two cells of a table side by side: their paired difference, what the design could have found, and the headroom."""
 
-import math
 from dataclasses import dataclass
 
 from ddoq_core.results.records import LEVEL, Cell, Estimate, Records
+
+TOLD = ("higher", "lower")  # verdicts that tell two cells apart
 
 
 @dataclass(frozen=True)
@@ -14,41 +15,26 @@ class PairedDifference:
     baseline: Cell
     difference: Estimate
     accuracy: float  # of the baseline, percent
-
-    @property
-    def resolved(self) -> float:
-        """What the test set resolves at the baseline's accuracy, in points."""
-        return resolution(self.accuracy, self.difference.n_test)
+    headroom: float | None  # points from the baseline to all real images; None: those were not run
 
     @property
     def verdict(self) -> str:
         """The difference in words."""
-        return verdict(self.difference, self.accuracy)
+        return verdict(self.difference)
 
 
 def paired_difference(records: Records, cell: Cell, baseline: Cell, level: float = LEVEL) -> PairedDifference:
-    """The difference of two cells, with the accuracy at which it is judged."""
-    return PairedDifference(cell, baseline, records.difference(cell, baseline, level), records.accuracy(baseline).mean)
+    """The difference of two cells, beside what was left to gain on the baseline."""
+    full = Cell("full", None, baseline.student, "hard")
+    accuracy = records.accuracy(baseline).mean
+    headroom = records.accuracy(full).mean - accuracy if full in records.cells else None
+    return PairedDifference(cell, baseline, records.difference(cell, baseline, level), accuracy, headroom)
 
 
-def resolution(accuracy: float, n_test: int) -> float:
-    """What n test images can resolve, in points: the standard error sqrt(p (1 - p) / n) of one accuracy p.
-
-    At 97 % and 1,000 images it is half a point: a smaller difference is called so, whatever its interval.
-
-    Args:
-        accuracy: p in percent.
-    """
-    p = accuracy / 100
-    return 100 * math.sqrt(p * (1 - p) / n_test)
-
-
-def verdict(difference: Estimate, accuracy: float) -> str:
-    """A difference in words: equal, not told apart from zero, below what the test set resolves, higher or lower."""
+def verdict(difference: Estimate) -> str:
+    """A difference in words: equal (the same hits), not told apart from zero, higher or lower."""
     if difference.low == difference.high == 0:
         return "equal"
     if difference.low <= 0 <= difference.high:
         return "not told apart"
-    if abs(difference.mean) < resolution(accuracy, difference.n_test):
-        return "below the resolution"
     return "higher" if difference.mean > 0 else "lower"

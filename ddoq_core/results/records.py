@@ -1,8 +1,8 @@
-"""From rows of `results.jsonl` to accuracies with intervals, paired differences, and what a test set can resolve.
+"""From rows of `results.jsonl` to accuracies with intervals, and paired differences.
 
-A row holds one student and, as bits, which test images it got right. The interval is a bootstrap over everything
-that was drawn: test images, distillation seeds and student seeds. All rows share the draws of the test images, and
-rows of equal seeds share the draws of the seeds, so that the difference of two methods is paired.
+A row holds one student and, as bits, which test images it got right. Test images, distillation seeds and student seeds
+are all drawn, and an interval is that of the mean of their crossed design. A difference is taken image by image and
+seed by seed first, so that it is paired.
 """
 
 import base64
@@ -10,17 +10,18 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from jaxtyping import Bool, Float
+from numpy import ndarray
 from scipy import stats
 
 from ..errors import InputError
-from ..randomness import numpy_rng
+from .crossed import grand_mean
 
-N_DRAWS = 2000  # of the bootstrap
-DRAWS_AT_ONCE = 50  # of the bootstrap: 50 x 50,000 test images of ImageNet are 10 MB
 LEVEL = 0.95
+POWER = 0.8  # with which a design finds the smallest effect that it is said to find
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,28 @@ class Estimate:
     high: float
     n_runs: int
     n_test: int
+    error: float = math.nan  # standard error
+    degrees: float = math.inf  # of Student's t
+    level: float = LEVEL  # of the interval
+
+    @classmethod
+    def of(cls, y: Float[ndarray, "D S n_test"], n_runs: int, level: float = LEVEL) -> Self:
+        """The mean of shares, or of differences of shares, over distillations, student seeds and test images."""
+        found = grand_mean(y)
+        mean, half, error = 100 * found.value, 100 * found.half(level), 100 * found.error
+        return cls(mean, mean - half, mean + half, n_runs, y.shape[2], error, found.degrees, level)
+
+    @property
+    def detectable(self) -> float:
+        """The smallest true difference that this design would find with a power of 80 %, by its own standard error."""
+        return self._times_error((1 + self.level) / 2) + self._times_error(POWER)
+
+    def within(self, margin: float) -> bool:
+        """Whether two one-sided tests at 5 % place the true difference between -margin and +margin."""
+        return abs(self.mean) + self._times_error(LEVEL) < margin
+
+    def _times_error(self, probability: float) -> float:
+        return self.error * float(stats.t.ppf(probability, self.degrees)) if self.error else 0.0
 
     def __format__(self, form: str) -> str:
         digits = form.removeprefix("+")
@@ -54,20 +77,19 @@ class Cell:
 
 @dataclass(frozen=True)
 class Records:
-    """The rows of a run, grouped by cell, with the bootstrap that they share.
+    """The rows of a run, grouped by cell.
 
     Raises:
         InputError: no rows, rows of different test sets, or a cell whose seeds are not a full grid.
     """
 
     rows: tuple[dict, ...]
-    seed: int = 0
-    masses: Float[np.ndarray, " n_test"] | None = None  # of the test images, where they are not all alike
+    masses: Float[ndarray, " n_test"] | None = None  # of the test images, where they are not all alike
 
     @classmethod
-    def of(cls, rows: Iterable[dict], seed: int = 0, masses: Float[np.ndarray, " n_test"] | None = None) -> "Records":
+    def of(cls, rows: Iterable[dict], masses: Float[ndarray, " n_test"] | None = None) -> Self:
         """Records of rows as `Run.results()` returns them."""
-        return cls(tuple(rows), seed, masses)
+        return cls(tuple(rows), masses)
 
     @cached_property
     def cells(self) -> dict[Cell, list[int]]:
@@ -76,9 +98,10 @@ class Records:
         for i, row in enumerate(self.rows):
             found.setdefault(Cell(row["method"], row["ipc"], row["student"], row["labels"]), []).append(i)
         for cell, members in found.items():
-            members.sort(key=lambda i: (self.rows[i]["distill_seed"], self.rows[i]["seed"]))
-            n_distill, n_student = (len(seeds) for seeds in self._seeds(members))
-            if len(members) != n_distill * n_student:
+            members.sort(key=self._seeds)
+            seeds = [self._seeds(i) for i in members]
+            of_each = {i: [s for d, s in seeds if d == i] for i, _ in seeds}
+            if len({*seeds}) != len(seeds) or len({len(s) for s in of_each.values()}) != 1:
                 raise InputError(f"results of {cell} lack or repeat a seed; finish the run with `ddoq run`")
         return found
 
@@ -91,39 +114,56 @@ class Records:
         return sizes.pop()[1]
 
     @cached_property
-    def hits(self) -> Bool[np.ndarray, "rows n_test"]:
+    def hits(self) -> Bool[ndarray, "rows n_test"]:
         """Which test images each row's student got right."""
         return np.stack([unpack_hits(row["hits"], self.n_test) for row in self.rows])
 
-    @cached_property
-    def _mass(self) -> Float[np.ndarray, " n_test"]:
-        return np.ones(self.n_test) if self.masses is None else self.masses / self.masses.mean()
+    def grid(self, cell: Cell) -> Float[ndarray, "D S n_test"]:
+        """Hits by distillation, student seed and image; their mean is the accuracy.
 
-    @cached_property
-    def _by_images(self) -> Float[np.ndarray, "rows draws"]:
-        """Accuracy of each row on each resampled test set."""
-        mass = self._mass.astype(np.float32)
-        right = self.hits * mass
-        rng = numpy_rng(self.seed, "bootstrap", "images", self.n_test)
-        parts = []
-        for _ in range(N_DRAWS // DRAWS_AT_ONCE):
-            drawn = rng.integers(self.n_test, size=(DRAWS_AT_ONCE, self.n_test))
-            counts = np.stack([np.bincount(d, minlength=self.n_test) for d in drawn]).astype(np.float32)
-            parts.append(right @ counts.T / (counts @ mass))
-        return np.concatenate(parts, axis=1).astype(np.float64)
+        Students of whom no two distillations share a seed are averaged within their distillation, S = 1. With masses
+        of the images, an entry is what the image adds to the weighted mean, to first order.
 
-    @cached_property
-    def _accuracies(self) -> Float[np.ndarray, " rows"]:
-        return (self.hits * self._mass).mean(1)
+        Raises:
+            InputError: some distillations share student seeds, and others do not.
+        """
+        members = self.cells[cell]
+        distill, students = zip(*map(self._seeds, members), strict=True)
+        hits = self.hits[members].reshape(len({*distill}), -1, self.n_test).astype(float)
+        if len({*students}) == len(members):  # no two distillations share a student seed
+            hits = hits.mean(1, keepdims=True) if len({*distill}) > 1 else hits
+        elif len({*students}) != hits.shape[1]:
+            raise InputError(f"results of {cell} lack or repeat a seed; finish the run with `ddoq run`")
+        if self.masses is None:
+            return hits
+        mass = self.masses / self.masses.mean()
+        mean = (mass * hits).mean()
+        return mean + mass * (hits - mean)
 
     def accuracy(self, cell: Cell) -> Estimate:
-        """Mean top-1 accuracy of a cell in percent, with its interval."""
-        found = self._estimate([(1, cell)])
-        return replace(found, low=max(found.low, 0.0), high=min(found.high, 100.0))
+        """Mean top-1 accuracy of a cell in percent.
+
+        Its interval is that of its logit, and so between 0 and 100; where no image or every image is right, the exact
+        one (Clopper and Pearson) of as many images.
+        """
+        found = Estimate.of(self.grid(cell), len(self.cells[cell]))
+        p, far = found.mean / 100, 100 * ((1 - LEVEL) / 2) ** (1 / self.n_test)
+        if not 0 < p < 1:
+            return replace(found, low=far if p else 0.0, high=100.0 if p else 100 - far)
+        logit, half = math.log(p / (1 - p)), (found.high - found.mean) / 100 / (p * (1 - p))
+        low, high = (50 * (1 + math.tanh((logit + sign * half) / 2)) for sign in (-1, 1))
+        return replace(found, low=low, high=high)
 
     def difference(self, cell: Cell, baseline: Cell, level: float = LEVEL) -> Estimate:
-        """Accuracy of `cell` minus that of `baseline` in points, paired over test images and equal seeds."""
-        return self._estimate([(1, cell), (-1, baseline)], level)
+        """Accuracy of `cell` minus that of `baseline` in points, paired over test images and equal seeds.
+
+        Raises:
+            InputError: the two cells have not the same seeds.
+        """
+        seeds, others = ([self._seeds(i) for i in self.cells[c]] for c in (cell, baseline))
+        if seeds != others:
+            raise InputError(f"{cell} and {baseline} have not the same seeds; record the missing ones")
+        return Estimate.of(self.grid(cell) - self.grid(baseline), len(seeds), level)
 
     @property
     def dataset(self) -> str:
@@ -135,58 +175,11 @@ class Records:
         """The networks, in the order of the rows."""
         return list(dict.fromkeys(cell.student for cell in self.cells))
 
-    def _estimate(self, terms: list[tuple[int, Cell]], level: float = LEVEL) -> Estimate:
-        """Signed sum of accuracies: mean +- t se, se from the bootstrap, t with Satterthwaite's degrees of freedom.
-
-        Few seeds say little about their own variance; Student's t pays for that where the seeds' part of se is large.
-        """
-        groups = [(sign, self.cells[cell]) for sign, cell in terms]
-        mean = sum(sign * (self.hits[members] * self._mass).mean() for sign, members in groups)
-        draws = sum(sign * self._draws(members, self._by_images[members]) for sign, members in groups)
-        variance, uncertain = draws.var(), 0.0
-        fixed = self._accuracies[:, None]
-        for factor in (0, 1):
-            part = sum(sign * self._draws(members, fixed[members], only=factor) for sign, members in groups)
-            degrees = min(max(len(self._seeds(members)[factor]) - 1, 1) for _, members in groups)
-            uncertain += part.var() ** 2 / degrees
-        half = 0.0
-        if variance > 0:
-            degrees = variance**2 / uncertain if uncertain > 0 else math.inf
-            half = math.sqrt(variance) * float(stats.t.ppf((1 + level) / 2, degrees))
-        n_runs = min(len(members) for _, members in groups)
-        return Estimate(100 * float(mean), 100 * float(mean - half), 100 * float(mean + half), n_runs, self.n_test)
-
-    def _draws(
-        self, members: list[int], accuracy: Float[np.ndarray, "runs draws"], only: int | None = None
-    ) -> Float[np.ndarray, " draws"]:
-        """Bootstrap draws of the mean over runs; of `accuracy` per run; `only` one factor of the seeds resampled."""
-        seeds = self._seeds(members)
-        grid = accuracy.reshape(len(seeds[0]), len(seeds[1]), -1)
-        shares = []
-        for factor, name in enumerate(("distill", "student")):
-            n = len(seeds[factor])
-            kept = only in (None, factor)
-            rng = numpy_rng(self.seed, "bootstrap", name, *seeds[factor])
-            shares.append(_seed_shares(n, rng) if kept else np.full((N_DRAWS, n), 1 / n))
-        return np.einsum("isb,bi,bs->b", np.broadcast_to(grid, (*grid.shape[:2], N_DRAWS)), *shares)
-
-    def _seeds(self, members: list[int]) -> tuple[list[int], list[int]]:
-        """Seeds of the two factors; where each distillation has one student, the student's is part of the first."""
-        rows = [self.rows[i] for i in members]
-        distill = sorted({r["distill_seed"] for r in rows})
-        return distill, [0] if len(distill) == len(rows) else sorted({r["seed"] for r in rows})
+    def _seeds(self, number: int) -> tuple[int, int]:
+        row = self.rows[number]
+        return row["distill_seed"], row["seed"]
 
 
-def unpack_hits(text: str, n_test: int) -> Bool[np.ndarray, " n_test"]:
+def unpack_hits(text: str, n_test: int) -> Bool[ndarray, " n_test"]:
     """The bitset of a row as one truth value per test image."""
     return np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8), count=n_test).astype(bool)
-
-
-def _seed_shares(n: int, rng: np.random.Generator) -> Float[np.ndarray, "draws n"]:
-    """Shares of each of n seeds in a resample of n - 1 of them.
-
-    n - 1, not n: the variance of the resampled mean is then that of the mean, also for few seeds (Rao & Wu 1988).
-    A single seed always stands for itself, and its variance is not in the interval.
-    """
-    size = max(n - 1, 1)
-    return rng.multinomial(size, np.full(n, 1 / n), size=N_DRAWS) / size

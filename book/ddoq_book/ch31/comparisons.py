@@ -13,14 +13,17 @@ from ddoq_core.methods import METHODS
 from ddoq_core.results.records import LEVEL, Cell, Records
 from ddoq_core.results.table import Column, Table
 
-from ..paired import PairedDifference, paired_difference
+from ..paired import TOLD, PairedDifference, paired_difference
 
 PRIMARY = ("ddoq", "d4m", "soft")
 PRIMARY_LEVELS = (10, 50)
 REAL = "random_real"
+FOUND_NOTE = (
+    "Found at 80 %: the smallest true difference that this design would find with a power of 80 %, in points. "
+    "Headroom: points from the second method to all real images."
+)
 SECONDARY = [("ddoq_proportional", "d4m"), ("d4m", REAL), ("d4m", "random_generated")]
 SECONDARY += [(m, REAL) for m in METHODS if METHODS[m].distill and m not in (REAL, "d4m")]
-TOLD = ("higher", "lower")  # verdicts that tell two methods apart
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ def primary_table(found: PrimaryComparisons) -> Table:
         (
             f"Intervals of level {100 * found.level:.2f} % each: {100 * LEVEL:.0f} % that all {len(found.rows)} are "
             "right.",
+            FOUND_NOTE,
         ),
     )
 
@@ -89,7 +93,7 @@ class SecondaryComparisons:
     @property
     def n_apart(self) -> int:
         """How many intervals exclude 0."""
-        return sum(row.verdict in (*TOLD, "below the resolution") for row in self.rows)
+        return sum(row.verdict in TOLD for row in self.rows)
 
     @property
     def n_by_chance(self) -> float:
@@ -113,6 +117,7 @@ def secondary_table(found: SecondaryComparisons) -> Table:
         (
             f"{len(found.rows)} comparisons, none corrected: {found.n_apart} exclude 0, and {found.n_by_chance:.1f} "
             "would by chance if no two methods differed.",
+            FOUND_NOTE,
         ),
     )
 
@@ -155,7 +160,7 @@ def against_real_table(found: AgainstReal) -> Table:
         rows.append((dataset, "hard" if hard else "soft", ipc, *shown))
     return Table.of_groups(
         f"Against as many random real images, {found.student}",
-        ("Data", "Labels", "IPC", "Higher", "Lower", "Not told apart, or below the resolution"),
+        ("Data", "Labels", "IPC", "Higher", "Lower", "Not told apart"),
         rows,
     )
 
@@ -174,11 +179,11 @@ def _minus(row: PairedDifference) -> str:
 
 
 def _paired_columns(verdict: str) -> tuple[Column | str, ...]:
-    return Column("Difference", "+.1f"), Column("Test set resolves", ".2f"), verdict
+    return Column("Difference", "+.1f"), verdict, Column("Found at 80 %", ".1f"), Column("Headroom", ".1f")
 
 
 def _paired_cells(row: PairedDifference | None) -> tuple:
-    return (None, None, None) if row is None else (row.difference, row.resolved, row.verdict)
+    return (None,) * 4 if row is None else (row.difference, row.verdict, row.difference.detectable, row.headroom)
 
 
 def _pairs(records: Records, method: str, baseline: str, student: str) -> Iterator[tuple[Cell, Cell]]:

@@ -65,7 +65,7 @@ def table1(records: Records) -> Table1:
 def table1_table(found: Table1) -> Table:
     """Table 1: blocks by IPC, one column per student and labels, then n."""
     names = [s if labels == "soft" else f"{s}, {FURTHER[labels]}" for s, labels in found.columns]
-    notes = ["n: students behind each mean. Interval: bootstrap over test images, distillations and student seeds."]
+    notes = ["n: students behind each mean. Interval: test images, distillations and student seeds are drawn."]
     if any(labels == "own" for _, labels in found.columns):
         notes.append("Own protocol: the method's published labels and training; – where that is the shared one.")
     if found.one_student_each:
@@ -98,10 +98,13 @@ def differences_table(found: MethodDifferences) -> Table:
     title, other = METHODS[found.method].title, METHODS[found.baseline].title
     return Table.of_groups(
         f"{title} minus {other}, in points: mean [95 % interval]",
-        ("IPC", "Student", "Labels", Column("Difference", "+.1f"), Column("Test set resolves", ".1f"), f"{title} is"),
-        [(d.cell.ipc, d.cell.student, d.cell.labels, d.difference, d.resolved, d.verdict) for d in found.rows],
+        ("IPC", "Student", "Labels", Column("Difference", "+.1f"), f"{title} is", Column("Found at 80 %", ".1f")),
+        [
+            (d.cell.ipc, d.cell.student, d.cell.labels, d.difference, d.verdict, d.difference.detectable)
+            for d in found.rows
+        ],
         (
-            "Test set resolves: the standard error of one accuracy at this level; a smaller difference is called so."
+            "Found at 80 %: the smallest true difference that this run would find with a power of 80 %, in points."
             if found.rows
             else "This run has not both.",
         ),

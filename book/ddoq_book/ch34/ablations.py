@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 from ddoq_core.errors import InputError
 from ddoq_core.methods import METHODS
 from ddoq_core.randomness import numpy_rng
-from ddoq_core.results.records import N_DRAWS, Cell, Estimate, Records
+from ddoq_core.results.records import Cell, Estimate, Records
 from ddoq_core.results.table import Column, Table, written
 
 from ..paired import PairedDifference, paired_difference
@@ -24,6 +24,7 @@ from ..studies.one_knob import ABLATED_AT, ABLATIONS, Ablation
 from ..style import CYCLE, figure_style, subplots
 
 IPC, LABELS = ABLATED_AT
+N_DRAWS = 2000  # of the bootstrap
 
 
 def recorded_settings(name: str, dataset: str = "mnist5k") -> dict[int, list[dict]]:
@@ -141,59 +142,73 @@ class RankCorrelation:
 
 @dataclass(frozen=True)
 class SetsByDistance:
-    """Distilled sets as points: distance to the data and accuracy of the students, per class; row i is one set."""
+    """Distilled sets as points: distance to the data and accuracy of the students, per class; row i is one weighting
+    of one set of images."""
 
     names: list[str]
-    w2: Float[ndarray, "sets classes"]  # by the weights that the students were trained with
-    accuracy: Float[ndarray, "sets classes"]  # percent, mean over the students of a set
+    images: list[tuple]  # which set of images: weightings of the same images are one cluster
+    w2: Float[ndarray, "points classes"]  # by the weights that the students were trained with
+    accuracy: Float[ndarray, "points classes"]  # percent, mean over the students of a point
 
     @property
     def correlation(self) -> RankCorrelation:
-        """Of distance and accuracy, as means over classes; the interval is a bootstrap over sets."""
-        return _correlation(self.w2.mean(1, keepdims=True), self.accuracy.mean(1, keepdims=True))
+        """Of distance and accuracy, as means over classes; the interval is a bootstrap over sets of images."""
+        return _correlation(self.w2.mean(1, keepdims=True), self.accuracy.mean(1, keepdims=True), self.images)
 
     @property
     def correlation_within_classes(self) -> RankCorrelation:
-        """The same of all sets and classes, each class centred at its mean over the sets."""
-        return _correlation(self.w2 - self.w2.mean(0), self.accuracy - self.accuracy.mean(0))
+        """The same of all points and classes, each class centred at its mean over the points."""
+        return _correlation(self.w2 - self.w2.mean(0), self.accuracy - self.accuracy.mean(0), self.images)
 
 
 def sets_by_distance(rows: list[dict], labels: ndarray, ipc: int, kind: str = LABELS) -> SetsByDistance:
-    """Distilled sets of the rows at one level, each once for each way that it is weighted.
+    """Distilled sets of the rows at one level: a point for every set of images and weighting whose distance is known.
 
     Args:
+        rows: of students that differ in their images and weights alone.
         labels: classes of the test images, in their order.
     Raises:
         InputError: fewer than three sets.
     """
-    sets: dict[tuple, list[dict]] = {}
+    points: dict[tuple, dict[str, dict]] = {}
     for row in rows:
-        if row["ipc"] == ipc and row["labels"] == kind:
-            sets.setdefault((row["method"], row["settings"], row["distill_seed"], str(row["weights"])), []).append(row)
-    if len(sets) < 3:
-        raise InputError(f"a correlation of {len(sets)} distilled sets says nothing; record more of them first")
-    distances, accuracies = [], []
-    for (*_, weights), some in sets.items():
-        distances.append(some[0]["w2_uniform" if weights in ("uniform", "0.0") else "w2"])
-        hits = Records.of(some).hits.mean(0)
+        if row["ipc"] == ipc and row["labels"] == kind and _distance(row) is not None:
+            images, weights = tuple(row["w2_uniform"]), str(row["weights"])  # equal images have equal distances
+            points.setdefault((images, weights), {})[row["key"]] = row  # a student that two rows share counts once
+    if len(points) < 3:
+        raise InputError(f"a correlation of {len(points)} distilled sets says nothing; record more of them first")
+    names, distances, accuracies = [], [], []
+    for some in points.values():
+        first, *_ = some.values()
+        names.append(first["method"])
+        distances.append(_distance(first))
+        hits = Records.of(some.values()).hits.mean(0)
         accuracies.append([100 * hits[labels == c].mean() for c in np.unique(labels)])
-    return SetsByDistance([key[0] for key in sets], np.array(distances), np.array(accuracies))
+    return SetsByDistance(names, [images for images, _ in points], np.array(distances), np.array(accuracies))
 
 
-def _correlation(x: ndarray, y: ndarray) -> RankCorrelation:
-    """Spearman's rank correlation of all entries; the interval resamples rows."""
-    rng = numpy_rng(0, "correlation", len(x))
+def _distance(row: dict) -> list[float] | None:
+    """W_2 with the weights of the row's student, class by class; None where it was not recorded."""
+    known = {"uniform": "w2_uniform", "0.0": "w2_uniform", "proportional": "w2", "1.0": "w2"}
+    return row.get("w2_used", row.get(known.get(str(row["weights"]))))
+
+
+def _correlation(x: ndarray, y: ndarray, images: list[tuple]) -> RankCorrelation:
+    """Spearman's rank correlation of all entries; the interval resamples sets of images, with all their weightings."""
+    clusters = [np.flatnonzero([i == one for i in images]) for one in dict.fromkeys(images)]
+    rng = numpy_rng(0, "correlation", len(clusters))
 
     def rho(rows: ndarray) -> float:
         return float(np.corrcoef(rankdata(x[rows].ravel()), rankdata(y[rows].ravel()))[0, 1])
 
-    draws = np.array([rho(rng.integers(len(x), size=len(x))) for _ in range(N_DRAWS)])
+    drawn = (rng.integers(len(clusters), size=len(clusters)) for _ in range(N_DRAWS))
+    draws = [rho(np.concatenate([clusters[c] for c in draw])) for draw in drawn]
     return RankCorrelation(rho(np.arange(len(x))), *map(float, np.nanquantile(draws, [0.025, 0.975])))
 
 
 @figure_style()
 def distance_figure(found: SetsByDistance) -> Figure:
-    """Accuracy against W_2, a point for each distilled set, means over classes; a colour for each method."""
+    """Accuracy against W_2, a point for each set and weighting, means over classes; a colour for each method."""
     figure, ax = subplots()
     x, y = found.w2.mean(1), found.accuracy.mean(1)
     methods = list(dict.fromkeys(found.names))
@@ -229,5 +244,6 @@ def distance_texts(by_labels: dict[str, SetsByDistance], fall: Shrinkage) -> dic
     for labels, found in by_labels.items():
         texts[f"rho_{labels}"] = written(found.correlation, ".2f")
         texts[f"rho_{labels}_within"] = written(found.correlation_within_classes, ".2f")
-        texts[f"n_sets_{labels}"] = f"{len(found.names)}"
+        texts[f"n_points_{labels}"] = f"{len(found.names)}"
+        texts[f"n_sets_{labels}"] = f"{len({*found.images})}"
     return texts

@@ -1,0 +1,193 @@
+"""The declared study of unequal masses: pooled comparisons of weightings, with the distillation as the unit.
+
+In: rows of `ddoq record controlled`. Out: the comparisons that the protocol declares, as numbers, as tables, and as the
+prose has them. A comparison is a signed mean of accuracies over exponents and networks, taken image by image and
+distillation by distillation, so that its interval needs no assumption on how its parts depend on each other.
+"""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+from ddoq_core.config.profile import Profile
+from ddoq_core.data.imbalance import masses
+from ddoq_core.data.loaders import load_dataset
+from ddoq_core.methods import METHODS
+from ddoq_core.results.records import LEVEL, Cell, Estimate, Records
+from ddoq_core.results.table import Column, Table, written
+
+from ..paired import TOLD, verdict
+from ..studies.images_seen import sub_populations
+from ..studies.unequal_masses import BLOCKS, STUDENTS, SUPERCLASSES, UNEQUAL
+from ..style import CYCLE, INK, WIDTH, figure_style, subplots
+from .imbalance import exponent_of
+
+MARGIN = 0.5  # points within which an effect is called none
+TITLES = {name: METHODS[name].title for name in ("d4m", "ddoq", "ddoq_proportional")} | {"ddoq_permuted": "permuted"}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two weightings of the same images, compared over exponents and networks, in points."""
+
+    method: str
+    baseline: str
+    ipc: int
+    labels: str
+    estimate: Estimate
+    of_each: Float[ndarray, " distillations"]  # the same, of every distillation
+    slope: bool = False  # by how much it grows with the exponent, per unit of it
+
+    @property
+    def title(self) -> str:
+        """As tables have it."""
+        name = f"{TITLES[self.method]} − {TITLES[self.baseline]}"
+        return f"slope of {name} in s" if self.slope else name
+
+    @property
+    def n_positive(self) -> int:
+        """Distillations in which it is above 0."""
+        return int((self.of_each > 0).sum())
+
+    @property
+    def verdict(self) -> str:
+        """In words: higher, lower, not told apart, or none: within the margin by two one-sided tests."""
+        found = verdict(self.estimate)
+        return "none" if found not in TOLD and not self.slope and self.estimate.within(MARGIN) else found
+
+
+@dataclass(frozen=True)
+class Controlled:
+    """The records of the study, by exponent, under one law of the test images."""
+
+    by_exponent: dict[float, Records]
+
+    @classmethod
+    def of(cls, rows: list[dict], profile: Profile, law: str = "training") -> "Controlled":
+        """From the rows.
+
+        Args:
+            law: of the test images: `training` lets each count for the mass of its sub-population, `equal` alike.
+        """
+        origin, dataset = sub_populations(profile), load_dataset(profile)
+        digits = np.array([origin[i] for i in dataset.test.ids])
+        found = {}
+        for s in sorted({exponent_of(row) for row in rows}):
+            mass = masses(1 + max(origin.values()), SUPERCLASSES, s, profile.seed)[digits]
+            here = [row for row in rows if exponent_of(row) == s]
+            found[s] = Records.of(here, masses=mass if law == "training" else None)
+        return cls(found)
+
+    def compare(
+        self, method: str, baseline: str, ipc: int, labels: str, *, exponents: Sequence[float] = UNEQUAL,
+        students: Sequence[str] = tuple(STUDENTS), slope: bool = False, level: float = LEVEL,
+    ) -> Comparison | None:  # fmt: skip
+        """`method` minus `baseline`, mean over exponents and networks, or its slope; None if a part is not recorded."""
+        cells = [(s, student) for s in exponents for student in students]
+        pairs = [[(s, Cell(m, ipc, student, labels)) for m in (method, baseline)] for s, student in cells]
+        if not all(s in self.by_exponent and cell in self.by_exponent[s].cells for pair in pairs for s, cell in pair):
+            return None
+        away = np.array([s for s, _ in cells]) - np.mean(exponents)
+        factors = away / (away @ away) if slope else np.full(len(cells), 1 / len(cells))
+        grids = [self._grid(*mine) - self._grid(*other) for mine, other in pairs]
+        y = functools.reduce(np.add, (f * grid for f, grid in zip(factors, grids, strict=True)))
+        n_runs = len(cells) * len(self.by_exponent[exponents[0]].cells[pairs[0][0][1]])
+        estimate = Estimate.of(y, n_runs, level)
+        return Comparison(method, baseline, ipc, labels, estimate, 100 * y.mean((1, 2)), slope)
+
+    def _grid(self, exponent: float, cell: Cell) -> Float[ndarray, "D S n_test"]:
+        return self.by_exponent[exponent].grid(cell)
+
+
+def primary_comparisons(study: Controlled) -> list[Comparison]:
+    """The five declared comparisons that are recorded, each with an interval so wide that all five hold at 95 %."""
+    level = 1 - (1 - LEVEL) / 5
+    ours = functools.partial(study.compare, "ddoq", level=level)
+    found = [ours("d4m", *BLOCKS[0]), ours("d4m", *BLOCKS[0], slope=True), ours("ddoq_permuted", *BLOCKS[0])]
+    found += [ours("d4m", *block) for block in (BLOCKS[2], BLOCKS[1])]
+    return [one for one in found if one]
+
+
+def secondary_comparisons(study: Controlled) -> list[Comparison]:
+    """All weightings against equal weights, and DDOQ against its control, in every block; 95 % each."""
+    pairs = [("ddoq", "d4m"), ("ddoq_proportional", "d4m"), ("ddoq_permuted", "d4m"), ("ddoq", "ddoq_permuted")]
+    pairs += [("ddoq", "ddoq_proportional")]
+    found = [study.compare(*pair, *block) for block in BLOCKS for pair in pairs]
+    return [one for one in found if one]
+
+
+def comparisons_table(found: list[Comparison], caption: str) -> Table:
+    """Comparisons, a block for each number of images and kind of labels."""
+    rows = [
+        (
+            f"{c.ipc} images per super-class, {c.labels} labels",
+            c.title,
+            c.estimate,
+            c.n_positive,
+            c.verdict,
+            c.estimate.detectable,
+            c.estimate.n_runs,
+        )
+        for c in found
+    ]
+    columns = ("K", "Comparison", Column("Points", "+.2f"), "Distillations above 0", "It is")
+    columns += (Column("Found at 80 %", ".2f"), Column("n students", ","))
+    notes = ["Not recorded yet: `ddoq record controlled`."]
+    if found:
+        first = found[0].estimate
+        notes = [
+            f"{len(found[0].of_each)} distillations; intervals of level {100 * first.level:g} %; {first.n_test:,} test "
+            "images. Found at 80 %: the smallest true effect that this design would find with a power of 80 %. none: two "
+            f"one-sided tests at 5 % place it within ±{MARGIN:g} points."
+        ]
+    return Table.of_groups(caption, columns, rows, notes)
+
+
+def single_comparisons(study: Controlled, method: str = "ddoq", baseline: str = "d4m") -> dict[tuple, Comparison]:
+    """The same for every exponent and network alone: by (ipc, labels, student, s)."""
+    found = {
+        (*block, student, s): study.compare(method, baseline, *block, exponents=[s], students=[student])
+        for block in BLOCKS
+        for student in STUDENTS
+        for s in UNEQUAL
+    }
+    return {place: one for place, one in found.items() if one}
+
+
+@figure_style()
+def controlled_figure(found: dict[tuple, Comparison], title: str) -> Figure:
+    """A comparison against the exponent: a panel for each block, a line for each network."""
+    figure, axes = subplots(1, len(BLOCKS), width=WIDTH, height=2.8, sharey=True, squeeze=False)
+    for ax, block in zip(axes[0], BLOCKS, strict=True):
+        ax.axhline(0, color=INK, linewidth=0.8)
+        for shift, student, colour, marker in zip((-0.04, 0, 0.04), STUDENTS, CYCLE, "osD", strict=False):
+            line = [(s, found[*block, student, s].estimate) for s in UNEQUAL if (*block, student, s) in found]
+            error = [[e.mean - e.low for _, e in line], [e.high - e.mean for _, e in line]]
+            x = [s + shift for s, _ in line]
+            ax.errorbar(
+                x, [e.mean for _, e in line], yerr=error, fmt=f"-{marker}", color=colour, linewidth=1, label=student
+            )
+        ax.set(title=f"K = {block[0]}, {block[1]} labels", xlabel="exponent $s$ of the masses", xticks=UNEQUAL)
+    axes[0, 0].set_ylabel("points")
+    figure.suptitle(title, x=0.02, ha="left", fontsize=10)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=8)
+    return figure
+
+
+def comparison_texts(found: list[Comparison], law: str = "") -> dict[str, str]:
+    """Comparisons as the prose has them: points, verdict and distillations above 0, by the names of their parts."""
+    texts = {}
+    for c in found:
+        name = "_".join([*filter(None, [law]), c.method, c.baseline, f"{c.ipc}", c.labels, *["slope"] * c.slope])
+        texts |= {
+            name: written(c.estimate, "+.2f"),
+            f"{name}_verdict": c.verdict,
+            f"{name}_positive": f"{c.n_positive} of {len(c.of_each)}",
+            f"{name}_detectable": f"{c.estimate.detectable:.2f}",
+        }
+    return texts
