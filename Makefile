@@ -44,10 +44,15 @@ ifdef FASHION
 	$(DDOQ) record table --out book/results/table --artifacts $(ARTIFACTS) $(SECOND) $(ON_FASHION)
 endif
 
-ablations: $(INSTALLED) ## the long runs of the protocol's tuning and of chapter 34; go on from book/results
+ablations: $(INSTALLED) ## the long runs of the protocol's tuning, of its second round and of chapter 34; FASHION as above
 	$(DDOQ) record tuning --out book/results/tuning --artifacts $(ARTIFACTS)
 	$(DDOQ) record ablations --out book/results/ablations --artifacts $(ARTIFACTS)
 	$(DDOQ) record zipf --out book/results/zipf --artifacts $(ARTIFACTS)
+	$(DDOQ) record controlled --out book/results/controlled --artifacts $(ARTIFACTS)
+	$(DDOQ) record weights --out book/results/weights --artifacts $(ARTIFACTS)
+ifdef FASHION
+	$(DDOQ) record weights --out book/results/weights --artifacts $(ARTIFACTS) $(ON_FASHION)
+endif
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab
 	$(PY) -m jupyter lab notebooks

@@ -12,18 +12,21 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 from scipy.stats import rankdata
 
+from ddoq_core.config.profile import Profile
 from ddoq_core.errors import InputError
 from ddoq_core.methods import METHODS
+from ddoq_core.pipeline.train_student import rate
 from ddoq_core.randomness import numpy_rng
 from ddoq_core.results.records import Cell, Estimate, Records
 from ddoq_core.results.table import Column, Table, written
 
-from ..paired import PairedDifference, paired_difference
+from ..paired import TOLD, PairedDifference, paired_difference
 from ..recorded import rows_of
 from ..studies.one_knob import ABLATED_AT, ABLATIONS, Ablation
 from ..style import CYCLE, figure_style, subplots
 
 IPC, LABELS = ABLATED_AT
+OF_IMAGES = ("weights", "strength", "sampler", "quantizer")  # ablations that leave the training of students as it is
 N_DRAWS = 2000  # of the bootstrap
 
 
@@ -126,6 +129,50 @@ def ablation_table(found: AblationResult) -> Table:
 
 def _with_verdict(against: PairedDifference) -> str:
     return f"{against.difference:+.1f}, {against.verdict}"
+
+
+@dataclass(frozen=True)
+class AblationPower:
+    """What all ablations together could find, and what there was to find."""
+
+    n: int  # differences to the first settings
+    n_told: int
+    detectable: float  # median of the smallest differences found with a power of 80 %, in points
+    headroom: float  # points from the first setting of the weights to all real images
+    rising: tuple[tuple[str, AblationRow], ...]  # knob and row whose pictures are farther from the data with weights
+
+
+def ablation_power(found: list[AblationResult], full: float) -> AblationPower:
+    """The power of the ablations.
+
+    Args:
+        full: accuracy with all real images, percent.
+    """
+    rows = [row for one in found for row in one.rows]
+    against = [row.against_first for row in rows if row.against_first]
+    detectable = float(np.median([d.difference.detectable for d in against]))
+    headroom = full - found[0].rows[0].accuracy.mean
+    of_knobs = ((one.ablation.title, row) for one in found for row in one.rows if row.method == "ddoq")
+    rising = tuple((title, row) for title, row in of_knobs if row.w2 > row.w2_uniform)
+    return AblationPower(len(against), sum(d.verdict in TOLD for d in against), detectable, headroom, rising)
+
+
+def mean_rate(schedule: str, learning_rate: float, epochs: int) -> float:
+    """Mean of the learning rate over the epochs of a schedule."""
+    profile = Profile(lr_schedule=schedule, learning_rate=learning_rate, epochs=epochs)
+    return float(np.mean([rate(profile, epoch) for epoch in range(epochs)]))
+
+
+def power_texts(found: AblationPower) -> dict[str, str]:
+    """The power of the ablations as the prose has it."""
+    rising = [f"{title.lower()}: {row.setting} ({row.w2_uniform:.2f} to {row.w2:.2f})" for title, row in found.rising]
+    return {
+        "ablation_n": f"{found.n}",
+        "ablation_told": f"{found.n_told}",
+        "ablation_detectable": f"{found.detectable:.1f}",
+        "ablation_headroom": f"{found.headroom:.1f}",
+        "rising": "; ".join(rising) or "no setting",
+    }
 
 
 @dataclass(frozen=True)

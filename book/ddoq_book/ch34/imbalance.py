@@ -16,7 +16,7 @@ from scipy.stats import spearmanr
 from ddoq_core.config.profile import Profile
 from ddoq_core.data.imbalance import masses
 from ddoq_core.data.loaders import load_dataset
-from ddoq_core.results.records import LEVEL, Cell, Estimate, Records
+from ddoq_core.results.records import Cell, Estimate, Records
 from ddoq_core.results.table import Column, Table, written
 
 from ..paired import PairedDifference, paired_difference
@@ -110,29 +110,19 @@ class ImbalanceSummary:
     n: int
     n_higher: int  # told to be above 0
     n_lower: int
-    n_by_chance: float  # expected on each side if no weights mattered
-    largest: ImbalanceGap
-    smallest: ImbalanceGap
-    half: float  # median half width of the intervals, in points
     rho: float  # rank correlation of the difference with the distance between the laws
     least_effective: float
     most_tv: float
 
 
 def imbalance_summary(found: list[ImbalanceGap], labels: str) -> ImbalanceSummary:
-    """How many differences are told from 0, the largest and the smallest, how wide the intervals are, and whether the
-    differences grow with the distance between the laws."""
+    """How many differences are told from 0, and whether the differences grow with the distance between the laws."""
     some = [g for g in found if g.labels == labels]
     verdicts = [g.paired.verdict for g in some]
-    ranked = sorted(some, key=lambda g: g.difference.mean)
     return ImbalanceSummary(
         n=len(some),
         n_higher=verdicts.count("higher"),
         n_lower=verdicts.count("lower"),
-        n_by_chance=(1 - LEVEL) / 2 * len(some),
-        largest=ranked[-1],
-        smallest=ranked[0],
-        half=float(np.median([g.difference.high - g.difference.low for g in some])) / 2,
         rho=float(spearmanr([g.tv for g in some], [g.difference.mean for g in some]).statistic),
         least_effective=min(g.effective for g in some),
         most_tv=max(g.tv for g in some),
@@ -145,48 +135,10 @@ def imbalance_texts(found: ImbalanceSummary) -> dict[str, str]:
         "n": f"{found.n}",
         "higher": f"{found.n_higher}",
         "lower": f"{found.n_lower}",
-        "chance": f"{found.n_by_chance:.1f}",
-        "largest": written(found.largest, _with_place),
-        "smallest": written(found.smallest, _with_place),
-        "half": f"{found.half:.1f}",
         "rho": written(found.rho, ".2f"),
         "least_effective": f"{found.least_effective:.2f}",
         "most_tv": f"{found.most_tv:.2f}",
     }
-
-
-def _with_place(gap: ImbalanceGap) -> str:
-    return f"{gap.difference:+.1f} (s = {gap.exponent:g}, IPC {gap.ipc}, {gap.student})"
-
-
-@figure_style()
-def imbalance_figure(found: list[ImbalanceGap], title: str) -> Figure:
-    """The difference against the exponent: a column of panels per kind of labels, a row per student, a line per IPC."""
-    students, kinds = (list(dict.fromkeys(getattr(g, name) for g in found)) for name in ("student", "labels"))
-    shape = {"width": WIDTH, "height": 0.8 + 1.7 * len(students), "sharex": True, "sharey": True, "squeeze": False}
-    figure, axes = subplots(len(students), len(kinds), **shape)
-    for (i, student), (j, labels) in itertools.product(enumerate(students), enumerate(kinds)):
-        ax = axes[i, j]
-        ax.axhline(0, color=INK, linewidth=0.8)
-        some = [g for g in found if (g.student, g.labels) == (student, labels)]
-        for ipc, colour, marker in zip(sorted({g.ipc for g in found}), CYCLE, "osD^", strict=False):
-            line = sorted((g for g in some if g.ipc == ipc), key=lambda g: g.exponent)
-            if not line:
-                continue
-            x = [g.exponent for g in line]
-            ax.plot(x, [g.difference.mean for g in line], color=colour, marker=marker, label=f"IPC {ipc}")
-            ax.fill_between(
-                x, [g.difference.low for g in line], [g.difference.high for g in line], color=colour, alpha=0.2, lw=0
-            )
-        ax.set_title(f"{student}, {labels} labels")
-    for ax in axes[-1]:
-        ax.set_xlabel("exponent $s$ of the masses")
-    for ax in axes[:, 0]:
-        ax.set_ylabel("points")
-    figure.suptitle(title, x=0.02, ha="left", fontsize=10)
-    named = {name: line for ax in axes.flat for line, name in zip(*ax.get_legend_handles_labels(), strict=True)}
-    figure.legend(named.values(), named.keys(), loc="outside upper right", ncols=len(named), fontsize=8)
-    return figure
 
 
 @figure_style()
