@@ -1,0 +1,222 @@
+"""What weights are worth with the paper's codebook and optimiser: the comparisons that the protocol declares.
+
+In: rows of `ddoq record weights` and, beside them, how equal the counts of each codebook are. Out: the codebooks, the
+primary and the secondary comparisons, as numbers and as tables.
+"""
+
+import functools
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from ddoq_core.results.ledger import read
+from ddoq_core.results.records import LEVEL, Estimate, Records
+from ddoq_core.results.table import Column, Table, written
+
+from ..paired import TOLD, verdict
+from ..recorded import RESULTS
+from ..studies.weightings import BLOCKS, FOLDER, LEVELS, NEARLY_EQUAL, Block, spread_of, spreads_file
+
+DATASETS = ("mnist5k", "fashion_mnist")
+MARGINS = {  # points within which an effect is called none, by data set and images per class
+    "mnist5k": {5: 0.3, 10: 0.3, 50: 0.2},
+    "fashion_mnist": {5: 0.9, 10: 0.9, 50: 0.2},
+}
+ROWS = {"d4m": "1", "ddoq": "eq. 33", "ddoq_proportional": "proportional", "ddoq_permuted": "eq. 33 permuted"}
+ROWS |= {"ddoq_companion": "eq. 33 of its own counts", "d4m_medoid": "1", "ddoq_medoid": "eq. 33"}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Students of one data set, block and row."""
+
+    dataset: str
+    block: Block
+    method: str
+
+    @property
+    def name(self) -> str:
+        """As tables have it."""
+        images = "medoids" if "medoid" in self.method else "decoded"
+        return f"{self.block.codebook}, {images}, {self.block.optimiser}, weights {ROWS[self.method]}"
+
+    @property
+    def grid(self) -> Float[ndarray, "D 1 n_test"] | None:
+        """Hits of its students by distillation and image; None where it is not recorded."""
+        return _grids(self.dataset, self.block).get(self.method)
+
+
+@functools.cache
+def _grids(dataset: str, block: Block) -> dict[str, Float[ndarray, "D 1 n_test"]]:
+    rows = read(RESULTS / FOLDER / f"{dataset}-{block.name}.jsonl")
+    if not rows:
+        return {}
+    records = Records.of(rows)
+    return {cell.method: records.grid(cell) for cell in records.cells}
+
+
+@dataclass(frozen=True)
+class WeightComparison:
+    """One arm minus another, in points; without an estimate where one of them is not recorded."""
+
+    arm: Arm
+    baseline: Arm
+    estimate: Estimate | None
+    of_each: Float[ndarray, " distillations"]  # the same, of every distillation
+
+    @property
+    def margin(self) -> float:
+        """Points within which it is called none."""
+        return MARGINS[self.arm.dataset][self.arm.block.ipc]
+
+    @property
+    def n_positive(self) -> int:
+        """Distillations in which it is above 0."""
+        return int((self.of_each > 0).sum())
+
+    @property
+    def verdict(self) -> str | None:
+        """In words: higher, lower, not told apart, or none: within the margin by two one-sided tests."""
+        if self.estimate is None:
+            return None
+        found = verdict(self.estimate)
+        return "none" if found not in TOLD and self.estimate.within(self.margin) else found
+
+
+def compared(arm: Arm, baseline: Arm, level: float = LEVEL) -> WeightComparison:
+    """Two arms whose students have the same seeds, paired by distillation and image."""
+    grids = arm.grid, baseline.grid
+    if any(grid is None for grid in grids):
+        return WeightComparison(arm, baseline, None, np.empty(0))
+    y = grids[0] - grids[1]
+    estimate = Estimate.of(y, len(y) * arm.block.students, level)
+    return WeightComparison(arm, baseline, estimate, 100 * y.mean((1, 2)))
+
+
+def _block(codebook: str, optimiser: str, ipc: int, method: str = "d4m") -> Block:
+    (found,) = (
+        b for b in BLOCKS if (b.codebook, b.optimiser, b.ipc) == (codebook, optimiser, ipc) and method in b.methods
+    )
+    return found
+
+
+def primary_weights() -> list[WeightComparison]:
+    """The six declared comparisons, each with an interval so wide that all six hold at 95 %."""
+    found = []
+    for dataset in DATASETS:
+        arms = {o: functools.partial(Arm, dataset, _block("one pass", o, 10)) for o in ("A", "B")}
+        fifty = functools.partial(Arm, dataset, _block("one pass", "B", 50))
+        found += [
+            (arms["B"]("ddoq"), arms["B"]("d4m")),
+            (fifty("ddoq"), fifty("d4m")),
+            (arms["B"]("d4m"), arms["A"]("d4m")),
+        ]
+    return [compared(*pair, level=1 - (1 - LEVEL) / len(found)) for pair in found]
+
+
+def secondary_weights() -> list[WeightComparison]:
+    """Every row against weights 1 of its block, DDOQ against its control, and codebooks, images and optimisers against
+    each other at weights 1; 95 % each."""
+    found = []
+    for dataset in DATASETS:
+        for block in BLOCKS:
+            first, *others = block.methods
+            found += [(Arm(dataset, block, m), Arm(dataset, block, first)) for m in others]
+            if "ddoq_permuted" in others:
+                found.append((Arm(dataset, block, "ddoq"), Arm(dataset, block, "ddoq_permuted")))
+        for ipc in (5, 10):
+            one_pass = Arm(dataset, _block("one pass", "B", ipc), "d4m")
+            found.append((Arm(dataset, _block("Lloyd", "B", ipc), "d4m"), one_pass))
+            found.append((Arm(dataset, _block("one pass", "B", ipc, "d4m_medoid"), "d4m_medoid"), one_pass))
+            found.append((one_pass, Arm(dataset, _block("one pass", "A", ipc), "d4m")))
+    return [one for one in (compared(*pair) for pair in found) if one.estimate]
+
+
+def weights_table(found: list[WeightComparison], caption: str) -> Table:
+    """Comparisons, a block for each data set."""
+    rows = [
+        (
+            c.arm.dataset,
+            c.arm.block.ipc,
+            f"{c.arm.name} − {c.baseline.name}",
+            c.estimate,
+            c.n_positive if c.estimate else None,
+            c.verdict,
+            c.estimate and c.estimate.detectable,
+            c.margin,
+        )
+        for c in found
+    ]
+    columns = ("Data", "K", "Comparison", Column("Points", "+.2f"), "Distillations above 0", "It is")
+    columns += (Column("Found at 80 %", ".2f"), Column("Margin of none", ".1f"))
+    levels = {100 * c.estimate.level for c in found if c.estimate}
+    notes = [f"Intervals of level {level:.2f} %." for level in levels] or ["Not recorded yet: `ddoq record weights`."]
+    return Table.of_groups(caption, columns, rows, notes)
+
+
+@dataclass(frozen=True)
+class CodebookSpread:
+    """How equal the counts of a codebook are."""
+
+    dataset: str
+    ipc: int
+    codebook: str
+    counts: str  # cells, or the quantizer's own
+    effective: float  # share of K that the counts are worth as equal ones
+    ratio: float  # of the largest to the smallest, median over distillations of the median over classes
+
+    @property
+    def can_test(self) -> bool:
+        """Whether the weights differ enough to be tested."""
+        return self.effective <= NEARLY_EQUAL
+
+
+def codebook_spreads(datasets: Iterable[str] = DATASETS) -> list[CodebookSpread]:
+    """Of every codebook whose spread is kept beside the records."""
+    found = []
+    for dataset in datasets:
+        path = RESULTS / FOLDER / spreads_file(dataset)
+        rows = json.loads(path.read_text()) if path.exists() else []
+        kinds = dict.fromkeys((row["codebook"], row["counts"]) for row in rows)
+        for ipc in LEVELS:
+            for codebook, counts in kinds:
+                which = (codebook, ipc, counts)
+                ratios = [r["ratio"] for r in rows if (r["codebook"], r["ipc"], r["counts"]) == which]
+                share = spread_of(rows, codebook, ipc, counts)
+                found.append(CodebookSpread(dataset, ipc, codebook, counts, share, float(np.median(ratios))))
+    return found
+
+
+def codebooks_table(found: list[CodebookSpread]) -> Table:
+    """How equal the counts are, a block for each data set."""
+    rows = [
+        (
+            c.dataset,
+            c.ipc,
+            c.codebook,
+            "exact cells" if c.counts == "cells" else "its own",
+            c.effective,
+            c.ratio,
+            "" if c.counts == "own" else "yes" if c.can_test else "no",
+        )
+        for c in found
+    ]
+    columns = ("Data", "K", "Codebook", "Counts", Column("K effective / K", ".2f"), Column("Largest / smallest", ".0f"))
+    notes = (
+        "Means over 12 distillations and the classes; the ratio is a median. The weights of a codebook are tested "
+        f"where its counts are worth at most {NEARLY_EQUAL:g} K equal ones.",
+    )
+    return Table.of_groups("How unequal the counts of each codebook are", (*columns, "Tests the weights"), rows, notes)
+
+
+def weights_texts(found: list[WeightComparison]) -> dict[str, str]:
+    """Comparisons within a block as the prose has them, by data set, block and rows."""
+    texts = {}
+    for c in found:
+        name = "_".join([c.arm.dataset, c.arm.block.name, c.arm.method, c.baseline.block.name, c.baseline.method])
+        texts |= {name: written(c.estimate, "+.2f"), f"{name}_verdict": written(c.verdict)}
+    return texts
