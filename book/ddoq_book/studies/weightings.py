@@ -24,6 +24,7 @@ from .images_seen import images_seen
 from .unequal_masses import FRESH, fresh_students
 
 FOLDER = "weights"  # of book/results
+DATASETS = ("mnist5k", "fashion_mnist")
 LEVELS = [5, 10, 50]
 NEARLY_EQUAL = 0.85  # share of K that the counts are worth; above it weights cannot be tested
 CODEBOOKS = {

@@ -1,0 +1,67 @@
+"""How unequal the counts of each codebook are, as kept beside the records of `ddoq record weights`."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ddoq_core.results.table import Column, Table
+
+from .recorded import RESULTS
+from .studies.weightings import DATASETS, FOLDER, LEVELS, NEARLY_EQUAL, spread_of, spreads_file
+
+
+@dataclass(frozen=True)
+class CodebookSpread:
+    """How equal the counts of a codebook are."""
+
+    dataset: str
+    ipc: int
+    codebook: str
+    counts: str  # cells, or the quantizer's own
+    effective: float  # share of K that the counts are worth as equal ones
+    ratio: float  # of the largest to the smallest, median over distillations of the median over classes
+
+    @property
+    def can_test(self) -> bool:
+        """Whether the weights differ enough to be tested."""
+        return self.effective <= NEARLY_EQUAL
+
+
+def codebook_spreads(datasets: Iterable[str] = DATASETS) -> list[CodebookSpread]:
+    """Of every codebook whose spread is kept beside the records."""
+    found = []
+    for dataset in datasets:
+        path = RESULTS / FOLDER / spreads_file(dataset)
+        rows = json.loads(path.read_text()) if path.exists() else []
+        kinds = dict.fromkeys((row["codebook"], row["counts"]) for row in rows)
+        for ipc in LEVELS:
+            for codebook, counts in kinds:
+                which = (codebook, ipc, counts)
+                ratios = [r["ratio"] for r in rows if (r["codebook"], r["ipc"], r["counts"]) == which]
+                share = spread_of(rows, codebook, ipc, counts)
+                found.append(CodebookSpread(dataset, ipc, codebook, counts, share, float(np.median(ratios))))
+    return found
+
+
+def codebooks_table(found: list[CodebookSpread]) -> Table:
+    """How equal the counts are, a block for each data set."""
+    rows = [
+        (
+            c.dataset,
+            c.ipc,
+            c.codebook,
+            "exact cells" if c.counts == "cells" else "its own",
+            c.effective,
+            c.ratio,
+            "" if c.counts == "own" else "yes" if c.can_test else "no",
+        )
+        for c in found
+    ]
+    columns = ("Data", "K", "Codebook", "Counts", Column("K effective / K", ".2f"), Column("Largest / smallest", ".0f"))
+    notes = (
+        "Means over 12 distillations and the classes; the ratio is a median. The weights of a codebook are tested "
+        f"where its counts are worth at most {NEARLY_EQUAL:g} K equal ones.",
+    )
+    return Table.of_groups("How unequal the counts of each codebook are", (*columns, "Tests the weights"), rows, notes)
