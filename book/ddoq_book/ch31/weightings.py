@@ -35,10 +35,9 @@ class Arm:
     method: str
 
     @property
-    def name(self) -> str:
-        """As tables have it."""
-        images = "medoids" if "medoid" in self.method else "decoded"
-        return f"{self.block.codebook}, {images}, {self.block.optimiser}, weights {ROWS[self.method]}"
+    def images(self) -> str:
+        """Codebook, pictures and optimiser, as tables have them."""
+        return f"{self.block.codebook}, {'medoids' if 'medoid' in self.method else 'decoded'}, {self.block.optimiser}"
 
     @property
     def grid(self) -> Float[ndarray, "D 1 n_test"] | None:
@@ -63,6 +62,14 @@ class WeightComparison:
     baseline: Arm
     estimate: Estimate | None
     of_each: Float[ndarray, " distillations"]  # the same, of every distillation
+
+    @property
+    def title(self) -> str:
+        """As tables have it."""
+        rows = ROWS[self.arm.method], ROWS[self.baseline.method]
+        if self.arm.block == self.baseline.block:
+            return f"{self.arm.images}: {rows[0]} − {rows[1]}"
+        return f"weights {rows[0]}: ({self.arm.images}) − ({self.baseline.images})"
 
     @property
     def margin(self) -> float:
@@ -138,7 +145,7 @@ def weights_table(found: list[WeightComparison], caption: str) -> Table:
         (
             c.arm.dataset,
             c.arm.block.ipc,
-            f"{c.arm.name} − {c.baseline.name}",
+            c.title,
             c.estimate,
             c.n_positive if c.estimate else None,
             c.verdict,
