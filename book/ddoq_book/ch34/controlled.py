@@ -42,7 +42,7 @@ class Comparison:
     baseline: str
     ipc: int
     labels: str
-    estimate: Estimate
+    estimate: Estimate | None  # None: a part is not recorded
     of_each: Float[ndarray, " distillations"]  # the same, of every distillation
     slope: bool = False  # by how much it grows with the exponent, per unit of it
 
@@ -60,6 +60,8 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """In words: higher, lower, not told apart, or none: within the margin by two one-sided tests."""
+        if self.estimate is None:
+            return "not recorded"
         found = verdict(self.estimate)
         return "none" if found not in TOLD and not self.slope and self.estimate.within(MARGIN) else found
 
@@ -89,12 +91,12 @@ class Controlled:
     def compare(
         self, method: str, baseline: str, ipc: int, labels: str, *, exponents: Sequence[float] = UNEQUAL,
         students: Sequence[str] = tuple(STUDENTS), slope: bool = False, level: float = LEVEL,
-    ) -> Comparison | None:  # fmt: skip
-        """`method` minus `baseline`, mean over exponents and networks, or its slope; None if a part is not recorded."""
+    ) -> Comparison:  # fmt: skip
+        """`method` minus `baseline`, mean over exponents and networks, or its slope."""
         cells = [(s, student) for s in exponents for student in students]
         pairs = [[(s, Cell(m, ipc, student, labels)) for m in (method, baseline)] for s, student in cells]
         if not all(s in self.by_exponent and cell in self.by_exponent[s].cells for pair in pairs for s, cell in pair):
-            return None
+            return Comparison(method, baseline, ipc, labels, None, np.empty(0), slope)
         away = np.array([s for s, _ in cells]) - np.mean(exponents)
         factors = away / (away @ away) if slope else np.full(len(cells), 1 / len(cells))
         grids = [self._grid(*mine) - self._grid(*other) for mine, other in pairs]
@@ -108,44 +110,37 @@ class Controlled:
 
 
 def primary_comparisons(study: Controlled) -> list[Comparison]:
-    """The five declared comparisons that are recorded, each with an interval so wide that all five hold at 95 %."""
+    """The five declared comparisons, each with an interval so wide that all five hold at 95 %."""
     level = 1 - (1 - LEVEL) / 5
     ours = functools.partial(study.compare, "ddoq", level=level)
     found = [ours("d4m", *BLOCKS[0]), ours("d4m", *BLOCKS[0], slope=True), ours("ddoq_permuted", *BLOCKS[0])]
-    found += [ours("d4m", *block) for block in (BLOCKS[2], BLOCKS[1])]
-    return [one for one in found if one]
+    return [*found, *(ours("d4m", *block) for block in (BLOCKS[2], BLOCKS[1]))]
 
 
 def secondary_comparisons(study: Controlled) -> list[Comparison]:
     """All weightings against equal weights, and DDOQ against the others, in every block; 95 % each."""
-    found = [study.compare(*pair, *block) for block in BLOCKS for pair in PAIRS]
-    return [one for one in found if one]
+    return [study.compare(*pair, *block) for block in BLOCKS for pair in PAIRS]
 
 
 def comparisons_table(found: list[Comparison], caption: str) -> Table:
     """Comparisons, a block for each number of images and kind of labels."""
-    rows = [
-        (
-            f"{c.ipc} images per super-class, {c.labels} labels",
-            c.title,
-            c.estimate,
-            c.n_positive,
-            c.verdict,
-            c.estimate.detectable,
-            c.estimate.n_runs,
-        )
-        for c in found
-    ]
+    rows = []
+    for c in found:
+        numbers = (None,) * 5
+        if c.estimate:
+            e = c.estimate
+            numbers = e, f"{c.n_positive} of {len(c.of_each)}", c.verdict, e.detectable, e.n_runs
+        rows.append((f"{c.ipc} images per super-class, {c.labels} labels", c.title, *numbers))
     columns = ("K", "Comparison", Column("Points", "+.2f"), "Distillations above 0", "It is")
     columns += (Column("Found at 80 %", ".2f"), Column("n students", ","))
-    notes = ["Not recorded yet: `ddoq record controlled`."]
-    if found:
-        first = found[0].estimate
-        notes = [
-            f"{len(found[0].of_each)} distillations; intervals of level {100 * first.level:g} %; {first.n_test:,} test "
-            "images. Found at 80 %: the smallest true effect that this design finds with a power of 80 %. none: two "
-            f"one-sided tests at 5 % place it within ±{MARGIN:g} points."
-        ]
+    known = [c.estimate for c in found if c.estimate]
+    notes = [
+        f"Intervals of level {100 * e.level:g} %; {e.n_test:,} test images. Found at 80 %: the smallest true effect "
+        f"that the design finds with a power of 80 %. none: two one-sided tests at 5 % place it within ±{MARGIN:g} points."
+        for e in known[:1]
+    ]
+    if len(known) < len(found):
+        notes.append("–: not recorded yet, by `ddoq record controlled`.")
     return Table.of_groups(caption, columns, rows, notes)
 
 
@@ -157,7 +152,7 @@ def single_comparisons(study: Controlled, method: str = "ddoq", baseline: str = 
         for student in STUDENTS
         for s in UNEQUAL
     }
-    return {place: one for place, one in found.items() if one}
+    return {place: one for place, one in found.items() if one.estimate}
 
 
 @figure_style()
@@ -187,8 +182,8 @@ def controlled_texts(study: Controlled) -> dict[str, str]:
         found = study.compare(*pair, *block, slope=slope)
         name = "_".join([*pair, *map(str, block), *["slope"] * slope])
         texts |= {
-            name: written(found and found.estimate, "+.2f"),
-            f"{name}_verdict": found.verdict if found else "not recorded",
-            f"{name}_positive": f"{found.n_positive} of {len(found.of_each)}" if found else "none",
+            name: written(found.estimate, "+.2f"),
+            f"{name}_verdict": found.verdict,
+            f"{name}_positive": f"{found.n_positive} of {len(found.of_each)}",
         }
     return texts
