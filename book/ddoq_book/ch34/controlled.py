@@ -136,7 +136,7 @@ def comparisons_table(found: list[Comparison], caption: str) -> Table:
     known = [c.estimate for c in found if c.estimate]
     notes = [
         f"Intervals of level {100 * e.level:g} %; {e.n_test:,} test images. Found at 80 %: the smallest true effect "
-        f"found by the design with a power of 80 %. none: two one-sided tests at 5 % place it within ±{MARGIN:g} points."
+        f"found with a power of 80 %. none: two one-sided tests at 5 % place it within ±{MARGIN:g} points."
         for e in known[:1]
     ]
     if len(known) < len(found):
