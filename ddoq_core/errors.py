@@ -15,11 +15,7 @@ class InputError(ValueError):
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """While `path` is made, what the disk refuses is an error that the user understands.
-
-    Raises:
-        InputError: the disk is full, or cannot be written to; the line names the file, or `path` if that is not known.
-    """
+    """What the disk refuses while `path` is made is an InputError, which names the file, or `path` if none is known."""
     try:
         yield
     except OSError as error:

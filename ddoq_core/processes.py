@@ -54,32 +54,22 @@ class Processes:
         return [parts[i % self.size][i // self.size] for i in range(n)]
 
     def broadcast(self, of_main: Callable[[], T]) -> T:
-        """What `of_main` gives in the main process, in all of them; it is called in the main process only.
-
-        Raises:
-            InputError: in all of them, if it does in the main process.
-        """
+        """What `of_main`, called in the main process only, returns or raises as an InputError, in all of them."""
         if self.size == 1:
             return of_main()
-        (answer, error), *_ = self.gathered(self._answer(of_main) if self.main else (None, None))
+        answer, error = None, ""
+        try:
+            answer = of_main() if self.main else None
+        except InputError as caught:
+            error = str(caught)
+        (answer, error), *_ = self.gathered((answer, error))
         if error:
             raise InputError(error)
         return answer
 
-    @staticmethod
-    def _answer(of_main: Callable[[], T]) -> tuple[T | None, str]:
-        try:
-            return of_main(), ""
-        except InputError as error:
-            return None, str(error)
-
     @contextlib.contextmanager
     def own_errors(self) -> Iterator[None]:
-        """What every process does by itself, on its own chunks.
-
-        Raises:
-            OwnError: an error that the user can mend.
-        """
+        """What every process does by itself, on its own chunks: an InputError in it is raised as an OwnError."""
         try:
             yield
         except InputError as error:
@@ -129,11 +119,7 @@ def world() -> Processes:
 
 @contextlib.contextmanager
 def among_peers() -> Iterator[None]:
-    """Whatever a run does. That another process has ended is an error that the user understands.
-
-    Raises:
-        OwnError: a connection that another process has closed.
-    """
+    """Whatever a run does: a connection that another process has closed is raised as an OwnError."""
     try:
         yield
     except RuntimeError as error:

@@ -112,8 +112,9 @@ def _reconstruction(model: GenerativePrior, dataset: Dataset, label: int, profil
     split = dataset.validation if len(dataset.validation.of_class(label)) else dataset.train
     images = split.images(split.of_class(label)[:FEW], model.image_size, profile.resize)
     flat = (2 * (images - images.mean((2, 3), keepdim=True))).square().mean().item()
-    errors = reconstruction_errors(model, images)
-    return {"n_reconstructed": len(images), "reconstruction": _finite(errors.mean().item()), "flat": flat}
+    error = reconstruction_errors(model, images).mean().item()
+    error = error if math.isfinite(error) else None
+    return {"n_reconstructed": len(images), "reconstruction": error, "flat": flat}
 
 
 def _encoded_again(
@@ -148,7 +149,3 @@ def _distances(
         "W2_uniform": wasserstein2(x, even, kept),
         "W2_pictures": wasserstein2(y, codebook.weights, kept) if y.isfinite().all() else None,
     }
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -32,12 +32,7 @@ class Fact:
 
 
 def summary(rows: list[dict], blank: list[str], teacher_top1: float) -> dict[str, Fact]:
-    """The facts by name, from the rows of all classes.
-
-    Args:
-        blank: names of the blank pictures.
-        teacher_top1: the teacher's accuracy on real test images, percent.
-    """
+    """The facts by name, from the rows of all classes, the names of blank pictures and the teacher's accuracy in %."""
     measured = [row for row in rows if "ratio" in row]
     return (
         {"reconstruction": _reconstruction_fact(measured), "recognised": _recognised_fact(rows, teacher_top1)}
@@ -161,11 +156,10 @@ def brief_lines(checked: Artifact) -> list[str]:
 
 def fact_lines(checked: Artifact) -> list[str]:
     """One line per fact, with what is healthy, and the worst classes."""
-    lines, facts = [], list(facts_of(checked).values())
+    lines, facts, verdicts = [], [*facts_of(checked).values()], {True: "ok     ", False: "LOOK   ", None: "compare"}
     for fact in facts:
-        verdict = {True: "ok     ", False: "LOOK   ", None: "compare"}[fact.ok]
         mend = f"; look at {fact.look}" if fact.ok is False else ""
-        lines.append(f"{verdict} {fact.title} {fact.text}; healthy: {fact.healthy}{mend}")
+        lines.append(f"{verdicts[fact.ok]} {fact.title} {fact.text}; healthy: {fact.healthy}{mend}")
     return [*lines, f"        {_worst_line(facts)}"]
 
 

@@ -41,11 +41,7 @@ def priors() -> dict[str, str]:
 
 
 def method_knobs() -> type:
-    """A dataclass of the knobs that methods declare, each in the class `Knobs` of its file.
-
-    Raises:
-        ValueError: two methods declare one name.
-    """
+    """A dataclass of the knobs in the classes `Knobs` of methods; ValueError if two of them declare one name."""
     fields: dict[str, tuple[str, type | GenericAlias | UnionType, dataclasses.Field]] = {}
     for name in method_names():
         for field in _knobs_of(name):
@@ -75,11 +71,8 @@ def _body(path: Path) -> list[ast.stmt]:
 
 def _assigned(body: list[ast.stmt]) -> dict[str, ast.expr]:
     """What the names of a file are defined as."""
-    found = {}
-    for node in body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            found[node.targets[0].id] = node.value
-    return found
+    named = (node for node in body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name))
+    return {node.targets[0].id: node.value for node in named}
 
 
 def _is_literal(value: ast.expr) -> bool:

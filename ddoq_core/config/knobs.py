@@ -25,15 +25,8 @@ def knob(
         since: version that it came with, if that is after the first records (0.1). Its default must be the behaviour
             of the versions before: keys leave it out there (`Profile.keyed`).
     """
-    metadata = {
-        "meaning": meaning,
-        "of": of,
-        "like": like,
-        "low": low,
-        "high": high,
-        "methods": methods,
-        "since": since,
-    }
+    allowed = {"of": of, "like": like, "low": low, "high": high}
+    metadata = {"meaning": meaning, **allowed, "methods": methods, "since": since}
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -51,11 +44,7 @@ def suggestion(name: str, known: typing.Iterable[str]) -> str:
 
 
 def checked_value(knob: dataclasses.Field, value):
-    """The value, in the knob's type and range.
-
-    Raises:
-        InputError: another type or value; the line says what it should be.
-    """
+    """The value, in the knob's type and range; an InputError says what it should be if it is not."""
     items = value if isinstance(value, list) else [value]
     value = _typed(knob.name, knob.type, value)
     m = knob.metadata
@@ -79,13 +68,10 @@ def _typed(name: str, kind, value):
         if not isinstance(value, list) or not value:
             raise wrong
         return [_typed(name, typing.get_args(kind)[0], v) for v in value]
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if isinstance(kind, types.UnionType):
-        return (
-            float(value)
-            if isinstance(value, (int, float)) and not isinstance(value, bool)
-            else _typed(name, str, value)
-        )
-    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return _typed(name, float if is_number else str, value)
+    if kind is float and is_number:
         return float(value)
     if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value

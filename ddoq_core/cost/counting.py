@@ -44,16 +44,11 @@ def _backward(out, x, weight, bias, stride, padding, dilation, transposed, more,
 
 
 def n_parameters(*modules: nn.Module) -> int:
-    """Numbers that the modules have learned."""
     return sum(p.numel() for module in modules for p in module.parameters())
 
 
 def count_classifier(name: str, n_classes: int, channels: int, image_size: int) -> Classifier:
-    """Costs of the network of this name.
-
-    Raises:
-        InputError: no network has this name, or it does not take images of this size.
-    """
+    """Costs of the network of this name; InputError if there is none, or none for images of this size."""
     with META:
         network = make_network(name, n_classes, channels, image_size, torch_rng(0, "never drawn"))
         images = torch.empty(TRAINED_TOGETHER, channels, image_size, image_size)
@@ -91,11 +86,7 @@ def count_parts(name: str, prior: LatentDiffusion) -> Prior:
 
 
 def count_prior(profile: Profile, channels: int) -> Prior:
-    """The prior that a profile names: the one that is fitted, or that of its folder.
-
-    Raises:
-        InputError: no folder, or one of another layout; an image size that the fitted prior does not take.
-    """
+    """The prior that a profile names: the one that is fitted, or that of its folder; InputError as `flops.prior_of`."""
     if profile.prior == "pretrain":
         return count_parts("fitted on the spot", _fitted(profile, channels))
     path = Path(profile.prior_path)
@@ -114,7 +105,6 @@ def count_prior(profile: Profile, channels: int) -> Prior:
 
 
 def _fitted(profile: Profile, channels: int) -> DiTPrior:
-    """What `pretrain` fits."""
     pretrain.check_image_size(profile.image_size)
     images, here = SimpleNamespace(channels=channels, image_size=profile.image_size), profile.replace(device="cpu")
     vae, transformer = pretrain._autoencoder(images, here), pretrain._transformer(images, here)

@@ -18,11 +18,7 @@ COUNTS = Path(__file__).with_name("counts.json")
 
 
 def classifier(name: str, n_classes: int, channels: int, image_size: int) -> Classifier:
-    """Costs of the network of this name.
-
-    Raises:
-        InputError: no network has this name, or it does not take images of this size.
-    """
+    """Costs of the network of this name; InputError if there is none, or none for images of this size."""
 
     def count() -> Classifier:
         from .counting import count_classifier

@@ -73,7 +73,6 @@ class _Counted:
         yield from self.students()
 
     def fitted(self) -> Iterator[Cost]:
-        """The prior, where it is fitted on the spot."""
         p = self.profile
         if p.prior != "pretrain" or not self._used("prior"):
             return
@@ -187,7 +186,6 @@ class _Counted:
 
     @property
     def _held(self) -> int:
-        """Bytes of the prior's parameters."""
         return BYTES[self.profile.precision] * self.prior.parameters
 
     @property

@@ -1,7 +1,7 @@
 """What a cost is told for: how many images of which kind, and a device of given speed. Nothing heavy is imported."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -49,11 +49,9 @@ class Images:
 
     @property
     def per_class(self) -> int:
-        """Images of a class, on average."""
         return self.n // self.n_classes
 
     def read(self, passes: int) -> float:
-        """Bytes read in so many passes over the images."""
         return self.n * self.bytes * (passes if self.files else 1)
 
 
@@ -89,11 +87,7 @@ def _counted(folder: Path, class_list: str) -> tuple[int, int, int, float]:
 
 @dataclass(frozen=True)
 class Device:
-    """A machine as a cost sees it: the operations of a second.
-
-    Raises:
-        InputError: a peak that is not positive, or an efficiency outside (0, 1].
-    """
+    """A machine as a cost sees it; InputError for a peak that is not positive, or an efficiency outside (0, 1]."""
 
     name: str
     peak: float  # TFLOP/s of its data sheet
@@ -106,7 +100,6 @@ class Device:
             raise InputError(f"--efficiency = {self.efficiency:g}, but it is a share above 0 and at most 1")
 
     def seconds(self, flops: float) -> float:
-        """Time for so many operations."""
         return flops / (self.peak * 1e12 * self.efficiency)
 
     def __str__(self) -> str:
@@ -124,8 +117,6 @@ TWO_CORES = Device("two cores of 2.5 GHz with AVX2, float32", 0.16, 0.4)
 
 def device_of(profile: Profile, peak: float | None = None, efficiency: float | None = None) -> Device:
     """The default device of `device` in the profile, with another peak or share where one is given."""
-    default = A6000 if profile.device == "cuda" else TWO_CORES
-    name = default.name if peak is None else "the given device"
-    return Device(
-        name, default.peak if peak is None else peak, default.efficiency if efficiency is None else efficiency
-    )
+    device = A6000 if profile.device == "cuda" else TWO_CORES
+    device = device if peak is None else replace(device, name="the given device", peak=peak)
+    return device if efficiency is None else replace(device, efficiency=efficiency)

@@ -41,21 +41,15 @@ class RunCost:
         return sum(cost.times * getattr(cost, name) for cost in self.costs if not steps or cost.step in steps)
 
     def share(self, *steps: str) -> float:
-        """Share of the operations that some steps make."""
         return self.total("flops", *steps) / self.total("flops")
 
     @property
     def seconds(self) -> float:
-        """Time of the device for all operations."""
         return self.device.seconds(self.total("flops"))
 
 
 def run_cost(profile: Profile, images: Images, device: Device) -> RunCost:
-    """The cost of every artifact of a run of this profile.
-
-    Raises:
-        InputError: no network of a name in the profile, or an IPC above the size of a class.
-    """
+    """The cost of a run of this profile; InputError as `costs`."""
     return RunCost(profile, images, device, tuple(costs(profile, images)))
 
 
@@ -160,15 +154,12 @@ def amount(value: float, unit: str) -> str:
 
 
 def bytes_form(value: float) -> str:
-    """Bytes, as a cell shows them."""
     return amount(value, "B")
 
 
 def flops_form(value: float) -> str:
-    """Operations, as a cell shows them."""
     return amount(value, "FLOP") if value else "0"
 
 
 def percent_form(share: float) -> str:
-    """A share in percent, as a cell shows it."""
     return f"{100 * share:.1f} %"

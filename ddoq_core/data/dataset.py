@@ -85,7 +85,6 @@ class Dataset:
 
     @property
     def n_classes(self) -> int:
-        """Number of classes."""
         return len(self.class_ids)
 
     @property
@@ -107,14 +106,7 @@ class Dataset:
 
 
 def check_class_sizes(classes: list[dict], wanted: int, need: str, mend: str = "lower ipc") -> None:
-    """Say whether every class has so many training images.
-
-    Args:
-        classes: as `Dataset.sized_classes`.
-        need: what they are for.
-    Raises:
-        InputError: naming the first class that has not.
-    """
+    """InputError, naming the first class that has fewer training images than `wanted`, and what for (`need`)."""
     for row in classes:
         if row["n"] < wanted:
             named = f'class {row["index"]} ("{row["name"]}", {row["directory"]})'
@@ -140,11 +132,7 @@ def content_key(profile: Profile, fingerprint: str) -> str:
 
 
 def data_root(profile: Profile, what: str) -> Path:
-    """The data root, which must be there.
-
-    Raises:
-        InputError: it is not set, or there is no such folder.
-    """
+    """The data root; InputError if it is not set, or there is no such folder."""
     root = Path(profile.data_root)
     if not profile.data_root or not (root.is_dir() or profile.download):
         found = f"no folder {root}" if profile.data_root else f"dataset {profile.dataset} needs data_root"

@@ -53,10 +53,11 @@ def read_foreign(store: Store, folder: Path, dataset: Dataset, profile: Profile)
     """
     _stay_inside(folder, [*folder.iterdir()])
     names, order = class_order(folder, dataset)
-    files = [_images(folder / name) for name in names]
-    _stay_inside(folder, [f for of_class in files for f in of_class])
-    ipc = _same_number(folder, names, files)
-    rows = checked_files(folder, [f for of_class in files for f in of_class], store)
+    of_classes = [_images(folder / name) for name in names]
+    files = [*itertools.chain(*of_classes)]
+    _stay_inside(folder, files)
+    ipc = _same_number(folder, names, of_classes)
+    rows = checked_files(folder, files, store)
     for row in rows:
         if row["problem"]:
             raise InputError(f"{row['problem'].partition('; ')[0]}; repair or replace it")
@@ -154,8 +155,7 @@ def _imported(
     store: Store, folder: Path, rows: list[dict], known: ForeignWeights, dataset: Dataset, profile: Profile
 ) -> DistilledDataset:
     """The images in the canonical layout, keyed by their content; an interrupted copy goes on where it was."""
-    n, sources = dataset.n_classes, [row["file"] for row in rows]
-    ipc = len(rows) // n
+    sources, ipc = [row["file"] for row in rows], len(rows) // dataset.n_classes
 
     def build(work: Workspace) -> None:
         sizes: collections.Counter[str] = collections.Counter()
@@ -176,9 +176,8 @@ def _imported(
         "shape": [dataset.channels, dataset.image_size],
         "in_memory": _in_memory(dataset),
     }
-    return DistilledDataset(
-        store.make("foreign", build, parameters=parameters | profile.keyed("resize"), modules=(__name__,), label=label)
-    )
+    parameters |= profile.keyed("resize")
+    return DistilledDataset(store.make("foreign", build, parameters=parameters, modules=(__name__,), label=label))
 
 
 def _in_memory(dataset: Dataset) -> bool:

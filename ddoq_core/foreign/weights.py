@@ -92,7 +92,6 @@ def _lines_of_images(path: Path, rows: list[dict], ipc: int) -> list[dict]:
 
 
 def _table(path: Path, shape: tuple[int, int]) -> list[float]:
-    """Numbers of a file with a line for each class."""
     try:
         lines = [[float(number) for number in line.split()] for line in path.read_text().splitlines() if line.strip()]
     except (OSError, ValueError) as error:

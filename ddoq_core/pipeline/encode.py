@@ -86,7 +86,6 @@ class PassingLatents(Latents):
         return model
 
     def of_class(self, label: int) -> Float[Tensor, "n c h w"]:
-        """Its images, encoded."""
         return encode_images(self._model, self.dataset, self.dataset.train.of_class(label), self.profile)
 
 
@@ -98,7 +97,6 @@ class StoredLatents(Latents):
         self.parameters, self.modules = {}, ()
 
     def of_class(self, label: int) -> Float[Tensor, "n c h w"]:
-        """Read from its file."""
         path = self.artifact.path / "latents" / f"class{label:05d}.safetensors"
         return read_tensors(path)["latents"].float()
 
@@ -110,10 +108,7 @@ def _shaping(profile: Profile) -> dict:
 def encode_images(
     prior: GenerativePrior, dataset: Dataset, index: Int64[Tensor, " n"], profile: Profile, batch: int = BATCH
 ) -> Float[Tensor, "n c h w"]:
-    """Latents of training images; a drawn one has its image's own noise, whatever the batch.
-
-    The next batch is read while one is encoded.
-    """
+    """Latents of training images, a drawn one by its image's own noise; while a batch is encoded the next is read."""
     latents, parts = [], index.split(batch)
 
     def read(part: Int64[Tensor, " b"]) -> Float[Tensor, "b C H W"]:
@@ -131,11 +126,7 @@ def encode_images(
 
 
 def check_fit(prior: GenerativePrior, dataset: Dataset) -> None:
-    """Say whether a prior can encode a data set.
-
-    Raises:
-        InputError: another number of channels.
-    """
+    """InputError unless a prior is made for images of as many channels as a data set's."""
     if prior.channels != dataset.channels:
         raise InputError(
             f"the prior has {prior.channels} image channels, but {dataset.name} has {dataset.channels}; mend prior_path"

@@ -79,11 +79,7 @@ def label_bytes(n: int, n_classes: int, epochs: int) -> int:
 
 
 def _announce(work: Workspace, size: int) -> None:
-    """Say how much will be written when that is much.
-
-    Raises:
-        InputError: the disk has not so much space left.
-    """
+    """Say how much will be written when that is much; InputError if the disk has not so much space left."""
     there = sum(p.stat().st_size for p in work.path.glob("*.safetensors"))
     free = shutil.disk_usage(work.path).free
     if size - there > free:
@@ -113,11 +109,7 @@ def _epoch_logits(
 
 
 def check_labels(labels: Artifact, distilled: DistilledDataset, profile: Profile, label_seed: int) -> None:
-    """Say whether stored labels are those of these images and these views.
-
-    Raises:
-        InputError: they belong to other images, to other views, or end too early.
-    """
+    """InputError unless stored labels are those of these images and these views, and of all epochs."""
     made = labels.manifest["parameters"]
     wanted = profile.keyed(*VIEW_KNOBS) | {"label_seed": label_seed}
     differing = [name for name in (*VIEW_KNOBS, "label_seed") if made.get(name) != wanted.get(name)]

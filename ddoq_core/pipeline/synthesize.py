@@ -38,51 +38,41 @@ def synthesize(
 
     Each image's noise is keyed by (seed, distill_seed, ipc, class, item): neither batch nor order changes it.
     """
-    parameters = profile.keyed("strength", *SHAPING) | _which(dataset, ipc, distill_seed)
-    plan = profile.subset("threads", "device", "compiled")
-
-    def share(work: Workspace) -> None:
-        points = functools.lru_cache(LOADED)(functools.partial(prototypes_of, prototypes, ipc))
-        _write_images(work, prior, dataset, profile, points, ipc, distill_seed, plan)
-
-    def build(work: Workspace) -> None:
-        _finish(work, dataset, load_counts(prototypes, ipc), distill_seed)
-
-    with threads(profile.threads):
-        return DistilledDataset(
-            store.make(
-                "synthesize", build, parameters=parameters, inputs=[prototypes, prior],
-                modules=(__name__, *prior_modules(profile)), label=f"ipc{ipc:03d}-seed{distill_seed}", plan=plan,
-                share=share,
-            )
-        )  # fmt: skip
+    return _distilled(store, prototypes, prior, dataset, profile, ipc, distill_seed)
 
 
 def generate(
     store: Store, prior: Artifact, dataset: Dataset, profile: Profile, *, ipc: int, distill_seed: int
 ) -> DistilledDataset:
     """Images of every class from pure noise, each standing for one: what the prior gives without prototypes."""
-    parameters = profile.keyed(*SHAPING) | _which(dataset, ipc, distill_seed)
+    return _distilled(store, None, prior, dataset, profile, ipc, distill_seed)
+
+
+def _distilled(
+    store: Store, prototypes: Artifact | None, prior: Artifact, dataset: Dataset, profile: Profile, ipc: int,
+    distill_seed: int,
+) -> DistilledDataset:  # fmt: skip
+    step, shaping = ("synthesize", ("strength", *SHAPING)) if prototypes else ("generate", SHAPING)
+    parameters = {"ipc": ipc, "distill_seed": distill_seed, "classes": dataset.classes}
+    parameters |= profile.keyed(*shaping) | {"image_size": dataset.image_size}
     plan = profile.subset("threads", "device", "compiled")
 
     def share(work: Workspace) -> None:
-        _write_images(work, prior, dataset, profile, None, ipc, distill_seed, plan)
+        points = functools.lru_cache(LOADED)(functools.partial(prototypes_of, prototypes, ipc)) if prototypes else None
+        _write_images(work, prior, dataset, profile, points, ipc, distill_seed, plan)
 
     def build(work: Workspace) -> None:
-        _finish(work, dataset, torch.ones(dataset.n_classes, ipc, dtype=torch.int64), distill_seed)
+        ones = torch.ones(dataset.n_classes, ipc, dtype=torch.int64)
+        _finish(work, dataset, load_counts(prototypes, ipc) if prototypes else ones, distill_seed)
 
     with threads(profile.threads):
         return DistilledDataset(
             store.make(
-                "generate", build, parameters=parameters, inputs=[dataset.key, prior],
+                step, build, parameters=parameters, inputs=[prototypes or dataset.key, prior],
                 modules=(__name__, *prior_modules(profile)), label=f"ipc{ipc:03d}-seed{distill_seed}", plan=plan,
                 share=share,
             )
         )  # fmt: skip
-
-
-def _which(dataset: Dataset, ipc: int, distill_seed: int) -> dict:
-    return {"ipc": ipc, "distill_seed": distill_seed, "classes": dataset.classes, "image_size": dataset.image_size}
 
 
 def synthesize_images(

@@ -120,7 +120,6 @@ def accuracy(logits: Float[Tensor, "n C"], labels: Int64[Tensor, " n"]) -> dict:
 
 
 def _train(work: Workspace, network: nn.Module, dataset: Dataset, profile: Profile, key: tuple) -> None:
-    """The recipe on all training images."""
     n = len(dataset.train)
 
     def loss_of(epoch: int) -> BatchLoss:

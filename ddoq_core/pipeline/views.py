@@ -35,7 +35,6 @@ class Views:
     share: Float[Tensor, " n"]  # lambda: part of the area that remains the image's own
 
     def to(self, device: str) -> "Views":
-        """The same table on another device."""
         return Views(**{name: value.to(device) for name, value in vars(self).items()})
 
 
@@ -81,12 +80,7 @@ def _cutmix_box(rng: np.random.Generator, n: int, size: int) -> np.ndarray:
 
 
 def views_of(pixels: UInt8[Tensor, "n C H W"], views: Views, rows: Int64[Tensor, " b"]) -> Float[Tensor, "b C H W"]:
-    """Images of [0, 1] as the epoch shows them: cropped, flipped, mixed.
-
-    Args:
-        pixels: the whole set.
-        rows: which of its images.
-    """
+    """Images `rows` of the whole set, in [0, 1], as the epoch shows them: cropped, flipped, mixed."""
     needed, place = torch.unique(torch.cat([rows, views.partner[rows]]), return_inverse=True)
     shown = cropped(pixels[needed].float() / 255, views.crop[needed], views.flip[needed])
     own, other = shown[place[: len(rows)]], shown[place[len(rows) :]]

@@ -23,11 +23,7 @@ class PriorFolder:
     negative_prompt: str  # what guidance leads away from, for priors that read texts
 
     def part(self, kind: type[N], name: str, *, channels_last: bool = True) -> N:
-        """One network, in evaluation mode, from safetensors only.
-
-        Args:
-            channels_last: on a GPU, the layout that convolutions are fastest in.
-        """
+        """One network, in evaluation mode, from safetensors only; convolutions are fastest `channels_last` on a GPU."""
         how = {"torch_dtype": self.dtype, "local_files_only": True, "use_safetensors": True}
         module = kind.from_pretrained(self.path / name, **how).to(self.device).eval().requires_grad_(False)
         faster = channels_last and self.device != "cpu"

@@ -97,7 +97,7 @@ def load_prior(
 
 
 def prior_artifact(profile: Profile) -> Artifact:
-    """The folder prior_path as an artifact, named by the content of its files; a name on the hub is fetched first.
+    """The folder prior_path, or that of its name on the hub, as an artifact named by the content of its files.
 
     Raises:
         InputError: no such folder, or one of another kind than `prior` says.

@@ -34,7 +34,6 @@ class StableDiffusionPrior(LatentDiffusion):
 
     @property
     def network(self) -> UNet2DConditionModel:
-        """The UNet."""
         return self.unet
 
     def embed(self, classes: Sequence[dict]) -> Float[Tensor, "n_classes tokens width"]:
@@ -66,7 +65,6 @@ class StableDiffusionPrior(LatentDiffusion):
 
 
 def from_folder(folder: PriorFolder) -> StableDiffusionPrior:
-    """The prior in a folder of the StableDiffusionPipeline layout."""
     common = folder.common()
     return StableDiffusionPrior(
         unet=folder.part(UNet2DConditionModel, "unet"),

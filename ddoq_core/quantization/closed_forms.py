@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.linalg import solve_banded
 from scipy.optimize import brentq
 from scipy.special import ndtr
 from scipy.stats import expon, laplace, norm, uniform
 
 from ..errors import InputError
-from .exact import ExactQuantizer, exact_quantizer
+from .exact import ExactQuantizer, exact_quantizer, newton_step
 
 POLISH = 3  # Newton steps by closed forms: the first leaves rounding
 
@@ -27,11 +26,7 @@ class ClosedForm:
 
 
 def closed_quantizer(name: str, K: int) -> ExactQuantizer:
-    """The optimal quantizer of a law of CLOSED_FORMS, by its route.
-
-    Raises:
-        InputError: K < 1, or another law.
-    """
+    """The optimal quantizer of a law of CLOSED_FORMS, by its route; InputError for K < 1, or another law."""
     if name not in CLOSED_FORMS:
         raise InputError(f"law = {name!r}, but it is one of: {'; '.join(CLOSED_FORMS)}")
     if K < 1:
@@ -83,11 +78,7 @@ def normal_route(K: int) -> tuple[Float[ndarray, " K"], float]:
     x = exact_quantizer(norm(), K).points
     for _ in range(POLISH):
         gradient, mass, _ = normal_cells(x)
-        flux = np.diff(x) / 2 * norm.pdf((x[1:] + x[:-1]) / 2)
-        hessian = np.zeros((3, K))
-        hessian[1] = 2 * mass - np.append(flux, 0) - np.append(0, flux)
-        hessian[0, 1:] = hessian[2, :-1] = -flux
-        x = x - solve_banded((1, 1), hessian, gradient)
+        x = newton_step(norm, x, gradient, mass)
     x = (x - x[::-1]) / 2  # the optimum is unique, so symmetric
     return x, normal_cells(x)[2]
 

@@ -53,10 +53,8 @@ def exact_quantizer(
     """
     _check(law, K)
     proved = _name(law) in LOG_CONCAVE if log_concave is None else log_concave
-    starts = [_companding(law, K)]
-    if not proved:
-        starts.append(_of_shares(law, K))
-    grids = [_stationary(law, x, tol * law.std(), max_iter) for x in starts]
+    starts = (_companding,) if proved else (_companding, _of_shares)
+    grids = [_stationary(law, start(law, K), tol * law.std(), max_iter) for start in starts]
     grids = [x for x in grids if x is not None]
     if not grids:
         raise ArithmeticError(f"{_name(law)}, K = {K}: no stationary grid in {max_iter} steps")
@@ -167,21 +165,23 @@ def _polished(law: Any, x: Float[ndarray, " K"]) -> Float[ndarray, " K"]:
 def _newton(law: Any, x: Float[ndarray, " K"], gradient: Float[ndarray, " K"]) -> Float[ndarray, " K"] | None:
     """Where Newton's method moves the points, unless they would change places."""
     try:
-        new = x - solve_banded((1, 1), _hessian(law, x), gradient)
+        new = newton_step(law, x, gradient, _cells(law, x)[0])
     except LinAlgError:
         return None
     return new if (np.diff(new) > 0).all() and np.isfinite(new).all() else None
 
 
-def _hessian(law: Any, x: Float[ndarray, " K"]) -> Float[ndarray, "3 K"]:
-    """Hessian of G, tridiagonal, in the layout of `solve_banded`: only neighbours share a boundary."""
+def newton_step(
+    law: Any, x: Float[ndarray, " K"], gradient: Float[ndarray, " K"], mass: Float[ndarray, " K"]
+) -> Float[ndarray, " K"]:
+    """Where Newton's method moves the points: the Hessian of G is tridiagonal, as only neighbours share a boundary."""
     flux = np.diff(x) / 2 * law.pdf((x[1:] + x[:-1]) / 2)  # gain of a cell when its boundary moves, times the lever
-    banded = np.zeros((3, len(x)))
-    banded[1] = 2 * _cells(law, x)[0]
-    banded[1, 1:] -= flux
-    banded[1, :-1] -= flux
-    banded[0, 1:] = banded[2, :-1] = -flux
-    return banded
+    hessian = np.zeros((3, len(x)))
+    hessian[1] = 2 * mass
+    hessian[1, 1:] -= flux
+    hessian[1, :-1] -= flux
+    hessian[0, 1:] = hessian[2, :-1] = -flux
+    return x - solve_banded((1, 1), hessian, gradient)
 
 
 def _cells(law: Any, x: Float[ndarray, " K"]) -> tuple[ndarray, ndarray, ndarray]:

@@ -155,8 +155,7 @@ def gather(X, points, labels, mass, cost):
 def learn_clvq(X, order, gamma, x, w):
     """Algorithm 1, lines 3-7: samples X[order] with steps gamma move the points x (d, K) and the weights w in place.
 
-    Returns:
-        Squared distance of the last sample to the point that won.
+    Returns the squared distance of the last sample to the point that won.
     """
     squared = np.empty(x.shape[1])
     for s in range(len(order)):
@@ -172,8 +171,7 @@ def learn_clvq(X, order, gamma, x, w):
 def learn_minibatch(X, order, x, v):
     """Algorithm 3, lines 5-9: the point that wins a sample counts it in v and moves 1 / v of the way to it.
 
-    Returns:
-        Squared distance of the last sample to the point that won.
+    Returns the squared distance of the last sample to the point that won.
     """
     squared = np.empty(x.shape[1])
     for s in range(len(order)):

@@ -28,11 +28,7 @@ def kmeans_plus_plus(samples: Float[Tensor, "n d"], K: int, rng: np.random.Gener
 
 
 def random_samples(samples: Float[Tensor, "n d"], K: int, rng: np.random.Generator) -> Float[Tensor, "K d"]:
-    """K samples drawn without replacement.
-
-    Raises:
-        InputError: K < 1, K > n, or a sample that is not finite.
-    """
+    """K samples drawn without replacement; InputError as `kmeans_plus_plus`."""
     samples = checked(samples, K)
     return samples[rng.choice(len(samples), K, replace=False)].clone()
 

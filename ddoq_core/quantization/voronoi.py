@@ -96,11 +96,7 @@ def cells(
     samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"], labels: Int[Tensor, " n"],
     mass: Float[Tensor, " n"] | None = None,
 ) -> Cells:  # fmt: skip
-    """Masses, sums and costs of the cells that `labels` say, by direct subtraction, summed in float64.
-
-    Args:
-        mass: of each sample; None is 1 each.
-    """
+    """Masses, sums and costs of the cells that `labels` say, by subtraction, in float64; a `mass` of None is 1 each."""
     mass = torch.ones(len(samples), dtype=torch.float64, device=samples.device) if mass is None else mass
     if samples.device.type == "cpu":
         cost = torch.empty(len(samples), dtype=torch.float64)

@@ -22,7 +22,6 @@ class Mean:
 
     @classmethod
     def of(cls, values: Float[ndarray, " n"]) -> Self:
-        """Mean of these values."""
         return cls(float(values.mean()), float(half_width(values)), len(values))
 
     @classmethod

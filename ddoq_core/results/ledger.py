@@ -4,6 +4,7 @@ In: a run and the students wanted of it. Out: one row per student, as in `result
 that shape it. A row that stands in the file is not made again, so the artifacts behind it need not be there.
 """
 
+import collections
 import hashlib
 import json
 from collections.abc import Callable, Iterable
@@ -34,20 +35,7 @@ def record(
     Raises:
         InputError: the file holds rows of other parameters or other data.
     """
-    with held(run.store.root, out.name, str(out)):
-        return _record(run, out, list(tasks), beside)
-
-
-def _record(run: Run, out: Path, tasks: list[Student], beside: Callable[[Run, Student], dict]) -> list[dict]:
-    rows = read(out)
-    _check(rows, run, out)
-    done = {_task(row): row for row in rows}
-    missing = [task for task in tasks if task not in done]
-    report_line(f"ddoq: {out.name}: {len(missing)} of {len(tasks)} students to train")
-    jobs = [run.job(task) for task in bar(missing, desc="made ready")]
-    same: dict[tuple, list[Student]] = {}
-    for job in jobs:
-        same.setdefault(job.identity, []).append(job.task)
+    tasks, same = list(tasks), collections.defaultdict(list)
 
     def write(job: Job, student: Artifact) -> None:
         for task in same[job.identity]:
@@ -55,16 +43,21 @@ def _record(run: Run, out: Path, tasks: list[Student], beside: Callable[[Run, St
         if world().main:
             Workspace(out.parent).jsonl(out.name, done.values())
 
-    train_all(jobs, run.profile.workers, write)
+    with held(run.store.root, out.name, str(out)):
+        rows = read(out)
+        _check(rows, run, out)
+        done = {_task(row): row for row in rows}
+        missing = [task for task in tasks if task not in done]
+        report_line(f"ddoq: {out.name}: {len(missing)} of {len(tasks)} students to train")
+        jobs = [run.job(task) for task in bar(missing, desc="made ready")]
+        for job in jobs:
+            same[job.identity].append(job.task)
+        train_all(jobs, run.profile.workers, write)
     return [done[task] for task in tasks]
 
 
 def read(out: Path) -> list[dict]:
-    """Rows of a file of records; none if there is no such file.
-
-    Raises:
-        InputError: a line that is no record.
-    """
+    """Rows of a file of records, none if there is no such file; InputError for a line that is no record."""
     if not out.exists():
         return []
     try:
@@ -91,7 +84,7 @@ def shaping(run: Run, method: str) -> dict:
 
 
 def _check(rows: list[dict], run: Run, out: Path) -> None:
-    """Every row is of this run's parameters and data."""
+    """InputError unless every row is of this run's parameters and data."""
     shapes = {method: shaping(run, method) for method in {row["method"] for row in rows}}
     for row in rows:
         shape = shapes[row["method"]]

@@ -12,10 +12,10 @@ from typing import Any, Self
 LONG = 30  # characters of a block's name
 NOTHING = "–"  # a value that the run was not asked for
 MINUS = re.compile(r"(?<![\w.])-(?=[\d.in])")  # of a number, not of an exponent
-LATEX = {
+LATEX = str.maketrans({
     "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "–": "--",
     "±": r"$\pm$", "−": "$-$", "∝": r"$\propto$", "⁴": "$^4$", "²": "$^2$",
-}  # fmt: skip
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,6 @@ class Table:
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """The names of the columns."""
         return tuple(c.name if isinstance(c, Column) else c for c in self.columns)
 
     @property
@@ -74,7 +73,6 @@ class Table:
         return [(name, *row) for name, rows in self.blocks for row in rows]
 
     def column(self, name: str) -> list[Any]:
-        """The values of a column, row by row."""
         place = self.heads.index(name)
         return [row[place] for row in self.rows]
 
@@ -104,10 +102,14 @@ class Table:
 
     def latex(self) -> str:
         """A booktabs `tabular`, a rule between blocks."""
-        lines = [" & ".join(map(_latex, self.heads)) + r" \\"]
+
+        def line(cells: Sequence[str]) -> str:
+            return " & ".join(cell.translate(LATEX) for cell in cells) + r" \\"
+
+        lines = [line(self.heads)]
         for name, rows in self._written():
             lines.append(r"\midrule")
-            lines += [" & ".join(map(_latex, (name if i == 0 else "", *row))) + r" \\" for i, row in enumerate(rows)]
+            lines += [line((name if i == 0 else "", *row)) for i, row in enumerate(rows)]
         alignment = "l" * 2 + "c" * (len(self.columns) - 2)
         begin, end = rf"\begin{{tabular}}{{{alignment}}}", r"\end{tabular}"
         return "\n".join([begin, r"\toprule", *lines, r"\bottomrule", end, ""])
@@ -151,14 +153,7 @@ def _html_across(name: str, rows: list[tuple[str, ...]]) -> str:
 
 
 def _html_cells(row: tuple[str, ...]) -> str:
-    return "".join(map(_html_cell, row))
-
-
-def _html_cell(text: str) -> str:
     """A number and its interval stand on one line, words after them on the next."""
-    kind = ' class="number"' if text[:1].isdigit() or text[:1] in ("+", "−") else ""
-    return f"<td{kind}>{html.escape(text).replace('], ', '],<br>')}</td>"
-
-
-def _latex(text: str) -> str:
-    return "".join(LATEX.get(character, character) for character in text)
+    kinds = (' class="number"' if text[:1].isdigit() or text[:1] in ("+", "−") else "" for text in row)
+    texts = (html.escape(text).replace("], ", "],<br>") for text in row)
+    return "".join(f"<td{kind}>{text}</td>" for kind, text in zip(kinds, texts, strict=True))

@@ -11,7 +11,7 @@ import math
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -76,57 +76,41 @@ def train_all(
         finished: told of every student, one after the other, as soon as it and those before it are there.
     """
     once = sorted({job.identity: job for job in jobs}.values(), key=lambda job: -(job.task.ipc or math.inf))
-    if min(workers, len(once)) <= 1 or world().size > 1:  # several processes share each student
-        made = _collected(once, map(train_student, bar(once, desc="students")), finished)
-    else:
-        with _pool(min(workers, len(once))) as pool:
+    made = {}
+    with contextlib.ExitStack() as pool_if_any:
+        if min(workers, len(once)) <= 1 or world().size > 1:  # several processes share each student
+            results = map(train_student, once)
+        else:
+            pool = pool_if_any.enter_context(_pool(min(workers, len(once))))
             with _interrupts_held():  # the workers start here
                 results = pool.map(train_student, once)
-            made = _collected(once, bar(results, total=len(once), desc="students"), finished)
-    found = {job.identity: artifact for job, artifact in zip(once, made, strict=True)}
-    return [found[job.identity] for job in jobs]
-
-
-def _collected(
-    jobs: list[Job], results: Iterable[Artifact], finished: Callable[[Job, Artifact], None]
-) -> list[Artifact]:
-    made = []
-    for job, artifact in zip(jobs, results, strict=True):
-        finished(job, artifact)
-        made.append(artifact)
-    return made
+        for job, artifact in zip(once, bar(results, total=len(once), desc="students"), strict=True):
+            finished(job, artifact)
+            made[job.identity] = artifact
+    return [made[job.identity] for job in jobs]
 
 
 def train_student(job: Job) -> Artifact:
     """Algorithm 4, line 7: one trained and scored student; on a CPU one thread, whatever the number of workers."""
     task, profile = job.task, job.profile.replace(threads=1)
-    store = Store(Path(profile.artifacts))
+    store, dataset = Store(Path(profile.artifacts)), _dataset_of(profile)
     if job.distilled is None:
         from ..methods import METHODS  # its modules import the prior's, which a worker seldom needs
 
-        return METHODS[task.method].train(store, _dataset_of(profile), profile, task.student, task.seed)
+        return METHODS[task.method].train(store, dataset, profile, task.student, task.seed)
     return train(
-        store, DistilledDataset(job.distilled), _dataset_of(profile), job.teacher, job.labels, profile,
+        store, DistilledDataset(job.distilled), dataset, job.teacher, job.labels, profile,
         student=task.student, target=job.target, weights=job.weights, trainer=job.trainer,
         student_seed=task.seed, label_seed=task.distill_seed,
     )  # fmt: skip
 
 
 def result_row(profile: Profile, task: Student, artifact: Artifact, weights: str | float, result: str) -> dict:
-    """What is kept of a trained student: task, score, and what made it.
-
-    Args:
-        weights: how the images were weighted.
-        result: file of the artifact that holds the score.
-    """
+    """What is kept of a trained student: task, weighting, score (of the file `result`), and what made it."""
     run = artifact.run
-    return (
-        {"dataset": profile.dataset, "profile": profile.profile, "key": artifact.key}
-        | asdict(task)
-        | {"weights": weights}
-        | artifact.json(result)
-        | {name: run[name] for name in ("seconds", "date", "device", "commit", "versions")}
-    )
+    made = {name: run[name] for name in ("seconds", "date", "device", "commit", "versions")}
+    named = profile.subset("dataset", "profile") | {"key": artifact.key}
+    return named | asdict(task) | {"weights": weights} | artifact.json(result) | made
 
 
 def _dataset_of(profile: Profile) -> Dataset:

@@ -60,12 +60,10 @@ class Run:
 
     @cached_property
     def store(self) -> Store:
-        """Where the artifacts are."""
         return Store(Path(self.profile.artifacts))
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The real images."""
         return load_dataset(self.profile, self.store)
 
     @cached_property
@@ -134,11 +132,10 @@ class Run:
         return relabel(self.store, distilled, self.dataset, self.teacher, self.profile, label_seed=distill_seed)
 
     def job(self, task: Student) -> Job:
-        """Everything that this student is trained on, made."""
-        if METHODS[task.method].distill is None:
-            return Job(self.profile, task)
-        distilled = self.distilled(task.method, task.ipc, task.distill_seed)
         method, profile, target = METHODS[task.method], self.profile, task.labels
+        if method.distill is None:
+            return Job(profile, task)
+        distilled = self.distilled(task.method, task.ipc, task.distill_seed)
         if target == OWN:  # its views are its own, so no stored labels belong to them
             target, changes = method.protocol(profile, distilled)
             profile = profile.replace(**changes, soft_labels="online")
@@ -150,10 +147,10 @@ class Run:
 
     def weights(self, task: Student, distilled: DistilledDataset) -> str | float | Weights:
         """How the images of this student are weighted: by a rule, or, where the method has a function, the values."""
-        weights = METHODS[task.method].weights
-        if not callable(weights):
-            return METHODS[task.method].weights_of(self.profile)
-        return Weights(weights(self, distilled, task.distill_seed).double().numpy())
+        method = METHODS[task.method]
+        if not callable(method.weights):
+            return method.weights_of(self.profile)
+        return Weights(method.weights(self, distilled, task.distill_seed).double().numpy())
 
     @cached_property
     def plan(self) -> list[Student]:
@@ -188,27 +185,17 @@ class Run:
     @cached_property
     def folder(self) -> Path:
         """Where `results.jsonl` of this run is: named by its profile and the values that shape its results."""
-        key = hashlib.sha256(
-            json.dumps([shaping_values(self.profile), self.dataset.content], sort_keys=True).encode()
-        ).hexdigest()[:12]
-        return self.store.root / "runs" / f"{self.profile.profile}-{key}"
+        shaping = json.dumps([shaping_values(self.profile), self.dataset.content], sort_keys=True)
+        return self.store.root / "runs" / f"{self.profile.profile}-{hashlib.sha256(shaping.encode()).hexdigest()[:12]}"
 
     def results(self) -> list[dict]:
-        """Rows of `results.jsonl`; what is not trained yet is trained, unless that is work for another machine.
-
-        Raises:
-            InputError: the run is not finished and has more than 100 classes.
-        """
+        """Rows of `results.jsonl`; what is missing is trained, or of more than 100 classes refused (InputError)."""
         if self.dataset.n_classes <= ANOTHER_SCALE:
             return self.train_students(say=lambda line: None)  # a page shows what it wants to show
         return self.finished_rows()
 
     def finished_rows(self) -> list[dict]:
-        """Rows of `results.jsonl` as a finished run has left it.
-
-        Raises:
-            InputError: the run is not finished.
-        """
+        """Rows of `results.jsonl` as a finished run has left it; InputError if it is not finished."""
         try:
             return [json.loads(line) for line in (self.folder / "results.jsonl").read_text().splitlines()]
         except FileNotFoundError:
@@ -230,19 +217,16 @@ class Run:
             say: takes the lines that tell, before anything is trained, whether the run is right.
         """
         with held(self.store.root, self.folder.name, f"the run {self.folder}"):
-            return self._train_students(say)
-
-    def _train_students(self, say: Callable[[str], None]) -> list[dict]:
-        self.distilled_sets()
-        for checked in self.checks():
-            for line in brief_lines(checked):
-                say(line)
-        for distilled, seed in self.distilled_sets("soft"):
-            self.soft_labels(distilled, seed)
-        students = train_all([self.job(task) for task in self.plan], self.profile.workers)
-        rows = [self.row(task, artifact) for task, artifact in zip(self.plan, students, strict=True)]
-        if world().main:
-            Workspace(self.folder).jsonl("results.jsonl", rows)
+            self.distilled_sets()
+            for checked in self.checks():
+                for line in brief_lines(checked):
+                    say(line)
+            for distilled, seed in self.distilled_sets("soft"):
+                self.soft_labels(distilled, seed)
+            students = train_all([self.job(task) for task in self.plan], self.profile.workers)
+            rows = [self.row(task, artifact) for task, artifact in zip(self.plan, students, strict=True)]
+            if world().main:
+                Workspace(self.folder).jsonl("results.jsonl", rows)
         return rows
 
     def row(self, task: Student, artifact: Artifact) -> dict:

@@ -53,11 +53,9 @@ class Artifact:
         return json.loads((self.path / "run.json").read_text())
 
     def json(self, name: str) -> dict:
-        """Content of one of its JSON files."""
         return json.loads((self.path / name).read_text())
 
     def jsonl(self, name: str) -> list[dict]:
-        """Rows of one of its JSON Lines files."""
         return [json.loads(line) for line in (self.path / name).read_text().splitlines()]
 
 
@@ -76,11 +74,7 @@ class Workspace:
         return final
 
     def replace(self, name: str, write: Callable[[Path], None]) -> Path:
-        """Like `chunk`, but always write (a checkpoint that moves on).
-
-        Raises:
-            InputError: the folder cannot be written, or the disk is full.
-        """
+        """Like `chunk`, but always write (a checkpoint that moves on); InputError where the disk refuses."""
         final = self.path / name
         temporary = final.with_name(f".{os.getpid()}.{final.name}")
         with disk_errors(final):
@@ -99,7 +93,6 @@ class Workspace:
         return self.replace(name, lambda p: p.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n"))
 
     def jsonl(self, name: str, rows: Iterable[dict]) -> Path:
-        """Write rows as JSON Lines."""
         return self.replace(name, lambda p: p.write_text("".join(json.dumps(r, sort_keys=True) + "\n" for r in rows)))
 
     def discard(self, name: str) -> None:
@@ -181,7 +174,8 @@ class Store:
                 shutil.rmtree(partial, ignore_errors=True)
                 os.replace(final, partial)
             partial.mkdir(parents=True, exist_ok=True)
-            _drop_temporaries(partial)
+            for temporary in filter(Path.is_file, [*partial.rglob(".*")]):
+                temporary.unlink()
             whole = sifted(partial, identity)
             if whole:
                 os.replace(partial, final)
@@ -219,21 +213,14 @@ def _remember(folder: Path, identity: dict) -> str:
     return content
 
 
-def _drop_temporaries(folder: Path) -> None:
-    for path in folder.rglob(".*"):
-        if path.is_file():
-            path.unlink()
-
-
 def machine_facts() -> dict:
     """Where and with what this process runs: recorded beside results, never part of their identity."""
     import torch
 
+    cpu = f"CPU {platform.machine()}, {os.cpu_count()} cores"
     return {
         "date": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
-        "device": torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else f"CPU {platform.machine()}, {os.cpu_count()} cores",
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else cpu,
         "threads": torch.get_num_threads(),
         "commit": _commit(),
         "versions": {"python": platform.python_version()}

@@ -40,7 +40,6 @@ class Checkpoint:
             self.write(done)
 
     def write(self, done: Any) -> None:
-        """Write the state."""
         state = {n: part.state_dict() if hasattr(part, "state_dict") else part for n, part in self.parts.items()}
         self.work.replace(self.name, lambda path: torch.save(state | {"done": done}, path))
         self.written = time.monotonic()

@@ -21,13 +21,12 @@ def held(root: Path, name: str, what: str, *, wait: bool = False) -> Iterator[No
 
     Args:
         root: folder of the artifacts.
-        name: of the lock.
         what: is made under it.
         wait: until another run that holds it is done, rather than refuse.
     Raises:
         InputError: another run holds it, and the line names its process; or the disk is full, or cannot be written to.
     """
-    lock, owner = FileLock(_file(root, name)), root / LOCKS / f"{name}.owner"
+    lock, owner = FileLock(root / LOCKS / f"{name}.lock"), root / LOCKS / f"{name}.owner"
     try:
         world().broadcast(lambda: _take(lock, owner, what, wait))
         yield
@@ -35,10 +34,6 @@ def held(root: Path, name: str, what: str, *, wait: bool = False) -> Iterator[No
         if lock.is_locked:
             owner.unlink(missing_ok=True)
             lock.release()
-
-
-def _file(root: Path, name: str) -> Path:
-    return root / LOCKS / f"{name}.lock"
 
 
 def _take(lock: FileLock, owner: Path, what: str, wait: bool) -> None:

@@ -12,7 +12,6 @@ OUTSIDE = ("run.json", "manifest.json")  # files that are not part of an artifac
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
@@ -37,11 +36,7 @@ def stamps(folder: Path) -> tuple[tuple[str, int, int], ...]:
 
 
 def damaged(folder: Path, identity: dict) -> list[str]:
-    """Names, with the reason, of files that are not what the manifest says; empty when all is well.
-
-    Args:
-        identity: step, parameters, inputs and source of what should be there.
-    """
+    """Files, with the reason, that are not as the manifest says, which is of this identity; none when all is well."""
     try:
         manifest = _json(folder / "manifest.json")
         files = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest.pop("files").items()}

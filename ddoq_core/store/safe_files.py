@@ -14,11 +14,7 @@ from ..processes import report_line
 
 @contextlib.contextmanager
 def open_tensors(path: Path) -> Iterator[safe_open]:
-    """A safetensors file, of which only what is asked for is read.
-
-    Raises:
-        InputError: it is none, or lacks a tensor that is asked for.
-    """
+    """A safetensors file, of which only what is asked for is read; InputError if it is none or lacks that."""
     try:
         with safe_open(path, framework="pt") as file:
             yield file

@@ -15,10 +15,7 @@ def log_printed_constant(process: Process, R: float, delta: float, T: float, d: 
 
 
 def log_pathwise_constant(process: Process, R: float, delta: float, T: float) -> float:
-    """log C of eq. 29, corrected: two paths with the same noise move apart by at most this factor (Lemma 12).
-
-    It is infinite at delta = 0.
-    """
+    """log C of eq. 29, corrected: two paths of equal noise part by at most this (Lemma 12); infinite at delta = 0."""
     _, beta, _ = process.bridge(delta, T)
     if delta == 0:
         return math.inf
@@ -72,9 +69,7 @@ def score_monotonicity(R: float, t: float) -> float:
 def empirical_gap(error: float, distance: float) -> float:
     """Theorem 3: an optimal quantizer of mu_n has a distortion under mu at most this far above the least.
 
-    Args:
-        error: e*_K(mu), the root of the least distortion.
-        distance: W_2(mu_n, mu).
+    `error` is e*_K(mu), the root of the least distortion; `distance` is W_2(mu_n, mu).
     """
     return 4 * error * distance + 4 * distance**2
 

@@ -37,7 +37,6 @@ INTEGRANDS = (CALL, COSINE, EXPONENTIAL, SQUARED)
 
 @cache
 def normal_quantizer(K: int) -> ExactQuantizer:
-    """The optimal quantizer of N(0, 1)."""
     return closed_quantizer("N(0, 1)", K)
 
 

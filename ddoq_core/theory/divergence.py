@@ -43,11 +43,7 @@ def total_variation(p: GaussianMixture, q: GaussianMixture, grid: Float[Tensor, 
 def pushed_normal(
     data: GaussianMixture, process: Process, mean: float, variance: float, delta: float, T: float
 ) -> tuple[float, float]:
-    """Mean and variance at delta of the reverse SDE of normal data from N(mean, variance) at T: it is linear.
-
-    Args:
-        data: one component on a line.
-    """
+    """Mean and variance at delta of the (linear) reverse SDE of normal data on a line from N(mean, variance) at T."""
     if len(data.masses) != 1 or data.d != 1:
         raise InputError(f"{len(data.masses)} components in R^{data.d}; a normal law stays normal for one, on a line")
     at_0, at_1 = (data.reversed(process, torch.tensor([[x]]), torch.ones(1), delta, T) for x in (0.0, 1.0))

@@ -50,11 +50,7 @@ class Enumeration:
 
 
 def partitions(n: int, K: int) -> Iterator[list[int]]:
-    """Every division of n things into K parts, none empty, once: the part of each, first parts first.
-
-    Raises:
-        InputError: K outside 1 to n.
-    """
+    """Every division of n things into 1 <= K <= n parts, none empty, once: the part of each, first parts first."""
     if not 1 <= K <= n:
         raise InputError(f"K = {K}, but {n} atoms are divided into 1 to {n} parts")
 

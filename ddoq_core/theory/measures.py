@@ -44,7 +44,6 @@ class GaussianMixture:
 
     @property
     def d(self) -> int:
-        """Dimension."""
         return self.means.shape[1]
 
     def sample(self, n: int, rng: np.random.Generator) -> Float[Tensor, "n d"]:
@@ -54,7 +53,6 @@ class GaussianMixture:
         return self.means[j] + self.scales[j, None] * noise
 
     def mean(self) -> Float[Tensor, " d"]:
-        """E X."""
         return self.masses @ self.means
 
     def covariance(self) -> Float[Tensor, "d d"]:
@@ -98,9 +96,8 @@ class GaussianMixture:
 
     def log_density(self, x: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
         """log p(x); every scale is above 0."""
-        return torch.cat([self._joint(part).logsumexp(1) for part in self._parts(x)]) - self.d / 2 * math.log(
-            2 * math.pi
-        )
+        unscaled = torch.cat([self._joint(part).logsumexp(1) for part in self._parts(x)])
+        return unscaled - self.d / 2 * math.log(2 * math.pi)
 
     def score(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """grad log p(x), exact; every scale is above 0. No array of n J d numbers is made."""

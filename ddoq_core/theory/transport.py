@@ -37,11 +37,7 @@ def wasserstein2(
 def wasserstein2_of_weights(
     points: Float[Tensor, "K d"], weights: Float[np.ndarray, "m K"], samples: Float[Tensor, "n d"]
 ) -> Float[np.ndarray, " m"]:
-    """W_2 to the samples of each of m weightings of the same points.
-
-    Raises:
-        InputError: weights that are negative or do not sum to 1.
-    """
+    """W_2 to the samples of each of m weightings of the same points; InputError as `wasserstein2`."""
     v, cost = np.full(len(samples), 1 / len(samples)), _cost(points, samples)
     return np.array([_root_of_program(_mass("weights", w, len(points)), v, cost) for w in weights])
 

@@ -9,5 +9,4 @@ SIZES = (50_000, 10, 3, 3_072)  # training images, classes, channels, bytes of a
 
 
 def load(profile: Profile, store: Store | None) -> Dataset:
-    """Its pickles, read without running them."""
     return cifar(profile, "CIFAR10")

@@ -11,5 +11,4 @@ PROMPTS = [f"a photo of a {c}" for c in CLOTHES]
 
 
 def load(profile: Profile, store: Store | None) -> Dataset:
-    """Its four IDX files."""
     return idx_files(profile, "FashionMNIST", CLOTHES, PROMPTS)

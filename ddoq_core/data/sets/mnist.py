@@ -11,5 +11,4 @@ PROMPTS = [f"a handwritten digit {d}" for d in DIGITS]
 
 
 def load(profile: Profile, store: Store | None) -> Dataset:
-    """Its four IDX files."""
     return idx_files(profile, "MNIST", DIGITS, PROMPTS)

