@@ -129,11 +129,7 @@ def train(
 
 
 def image_weights(distilled: DistilledDataset, weights: str | float | Weights) -> Float[Tensor, " n"]:
-    """The weight of every image in the loss.
-
-    Raises:
-        InputError: the method gives another number of weights, or one that is not finite.
-    """
+    """The weight of every image in the loss; the values of a method must be finite, and one for each image."""
     if not isinstance(weights, Weights):
         return distilled.weights(weights)
     if weights.values.shape != (len(distilled),) or not np.isfinite(weights.values).all():
