@@ -50,5 +50,5 @@ def _of_codebooks() -> str:
 def _points(found: Comparison | WeightComparison) -> str:
     """A comparison in words."""
     if found.estimate is None:
-        return "not recorded yet"
+        return "an amount that is not recorded yet"
     return f"{found.estimate:+.2f} points".replace("-", "−")

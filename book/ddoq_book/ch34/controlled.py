@@ -18,7 +18,6 @@ from numpy import ndarray
 from ddoq_core.config.profile import Profile
 from ddoq_core.data.imbalance import masses
 from ddoq_core.data.loaders import load_dataset
-from ddoq_core.methods import METHODS
 from ddoq_core.results.records import LEVEL, Cell, Estimate, Records
 from ddoq_core.results.table import Column, Table, written
 
@@ -31,7 +30,7 @@ from .imbalance import exponent_of
 MARGIN = 0.5  # points within which an effect is called none
 PAIRS = [(method, "d4m") for method in ("ddoq", "ddoq_proportional", "ddoq_permuted")]
 PAIRS += [("ddoq", "ddoq_permuted"), ("ddoq", "ddoq_proportional")]
-TITLES = {name: METHODS[name].title for name in ("d4m", "ddoq", "ddoq_proportional")} | {"ddoq_permuted": "permuted"}
+TITLES = {"d4m": "D⁴M", "ddoq": "DDOQ", "ddoq_proportional": "proportional", "ddoq_permuted": "permuted"}
 
 
 @dataclass(frozen=True)
