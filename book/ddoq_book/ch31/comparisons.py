@@ -118,7 +118,9 @@ def secondary(records: Records) -> SecondaryComparisons:
     """The declared further comparisons of one data set, first student, soft and hard labels; 95 % each."""
     student = records.students[0]
     pairs = [pair for declared in SECONDARY for pair in _pairs(records, *declared, student)]
-    return SecondaryComparisons(data_title(records.rows), student, tuple(paired_difference(records, *pair) for pair in pairs))
+    return SecondaryComparisons(
+        data_title(records.rows), student, tuple(paired_difference(records, *pair) for pair in pairs)
+    )
 
 
 def secondary_table(found: SecondaryComparisons) -> Table:

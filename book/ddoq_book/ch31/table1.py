@@ -116,7 +116,9 @@ class MethodDifferences:
 def differences(records: Records, method: str, baseline: str) -> MethodDifferences:
     """Accuracy of `method` minus `baseline`, paired over test images and seeds, wherever both were run."""
     pairs = sorted(_pairs(records, method, baseline), key=lambda pair: pair[0].ipc or 0)
-    return MethodDifferences(data_title(records.rows), method, baseline, tuple(paired_difference(records, *pair) for pair in pairs))
+    return MethodDifferences(
+        data_title(records.rows), method, baseline, tuple(paired_difference(records, *pair) for pair in pairs)
+    )
 
 
 def differences_table(found: MethodDifferences) -> Table:

@@ -71,8 +71,8 @@ def tuning_table(found: list[TriedValue]) -> Table:
     """Validation accuracy of every value that was tried; the one that the profile has is marked."""
     n = sorted({mean.n for tried in found for mean in tried.accuracies.values() if mean})
     counted = (
-        f"n = {'/'.join(map(str, n))} students of one distilled set each: the interval holds their variance. That between "
-        "distillations is missing, and may be larger."
+        f"n = {'/'.join(map(str, n))} students of one distilled set each: the interval holds their variance. That "
+        "between distillations is missing, and may be larger."
     )
     missing = any(not any(tried.accuracies.values()) for tried in found)
     return Table.of_groups(
