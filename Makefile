@@ -36,7 +36,7 @@ test-slow: $(INSTALLED) ## tests that take longer: full-size models, kill and re
 test-gpu: $(INSTALLED) ## what only a GPU can prove: that it agrees with the CPU
 	$(PY) -m pytest tests/gpu -ra
 
-table: $(INSTALLED) ## the long run of Table 1 (hours); goes on from book/results. FASHION=folder of Fashion-MNIST's files
+table: $(INSTALLED) ## the long run of Table 1 (hours); goes on from book/results. FASHION=folder of Fashion-MNIST's files, of which 6,000 training images are taken
 	$(DDOQ) record table --out book/results/table --artifacts $(ARTIFACTS) --student convnet-32
 	$(DDOQ) record table --out book/results/table --artifacts $(ARTIFACTS) $(SECOND)
 ifdef FASHION

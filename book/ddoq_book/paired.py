@@ -1,10 +1,15 @@
 """Two cells of a table side by side: their paired difference, what the design could have found, and the headroom."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ddoq_core.methods import METHODS
 from ddoq_core.results.records import LEVEL, Cell, Estimate, Records
 
 TOLD = ("higher", "lower")  # verdicts that tell two cells apart
+FOUND_NOTE = (
+    "Found at 80 %: the smallest true difference that this design would find with a power of 80 %, in points. "
+    "Headroom: points from the second method to all real images."
+)
 
 
 @dataclass(frozen=True)
@@ -38,3 +43,12 @@ def verdict(difference: Estimate) -> str:
     if difference.low <= 0 <= difference.high:
         return "not told apart"
     return "higher" if difference.mean > 0 else "lower"
+
+
+def is_copy(records: Records, cell: Cell) -> bool:
+    """Whether an earlier row has the same students: at one image per class all weightings of the images are one."""
+    if cell.ipc != 1:
+        return False
+    of_images = [m for m in METHODS if METHODS[m].images == METHODS[cell.method].images]
+    earlier = of_images[: of_images.index(cell.method)]
+    return any(replace(cell, method=method) in records.cells for method in earlier)

@@ -9,6 +9,8 @@ from IPython.display import Markdown, display
 from ddoq_core.config.profile import Profile
 from ddoq_core.store.artifacts import Artifact, machine_facts
 
+from .data_named import data_title
+
 FOLDERS = ("artifacts", "data_root", "prior_path", "teacher_path")  # of one machine: no reader has them
 KEY = re.compile("-?[0-9a-f]{16}")
 BEGAN = time.monotonic()  # a page imports this in its first lines
@@ -64,6 +66,7 @@ def records_text(rows: list[dict]) -> str:
         ("trained for", f"{sum(row['seconds'] for row in students) / 3600:.1f} hours of one thread"),
         ("dates", " to ".join(dict.fromkeys([dates[0], dates[-1]]))),
         ("device", "; ".join(sorted({row["device"] for row in students}))),
+        ("data", data_title(rows)),
         ("commit", ", ".join(f"`{c}`" for c in sorted({row["commit"] for row in students}))),
         ("versions", ", ".join(sorted(versions))),
         ("profile", ", ".join(sorted({f"`{row['profile']}`" for row in rows}))),

@@ -1,6 +1,7 @@
 """What a run costs, told before it is paid: published sizes of networks, bytes and artifacts as a run makes them."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from diffusers import DiTPipeline
 from torch.utils.flop_counter import FlopCounterMode
 
 from ddoq_book.ch33.measured import MeasuredCost, Timing, measured_run, measured_table, seconds_form, timings
-from ddoq_core.config.profile import Profile
+from ddoq_core.config.profile import Profile, find_profile
 from ddoq_core.cost.counting import count_parts, n_parameters
 from ddoq_core.cost.flops import classifier, prior_of
 from ddoq_core.cost.model import clustering, costs, takes_gram
@@ -404,3 +405,9 @@ def test_an_amount_has_three_digits_and_a_decimal_prefix(value, text):
 
 def test_no_operations_are_0_without_a_unit():
     assert (flops_form(0), flops_form(2e9)) == ("0", "2 GFLOP")
+
+
+def test_the_header_of_the_imagenet_profile_gives_the_time_that_is_counted():
+    profile = Profile.load("imagenet")
+    said = re.search(r"counts ([\d.]+) days", find_profile("imagenet").read_text())[1]
+    assert float(said) == pytest.approx(run_cost(profile, Images.of(profile), A6000).seconds / 86400, abs=0.05)

@@ -41,6 +41,7 @@ def test_it_shows_no_folder_of_the_machine(artifact, tmp_path):
 
 def test_records_tell_when_where_and_how_long_their_students_were_trained():
     shared = {"device": "CPU", "commit": "abc", "versions": {"torch": "2"}, "profile": "table"}
+    shared |= {"dataset": "fashion_mnist", "parameters": {"train_size": 6000}}
     rows = [
         shared | {"key": k, "seconds": 1800.0, "date": f"2026-11-0{d} 10:00:00 UTC"}
         for k, d in zip("aab", "112", strict=True)
@@ -48,6 +49,7 @@ def test_records_tell_when_where_and_how_long_their_students_were_trained():
     text = records_text(rows)
     assert "| students | 2, in 3 rows |" in text and "| trained for | 1.0 hours of one thread |" in text
     assert "2026-11-01 to 2026-11-02" in text and "`abc`" in text
+    assert "| data | fashion_mnist (6,000 of its training images) |" in text
 
 
 def test_no_records_are_said_to_be_none():

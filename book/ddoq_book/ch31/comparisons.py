@@ -6,22 +6,20 @@ numbers, and as a table.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ddoq_core.methods import METHODS
 from ddoq_core.results.records import LEVEL, Cell, Records
-from ddoq_core.results.table import Column, Table
+from ddoq_core.results.table import NOTHING, Column, Table, written
 
-from ..paired import TOLD, PairedDifference, paired_difference
+from ..data_named import data_title
+from ..paired import FOUND_NOTE, TOLD, PairedDifference, is_copy, paired_difference
+from .quoted import QuotedGain
 
 PRIMARY = ("ddoq", "d4m", "soft")
 PRIMARY_LEVELS = (10, 50)
 REAL = "random_real"
-FOUND_NOTE = (
-    "Found at 80 %: the smallest true difference that this design would find with a power of 80 %, in points. "
-    "Headroom: points from the second method to all real images."
-)
 SECONDARY = [("ddoq_proportional", "d4m"), ("d4m", REAL), ("d4m", "random_generated")]
 SECONDARY += [(m, REAL) for m in METHODS if METHODS[m].distill and m not in (REAL, "d4m")]
 
@@ -30,7 +28,7 @@ SECONDARY += [(m, REAL) for m in METHODS if METHODS[m].distill and m not in (REA
 class PrimaryComparison:
     """DDOQ minus D4M on one data set at one level; None where it was not recorded."""
 
-    dataset: str
+    dataset: str  # with what was kept of it
     ipc: int
     found: PairedDifference | None
 
@@ -48,6 +46,11 @@ class PrimaryComparisons:
         """How many tell DDOQ from D4M."""
         return sum(row.found is not None and row.found.verdict in TOLD for row in self.rows)
 
+    @property
+    def recorded(self) -> list[PairedDifference]:
+        """Those that were recorded."""
+        return [row.found for row in self.rows if row.found is not None]
+
 
 def primary(records: list[Records]) -> PrimaryComparisons:
     """DDOQ minus D4M, soft labels, first student: simultaneous intervals over all data sets and levels."""
@@ -58,7 +61,7 @@ def primary(records: list[Records]) -> PrimaryComparisons:
         for ipc in PRIMARY_LEVELS:
             cells = [Cell(m, ipc, student, labels) for m in (method, baseline)]
             found = paired_difference(one, *cells, level) if one.cells.keys() >= {*cells} else None
-            rows.append(PrimaryComparison(one.dataset, ipc, found))
+            rows.append(PrimaryComparison(data_title(one.rows), ipc, found))
     return PrimaryComparisons(student, level, tuple(rows))
 
 
@@ -86,7 +89,7 @@ def primary_table(found: PrimaryComparisons) -> Table:
 class SecondaryComparisons:
     """The declared further comparisons of one data set, each with an interval of its own, none corrected."""
 
-    dataset: str
+    dataset: str  # with what was kept of it
     student: str
     rows: tuple[PairedDifference, ...]
 
@@ -94,6 +97,16 @@ class SecondaryComparisons:
     def n_apart(self) -> int:
         """How many intervals exclude 0."""
         return sum(row.verdict in TOLD for row in self.rows)
+
+    @property
+    def of_sets(self) -> list[PairedDifference]:
+        """One comparison for each two different sets of images: other weightings of the same are left out."""
+        found = {}
+        for row in self.rows:
+            images, others = METHODS[row.cell.method].images, METHODS[row.baseline.method].images
+            if images != others:
+                found.setdefault((images, others, row.cell.ipc, row.cell.labels), row)
+        return [*found.values()]
 
     @property
     def n_by_chance(self) -> float:
@@ -105,18 +118,23 @@ def secondary(records: Records) -> SecondaryComparisons:
     """The declared further comparisons of one data set, first student, soft and hard labels; 95 % each."""
     student = records.students[0]
     pairs = [pair for declared in SECONDARY for pair in _pairs(records, *declared, student)]
-    return SecondaryComparisons(records.dataset, student, tuple(paired_difference(records, *pair) for pair in pairs))
+    return SecondaryComparisons(
+        data_title(records.rows), student, tuple(paired_difference(records, *pair) for pair in pairs)
+    )
 
 
 def secondary_table(found: SecondaryComparisons) -> Table:
     """The secondary comparisons, a block for each pair of methods."""
+    sets = found.of_sets
+    told = sum(row.verdict in TOLD for row in sets)
     return Table.of_groups(
         f"Secondary comparisons on {found.dataset}, {found.student}, in points: mean [95 % interval]",
         ("Comparison", "IPC", "Labels", *_paired_columns("The first is")),
         [(_minus(row), row.cell.ipc, row.cell.labels, *_paired_cells(row)) for row in found.rows],
         (
             f"{len(found.rows)} comparisons, none corrected: {found.n_apart} exclude 0, and {found.n_by_chance:.1f} "
-            "would by chance if no two methods differed.",
+            f"would by chance if no two methods differed. They share images: of {len(sets)} pairs of different sets of "
+            f"images, {told} exclude 0.",
             FOUND_NOTE,
         ),
     )
@@ -127,12 +145,26 @@ class AgainstReal:
     """Each method that is declared to be compared with as many random real images, with its difference to them."""
 
     student: str
-    rows: tuple[tuple[str, PairedDifference], ...]  # data set, difference
+    rows: tuple[tuple[str, PairedDifference], ...]  # data set with what was kept of it, difference
 
     def verdicts(self, labels: str, above_ipc: int = 1) -> Counter[str]:
-        """How often each verdict was reached with one kind of labels, at more than `above_ipc` images per class."""
-        rows = [row for _, row in self.rows if row.cell.labels == labels and row.cell.ipc > above_ipc]
-        return Counter(row.verdict for row in rows)
+        """How often each verdict was reached with one kind of labels, at more than `above_ipc` images per class.
+
+        A set of images counts once, with the weights of its first row in the table.
+        """
+        found = {}
+        for dataset, row in sorted(self.rows, key=lambda row: list(METHODS).index(row[1].cell.method)):
+            if row.cell.labels == labels and row.cell.ipc > above_ipc:
+                found.setdefault((dataset, METHODS[row.cell.method].images, row.cell.ipc), row.verdict)
+        return Counter(found.values())
+
+    def of(self, methods: Sequence[str], labels: str) -> list[PairedDifference]:
+        """The differences of some methods at the largest number of images per class."""
+        most = max((row.cell.ipc for _, row in self.rows), default=0)
+        return [
+            row for _, row in self.rows
+            if row.cell.method in methods and row.cell.labels == labels and row.cell.ipc == most
+        ]  # fmt: skip
 
 
 def against_real(records: list[Records]) -> AgainstReal:
@@ -141,7 +173,7 @@ def against_real(records: list[Records]) -> AgainstReal:
     rows = []
     for one in records:
         pairs = [pair for m, baseline in SECONDARY if baseline == REAL for pair in _pairs(one, m, REAL, student)]
-        rows += [(one.dataset, paired_difference(one, *pair)) for pair in pairs]
+        rows += [(data_title(one.rows), paired_difference(one, *pair)) for pair in pairs]
     return AgainstReal(student, tuple(rows))
 
 
@@ -162,6 +194,10 @@ def against_real_table(found: AgainstReal) -> Table:
         f"Against as many random real images, {found.student}",
         ("Data", "Labels", "IPC", "Higher", "Lower", "Not told apart"),
         rows,
+        (
+            "Intervals of 95 % each, none corrected. At one image per class all weightings of the same images are the "
+            "same students, and stand here once.",
+        ),
     )
 
 
@@ -172,6 +208,45 @@ def declared_texts(primaries: PrimaryComparisons, real: AgainstReal) -> dict[str
         verdicts = real.verdicts(labels)
         texts |= {f"{labels}_n": f"{verdicts.total()}"} | {f"{labels}_{kind}": f"{verdicts[kind]}" for kind in TOLD}
     return texts
+
+
+def power_texts(primaries: PrimaryComparisons, gains: Sequence[QuotedGain]) -> dict[str, str]:
+    """What the primary comparisons could have found, beside what there was to gain and what the paper gained of it.
+
+    Args:
+        gains: of the paper, whose share of the headroom at the same IPC is taken as an effect.
+    """
+    measured = [row for row in primaries.recorded if row.headroom is not None]
+    found = [row.difference.detectable for row in measured]
+    share = {gain.ipc: gain.share for gain in reversed(gains)}  # the first network is the paper's teacher
+    expected = [share[row.cell.ipc] * row.headroom for row in measured]
+    return {
+        "found": _range(found),
+        "headroom": _range([row.headroom for row in measured]),
+        "found_share": _range([100 * d / row.headroom for d, row in zip(found, measured, strict=True)], ".0f"),
+        "expected": _range(expected, ".2f"),
+        "n_seen": f"{sum(e >= d for e, d in zip(expected, found, strict=True))}",
+    }
+
+
+def inverted_texts(real: AgainstReal, methods: Sequence[str] = ("sre2l", "cda")) -> dict[str, str]:
+    """What inverted images lose to random real ones at the largest IPC, with soft and with hard labels."""
+    texts = {}
+    for labels in ("soft", "hard"):
+        rows = real.of(methods, labels)
+        texts[f"inverted_{labels}"] = _range([row.difference.mean for row in rows])
+        texts[f"inverted_{labels}_n"] = f"{len(rows)}"
+        texts[f"inverted_{labels}_told"] = f"{sum(row.verdict == 'lower' for row in rows)}"
+        texts["inverted_ipc"] = written(rows[0].cell.ipc if rows else None)
+    return texts
+
+
+def _range(values: Sequence[float], form: str = ".1f") -> str:
+    """The smallest and the largest value, as prose has them."""
+    if not values:
+        return NOTHING
+    ends = dict.fromkeys(written(value, form) for value in (min(values), max(values)))
+    return " to ".join(ends)
 
 
 def _minus(row: PairedDifference) -> str:
@@ -187,10 +262,9 @@ def _paired_cells(row: PairedDifference | None) -> tuple:
 
 
 def _pairs(records: Records, method: str, baseline: str, student: str) -> Iterator[tuple[Cell, Cell]]:
-    """Cells of both methods at equal levels and labels, levels rising; at K = 1 two weightings are no comparison."""
+    """Cells of both methods at equal levels and labels, levels rising; copies of other rows are no comparison."""
     mine = sorted((c for c in records.cells if c.method == method), key=lambda c: (c.labels != "soft", c.ipc or 0))
     for cell in mine:
         other = Cell(baseline, cell.ipc, student, cell.labels)
-        same_images = METHODS[method].images == METHODS[baseline].images
-        if cell.student == student and other in records.cells and not (same_images and cell.ipc == 1):
+        if cell.student == student and other in records.cells and not is_copy(records, cell):
             yield cell, other

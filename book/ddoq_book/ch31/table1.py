@@ -9,11 +9,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from scipy import stats
+
 from ddoq_core.methods import METHODS
-from ddoq_core.results.records import Cell, Estimate, Records
+from ddoq_core.results.records import LEVEL, Cell, Estimate, Records
 from ddoq_core.results.table import As, Column, Table, written
 
-from ..paired import PairedDifference, paired_difference
+from ..data_named import data_title
+from ..paired import FOUND_NOTE, PairedDifference, is_copy, paired_difference
 
 FURTHER = {"hard": "hard labels", "own": "own protocol"}
 CLAIM = ("full", "random_real", "random_generated", "d4m", "ddoq", "ddoq_proportional")
@@ -37,11 +40,12 @@ class Table1Row:
 class Table1:
     """The accuracies of a run: rows by IPC and method, a column for each student and kind of labels."""
 
-    dataset: str
+    dataset: str  # with what was kept of it
     n_test: int
     columns: tuple[tuple[str, str], ...]  # student and labels; all soft ones first
     rows: tuple[Table1Row, ...]
     one_student_each: bool  # each distillation has one student, with first weights of its own
+    at_chance: tuple[Cell, ...] = ()  # no student of these is better than guessing
 
 
 def table1(records: Records) -> Table1:
@@ -59,7 +63,9 @@ def table1(records: Records) -> Table1:
             rows.append(Table1Row(ipc, method, tuple(_accuracy(records, cell) for cell in cells)))
     drawn = {(row["distill_seed"], row["seed"]) for row in records.rows if row["ipc"] is not None}
     one_each = len(drawn) == len({i for i, _ in drawn}) > 1
-    return Table1(records.dataset, records.n_test, tuple(columns), tuple(rows), one_each)
+    return Table1(
+        data_title(records.rows), records.n_test, tuple(columns), tuple(rows), one_each, tuple(untrained(records))
+    )
 
 
 def table1_table(found: Table1) -> Table:
@@ -67,9 +73,16 @@ def table1_table(found: Table1) -> Table:
     names = [s if labels == "soft" else f"{s}, {FURTHER[labels]}" for s, labels in found.columns]
     notes = ["n: students behind each mean. Interval: test images, distillations and student seeds are drawn."]
     if any(labels == "own" for _, labels in found.columns):
-        notes.append("Own protocol: the method's published labels and training; – where that is the shared one.")
+        own = ", ".join(METHODS[m].title for m in METHODS if METHODS[m].protocol)
+        notes.append(
+            f"Own protocol ({own}): the method's published labels and training, but for what the table of departures "
+            "names. – where none was run."
+        )
     if found.one_student_each:
         notes.append("Each distillation has one student with first weights of its own: the interval holds both.")
+    if found.at_chance:
+        cells = "; ".join(f"{METHODS[c.method].title}, IPC {c.ipc}, {c.labels} labels" for c in found.at_chance)
+        notes.append(f"Not trained: no student is better than guessing, so it is no result on the method: {cells}.")
     return Table.of_groups(
         f"Top-1 accuracy in percent on the {found.n_test:,} test images of {found.dataset}: mean [95 % interval]",
         ("IPC", "Method", *(Column(name, ".1f") for name in names), Column("n", lambda n: "/".join(map(str, n)))),
@@ -78,10 +91,23 @@ def table1_table(found: Table1) -> Table:
     )
 
 
+def untrained(records: Records) -> list[Cell]:
+    """Cells of which no student is right more often than guessing is in 95 of 100 cases.
+
+    The number of classes is that of what a row tells of its images, class by class.
+    """
+    n_classes = max((len(row.get("effective", ())) for row in records.rows), default=0)
+    if n_classes < 2:
+        return []
+    most = stats.binom.ppf(LEVEL, records.n_test, 1 / n_classes)
+    return [cell for cell, members in records.cells.items() if records.hits[members].sum(1).max() <= most]
+
+
 @dataclass(frozen=True)
 class MethodDifferences:
     """One method minus another, wherever both were run."""
 
+    dataset: str  # with what was kept of it
     method: str
     baseline: str
     rows: tuple[PairedDifference, ...]  # by IPC
@@ -90,24 +116,25 @@ class MethodDifferences:
 def differences(records: Records, method: str, baseline: str) -> MethodDifferences:
     """Accuracy of `method` minus `baseline`, paired over test images and seeds, wherever both were run."""
     pairs = sorted(_pairs(records, method, baseline), key=lambda pair: pair[0].ipc or 0)
-    return MethodDifferences(method, baseline, tuple(paired_difference(records, *pair) for pair in pairs))
+    return MethodDifferences(
+        data_title(records.rows), method, baseline, tuple(paired_difference(records, *pair) for pair in pairs)
+    )
 
 
 def differences_table(found: MethodDifferences) -> Table:
     """The differences of two methods, blocks by IPC."""
     title, other = METHODS[found.method].title, METHODS[found.baseline].title
     return Table.of_groups(
-        f"{title} minus {other}, in points: mean [95 % interval]",
-        ("IPC", "Student", "Labels", Column("Difference", "+.1f"), f"{title} is", Column("Found at 80 %", ".1f")),
+        f"{title} minus {other} on {found.dataset}, in points: mean [95 % interval]",
+        (
+            *("IPC", "Student", "Labels", Column("Difference", "+.1f"), f"{title} is"),
+            *(Column("Found at 80 %", ".1f"), Column("Headroom", ".1f")),
+        ),
         [
-            (d.cell.ipc, d.cell.student, d.cell.labels, d.difference, d.verdict, d.difference.detectable)
+            (d.cell.ipc, d.cell.student, d.cell.labels, d.difference, d.verdict, d.difference.detectable, d.headroom)
             for d in found.rows
         ],
-        (
-            "Found at 80 %: the smallest true difference that this run would find with a power of 80 %, in points."
-            if found.rows
-            else "This run has not both.",
-        ),
+        (FOUND_NOTE if found.rows else "This run has not both.",),
     )
 
 
@@ -216,7 +243,7 @@ def _pairs(records: Records, method: str, baseline: str, labels: str | None = No
 
 
 def _counts(records: Records, method: str, baseline: str) -> VerdictCounts | None:
-    pairs = _pairs(records, method, baseline, "soft")
+    pairs = [pair for pair in _pairs(records, method, baseline, "soft") if not is_copy(records, pair[0])]
     return (
         VerdictCounts(method, baseline, Counter(paired_difference(records, *pair).verdict for pair in pairs))
         if pairs

@@ -11,7 +11,7 @@ import numpy as np
 from ddoq_core.config.profile import Profile
 from ddoq_core.methods import METHODS
 from ddoq_core.results.intervals import Mean
-from ddoq_core.results.table import As, Column, Table
+from ddoq_core.results.table import NOTHING, As, Column, Table, written
 
 from ..recorded import rows_of
 from ..studies.searches import SEARCHES, TUNED_WITH, Search
@@ -45,10 +45,35 @@ def _accuracy(rows: list[dict], labels: str) -> Mean | None:
     return Mean.of(scores) if len(scores) else None
 
 
+def spread_texts(found: list[TriedValue], rows: list[dict], labels: str = "soft") -> dict[str, str]:
+    """Where TESLA's taken value did best among distillations: its draw in the search, and those of the long run.
+
+    Args:
+        found: what was tried.
+        rows: of the long run, on the same data.
+    """
+    tried = next(one for one in found if one.taken and one.search.method == "tesla")
+    place = {"method": "tesla", "ipc": tried.search.ipc, "labels": labels}
+    scores: dict[int, list[float]] = {}
+    for row in rows:
+        if all(row[name] == value for name, value in place.items()) and row["validation_top1"] is not None:
+            scores.setdefault(row["distill_seed"], []).append(row["validation_top1"])
+    means = sorted(float(np.mean(of_one)) for of_one in scores.values())
+    return {
+        "tuned_ipc": f"{tried.search.ipc}",
+        "tuned": written(tried.accuracies[labels], ".1f"),
+        "tuned_n": f"{len(means)}",
+        "tuned_others": ", ".join(f"{mean:.1f}" for mean in means) or NOTHING,
+    }
+
+
 def tuning_table(found: list[TriedValue]) -> Table:
     """Validation accuracy of every value that was tried; the one that the profile has is marked."""
     n = sorted({mean.n for tried in found for mean in tried.accuracies.values() if mean})
-    counted = f"n = {'/'.join(map(str, n))} students of one distilled set each."
+    counted = (
+        f"n = {'/'.join(map(str, n))} students of one distilled set each: the interval holds their variance. That "
+        "between distillations is missing, and may be larger."
+    )
     missing = any(not any(tried.accuracies.values()) for tried in found)
     return Table.of_groups(
         "Top-1 accuracy in percent on the validation images: mean ± half the 95 % interval over students",

@@ -20,7 +20,9 @@ from ddoq_core.methods.d4m import PROTOTYPES
 from ddoq_core.pipeline.cluster import levels_of, load_counts, prototypes_of
 from ddoq_core.pipeline.encode import BATCH
 from ddoq_core.priors.load import KNOBS, load_prior
+from ddoq_core.quantization import minibatch, random_samples
 from ddoq_core.quantization.voronoi import squared_distances
+from ddoq_core.randomness import numpy_rng
 from ddoq_core.runs.run import ANOTHER_SCALE, Run
 
 from ..image_rows import find_class, image_rows
@@ -82,6 +84,20 @@ def weighted_class(run: Run, class_name: str, ipc: int, method: str = "ddoq", di
         [run.dataset.train.ids[i] for i in real.tolist()],
         distances,
     )
+
+
+def one_pass_spreads(run: Run, class_name: str, ipc: int, n_starts: int = 10) -> list[float]:
+    """Heaviest cell over lightest of one class after one pass of mini-batch k-means, as in the paper, by start.
+
+    It starts at K of the class's latents; the cells are counted exactly, and one without a latent counts as one.
+    """
+    latents, _ = run.class_latents(find_class(run.dataset, class_name))
+    found = []
+    for start in range(n_starts):
+        rng = numpy_rng(run.profile.seed, "32", "one pass", start)
+        counts = minibatch(latents.flatten(1), random_samples(latents.flatten(1), ipc, rng), rng=rng).counts
+        found.append(float(counts.max() / counts.min().clamp_min(1)))
+    return found
 
 
 def _latents_of(run: Run, images: Float[Tensor, "K C H W"]) -> Float[Tensor, "K c h w"]:

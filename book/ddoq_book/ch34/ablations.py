@@ -12,10 +12,8 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 from scipy.stats import rankdata
 
-from ddoq_core.config.profile import Profile
 from ddoq_core.errors import InputError
 from ddoq_core.methods import METHODS
-from ddoq_core.pipeline.train_student import rate
 from ddoq_core.randomness import numpy_rng
 from ddoq_core.results.records import Cell, Estimate, Records
 from ddoq_core.results.table import Column, Table, written
@@ -155,12 +153,6 @@ def ablation_power(found: list[AblationResult], full: float) -> AblationPower:
     of_knobs = ((one.ablation.title, row) for one in found for row in one.rows if row.method == "ddoq")
     rising = tuple((title, row) for title, row in of_knobs if row.w2 > row.w2_uniform)
     return AblationPower(len(against), sum(d.verdict in TOLD for d in against), detectable, headroom, rising)
-
-
-def mean_rate(schedule: str, learning_rate: float, epochs: int) -> float:
-    """Mean of the learning rate over the epochs of a schedule."""
-    profile = Profile(lr_schedule=schedule, learning_rate=learning_rate, epochs=epochs)
-    return float(np.mean([rate(profile, epoch) for epoch in range(epochs)]))
 
 
 def power_texts(found: AblationPower) -> dict[str, str]:

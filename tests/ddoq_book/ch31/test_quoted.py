@@ -2,7 +2,9 @@
 
 from decimal import Decimal
 
-from ddoq_book.ch31.quoted import paper_table1, quoted_table
+import pytest
+
+from ddoq_book.ch31.quoted import optimiser_table, optimiser_texts, paper_table1, quoted_gains, quoted_table
 from ddoq_core.results.table import written
 
 
@@ -41,3 +43,22 @@ def test_in_the_quoted_table_ddoq_is_uniformly_better_than_d4m():
     for ipc in (10, 50, 100, 200):
         pairs = zip(values[ipc, "DDOQ"], values[ipc, "D⁴M"], strict=True)
         assert all(ours.percent > theirs.percent for ours, theirs in pairs)
+
+
+def test_the_quoted_gains_are_differences_of_the_printed_figures():
+    gains = {(g.network, g.ipc): g for g in quoted_gains()}
+    assert len(gains) == 3 * 4
+    assert gains["ResNet-18", 10].points == Decimal("33.1") - Decimal("27.9")
+    assert gains["ResNet-18", 10].share == pytest.approx(5.2 / (69.8 - 27.9))
+    assert gains["ResNet-101", 50].points == Decimal("0.2")
+
+
+def test_the_optimisers_differ_in_rate_and_in_schedule():
+    texts = optimiser_texts(quoted_gains())
+    assert (texts["rate_ratio"], texts["mean_ratio"]) == ("2", "3.5")
+    assert (texts["mean_ours"], texts["mean_theirs"], texts["low_18"]) == ("1.75", "0.50", "+5.2")
+    assert texts["n_most"] == texts["n_levels"] == "4"
+    table = optimiser_table(quoted_gains())
+    assert "Quoted" in table.caption
+    assert table.column("mean rate, DDOQ") == pytest.approx([1.75e-3, 0.875e-3, 0.875e-3])
+    assert table.column("mean rate, D⁴M") == pytest.approx([0.5e-3] * 3, rel=0.01)

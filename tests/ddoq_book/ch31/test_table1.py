@@ -12,6 +12,7 @@ from ddoq_book.ch31.table1 import (
     statements_table,
     table1,
     table1_table,
+    untrained,
 )
 from ddoq_core.methods import METHODS
 from ddoq_core.results.records import Cell, Records
@@ -108,3 +109,27 @@ def test_the_paper_is_answered_in_its_own_terms(records):
     assert [counts.method for counts in found.against_real] == ["d4m", "ddoq"]
     assert f"{found.better}" == "of 4 comparisons: 4 higher, 0 lower"
     assert len(statements_table(found).rows) == 4
+
+
+def test_a_copy_of_another_row_is_not_counted():
+    hits = np.arange(200) < 100
+    rows = [row(hits, m, ipc) for m in ("random_real", "d4m", "ddoq") for ipc in (1, 10)]
+    found = paper_statements(Records.of(rows))
+    assert found.better.counts.total() == 1
+    assert [counts.counts.total() for counts in found.against_real] == [2, 1]
+
+
+def test_a_cell_at_chance_is_named_as_no_result():
+    order = np.random.default_rng(0).permutation(1000)
+    guessed = [row(order < 100 + i, "d4m", 2, distill_seed=i) | {"effective": [1.0] * 10} for i in range(2)]
+    trained = [row(order < 200 + i, "ddoq", 2, distill_seed=i) | {"effective": [1.0] * 10} for i in range(2)]
+    records = Records.of(guessed + trained)
+    assert [cell.method for cell in untrained(records)] == ["d4m"]
+    assert "Not trained" in table1_table(table1(records)).notes[-1]
+    assert untrained(Records.of([row([0, 0], "d4m", 2)])) == []
+
+
+def test_captions_name_what_was_kept_of_the_data(records):
+    cut = Records.of(r | {"parameters": {"train_size": 6000}} for r in records.rows)
+    for table in (table1_table(table1(cut)), differences_table(differences(cut, "ddoq", "d4m"))):
+        assert "6,000 of its training images" in table.caption

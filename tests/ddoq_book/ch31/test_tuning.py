@@ -32,5 +32,17 @@ def test_validation_accuracies_are_shown_and_what_was_taken_is_marked(monkeypatc
     assert [one.value for one in tried if one.taken] == [PROFILE.inversion_statistics]
     assert {one.accuracies["hard"] for one in found} == {None}
     table = tuning.tuning_table(found)
-    assert table.notes == ("n = 3 students of one distilled set each.", tuning.UNRECORDED)
+    assert table.notes[0].startswith("n = 3 students of one distilled set each")
+    assert "between distillations is missing" in table.notes[0] and table.notes[1] == tuning.UNRECORDED
     assert len(table.rows) == len(found) and table.csv().count(" (taken)") == len(SEARCHES)
+
+
+def test_the_taken_value_stands_beside_what_other_distillations_gave():
+    found = tuning.tried_values(PROFILE)
+    place = {"method": "tesla", "ipc": 1, "labels": "soft"}
+    rows = [place | {"distill_seed": d, "validation_top1": 80.0 + 5 * d + s} for d in range(3) for s in (-1, 1)]
+    rows.append({"method": "tesla", "ipc": 10, "labels": "soft", "distill_seed": 7, "validation_top1": 1.0})
+    texts = tuning.spread_texts(found, rows)
+    assert (texts["tuned_n"], texts["tuned_others"]) == ("3", "80.0, 85.0, 90.0")
+    taken = next(one for one in found if one.taken and one.search.method == "tesla")
+    assert texts["tuned"] == f"{taken.accuracies['soft']:.1f}"

@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 
 from ddoq_book.ch32 import figure1 as module
-from ddoq_book.ch32.figure1 import WeightedClass, figure1, nearest_latents, weighted_class
+from ddoq_book.ch32.figure1 import WeightedClass, figure1, nearest_latents, one_pass_spreads, weighted_class
 from ddoq_core.config.profile import Profile
 from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.errors import InputError
@@ -169,3 +169,9 @@ def test_more_than_ten_images_go_on_in_a_second_line():
     drawn = [ax for ax in figure.axes if ax.images]
     assert len(drawn) == 2 * many
     assert sum(bool(ax.get_title()) for ax in drawn) == many
+
+
+def test_one_pass_of_the_class_is_repeated_from_keyed_starts(run):
+    found = one_pass_spreads(run, "one", K, n_starts=3)
+    assert len(found) == 3 and all(spread >= 1 for spread in found)
+    assert found == one_pass_spreads(run, "one", K, n_starts=3)

@@ -1,0 +1,148 @@
+"""How the methods and the training of Table 1 depart from what their authors published.
+
+In: the profile of a run. Out: both lists as tables. What was published is quoted, from the paper and from the authors'
+released code; what is here is read from the profile and from the code of the methods, so that neither can differ from
+the run.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ddoq_core.config.profile import Profile
+from ddoq_core.methods import METHODS, cda, sre2l, tesla
+from ddoq_core.methods.method import SRE2L_TRAINING
+from ddoq_core.pipeline.train_student import rate
+from ddoq_core.results.table import Column, Table
+
+PAPER_TRAINING = {"epochs": 300, "lr_schedule": "step", "batch_size": 1024, "crop_scale": 0.08}  # Table 3
+PAPER_RATES = {"ResNet-18": 2e-3, "ResNet-50": 1e-3, "ResNet-101": 1e-3}  # Table 3
+D4M_TRAINING = SRE2L_TRAINING | PAPER_TRAINING | {"lr_schedule": "cosine"}  # validate/train_FKD.py, .sh
+DECAYS = {
+    "cosine": "cosine to 0",
+    "half-cosine": "cosine to a half",
+    "step": "step: a quarter after 5/6 of the epochs",
+    "tenth": "step: a tenth after half of the epochs",
+}
+
+
+@dataclass(frozen=True)
+class Departure:
+    """One choice of a method that is not as its authors published it."""
+
+    method: str  # as tables have it
+    choice: str
+    published: str
+    here: str
+
+
+def mean_rate(profile: Profile) -> float:
+    """The learning rate of a student, as mean over its epochs."""
+    return float(np.mean([rate(profile, epoch) for epoch in range(profile.epochs)]))
+
+
+def paper_training(network: str = "ResNet-18") -> Profile:
+    """The training of DDOQ's students in the paper (its Table 3), as a profile."""
+    return Profile.of(PAPER_TRAINING | {"learning_rate": PAPER_RATES[network], "flip": True})
+
+
+def d4m_training() -> Profile:
+    """The training of D4M's students, as its released code has it for ImageNet, as a profile."""
+    return Profile.of(D4M_TRAINING | {"flip": True})
+
+
+def training_table(profile: Profile) -> Table:
+    """How the students of a run are trained, beside the paper and D4M's code."""
+    trainings = (paper_training(), d4m_training(), profile)
+    rows = [
+        ("epochs", *(f"{p.epochs}" for p in trainings)),
+        ("images per step", *(f"{p.batch_size:,}" for p in trainings)),
+        ("learning rate falls by", *(DECAYS[p.lr_schedule] for p in trainings)),
+        ("first learning rate", *(f"{p.learning_rate:g}" for p in trainings)),
+        ("mean learning rate", *(f"{mean_rate(p):.3g}" for p in trainings)),
+        ("smallest crop, share of the area", *(f"{p.crop_scale:g}" for p in trainings)),
+        ("mirrored at random", *("yes" if p.flip else "no" for p in trainings)),
+    ]
+    note = "Quoted: what the paper and the released code say; the mean rate is computed. ResNet-18, ImageNet-1K there."
+    heads = ("", "Quoted: paper, Table 3 (DDOQ)", "Quoted: D⁴M's code", "Here, every row")
+    return Table.of_rows("How students are trained", heads, rows, (note,))
+
+
+def with_paper_schedule(rows: Iterable[dict]) -> int:
+    """How many students of these rows were trained with the schedule of the paper's Table 3, under any labels."""
+    schedules = [Profile.load(row["profile"], row["parameters"]).lr_schedule for row in rows if row["labels"] != "own"]
+    return schedules.count(PAPER_TRAINING["lr_schedule"])
+
+
+def departures(profile: Profile) -> list[Departure]:
+    """Every choice that lies outside what a method's authors published, as far as their papers and code tell."""
+    p = profile
+    both = f"{METHODS['sre2l'].title}, {METHODS['cda'].title}"
+    crop = sre2l.SMALLEST_CROP if p.image_size >= sre2l.PHOTOGRAPH else cda.SMALLEST_CROP_OF_SMALL
+    published_steps = f"{tesla.MATCHED_EPOCHS} epoch from the first {tesla.STARTS}"
+    found = [
+        ("D⁴M, DDOQ", "codebook", "one pass of mini-batch k-means from the first images", _codebook(p)),
+        ("D⁴M, DDOQ", "counts", "k-means' own, changed where it moves a point", "exact cell counts"),
+        ("D⁴M, DDOQ", "latent of an image", "a draw, not keyed", "a keyed draw" if p.encode_sample else "the mean"),
+        ("D⁴M, DDOQ", "prior", "Stable Diffusion 1.5", _prior(p)),
+        ("D⁴M, DDOQ", "guidance", "8", f"{p.guidance_scale:g}"),
+        ("soft labels", "CutMix", "one box for a batch", "one box for an image"),
+        ("DDOQ", "training", *(_training(t) for t in (paper_training(), p))),
+        ("D⁴M", "training", *(_training(t) for t in (d4m_training(), p))),
+        (both, "factor of the statistics", "0.01 (ImageNet)", f"{p.inversion_statistics:g}"),
+        (both, "iterations", "4,000 (ImageNet), 1,000 (CIFAR-100)", f"{p.inversion_iterations:,}"),
+        (both, "network that is inverted", "the one that labels", f"{p.inversion_network}; {p.teacher} labels"),
+        (both, "classes in a batch", "100, one image of each", "as there are; more images of each"),
+        (both, "roll", "0 to 4 pixels (CIFAR-100)", f"at most {p.image_size // sre2l.JITTER} in both directions"),
+        (both, "labels and training", "CIFAR-100: T = 30, mixup, 400 epochs, batches of 128", _soft_training(p)),
+        ("CDA", "smallest crop", "0.08 of the area", f"{crop:g}"),
+        ("RDED", "epochs of its own protocol", "300", f"{p.epochs}"),
+        ("RDED", "epoch that counts", "the best of the late ones, on the test images", "the last"),
+        ("TESLA", "gradient", "the student's parameters taken as constant", "exact"),
+        ("TESLA", "trajectories × epochs", "100 × 50", f"{p.tesla_experts} × {p.tesla_epochs}"),
+        ("TESLA", "network", "ConvNet of width 128", p.tesla_network),
+        ("TESLA", "updates", "5,000 (MTT)", f"{p.tesla_iterations:,}"),
+        ("TESLA", "matched part", "2 epochs from the first 5", published_steps),
+        ("TESLA", "student steps", "50", f"{p.tesla_steps}"),
+        ("TESLA", "images of a step", "all, or 125", f"at most {tesla.BATCH}"),
+        ("TESLA", "rate on the images", "1,000", f"{p.tesla_rate:g}"),
+        ("TESLA", "images of a step of a trajectory", "256", f"{tesla.EXPERT_BATCH}"),
+        ("TESLA", "augmentation", "six families (DSA)", "small affine maps; crops for its students"),
+        ("TESLA", "range of pixels", "not bounded", "0 to 1, kept as PNG"),
+        ("TESLA", "epoch that counts", "the best update, on the test images", "the last"),
+    ]
+    return [Departure(*row) for row in found if row[2] != row[3]]
+
+
+def departures_table(profile: Profile) -> Table:
+    """Every choice that lies outside what a method's authors published."""
+    return Table.of_groups(
+        "Choices that lie outside what the authors published",
+        ("Method", "Choice", Column("Quoted: published"), "Here"),
+        [(d.method, d.choice, d.published, d.here) for d in departures(profile)],
+        (
+            "Quoted from the papers and the released code, by reading; where nothing is said of the data, for "
+            "ImageNet (D⁴M, DDOQ), or for CIFAR-10 at one image per class (TESLA).",
+        ),
+    )
+
+
+def _codebook(p: Profile) -> str:
+    if p.quantizer == "lloyd":
+        return f"Lloyd's algorithm, best of {p.n_restarts} starts"
+    start = f", start: {p.start}" if p.quantizer in ("minibatch", "clvq") else ""
+    return f"{p.quantizer}, {p.n_passes} passes{start}"
+
+
+def _prior(p: Profile) -> str:
+    return "a small one, fitted to the training images" if p.prior == "pretrain" else p.prior
+
+
+def _training(p: Profile) -> str:
+    return f"{p.epochs} epochs, {p.learning_rate:g}, {DECAYS[p.lr_schedule]}, batches of {p.batch_size:,}"
+
+
+def _soft_training(p: Profile) -> str:
+    mix = "CutMix" if p.cutmix else "no mixing"
+    return f"T = {p.temperature:g}, {mix}, {p.epochs} epochs, batches of {p.batch_size}"
