@@ -1,8 +1,12 @@
 """When weights help, by how much, with which codebook, and when they cost: five sentences, computed from records."""
 
+from ddoq_core.config.profile import Profile
+
 from .ch31.weightings import WeightComparison, primary_weights
 from .ch34.controlled import Comparison, Controlled
+from .ch34.imbalance import TEST_LAWS
 from .codebooks import codebook_spreads
+from .recorded import rows_of
 from .studies.unequal_masses import BLOCKS, STUDENTS
 
 FEW, MANY = BLOCKS[0], BLOCKS[2]
@@ -10,13 +14,10 @@ NAMES = {"mnist5k": "digits", "fashion_mnist": "Fashion-MNIST"}
 IPC = 10  # of the last sentence
 
 
-def answer(study: dict[str, Controlled]) -> list[str]:
-    """The five sentences.
-
-    Args:
-        study: the controlled study, by the law of the test images.
-    """
-    training = study["training"]
+def answer() -> list[str]:
+    """The five sentences."""
+    rows, profile = rows_of("controlled"), Profile.load("table")
+    training, equal = (Controlled.of(rows, profile, law) for law in TEST_LAWS)
     small, large = (training.compare("ddoq", "d4m", *FEW, students=[name]) for name in (STUDENTS[0], STUDENTS[-1]))
     return [
         f"On digits in two super-classes of unequal parts, with one codebook point for each part and soft labels, the "
@@ -27,7 +28,7 @@ def answer(study: dict[str, Controlled]) -> list[str]:
         f"{_points(training.compare('ddoq', 'ddoq_permuted', *FEW))}: what is above 0 there comes from the law and not "
         f"from the learning rate.",
         f"With {MANY[0] // FEW[0]} points for each part it is {_points(training.compare('ddoq', 'd4m', *MANY))}, and "
-        f"under a test law that equal weights fit better it is {_points(study['equal'].compare('ddoq', 'd4m', *FEW))}.",
+        f"under a test law that equal weights fit better it is {_points(equal.compare('ddoq', 'd4m', *FEW))}.",
         _of_codebooks(),
     ]
 
