@@ -18,17 +18,19 @@ def answer() -> list[str]:
     """The five sentences."""
     rows, profile = rows_of("controlled"), Profile.load("table")
     training, equal = (Controlled.of(rows, profile, law) for law in TEST_LAWS)
+    few, many = (training.compare("ddoq", "d4m", *block) for block in (FEW, MANY))
     small, large = (training.compare("ddoq", "d4m", *FEW, students=[name]) for name in (STUDENTS[0], STUDENTS[-1]))
+    more = f"with {MANY[0] // FEW[0]} points for each part it is {_points(many)}, and " if many.estimate else ""
+    price = f"{more}under a test law that equal weights fit better it is {_points(equal.compare('ddoq', 'd4m', *FEW))}."
     return [
         f"On digits in two super-classes of unequal parts, with one codebook point for each part and soft labels, the "
-        f"weights of eq. 33 change the accuracy by {_points(training.compare('ddoq', 'd4m', *FEW))}.",
+        f"weights of eq. 33 change the accuracy by {_points(few)}.",
         f"The change is {_points(small)} for the smallest network, {_points(large)} for the largest, and it grows by "
         f"{_points(training.compare('ddoq', 'd4m', *FEW, slope=True))} per unit of the exponent of the masses.",
         f"Against the same weights dealt to the images in another order it is "
         f"{_points(training.compare('ddoq', 'ddoq_permuted', *FEW))}: what is above 0 there comes from the law and not "
         f"from the learning rate.",
-        f"With {MANY[0] // FEW[0]} points for each part it is {_points(training.compare('ddoq', 'd4m', *MANY))}, and "
-        f"under a test law that equal weights fit better it is {_points(equal.compare('ddoq', 'd4m', *FEW))}.",
+        price[0].upper() + price[1:],
         _of_codebooks(),
     ]
 
@@ -36,12 +38,15 @@ def answer() -> list[str]:
 def _of_codebooks() -> str:
     """The last sentence: the data as they are, with the codebook and the optimiser of the paper."""
     kept = [s for s in codebook_spreads() if s.ipc == IPC and s.counts == "cells"]
+    if not kept:
+        return "On data as they are, nothing is recorded yet."
     effective = "; ".join(
-        f"{NAMES[dataset]}, " + ", ".join(f"{s.effective:.2f} {s.codebook}" for s in kept if s.dataset == dataset)
+        f"{NAMES[dataset]}: " + ", ".join(f"{s.codebook} {s.effective:.2f}" for s in kept if s.dataset == dataset)
         for dataset in dict.fromkeys(s.dataset for s in kept)
     )
     of_weights = [c for c in primary_weights() if c.arm.block == c.baseline.block and c.arm.block.ipc == IPC]
-    changes = ", ".join(f"{_points(c)} on {NAMES[c.arm.dataset]}" for c in of_weights)
+    found = [f"{_points(c)} on {NAMES[c.arm.dataset]}" for c in of_weights if c.estimate]
+    changes = ", ".join(found) or "nothing recorded yet"
     return (
         f"On data as they are, the counts of ten centroids are worth this share of ten equal ones ({effective}), and "
         f"with one pass and the paper's optimiser the weights change the accuracy by {changes}."
@@ -50,6 +55,4 @@ def _of_codebooks() -> str:
 
 def _points(found: Comparison | WeightComparison) -> str:
     """A comparison in words."""
-    if found.estimate is None:
-        return "an amount that is not recorded yet"
-    return f"{found.estimate:+.2f} points".replace("-", "−")
+    return f"{found.estimate:+.2f} points".replace("-", "−") if found.estimate else "not recorded yet"
