@@ -142,8 +142,8 @@ def comparisons_table(found: list[Comparison], caption: str) -> Table:
         first = found[0].estimate
         notes = [
             f"{len(found[0].of_each)} distillations; intervals of level {100 * first.level:g} %; {first.n_test:,} test "
-            "images. Found at 80 %: the smallest true effect that this design would find with a power of 80 %. none: two "
-            f"one-sided tests at 5 % place it within ±{MARGIN:g} points."
+            "images. Found at 80 %: the smallest true effect that this design would find with a power of 80 %. none: "
+            f"two one-sided tests at 5 % place it within ±{MARGIN:g} points."
         ]
     return Table.of_groups(caption, columns, rows, notes)
 
