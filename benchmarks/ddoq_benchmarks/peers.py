@@ -81,7 +81,7 @@ def sklearn_minibatch(X: ndarray, K: int, seed: int) -> ndarray:
     return MiniBatchKMeans(K, random_state=seed).fit(X).cluster_centers_
 
 
-def d4m_minibatch(X: ndarray, K: int, seed: int) -> ndarray:
+def sklearn_as_d4m(X: ndarray, K: int, seed: int) -> ndarray:
     """MiniBatchKMeans as D4M calls it on ImageNet: one pass in batches of K, starting at the first."""
     from sklearn.cluster import MiniBatchKMeans
 

@@ -26,7 +26,6 @@ from ddoq_core.store.artifacts import Workspace, machine_facts
 
 from .peers import (
     QuantizerCall,
-    d4m_minibatch,
     exact_line,
     faiss_kmeans,
     latents,
@@ -37,6 +36,7 @@ from .peers import (
     ours_levels,
     ours_lloyd,
     plain_torch,
+    sklearn_as_d4m,
     sklearn_kmeans,
     sklearn_minibatch,
 )
@@ -71,7 +71,7 @@ TASKS = {
         "scikit-learn, 10 starts": sklearn_kmeans(n_init=10),
         "scikit-learn, default": sklearn_kmeans(),
         "scikit-learn, mini-batch": sklearn_minibatch,
-        "scikit-learn, as D4M calls it": d4m_minibatch,
+        "scikit-learn, as D4M calls it": sklearn_as_d4m,
         "faiss, 25 iterations": faiss_kmeans(25),
     }),
     "small latents": Task("One k-means++ start to convergence", latents, 6000, 256, 50, {

@@ -165,8 +165,8 @@ def _read_metadata(folder: Path, n_classes: int) -> list[dict]:
             raise InputError(f"{where} is no row of an image; remove its folder to make it again") from None
     if not item or label + 1 != n_classes:
         raise InputError(
-            f"{path} has {len(rows)} rows, of which none is of class {label + bool(item)}; remove its folder to make "
-            f"it again"
+            f"{path} has {len(rows)} rows, of {label + bool(item)} classes, but the set has {n_classes}; remove its "
+            f"folder to make it again"
         )
     return rows
 

@@ -106,12 +106,37 @@ def test_a_line_of_metadata_that_is_no_row_is_an_error(distilled, line):
     one_line(lambda: rewritten(distilled, line).metadata, "line 2 of", "metadata.jsonl")
 
 
-def test_a_row_too_many_or_too_few_is_an_error(distilled):
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        ([0, 1, 2, 3, 4, 5, 5], "line 7 of"),
+        ([0, 1, 3, 4, 5], "line 3 of"),
+        ([0, 1, 4, 5], "line 3 of"),
+        ([0, 1, 2, 3], "has 4 rows, of 2 classes, but the set has 3"),
+        ([], "has 0 rows, of 0 classes, but the set has 3"),
+    ],
+    ids=["one twice", "a hole", "no image of a class", "none of the last class", "none"],
+)
+def test_a_row_too_many_and_a_class_without_a_row_are_errors(distilled, kept, words):
     path = distilled.artifact.path / "metadata.jsonl"
     lines = path.read_text().splitlines()
-    for some in ([*lines, lines[-1]], lines[:-1], []):
-        path.write_text("".join(f"{line}\n" for line in some))
-        one_line(lambda: DistilledDataset(distilled.artifact).metadata, f"has {len(some)} rows for 3 classes")
+    path.write_text("".join(f"{lines[i]}\n" for i in kept))
+    one_line(lambda: DistilledDataset(distilled.artifact).metadata, words)
+
+
+def test_a_row_of_a_class_more_is_told_as_such(distilled):
+    last = distilled.metadata[-1] | {"file_name": image_name(3, 0), "label": 3}
+    path = distilled.artifact.path / "metadata.jsonl"
+    path.write_text(path.read_text() + json.dumps(last) + "\n")
+    one_line(lambda: DistilledDataset(distilled.artifact).metadata, "has 7 rows, of 4 classes, but the set has 3")
+
+
+def test_a_class_may_have_fewer_images_than_another(distilled):
+    path = distilled.artifact.path / "metadata.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("".join(f"{line}\n" for line in [*lines[:3], *lines[4:]]))
+    found = DistilledDataset(distilled.artifact)
+    assert found.labels.tolist() == [0, 0, 1, 2, 2] and found.ipc == 2
 
 
 def test_an_image_that_is_a_link_out_of_the_folder_is_not_followed(distilled, tmp_path):

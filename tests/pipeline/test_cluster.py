@@ -9,9 +9,10 @@ import torch
 
 from ddoq_core.config.profile import Profile
 from ddoq_core.errors import InputError
-from ddoq_core.pipeline.cluster import cluster, load_prototypes
+from ddoq_core.pipeline.cluster import cluster, load_companion, load_counts, load_prototypes
 from ddoq_core.pipeline.encode import PassingLatents, StoredLatents, encode
-from ddoq_core.randomness import torch_rng
+from ddoq_core.quantization import minibatch, random_samples
+from ddoq_core.randomness import numpy_rng, torch_rng
 from ddoq_core.store.artifacts import Artifact, Store, Workspace
 
 SIZES = [30, 25, 41]
@@ -35,7 +36,7 @@ def store(tmp_path):
     return Store(tmp_path)
 
 
-@pytest.mark.parametrize("quantizer", ["lloyd", "minibatch", "clvq"])
+@pytest.mark.parametrize("quantizer", ["lloyd", "minibatch", "clvq", "d4m"])
 def test_counts_sum_to_the_class_size_at_every_level_for_every_quantizer(store, quantizer):
     made = cluster(store, StoredLatents(latents_of(store, SIZES)), PROFILE.replace(quantizer=quantizer), distill_seed=0)
     for K in (1, 4, 9):
@@ -112,6 +113,46 @@ def test_prototypes_of_a_class_do_not_depend_on_the_other_classes_or_levels(stor
         0
     ]
     assert torch.equal(many[:1], alone)
+
+
+@pytest.mark.parametrize("quantizer", ["minibatch", "clvq"])
+def test_online_quantizers_start_at_samples_where_they_are_told_to_and_keep_their_key_by_default(store, quantizer):
+    latents, profile = StoredLatents(latents_of(store, SIZES)), PROFILE.replace(quantizer=quantizer)
+    found = {s: cluster(store, latents, profile.replace(start=s), distill_seed=0) for s in ("kmeans++", "samples")}
+    assert found["kmeans++"] == cluster(store, latents, profile, distill_seed=0)
+    assert "start" not in found["kmeans++"].manifest["parameters"]  # as before there was the knob
+    assert found["samples"].manifest["parameters"]["start"] == "samples"
+    assert found["samples"].key != found["kmeans++"].key
+    assert not load_prototypes(found["samples"], 9)[0].equal(load_prototypes(found["kmeans++"], 9)[0])
+
+
+def test_where_an_online_quantizer_would_start_is_in_no_key_of_lloyds(store):
+    latents = StoredLatents(latents_of(store, SIZES))
+    made = {cluster(store, latents, PROFILE.replace(start=s), distill_seed=0).key for s in ("kmeans++", "samples")}
+    assert len(made) == 1
+
+
+def test_one_pass_from_samples_is_mini_batch_k_means_from_k_of_them(store):
+    latents = StoredLatents(latents_of(store, SIZES))
+    profile = PROFILE.replace(quantizer="minibatch", start="samples", n_passes=1)
+    points = load_prototypes(cluster(store, latents, profile, distill_seed=3), 4)[0]
+    for c in range(3):
+        Z, rng = latents.of_class(c).flatten(1), numpy_rng(profile.seed, "cluster", 3, c, 4)
+        expected = minibatch(Z, random_samples(Z, 4, rng), passes=1, rng=rng)
+        torch.testing.assert_close(points[c].flatten(1), expected.points)
+
+
+@pytest.mark.parametrize("quantizer", ["minibatch", "clvq", "d4m"])
+def test_an_online_quantizers_own_masses_are_kept_beside_the_exact_ones(store, quantizer):
+    made = cluster(store, StoredLatents(latents_of(store, SIZES)), PROFILE.replace(quantizer=quantizer), distill_seed=0)
+    own, counts = load_companion(made, 9), load_counts(made, 9)
+    torch.testing.assert_close(own.sum(1), torch.ones(3, dtype=own.dtype))
+    assert (own - counts / counts.sum(1, keepdim=True)).abs().max() > 1e-3
+
+
+def test_lloyds_masses_are_the_exact_ones(store):
+    made = cluster(store, StoredLatents(latents_of(store, SIZES)), PROFILE, distill_seed=0)
+    torch.testing.assert_close(load_companion(made, 9), load_counts(made, 9) / torch.tensor(SIZES)[:, None])
 
 
 def test_another_distillation_seed_starts_elsewhere(store):

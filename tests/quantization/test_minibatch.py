@@ -1,9 +1,13 @@
-"""Algorithm 3, lines 3-11: mini-batch k-means as printed."""
+"""Algorithm 3, lines 3-11: mini-batch k-means as printed, and as D4M calls that of scikit-learn."""
 
+import numpy as np
 import pytest
 import torch
+from sklearn.cluster import MiniBatchKMeans
 
+from ddoq_core.errors import InputError
 from ddoq_core.quantization import distortion, minibatch, random_samples
+from ddoq_core.quantization.minibatch import d4m_minibatch
 from ddoq_core.randomness import numpy_rng
 
 
@@ -47,3 +51,36 @@ def test_fewer_distinct_samples_than_points_still_count_every_sample():
     found = minibatch(torch.tensor([[0.0], [1.0]]).repeat(5, 1), torch.tensor([[0.0], [0.0], [1.0]]), passes=2)
     assert found.counts.sum() == 10
     assert found.distortion == pytest.approx(0)
+
+
+# ---- as D4M calls scikit-learn
+
+
+def test_d4ms_codebook_is_that_of_scikit_learn_called_by_hand(samples):
+    found = d4m_minibatch(samples, 7, numpy_rng(0, "test", "d4m"))
+    rng = numpy_rng(0, "test", "d4m")
+    X = samples.numpy()[rng.permutation(600)]
+    model = MiniBatchKMeans(7, batch_size=7, n_init="auto", random_state=int(rng.integers(2**31)))
+    for batch in np.split(X[:595], 85):  # the last five samples are not met
+        model.partial_fit(batch)
+    np.testing.assert_allclose(found.points, model.cluster_centers_, rtol=1e-6)
+    np.testing.assert_allclose(found.companion, model._counts / model._counts.sum(), rtol=1e-6)
+
+
+def test_scikit_learns_own_counts_are_not_the_sizes_of_the_cells(samples):
+    found = d4m_minibatch(samples, 7, numpy_rng(0, "test", "d4m"))
+    assert found.counts.tolist() == torch.cdist(samples, found.points).argmin(1).bincount(minlength=7).tolist()
+    assert found.companion.sum().item() == pytest.approx(1) and found.counts.sum() == 600
+    assert (found.companion - found.weights).abs().max() > 0.01
+    assert found.distortion == pytest.approx(distortion(samples, found.points), rel=1e-9)
+
+
+def test_d4ms_codebook_follows_from_the_generator_alone(samples):
+    first, again, other = (d4m_minibatch(samples, 7, numpy_rng(0, "test", key)) for key in ("one", "one", "two"))
+    assert first.points.equal(again.points) and first.companion.equal(again.companion)
+    assert not first.points.equal(other.points)
+
+
+def test_d4ms_codebook_of_more_points_than_samples_is_refused(samples):
+    with pytest.raises(InputError):
+        d4m_minibatch(samples[:6], 7, numpy_rng(0, "test"))

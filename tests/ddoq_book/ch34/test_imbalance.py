@@ -17,7 +17,8 @@ from ddoq_book.studies.images_seen import law_seen, sub_populations
 from ddoq_core.config.profile import Profile
 from ddoq_core.data.imbalance import masses
 from ddoq_core.data.loaders import load_dataset
-from ddoq_core.pipeline.cluster import cluster
+from ddoq_core.pipeline.cluster import cluster, load_counts
+from ddoq_core.quantization.weights import companion_weights
 from ddoq_core.randomness import torch_rng
 from ddoq_core.runs.jobs import Student
 from ddoq_core.store.artifacts import Artifact, Store
@@ -33,12 +34,19 @@ def digits_of_test():
     return np.array([origin[i] for i in load_dataset(PROFILE).test.ids])
 
 
+def weights_of(counts: np.ndarray):
+    """Weights of a row's students by these counts, as `weights_used` gives them."""
+    scheme = {"d4m": "uniform", "ddoq": "sqrt", "ddoq_proportional": "proportional"}
+    return lambda run, method, ipc, seed: companion_weights(torch.tensor(counts), scheme[method]).flatten().double()
+
+
 @pytest.fixture
 def cells(monkeypatch):
     """One class of two cells: 30 images of part 0, and 10 of part 1."""
     counts = np.array([[30, 10]])
     parts = np.array([[[30.0, 0.0], [0.0, 10.0]]])
     monkeypatch.setattr(module, "_cells", lambda run, ipc, seed: (counts, parts))
+    monkeypatch.setattr(module, "weights_used", weights_of(counts))
     monkeypatch.setattr(module, "images_seen", lambda run, task: {})
 
 
@@ -75,6 +83,7 @@ def test_a_stratified_codebook_shows_the_masses_set_by_hand(tmp_path, monkeypatc
     monkeypatch.setattr(module, "images_seen", lambda run, task: {})
     profile = PROFILE.replace(superclasses=2, train_size=1000, zipf=1.0, ipc=[5], hard_ipc=[5], quantizer="stratified")
     run = RandomLatents(profile, Store(tmp_path))
+    monkeypatch.setattr(module, "weights_used", weights_of(load_counts(run.prototypes(0), 5).numpy()))
     mass = masses(10, 2, 1.0, run.profile.seed)
     equal, proportional = (
         law_seen(run, Student(m, 5, "convnet-2", "soft", 0, 0))["tv"] for m in ("d4m", "ddoq_proportional")
