@@ -155,7 +155,7 @@ def ablation_power(found: list[AblationResult], full: float) -> AblationPower:
     return AblationPower(len(against), sum(d.verdict in TOLD for d in against), detectable, headroom, rising)
 
 
-def power_texts(found: AblationPower) -> dict[str, str]:
+def ablation_power_texts(found: AblationPower) -> dict[str, str]:
     """The power of the ablations as the prose has it."""
     rising = [f"{title.lower()}: {row.setting} ({row.w2_uniform:.2f} to {row.w2:.2f})" for title, row in found.rising]
     return {

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from ddoq_book.ch34.imbalance import (
-    imbalance_figure,
     imbalance_gaps,
     imbalance_summary,
     imbalance_table,
@@ -121,11 +120,10 @@ def test_with_equal_masses_both_laws_of_the_test_images_are_the_same(digits_of_t
     assert training.difference.mean == pytest.approx(equal.difference.mean)
 
 
-def test_the_study_shows_every_difference_in_a_table_and_two_figures(digits_of_test):
+def test_the_study_shows_every_difference_in_a_table_and_a_figure(digits_of_test):
     rows = [r for s in (0.0, 2.0) for r in rows_where_d4m_fails_on(3, digits_of_test, s)]
     found = imbalance_gaps(rows, PROFILE, "training")
     assert imbalance_table(found, "DDOQ − D⁴M").column("s") == [0.0, 2.0]
-    assert len(imbalance_figure(found, "DDOQ − D⁴M").axes) == 1
     assert len(law_figure({"stratified": found, "lloyd": found}).axes) == 1
 
 
@@ -134,16 +132,9 @@ def test_sub_populations_are_the_classes_before_they_were_merged():
     assert torch.tensor(list(origin.values())).bincount().tolist() == [500] * 10
 
 
-def test_the_summary_counts_what_is_told_from_0_and_name_the_largest_and_the_smallest(digits_of_test):
+def test_the_summary_counts_what_is_above_and_below_0(digits_of_test):
     rows = [r for s in (0.0, 1.0, 2.0) for r in rows_where_d4m_fails_on(3, digits_of_test, s)]
-    found = imbalance_gaps(rows, PROFILE, "training")
-    summary = imbalance_summary(found, "soft")
+    summary = imbalance_summary(imbalance_gaps(rows, PROFILE, "training"), "soft")
     assert (summary.n, summary.n_higher, summary.n_lower) == (3, 3, 0)
-    assert summary.n_by_chance == pytest.approx(3 * 0.025)
-    means = [g.difference.mean for g in found]
-    assert (summary.largest.difference.mean, summary.smallest.difference.mean) == (max(means), min(means))
-    widths = sorted(g.difference.high - g.difference.low for g in found)
-    assert summary.half == pytest.approx(widths[1] / 2)
     assert (summary.most_tv, summary.least_effective) == (0.3, 0.5)
-    place = f"(s = {summary.largest.exponent:g}, IPC 5, convnet-2)"
-    assert imbalance_texts(summary)["largest"].endswith(place)
+    assert imbalance_texts(summary)["higher"] == "3"
