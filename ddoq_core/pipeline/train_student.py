@@ -1,9 +1,8 @@
 """Algorithm 4, line 7: train a student on the weighted distilled set, and score it once on the test images.
 
 In: a distilled set, and the teacher or its stored labels. Out: `result.json` (accuracies, which test images were hit)
-and `student.safetensors`. The student's first weights are keyed by (seed, "student", student, student_seed); order,
-crops, flips and CutMix by the label seed, which the students of one distilled set share. Validation images are scored
-for whoever tunes; nothing but the score depends on the test images; the last epoch counts.
+and `student.safetensors`. First weights are keyed by (seed, "student", student, student_seed), order and views by the
+label seed that students of a set share. Validation is scored for tuning, test images once; the last epoch counts.
 """
 
 import functools
