@@ -6,11 +6,14 @@ weights, and none of its students is trained; how equal they are is kept beside 
 
 import itertools
 import json
+import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
+from torch import Tensor
 
 from ddoq_core.config.profile import Profile
 from ddoq_core.pipeline.cluster import load_companion, load_counts
@@ -124,8 +127,13 @@ def _spread(codebook: str, prototypes: Artifact, distillation: int, ipc: int) ->
             "counts": counts,
             "distill_seed": distillation,
             "effective": round(float((v.sum(1) ** 2 / (ipc * v.square().sum(1))).mean()), 4),  # mean over classes
-            "ratio": round(float((v.max(1).values / v.min(1).values).median()), 2),  # of the largest to the smallest
+            "ratio": round(_ratio(v), 2),
         }
+
+
+def _ratio(v: Float[Tensor, "C K"]) -> float:
+    """The largest count of a class over its smallest above 0; median over classes."""
+    return statistics.median(float(row.max() / row[row > 0].min()) for row in v)
 
 
 def _keep(dataset: str, spreads: list[dict], folder: Path) -> None:
