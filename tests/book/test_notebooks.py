@@ -86,6 +86,16 @@ def test_a_declared_knob_has_the_default_of_the_package(source):
 
 
 @each_notebook
+def test_no_variable_has_the_name_of_a_knob_but_in_the_parameters(source):
+    """`profile_of(globals())` would take it for the value of that knob."""
+    code = "\n".join(c.source for c in code_cells(source) if "parameters" not in c.metadata.get("tags", []))
+    nodes = list(ast.walk(ast.parse(code)))
+    inner = {id(n) for c in nodes if isinstance(c, ast.comprehension) for n in ast.walk(c.target)}
+    named = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and id(n) not in inner}
+    assert named & {*Profile.knobs()} == set()
+
+
+@each_notebook
 def test_no_cell_is_long(source):
     assert [c.source for c in code_cells(source) if len(c.source.splitlines()) > LONGEST_CELL] == []
 

@@ -30,6 +30,7 @@ STEPS: dict[str, Callable[[Run], object]] = {
     "encode": lambda run: run.latents,
     "cluster": lambda run: run.prototypes(),
     "synthesize": lambda run: run.distilled("ddoq", 2),
+    "medoid": lambda run: run.distilled("d4m_medoid", 2),
     "generate": lambda run: run.distilled("random_generated", 2),
     "random_real": lambda run: run.distilled("random_real", 2),
     "rded_crops": lambda run: run.distilled("rded", 2),
