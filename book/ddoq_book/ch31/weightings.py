@@ -14,9 +14,10 @@ from ddoq_core.results.ledger import read
 from ddoq_core.results.records import LEVEL, Estimate, Records
 from ddoq_core.results.table import Column, Table, written
 
+from ..codebooks import DATASETS, FOLDER
 from ..paired import TOLD, verdict
 from ..recorded import RESULTS
-from ..studies.weightings import BLOCKS, DATASETS, FOLDER, Block
+from ..studies.weightings import BLOCKS, Block
 
 MARGINS = {  # points within which an effect is called none, by data set and images per class
     "mnist5k": {5: 0.3, 10: 0.3, 50: 0.2},

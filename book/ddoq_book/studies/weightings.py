@@ -5,13 +5,11 @@ weights, and none of its students is trained; how equal they are is kept beside 
 """
 
 import itertools
-import json
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
@@ -22,14 +20,10 @@ from ddoq_core.runs.jobs import Student
 from ddoq_core.runs.run import Run
 from ddoq_core.store.artifacts import Artifact, Workspace
 
-from ..recorded import RESULTS
+from ..codebooks import LEVELS, NEARLY_EQUAL, kept_spreads, spread_of, spreads_file
 from .images_seen import images_seen
 from .unequal_masses import FRESH, fresh_students
 
-FOLDER = "weights"  # of book/results
-DATASETS = ("mnist5k", "fashion_mnist")
-LEVELS = [5, 10, 50]
-NEARLY_EQUAL = 0.85  # share of K that the counts are worth; above it weights cannot be tested
 CODEBOOKS = {
     "one pass": {"quantizer": "minibatch", "n_passes": 1, "start": "samples"},
     "scikit-learn": {"quantizer": "d4m"},
@@ -92,24 +86,10 @@ def weights_study(profile: Profile) -> Iterator[StudyPart]:
         yield StudyPart(file, run, tasks, images_seen, lambda done, out: _keep(profile.dataset, spreads, out))
 
 
-def spread_of(spreads: list[dict], codebook: str, ipc: int, counts: str = "cells") -> float:
-    """Share of K that the counts of a codebook are worth as equal ones, mean over classes and distillations."""
-    which = (codebook, ipc, counts)
-    return float(
-        np.mean([row["effective"] for row in spreads if (row["codebook"], row["ipc"], row["counts"]) == which])
-    )
-
-
-def spreads_file(dataset: str) -> str:
-    """Name of the file beside the records that says how equal the counts of every codebook are."""
-    return f"{dataset}-codebooks.json"
-
-
 def _spreads(dataset: str, runs: dict[str, Run]) -> list[dict]:
     """How equal the counts are, for every codebook, level and distillation: as kept beside the records, or measured."""
-    kept = RESULTS / FOLDER / spreads_file(dataset)
-    if kept.exists():
-        return json.loads(kept.read_text())
+    if kept := kept_spreads(dataset):
+        return kept
     cells = itertools.product(runs.items(), FRESH, LEVELS)
     return [row for (name, run), i, ipc in cells for row in _spread(name, run.prototypes(i), i, ipc)]
 

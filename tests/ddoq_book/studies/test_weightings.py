@@ -6,9 +6,11 @@ import math
 import pytest
 import torch
 
+from ddoq_book import codebooks
+from ddoq_book.codebooks import LEVELS, spread_of, spreads_file
 from ddoq_book.studies import weightings as module
 from ddoq_book.studies.unequal_masses import FRESH, fresh_students
-from ddoq_book.studies.weightings import BLOCKS, CODEBOOKS, LEVELS, OPTIMISERS, spread_of, spreads_file, weights_study
+from ddoq_book.studies.weightings import BLOCKS, CODEBOOKS, OPTIMISERS, weights_study
 from ddoq_core.config.profile import Profile
 
 PROFILE = Profile.load("table")
@@ -88,12 +90,12 @@ def test_how_equal_counts_are_is_measured_class_by_class(monkeypatch):
 
 def test_the_spreads_are_kept_beside_the_records_and_not_measured_again(parts, tmp_path, monkeypatch):
     (first, *_) = parts(Lloyd_10=0.7)
-    folder = tmp_path / module.FOLDER
-    folder.mkdir()
+    folder = tmp_path / "book" / "results" / codebooks.FOLDER
+    folder.mkdir(parents=True)
     monkeypatch.undo()
     first.finished([], folder)
     assert json.loads((folder / spreads_file("mnist5k")).read_text()) == spreads(Lloyd_10=0.7)
-    monkeypatch.setattr(module, "RESULTS", tmp_path)
+    monkeypatch.setattr(codebooks, "ROOT", tmp_path)
     assert module._spreads("mnist5k", {}) == spreads(Lloyd_10=0.7)
     assert module._spreads("another", {}) == []
     assert math.isclose(spread_of(module._spreads("mnist5k", {}), "Lloyd", 10), 0.7)
