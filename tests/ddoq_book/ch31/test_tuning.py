@@ -3,15 +3,38 @@
 import numpy as np
 
 from ddoq_book.ch31 import tuning
-from ddoq_book.studies.searches import SEARCHES, tuning_runs
+from ddoq_book.recorded import RESULTS
+from ddoq_book.studies.searches import SEARCHES, TUNED, tuning_runs, tuning_study
 from ddoq_core.config.profile import Profile
 from ddoq_core.results.intervals import Mean
+from ddoq_core.results.ledger import read, shaping
 
 PROFILE = Profile.load("table")
+BY_NAME = {"inversion": ("sre2l", "cda"), "tesla": ("tesla",)}
 
 
 def test_every_search_holds_the_value_that_the_long_run_takes():
-    assert all(getattr(PROFILE, search.knob) in search.values for search in SEARCHES)
+    assert all(getattr(PROFILE, search.knob) in search.values for search in SEARCHES if not search.name)
+
+
+def test_every_search_holds_the_value_that_was_taken_and_chosen_values_were_searched_or_stand_beside():
+    assert all(search.taken(PROFILE) in search.values for search in SEARCHES)
+    searched = {name: {s.knob for s in SEARCHES if s.name and s.method in methods} for name, methods in BY_NAME.items()}
+    assert all(TUNED[name].keys() <= searched[name] for name in BY_NAME)
+
+
+def test_the_files_of_the_first_searches_are_the_recorded_ones_and_no_second_one_has_their_names():
+    first = {search.file("mnist5k", value) for search in SEARCHES if not search.name for value in search.values}
+    again = {search.file("mnist5k", value) for search in SEARCHES if search.name for value in search.values}
+    recorded = {file.name for file in (RESULTS / "tuning").glob("*.jsonl")}
+    assert len(first) == 14 and first <= recorded and not first & again
+    for part in tuning_study(PROFILE):
+        if part.file in first:
+            rows = read(RESULTS / "tuning" / part.file)
+            assert {(r["method"], r["ipc"], r["labels"], r["seed"]) for r in rows} == {
+                (t.method, t.ipc, t.labels, t.seed) for t in part.tasks
+            }
+            assert {r["settings"] for r in rows} == {shaping(part.run, t.method)["settings"] for t in part.tasks}
 
 
 def test_every_value_is_a_run_with_a_file_of_its_own():
