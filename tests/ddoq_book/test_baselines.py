@@ -13,10 +13,25 @@ PROFILE = Profile.load("table")
 PARTS = {"all-ipc001", "rded-own", "tesla-ipc010", "inversion-ipc010", "inversion-ipc050", "small-stem-ipc010"}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(autouse=True)
+def chosen(monkeypatch):
+    """The second searches have chosen other values than the profile's."""
+    monkeypatch.setitem(TUNED, "inversion", {"inversion_iterations": 1000})
+    monkeypatch.setitem(TUNED, "tesla", {"tesla_rate": 3.0})
+
+
+@pytest.fixture
 def runs():
     """Every part by name."""
     return dict(baselines_runs(PROFILE))
+
+
+def test_what_no_search_has_changed_is_not_recorded_again(monkeypatch):
+    monkeypatch.setitem(TUNED, "inversion", {})
+    monkeypatch.setitem(TUNED, "tesla", {})
+    found = dict(baselines_runs(PROFILE))
+    assert set(found) == {"all-ipc001", "rded-own", "small-stem-ipc010"}
+    assert {"sre2l", "cda", "tesla"} <= {t.method for t in found["all-ipc001"].plan}
 
 
 def test_every_part_has_a_file_of_its_own_and_all_its_students(runs):

@@ -85,7 +85,15 @@ def tuning_table(found: list[TriedValue]) -> Table:
     missing = any(not any(tried.accuracies.values()) for tried in found)
     return Table.of_groups(
         "Top-1 accuracy in percent on the validation images: mean ± half the 95 % interval over students",
-        ("Method", "Knob", Column("Value", "g"), "IPC", Column("Beside", _listed), Column("Soft labels", ".1f"), Column("Hard labels", ".1f")),
+        (
+            "Method",
+            "Knob",
+            Column("Value", "g"),
+            "IPC",
+            Column("Beside", _listed),
+            Column("Soft labels", ".1f"),
+            Column("Hard labels", ".1f"),
+        ),
         [
             (
                 METHODS[tried.search.method].title,

@@ -1,9 +1,9 @@
 """The study `baselines`: rows of the long run whose training or hyper-parameters were not enough, recorded again.
 
 At one image per class every student of the long run takes 100 steps, too few for any row. RDED's own protocol had a
-third of its epochs. SRe²L and CDA did not train at one image per class, and TESLA ended below its start at ten: they
-have the values that the second searches chose. A ResNet-18 whose stem is made for photographs halves 32 pixels twice
-before its first block: DDOQ and D⁴M are compared with a stem for small images too.
+third of its epochs. SRe²L and CDA did not train at one image per class, and TESLA ended below its start at ten: where
+the second searches chose other values, they are recorded with these. A ResNet-18 whose stem is made for photographs
+halves 32 pixels twice before its first block: DDOQ and D⁴M are compared with a stem for small images too.
 """
 
 from collections.abc import Iterator
@@ -39,8 +39,9 @@ def baselines_runs(profile: Profile) -> Iterator[tuple[str, Run]]:
     matched = max(profile.tesla_ipc)
     yield _name("all", one), _run(inverting, [one], methods=distilled, targets=SHARED, **ENOUGH)
     yield "rded-own", _run(base, profile.ipc, methods=["rded"], targets=[OWN])
-    yield _name("tesla", matched), _run(matching, [matched], methods=["tesla"], targets=[*SHARED, OWN])
-    for ipc in (middle, *more):
+    if TUNED["tesla"]:
+        yield _name("tesla", matched), _run(matching, [matched], methods=["tesla"], targets=[*SHARED, OWN])
+    for ipc in (middle, *more) if TUNED["inversion"] else ():
         yield _name("inversion", ipc), _run(inverting, [ipc], methods=INVERSIONS, targets=SHARED)
     yield _name("small-stem", middle), _run(base, [middle], **PAIR, **PAIRED)
 
