@@ -163,7 +163,7 @@ def evaluate(
 
 @app.command()
 def record(
-    study: Annotated[str, typer.Argument(help="table, tuning, ablations, zipf, controlled or weights.")],
+    study: Annotated[str, typer.Argument(help="table, tuning, ablations, zipf, controlled, weights or baselines.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the records are; what they hold is not redone.")],
     profile: ProfileName = "table",
     parameter: Parameters = None,

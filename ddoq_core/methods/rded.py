@@ -164,8 +164,9 @@ def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
 
     From its released code: the batch by images per class, double from 100 classes on and at most the whole set (a
     number between the published ones takes the lower one's); views of at least 1 / factor of the area; 1e-3, the rate
-    of ResNets and ConvNets; decay; CutMix; T. The profile's: epochs (300 there), mirroring (always there). Left out:
-    each view shuffles the factor x factor crops there, which is nothing for factor 1.
+    of ResNets and ConvNets; decay; CutMix; T; 300 epochs, which are three times the shared 100 and of any profile. The
+    profile's: mirroring (always there). Left out: each view shuffles the factor x factor crops there, which is nothing
+    for factor 1.
     """
     batch = BATCHES[max(level for level in BATCHES if level <= distilled.ipc)]
     batch *= 2 if len(distilled.classes) >= 100 else 1
@@ -173,6 +174,7 @@ def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
         "batch_size": min(batch, len(distilled)),
         "crop_scale": 1 / profile.rded_factor,
         "lr_schedule": "half-cosine",
+        "epochs": 3 * profile.epochs,
     }
     return "soft", SRE2L_TRAINING | changes
 

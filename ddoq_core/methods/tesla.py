@@ -41,10 +41,7 @@ from .random_real import random_real
 
 EXPERT_BATCH = 50  # 256 as published would be few steps of a small data set
 EXPERT_RATE = 0.01  # as published
-MATCHED_EPOCHS = 1  # M; 2 as published for CIFAR-10, whose epochs go less far
-STARTS = 2  # epochs that a matched part may begin with; 5 as published: later ones move little on small data
 BATCH = 50  # images of a step, so that its cost does not grow with the set
-FIRST_RATE = 0.03  # of the steps on the images, before any is learned
 RATE_OF_RATE = 1e-4
 LOWEST_RATE = 1e-3  # the learned rate stays above, so that steps go downhill
 MOMENTUM = 0.5  # of the updates of images and rate, as published
@@ -64,6 +61,9 @@ class Knobs:
     tesla_iterations: int = knob(200, "steps on the images", low=1)
     tesla_steps: int = knob(10, "student steps that are matched in one of them", low=1)
     tesla_rate: float = knob(10.0, "rate of the steps on the images", low=0.0)
+    tesla_matched: int = knob(1, "epochs of a trajectory that are matched at once, M", low=1, since="0.2")
+    tesla_starts: int = knob(2, "epochs that a matched part may begin with, from the first on", low=1, since="0.2")
+    tesla_first_rate: float = knob(0.03, "rate of the student's steps, before it is learned", low=0.0, since="0.2")
 
 
 def experts(store: Store, dataset: Dataset, profile: Profile) -> Artifact:
@@ -193,6 +193,7 @@ def tesla(store: Store, dataset: Dataset, profile: Profile, *, ipc: int, distill
         work.discard(CHECKPOINT)
 
     knobs = profile.keyed("seed", "flip", "tesla_network", "tesla_iterations", "tesla_steps", "tesla_rate")
+    knobs |= profile.keyed("tesla_matched", "tesla_starts", "tesla_first_rate")
     parameters = knobs | {"ipc": ipc, "distill_seed": distill_seed, "classes": dataset.classes}
     with threads(profile.threads):
         return DistilledDataset(
@@ -210,7 +211,8 @@ def _learn(
     T, N, device = profile.tesla_iterations, profile.tesla_steps, profile.device
     ways = [read_tensors(taught.path / _file(e))["parameters"].to(device) for e in range(profile.tesla_experts)]
     network = _network(dataset, profile, torch_rng(0, "replaced"))
-    images, labels, rate = first.images().to(device), first.labels.to(device), torch.tensor(FIRST_RATE, device=device)
+    images, labels = first.images().to(device), first.labels.to(device)
+    rate = torch.tensor(profile.tesla_first_rate, device=device)
     groups = [{"params": [images], "lr": profile.tesla_rate}, {"params": [rate], "lr": RATE_OF_RATE}]
     optimiser = torch.optim.SGD(groups, momentum=MOMENTUM)
     checkpoint = Checkpoint(work, CHECKPOINT, {"images": images, "rate": rate, "optimiser": optimiser})
@@ -218,8 +220,8 @@ def _learn(
     for t in bar(range(len(losses), T), desc="tesla", initial=len(losses), total=T, leave=False):
         rng = numpy_rng(*key, t)
         way = ways[rng.integers(len(ways))]
-        matched = min(MATCHED_EPOCHS, len(way) - 1)
-        begin = rng.integers(min(STARTS, len(way) - matched))
+        matched = min(profile.tesla_matched, len(way) - 1)
+        begin = rng.integers(min(profile.tesla_starts, len(way) - matched))
         rows = _batches(len(images), N, rng)
         maps = affine_maps(rows.numel(), profile.flip, rng).reshape(*rows.shape, 2, 3)
 

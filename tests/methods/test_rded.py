@@ -236,5 +236,5 @@ def test_the_batch_of_its_own_training_is_the_published_one_for_its_images_per_c
 
     target, changes = METHODS["rded"].protocol(PROFILE, OfSize())
     assert (target, changes["batch_size"]) == ("soft", batch)
-    assert PROFILE.replace(**changes).lr_schedule == "half-cosine"
+    assert PROFILE.replace(**changes).lr_schedule == "half-cosine" and changes["epochs"] == 3 * PROFILE.epochs
     assert METHODS["rded"].protocol(PROFILE.replace(rded_factor=2), OfSize())[1]["crop_scale"] == 0.5

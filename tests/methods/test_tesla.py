@@ -22,7 +22,7 @@ SIZE = 8
 NAMES = ["left", "middle", "right"]
 PROFILE = Profile(
     image_size=SIZE, tesla_network="convnet-4", tesla_experts=2, tesla_epochs=3, tesla_iterations=12, tesla_steps=4,
-    tesla_rate=30.0, threads=1,
+    tesla_rate=30.0, tesla_first_rate=0.2, threads=1,
 )  # fmt: skip
 
 
@@ -57,7 +57,6 @@ def fast_experts():
     """Experts that learn in nine steps."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "EXPERT_RATE", 0.5)
-        patch.setattr(module, "FIRST_RATE", 0.2)
         yield
 
 

@@ -80,7 +80,7 @@ def departures(profile: Profile) -> list[Departure]:
     p = profile
     both = f"{METHODS['sre2l'].title}, {METHODS['cda'].title}"
     crop = sre2l.SMALLEST_CROP if p.image_size >= sre2l.PHOTOGRAPH else cda.SMALLEST_CROP_OF_SMALL
-    published_steps = f"{tesla.MATCHED_EPOCHS} epoch from the first {tesla.STARTS}"
+    published_steps = f"{profile.tesla_matched} epoch from the first {profile.tesla_starts}"
     found = [
         ("D⁴M, DDOQ", "codebook", "one pass of mini-batch k-means from the first images", _codebook(p)),
         ("D⁴M, DDOQ", "counts", "k-means' own, changed where it moves a point", "exact cell counts"),

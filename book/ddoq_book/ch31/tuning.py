@@ -24,8 +24,8 @@ class TriedValue:
     """A value of one knob, and the validation accuracy of its students."""
 
     search: Search
-    value: float
-    taken: bool  # by the profile
+    value: float | str
+    taken: bool  # by the profile, or by the study `baselines`
     accuracies: dict[str, Mean | None]  # by labels; percent, with the interval over students; None: not recorded
 
 
@@ -34,10 +34,18 @@ def tried_values(profile: Profile) -> list[TriedValue]:
     found = []
     for search in SEARCHES:
         for value in search.values:
-            rows = rows_of("tuning", f"{profile.dataset}-{search.method}-{search.knob}-{value:g}.jsonl")
+            rows = rows_of("tuning", search.file(profile.dataset, value))
             accuracies = {labels: _accuracy(rows, labels) for labels in TUNED_WITH["targets"]}
-            found.append(TriedValue(search, value, value == getattr(profile, search.knob), accuracies))
+            found.append(TriedValue(search, value, value == search.taken(profile), accuracies))
     return found
+
+
+def _marked(value: float | str) -> As | str:
+    return f"{value} (taken)" if isinstance(value, str) else As(value, "{:g} (taken)".format)
+
+
+def _listed(beside: dict) -> str:
+    return ", ".join(f"{knob} = {value}" for knob, value in beside.items())
 
 
 def _accuracy(rows: list[dict], labels: str) -> Mean | None:
@@ -77,13 +85,22 @@ def tuning_table(found: list[TriedValue]) -> Table:
     missing = any(not any(tried.accuracies.values()) for tried in found)
     return Table.of_groups(
         "Top-1 accuracy in percent on the validation images: mean ± half the 95 % interval over students",
-        ("Method", "Knob", Column("Value", "g"), "IPC", Column("Soft labels", ".1f"), Column("Hard labels", ".1f")),
+        (
+            "Method",
+            "Knob",
+            Column("Value", "g"),
+            "IPC",
+            Column("Beside", _listed),
+            Column("Soft labels", ".1f"),
+            Column("Hard labels", ".1f"),
+        ),
         [
             (
                 METHODS[tried.search.method].title,
                 tried.search.knob,
-                As(tried.value, "{:g} (taken)".format) if tried.taken else tried.value,
+                _marked(tried.value) if tried.taken else tried.value,
                 tried.search.ipc,
+                tried.search.beside,
                 *(tried.accuracies[labels] for labels in ("soft", "hard")),
             )
             for tried in found
