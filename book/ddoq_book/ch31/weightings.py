@@ -158,7 +158,9 @@ def weights_table(found: list[WeightComparison], caption: str) -> Table:
     columns = ("Data", "K", "Comparison", Column("Points", "+.2f"), "Distillations above 0", "It is")
     columns += (Column("Found at 80 %", ".2f"), Column("Margin of none", ".1f"))
     levels = {100 * c.estimate.level for c in found if c.estimate}
-    notes = [f"Intervals of level {level:.2f} %." for level in levels] or ["Not recorded yet: `ddoq record weights`."]
+    notes = [f"Intervals of level {level:.4g} %; B is Table 3's optimiser, A is D⁴M's." for level in levels]
+    if any(c.estimate is None for c in found):
+        notes.append("–: not recorded yet, by `ddoq record weights`.")
     return Table.of_groups(caption, columns, rows, notes)
 
 
