@@ -181,7 +181,7 @@ def controlled_texts(study: Controlled) -> dict[str, str]:
         found = study.compare(*pair, *block, slope=slope)
         name = "_".join([*pair, *map(str, block), *["slope"] * slope])
         texts |= {
-            name: written(found.estimate, "+.2f"),
+            name: written(found.estimate, "+.2f") if found.estimate else "(not recorded yet)",
             f"{name}_verdict": found.verdict,
             f"{name}_positive": f"{found.n_positive} of {len(found.of_each)}",
         }
