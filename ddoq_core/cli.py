@@ -1,11 +1,12 @@
 """The `ddoq` command: Algorithm 4 step by step, or all of it, for a profile.
 
-Everything that it makes stands in the folder `artifacts` and is found again: a command that was interrupted, by
-Ctrl-C, a crash or a power cut, is simply given once more.
+All outputs go to the folder `artifacts` and are used again. After an interruption (Ctrl-C, a crash, a power cut) run
+the same command again: it resumes.
 """
 
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +17,7 @@ from .config.profile import Profile, parse_assignment
 from .errors import InputError, readable
 from .processes import OwnError, among_peers, world
 
-app = typer.Typer(
-    help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
-)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 EXTRAS = {  # packages that the light core does without, and what brings them
     "pipeline": ("accelerate", "diffusers", "huggingface_hub", "mlxtend", "torchvision", "transformers"),
@@ -36,7 +35,36 @@ Parameters = Annotated[
         "-p", "--parameter", metavar="NAME=VALUE", help="change one parameter; may be repeated; see `ddoq knobs`"
     ),
 ]
-Folder = Annotated[str, typer.Option(metavar="FOLDER", help="the same as -p with this name")]
+
+
+def _folder(name: str):
+    """An option for a knob that is a folder, as -p has it."""
+    return typer.Option(metavar="FOLDER", help=Profile.knobs()[name].metadata["meaning"])
+
+
+DataRoot = Annotated[str, _folder("data_root")]
+PriorPath = Annotated[str, _folder("prior_path")]
+Artifacts = Annotated[str, _folder("artifacts")]
+
+
+def _path(text: str) -> Path:
+    """A path of the command line; `~` is the home folder, also where the shell leaves it (--out=~/records)."""
+    return Path(text).expanduser()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"ddoq {version('ddoq_core')}")
+        raise typer.Exit
+
+
+@app.callback(help=__doc__)
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of `ddoq` itself."""
 
 
 def _checked(profile: str, parameters: list[str] | None, **folders: str) -> Profile:
@@ -65,11 +93,14 @@ def _made(*artifacts) -> None:
 def run(
     profile: ProfileName = "laptop",
     parameter: Parameters = None,
-    data_root: Folder = "",
-    prior_path: Folder = "",
-    artifacts: Folder = "",
+    data_root: DataRoot = "",
+    prior_path: PriorPath = "",
+    artifacts: Artifacts = "",
 ) -> None:
-    """Do everything: prior, teacher, Algorithm 4 for every method and IPC, students; write results.jsonl."""
+    """Run everything: prior, teacher, distilled sets, students.
+
+    Algorithm 4 for every method, IPC and distillation seed. The scores of the students are in results.jsonl.
+    """
     whole = _run(profile, parameter, data_root=data_root, prior_path=prior_path, artifacts=artifacts)
     whole.train_students()
     _tell(whole.folder / "results.jsonl")
@@ -77,46 +108,61 @@ def run(
 
 @app.command()
 def pretrain(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
-    """Fit the generative prior on the training images (prior = pretrain), in DiTPipeline layout."""
+    """Fit the generative prior on the training images.
+
+    For prior = pretrain; the folder has the layout of diffusers' DiTPipeline.
+    """
     _made(_run(profile, parameter).prior)
 
 
 @app.command()
 def teacher(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
-    """Train the teacher on the real training images, or load the one that teacher_path names."""
+    """Train the teacher, or load the one of teacher_path."""
     _made(_run(profile, parameter).teacher)
 
 
 @app.command()
 def assess(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
-    """Measure the prior: reconstruction error, and how many generated images the teacher recognises."""
+    """Measure the prior: reconstruction and recognition.
+
+    The error of reconstructed images, and the share of generated images that the teacher gives their class.
+    """
     artifact = _run(profile, parameter).assessment
     _tell(*(f"{name}: {value}" for name, value in artifact.json("metrics.json").items()))
 
 
 @app.command()
 def encode(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
-    """Algorithm 4, line 1: latents of all training images, class by class."""
+    """Algorithm 4, line 1: latents of the training images."""
     _made(_run(profile, parameter).latents)
 
 
 @app.command()
 def cluster(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
-    """Algorithm 4, lines 2-3: codebook and cell counts of every class, for every IPC and distillation seed."""
+    """Algorithm 4, lines 2-3: codebooks and cell counts.
+
+    Of every class, for every IPC and distillation seed.
+    """
     whole = _run(profile, parameter)
     _made(*(whole.prototypes(seed) for seed in range(whole.profile.n_seeds)))
 
 
 @app.command()
 def synthesize(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
-    """Algorithm 4, lines 4-5: the distilled images of every method, IPC and distillation seed."""
+    """Algorithm 4, lines 4-5: the distilled images.
+
+    Of every method, IPC and distillation seed.
+    """
     whole = _run(profile, parameter)
     _made(*dict.fromkeys(d.artifact for d, _ in whole.distilled_sets()))
 
 
 @app.command()
 def check(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
-    """Tell whether the run is right, before a student is trained: what was made, and what is healthy."""
+    """Check the distilled sets before students are trained.
+
+    Prints each measurement with the range that is expected of it.
+    """
     whole = _run(profile, parameter)
     from .checks.check_lines import fact_lines
 
@@ -126,7 +172,10 @@ def check(profile: ProfileName = "laptop", parameter: Parameters = None) -> None
 
 @app.command()
 def relabel(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
-    """Algorithm 4, line 6: the teacher's logits on the augmented distilled images (soft_labels = stored)."""
+    """Algorithm 4, line 6: the teacher's soft labels.
+
+    Its logits on the augmented distilled images, for soft_labels = stored.
+    """
     whole = _run(profile, parameter)
     if whole.profile.soft_labels == "online":
         raise InputError("soft_labels = online stores no labels; set soft_labels=stored, or go on with `ddoq train`")
@@ -135,22 +184,28 @@ def relabel(profile: ProfileName = "laptop", parameter: Parameters = None) -> No
 
 @app.command()
 def train(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
-    """Algorithm 4, line 7: train and score every student; the same as `ddoq run`, named for its last step."""
+    """Algorithm 4, line 7: train and score every student.
+
+    The same as `ddoq run`, under the name of its last step.
+    """
     run(profile, parameter)
 
 
 @app.command("eval")
 def evaluate(
-    folder: Annotated[Path, typer.Argument(help="A folder of images for each class: of this package, D4M, SRe2L, ...")],
+    folder: Annotated[
+        Path, typer.Argument(parser=_path, help="A folder of images for each class: of this package, D4M, SRe2L, ...")
+    ],
     preset: Annotated[str, typer.Option(metavar="|".join(PRESETS), help="Published protocol of training.")] = "d4m",
     profile: ProfileName = "laptop",
     parameter: Parameters = None,
-    data_root: Folder = "",
-    artifacts: Folder = "",
+    data_root: DataRoot = "",
+    artifacts: Artifacts = "",
 ) -> None:
-    """Train students on anybody's distilled folder and score them; tell what was assumed of it.
+    """Train and score students on any distilled folder.
 
-    The profile gives data set, teacher and networks, the preset the training; -p wins over both.
+    Every assumption about the folder is printed. The profile sets data, teacher and networks; the preset sets the
+    training; -p overrides both.
     """
     checked = _checked(profile, parameter, data_root=data_root, artifacts=artifacts)
     if preset not in PRESETS:
@@ -164,18 +219,28 @@ def evaluate(
 @app.command()
 def record(
     study: Annotated[str, typer.Argument(help="table, tuning, ablations, zipf, controlled, weights or baselines.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the records are; what they hold is not redone.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            parser=_path,
+            metavar="FOLDER",
+            help="Folder of the records; students that they hold are not trained again.",
+        ),
+    ],
     profile: ProfileName = "table",
     parameter: Parameters = None,
-    data_root: Folder = "",
-    prior_path: Folder = "",
-    artifacts: Folder = "",
+    data_root: DataRoot = "",
+    prior_path: PriorPath = "",
+    artifacts: Artifacts = "",
     ipc: Annotated[list[int] | None, typer.Option(help="Only these images per class; may be repeated.")] = None,
     method: Annotated[list[str] | None, typer.Option(help="Only these methods; may be repeated.")] = None,
     student: Annotated[list[str] | None, typer.Option(help="Only these networks; may be repeated.")] = None,
     labels: Annotated[list[str] | None, typer.Option(help="Only these labels; may be repeated.")] = None,
 ) -> None:
-    """Train the students of a long run; write the row of each as soon as it is there, and go on from them."""
+    """Train all students of a study.
+
+    Each result is saved when its student is done; run the command again to resume.
+    """
     whole = _run(profile, parameter, data_root=data_root, prior_path=prior_path, artifacts=artifacts)
     from .results.studies import record_study
 
@@ -189,9 +254,15 @@ def bench(
     task: Annotated[list[str] | None, typer.Option(help="One task; may be repeated. All by default.")] = None,
     reps: Annotated[int, typer.Option(min=1, help="Repetitions, each with its own seed.")] = 5,
     threads: Annotated[int, typer.Option(min=1, help="Threads of every method.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="File that keeps the rows; those it has are not made again.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(parser=_path, metavar="FILE", help="File that keeps the rows; those it has are not made again."),
+    ] = None,
 ) -> None:
-    """Time the quantizers beside scikit-learn, faiss, kmeans1d and plain torch; print a Markdown table."""
+    """Time the quantizers beside those of other libraries.
+
+    scikit-learn, faiss, kmeans1d and plain torch; prints a Markdown table.
+    """
     import torch
 
     from ddoq_benchmarks.quantizers import TASKS, bench_rows
@@ -203,7 +274,10 @@ def bench(
 
 @app.command()
 def against_d4m(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
-    """Time encoding, clustering and synthesis beside D4M's way of working, on the same prior and images."""
+    """Time this pipeline beside D4M's procedure.
+
+    Encoding, clustering and synthesis, on the same prior and images.
+    """
     whole = _run(profile, parameter)
     from ddoq_benchmarks.against_d4m import beside_d4m, d4m_table
 
@@ -214,9 +288,9 @@ def against_d4m(profile: ProfileName = "laptop", parameter: Parameters = None) -
 def cost(
     profile: ProfileName = "laptop",
     parameter: Parameters = None,
-    data_root: Folder = "",
-    prior_path: Folder = "",
-    artifacts: Folder = "",
+    data_root: DataRoot = "",
+    prior_path: PriorPath = "",
+    artifacts: Artifacts = "",
     classes: Annotated[int | None, typer.Option(help="Classes, with --images-per-class instead of a data set.")] = None,
     images_per_class: Annotated[int | None, typer.Option(help="Images of a class, validation included.")] = None,
     peak: Annotated[
@@ -225,7 +299,10 @@ def cost(
     efficiency: Annotated[float | None, typer.Option(help="Share of the peak that is reached. Default: 0.4.")] = None,
     measured: Annotated[bool, typer.Option("--measured", help="Seconds of the finished run instead.")] = False,
 ) -> None:
-    """Tell what `ddoq run` costs before it is paid: operations, disk and hours of each step. Nothing is made."""
+    """Estimate operations, disk and hours of `ddoq run`.
+
+    For each step; nothing is computed.
+    """
     checked = _checked(profile, parameter, data_root=data_root, prior_path=prior_path, artifacts=artifacts)
     from .cost.sizes import Images, device_of  # checks what is given before torch is imported
 
@@ -246,7 +323,10 @@ def cost(
 
 @app.command()
 def knobs() -> None:
-    """List every parameter: name, default (the laptop profile), meaning."""
+    """List every parameter with its default and meaning.
+
+    The defaults are those of the profile `laptop`.
+    """
     for name, knob in Profile.knobs().items():
         choices = f" One of: {', '.join(knob.metadata['of'])}." if knob.metadata["of"] else ""
         print(f"{name} = {getattr(Profile(), name)!r}\n    {knob.metadata['meaning']}.{choices}")

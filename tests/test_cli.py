@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 
 import pytest
 from PIL import Image
@@ -29,6 +30,36 @@ def ddoq(monkeypatch, capsys, tmp_path):
         return code, captured.out, captured.err
 
     return call
+
+
+def test_no_summary_of_a_command_is_cut_at_80_columns(ddoq, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = ddoq("--help")
+    lines = out.partition("Commands:\n")[2].splitlines()
+    assert len(lines) >= len(COMMANDS) and max(map(len, out.splitlines())) <= 80
+    assert all(line.endswith(".") and not line.endswith("...") for line in lines)
+
+
+def test_the_version_is_that_of_the_installed_package(ddoq):
+    assert ddoq("--version") == (0, f"ddoq {version('ddoq_core')}\n", "")
+
+
+def test_the_shell_can_complete_commands(ddoq, monkeypatch):
+    monkeypatch.setenv("_DDOQ_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "ddoq synth")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    _, out, _ = ddoq()
+    assert out.split() == ["synthesize"]
+
+
+def test_a_path_may_begin_at_the_home_folder(ddoq, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    _, _, err = ddoq("eval", "~/theirs")
+    assert f"no folder {tmp_path}/theirs" in err
+    _, _, err = ddoq("encode", "--profile", "~/mine.yaml")
+    assert f"no profile file {tmp_path}/mine.yaml" in err
+    _, _, err = ddoq("encode", "-p", "dataset=cifar10", "-p", "data_root=~/pictures")
+    assert f"{tmp_path}/pictures" in err
 
 
 def test_help_names_every_step_with_its_line_of_algorithm_4(ddoq):

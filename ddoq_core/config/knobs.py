@@ -2,10 +2,13 @@
 
 import dataclasses
 import difflib
+import os
 import re
 import types
 import typing
 from dataclasses import field
+
+import yaml
 
 from ..errors import InputError
 
@@ -14,18 +17,19 @@ NETWORK = r"convnet-\d+(-bn)?|[a-z]+\w*(-small)?"  # names of classifiers
 
 def knob(
     default, meaning: str, *, of: tuple = (), like: str = "", low: float | None = None, high: float | None = None,
-    methods: tuple[str, ...] = (), since: str = "",
+    methods: tuple[str, ...] = (), since: str = "", path: bool = False,
 ):  # fmt: skip
     """A field with its meaning and the values it may take.
 
-    They are one `of` a few names, or a text `like` a pattern, or a number from `low` to `high`.
+    They are one `of` a few names, or a text `like` a pattern, or a number from `low` to `high`, or a `path`, in which
+    `~` is the home folder.
 
     Args:
         methods: rows of Table 1 that it shapes, if not all of them.
         since: version that it came with, if that is after the first records (0.1). Its default must be the behaviour
             of the versions before: keys leave it out there (`Profile.keyed`).
     """
-    allowed = {"of": of, "like": like, "low": low, "high": high}
+    allowed = {"of": of, "like": like, "low": low, "high": high, "path": path}
     metadata = {"meaning": meaning, **allowed, "methods": methods, "since": since}
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
@@ -44,11 +48,15 @@ def suggestion(name: str, known: typing.Iterable[str]) -> str:
 
 
 def checked_value(knob: dataclasses.Field, value):
-    """The value, in the knob's type and range; an InputError says what it should be if it is not."""
-    items = value if isinstance(value, list) else [value]
+    """The value, in the knob's type and range; an InputError says what it should be if it is not.
+
+    A text is read as what the knob's type needs ("1e-3", "[10, 50]"), and a single value is a list of one.
+    """
     value = _typed(knob.name, knob.type, value)
     m = knob.metadata
-    for item in items:
+    if m["path"]:
+        return os.path.expanduser(value)
+    for item in value if isinstance(value, list) else [value]:
         if m["of"] and item not in m["of"]:
             raise InputError(
                 f"{knob.name} = {item!r}, but it is one of {', '.join(m['of'])}{suggestion(str(item), m['of'])}"
@@ -64,10 +72,13 @@ def checked_value(knob: dataclasses.Field, value):
 
 def _typed(name: str, kind, value):
     wrong = InputError(f"{name} = {value!r}, but it is {_type_name(kind)}")
+    if isinstance(value, str) and kind is not str:
+        value = _read(value)
     if isinstance(kind, types.GenericAlias):
-        if not isinstance(value, list) or not value:
+        items = value if isinstance(value, list) else [value]
+        if not items:
             raise wrong
-        return [_typed(name, typing.get_args(kind)[0], v) for v in value]
+        return [_typed(name, typing.get_args(kind)[0], v) for v in items]
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if isinstance(kind, types.UnionType):
         return _typed(name, float if is_number else str, value)
@@ -76,6 +87,18 @@ def _typed(name: str, kind, value):
     if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
     raise wrong
+
+
+def _read(text: str):
+    """The text as YAML, and as a number what YAML takes for a text, such as 1e-3."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _type_name(kind) -> str:

@@ -6,7 +6,6 @@ same names are in the notebooks' `parameters` cells, and `ddoq run` takes them a
 """
 
 import dataclasses
-import typing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,14 +24,18 @@ class SharedKnobs:
     """The parameters that are not one method's own."""
 
     profile: str = knob("laptop", "name of this set of values, printed with every result")
-    artifacts: str = knob("artifacts", "folder that keeps what was made")
+    artifacts: str = knob("artifacts", "folder that keeps what was made", path=True)
     seed: int = knob(0, "seed of everything", low=0)
 
     # data
     dataset: str = knob("mnist5k", "what is distilled", of=tuple(data_sets()))
-    data_root: str = knob("", "folder of the data; not needed by mnist5k")
-    class_list: str = knob("", "classes of an imagefolder: imagenette, imagewoof, or a file of wnids; empty takes all")
-    val_mapping: str = knob("", "file with the class of each image of an imagefolder's val/ that has no class folders")
+    data_root: str = knob("", "folder of the data; not needed by mnist5k", path=True)
+    class_list: str = knob(
+        "", "classes of an imagefolder: imagenette, imagewoof, or a file of wnids; empty takes all", path=True
+    )
+    val_mapping: str = knob(
+        "", "file with the class of each image of an imagefolder's val/ that has no class folders", path=True
+    )
     download: bool = knob(False, "let torchvision fetch a data set that data_root lacks")
     image_size: int = knob(32, "side of an image in pixels", low=8, high=1024)
     validation_fraction: float = knob(0.125, "share of the training images held out for tuning", low=0.0, high=0.5)
@@ -45,13 +48,17 @@ class SharedKnobs:
 
     # the generative prior and the teacher
     prior: str = knob("pretrain", "latent diffusion model: fitted on the spot, or a folder", of=("pretrain", *priors()))
-    prior_path: str = knob("", "folder of the prior in diffusers' layout, or its name on the Hugging Face hub")
+    prior_path: str = knob(
+        "", "folder of the prior in diffusers' layout, or its name on the Hugging Face hub", path=True
+    )
     vae_epochs: int = knob(6, "epochs of the autoencoder (prior = pretrain)", low=1)
     diffusion_epochs: int = knob(34, "epochs of the diffusion transformer (prior = pretrain)", low=1)
     teacher: str = knob(
         "convnet-32", "network of the teacher: convnet-WIDTH, resnet18, resnet18-small, ...", like=NETWORK
     )
-    teacher_path: str = knob("", "state dict of the teacher; 'pretrained' takes torchvision's weights; empty trains it")
+    teacher_path: str = knob(
+        "", "state dict of the teacher; 'pretrained' takes torchvision's weights; empty trains it", path=True
+    )
     teacher_epochs: int = knob(12, "epochs of the teacher on the real images", low=1)
 
     # Algorithm 4
@@ -191,7 +198,7 @@ class Profile(method_knobs(), SharedKnobs):
 
 def find_profile(name: str | Path) -> Path:
     """File of a profile: a path, or the name of one that ships with the package."""
-    path = Path(name)
+    path = Path(name).expanduser()
     if path.suffix in (".yaml", ".yml"):
         if path.is_file():
             return path
@@ -224,17 +231,12 @@ def read_profile(path: Path) -> dict:
     return content
 
 
-def parse_assignment(text: str) -> tuple[str, typing.Any]:
-    """`name=value` of a command line, the value read as YAML."""
+def parse_assignment(text: str) -> tuple[str, str]:
+    """`name=value` of a command line; the type of the knob decides what the text of the value means."""
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise InputError(f"'{text}' is not name=value; write for example -p ipc=[1,10]")
-    try:
-        read = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise InputError(f"the value of '{name}' cannot be read: {value}") from error
-    is_text = name in Profile.knobs() and Profile.knobs()[name].type is str
-    return name, value if is_text and not isinstance(read, str) else read  # a folder may be called 2024
+    return name, value
 
 
 def shipped_profiles() -> list[str]:

@@ -1,6 +1,7 @@
 """Parameters: one list of names, checked; an unknown one names its nearest neighbour."""
 
 import dataclasses
+import json
 
 import pytest
 import yaml
@@ -40,7 +41,8 @@ def test_every_knob_says_what_it_means_and_its_default_is_valid(name):
     ("values", "words"),
     [
         ({"guidence_scale": 2.0}, "unknown parameter 'guidence_scale'.*did you mean 'guidance_scale'"),
-        ({"ipc": 10}, "ipc = 10, but it is a list of int"),
+        ({"ipc": {}}, "ipc = {}, but it is a whole number"),
+        ({"ipc": "[1, many]"}, "ipc = 'many', but it is a whole number"),
         ({"ipc": []}, "ipc = .*not empty"),
         ({"ipc": [0]}, "ipc = 0, but it is at least 1"),
         ({"ipc": [2.5]}, "ipc = 2.5, but it is a whole number"),
@@ -94,13 +96,45 @@ def test_a_file_that_is_no_profile_is_one_line(tmp_path, text):
     assert "\n" not in str(caught.value)
 
 
-def test_assignments_are_read_as_yaml():
-    assert parse_assignment("ipc=[1,10]") == ("ipc", [1, 10])
-    assert parse_assignment("strength=0.5") == ("strength", 0.5)
-    assert parse_assignment("data_root=2024") == ("data_root", "2024")
-    assert parse_assignment('data_root="my birds"') == ("data_root", "my birds")
+def test_an_assignment_is_a_name_and_the_text_of_a_value():
+    assert parse_assignment("ipc=[1,10]") == ("ipc", "[1,10]")
+    assert parse_assignment("negative_prompt=a=b: c # d") == ("negative_prompt", "a=b: c # d")
     with pytest.raises(InputError, match="not name=value"):
         parse_assignment("strength")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("ipc", "[1,10]", [1, 10]),
+        ("ipc", "10", [10]),
+        ("methods", "ddoq", ["ddoq"]),
+        ("methods", "[d4m, ddoq]", ["d4m", "ddoq"]),
+        ("learning_rate", "1e-3", 1e-3),
+        ("learning_rate", "2", 2.0),
+        ("epochs", "3", 3),
+        ("flip", "true", True),
+        ("weights", "0.5", 0.5),
+        ("weights", "5e-1", 0.5),
+        ("data_root", "2024", "2024"),  # a folder may be called so
+        ("data_root", "~/photographs", "HOME/photographs"),
+        ("negative_prompt", "blurry: yes", "blurry: yes"),
+    ],
+)
+def test_the_type_of_the_knob_decides_what_a_text_means(name, text, value, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    expected = value.replace("HOME", str(tmp_path)) if isinstance(value, str) else value
+    assert getattr(Profile.of({name: text}), name) == expected
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"{name}: {json.dumps(text)}\n")  # and so in a file, quoted or not
+    assert getattr(Profile.load(file), name) == expected
+
+
+def test_in_a_file_a_number_may_be_written_as_yaml_does_not_read_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.yaml").write_text("learning_rate: 1e-3\nipc: 10\nartifacts: ~/kept\n")
+    profile = Profile.load("~/mine.yaml")
+    assert profile.learning_rate == 1e-3 and profile.ipc == [10] and profile.artifacts == f"{tmp_path}/kept"
 
 
 def test_a_profile_cannot_be_changed():

@@ -10,9 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaxtyping import Float
-from torch import Tensor
-
 from ddoq_core.config.profile import Profile
 from ddoq_core.pipeline.cluster import load_companion, load_counts
 from ddoq_core.results.studies import StudyPart
@@ -20,6 +17,7 @@ from ddoq_core.runs.jobs import Student
 from ddoq_core.runs.run import Run
 from ddoq_core.store.artifacts import Artifact, Workspace
 
+from ..cell_masses import effective_share, mass_ratio
 from ..codebooks import LEVELS, NEARLY_EQUAL, kept_spreads, spread_of, spreads_file
 from .images_seen import images_seen
 from .unequal_masses import FRESH, fresh_students
@@ -100,20 +98,14 @@ def _spread(codebook: str, prototypes: Artifact, distillation: int, ipc: int) ->
     if codebook != "Lloyd":
         masses["own"] = load_companion(prototypes, ipc)
     for counts, v in masses.items():
-        v = v.double()
         yield {
             "codebook": codebook,
             "ipc": ipc,
             "counts": counts,
             "distill_seed": distillation,
-            "effective": round(float((v.sum(1) ** 2 / (ipc * v.square().sum(1))).mean()), 4),  # mean over classes
-            "ratio": round(_ratio(v), 2),
+            "effective": round(statistics.fmean(map(effective_share, v)), 4),  # mean over classes
+            "ratio": round(statistics.median(map(mass_ratio, v)), 2),  # median over classes
         }
-
-
-def _ratio(v: Float[Tensor, "C K"]) -> float:
-    """The largest count of a class over its smallest above 0; median over classes."""
-    return statistics.median(float(row.max() / row[row > 0].min()) for row in v)
 
 
 def _keep(dataset: str, spreads: list[dict], folder: Path) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ddoq_book.ch14 import barycenter, digit_latents
+from ddoq_book.ch14 import barycenter
 from ddoq_core.randomness import numpy_rng
 from ddoq_core.theory.measures import LOPSIDED
 
@@ -100,11 +100,3 @@ def test_a_normal_twin_has_the_moments_of_its_original():
     twin = barycenter._normal_twin(X, numpy_rng(0, "twin", "noise"))
     np.testing.assert_allclose(twin.mean(0), X.mean(0), atol=0.05)
     np.testing.assert_allclose(twin.T.cov(), X.T.cov(), atol=0.06)
-
-
-def test_one_pass_leaves_cells_far_lighter_than_lloyd_does_in_high_dimension():
-    found = digit_latents.quantizer_spreads([784], 10, 6, 0)
-    assert np.median([one.one_pass for one in found[784]]) > 5 * np.median([one.lloyd for one in found[784]])
-    assert all(one.lloyd >= 1 for one in found[784])
-    table = digit_latents.quantizers_table(found, 10)
-    assert table.column("d") == [784] and "median of 6 classes" in table.notes[0]
