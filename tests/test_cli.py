@@ -1,9 +1,11 @@
 """The `ddoq` command: documentation in --help, one clear line and exit code 2 for what the user can mend."""
 
+import os
 import subprocess
 import sys
 import time
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -44,12 +46,11 @@ def test_the_version_is_that_of_the_installed_package(ddoq):
     assert ddoq("--version") == (0, f"ddoq {version('ddoq_core')}\n", "")
 
 
-def test_the_shell_can_complete_commands(ddoq, monkeypatch):
-    monkeypatch.setenv("_DDOQ_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", "ddoq synth")
-    monkeypatch.setenv("COMP_CWORD", "1")
-    _, out, _ = ddoq()
-    assert out.split() == ["synthesize"]
+def test_the_shell_can_complete_commands():
+    shell = {"_DDOQ_COMPLETE": "complete_bash", "COMP_WORDS": "ddoq synth", "COMP_CWORD": "1"}
+    script = Path(sys.executable).with_name("ddoq")
+    done = subprocess.run([script], env=os.environ | shell, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["synthesize"]
 
 
 def test_a_path_may_begin_at_the_home_folder(ddoq, monkeypatch, tmp_path):
