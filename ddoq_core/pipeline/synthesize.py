@@ -62,7 +62,8 @@ def _distilled(
     plan = profile.subset("threads", "device", "compiled")
     counts = load_counts(prototypes, ipc) if prototypes else torch.ones(dataset.n_classes, ipc, dtype=torch.int64)
     if len(counts) != dataset.n_classes:
-        raise InputError(f"{prototypes.path} has {len(counts)} classes, {dataset.name} has {dataset.n_classes}")
+        found = f"{prototypes.path} has {len(counts)} classes, {dataset.name} has {dataset.n_classes}"
+        raise InputError(f"{found}; give prototypes of every class")
 
     def share(work: Workspace) -> None:
         points = functools.lru_cache(LOADED)(functools.partial(prototypes_of, prototypes, ipc)) if prototypes else None
@@ -111,7 +112,8 @@ def _write_images(
     model = load_prior(prior.path, **profile.subset(*KNOBS))
     check_fit(model, dataset)
     if points is not None and points(0).shape[1:] != tuple(model.latent_shape):
-        raise InputError(f"prototypes are {tuple(points(0).shape[1:])}, latents of the prior {model.latent_shape}")
+        found = f"prototypes are {tuple(points(0).shape[1:])}, latents of the prior {model.latent_shape}"
+        raise InputError(f"{found}; give points among its latents")
     classes, knobs = model.embed(dataset.classes), profile.subset(*DENOISE_KNOBS)
     start = "generate" if points is None else "synthesize"
 
