@@ -1,29 +1,21 @@
 """Dataset distillation as pushforward optimal quantization: the package behind the book.
 
 `quantization` is the mathematics, `theory` its tests, `pipeline` Algorithm 4 step by step, `methods` the rows of
-Table 1, `runs` what ties them together. Each name below loads its module when it is first used.
+Table 1, `runs` what ties them together. The names below are for a script that puts tensors of its own into the steps
+(book/running.md); each loads its module when it is first used. Notebooks name modules, from which it follows when they
+have to be run again.
 """
 
 import importlib
 
 _HOME = {
-    "InputError": "errors",
     "Profile": "config.profile",
-    "Artifact": "store.artifacts",
-    "Store": "store.artifacts",
     "Run": "runs.run",
-    "Dataset": "data.dataset",
-    "load_dataset": "data.loaders",
-    "DistilledDataset": "pipeline.distilled",
-    "GenerativePrior": "priors.load",
-    "load_prior": "priors.load",
-    "Quantizer": "quantization.voronoi",
-    "lloyd": "quantization.lloyd",
-    "clvq": "quantization.clvq",
-    "minibatch": "quantization.minibatch",
-    "kmeans_plus_plus": "quantization.seeding",
-    "companion_weights": "quantization.weights",
-    "METHODS": "methods",
+    "store_prototypes": "pipeline.tensors",
+    "store_images": "pipeline.tensors",
+    "synthesize": "pipeline.synthesize",
+    "relabel": "pipeline.relabel",
+    "train": "pipeline.train_student",
 }
 __all__ = list(_HOME)
 

@@ -18,10 +18,10 @@ from jaxtyping import Float
 from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 
-from ddoq_core.pipeline.cluster import levels_of, quantize_class
+from ddoq_core.pipeline.cluster import QUANTIZER_KNOBS, levels_of, quantize_class
 from ddoq_core.pipeline.distilled import write_image
-from ddoq_core.pipeline.encode import encode_images
-from ddoq_core.pipeline.synthesize import synthesize_images
+from ddoq_core.pipeline.encode import ENCODE_KNOBS, encode_images
+from ddoq_core.pipeline.synthesize import DENOISE_KNOBS, synthesize_images
 from ddoq_core.priors.load import KNOBS, GenerativePrior, load_prior
 from ddoq_core.quantization import distortion
 from ddoq_core.randomness import numpy_rng, torch_rng
@@ -111,8 +111,8 @@ def d4m_table(found: BesideD4M) -> Table:
 
 
 def _encode(run: Run, prior: GenerativePrior) -> EncodedClasses:
-    data = run.dataset
-    return {c: encode_images(prior, data, data.train.of_class(c), run.profile) for c in range(data.n_classes)}
+    split, knobs = run.dataset.train, run.profile.subset(*ENCODE_KNOBS)
+    return {c: encode_images(prior, split, split.of_class(c), **knobs) for c in range(run.dataset.n_classes)}
 
 
 def _their_encode(run: Run, prior: GenerativePrior, K: int) -> None:
@@ -124,9 +124,9 @@ def _their_encode(run: Run, prior: GenerativePrior, K: int) -> None:
 
 
 def _cluster(run: Run, latents: EncodedClasses, levels: list[int]) -> CodebooksByLevel:
-    books = {}
+    books, knobs = {}, run.profile.subset(*QUANTIZER_KNOBS)
     for c, Z in latents.items():
-        for K, found in zip(levels, quantize_class(_flat(Z), levels, run.profile, 0, c), strict=True):
+        for K, found in zip(levels, quantize_class(_flat(Z), levels, 0, c, **knobs), strict=True):
             books[c, K] = found.points.reshape(K, *Z.shape[1:])
     return books
 
@@ -148,21 +148,22 @@ def _their_cluster(run: Run, latents: EncodedClasses, levels: list[int], folder:
 
 
 def _synthesize(run: Run, prior: GenerativePrior, books: CodebooksByLevel, K: int, work: Workspace) -> None:
-    classes = prior.embed(run.dataset.classes)
+    classes, knobs = prior.embed(run.dataset.classes), run.profile.subset(*DENOISE_KNOBS)
     points = torch.stack([books[c, K] for c in range(run.dataset.n_classes)]).flatten(0, 1)
     for part in torch.arange(len(points)).split(run.profile.synthesis_batch):
         noise = [torch_rng(run.profile.seed, "d4m", K, i) for i in part.tolist()]
-        made = synthesize_images(prior, points[part], classes[part // K], noise, run.dataset.image_size, run.profile)
+        made = synthesize_images(prior, points[part], classes[part // K], noise, run.dataset.image_size, **knobs)
         for i, image in zip(part.tolist(), made, strict=True):
             write_image(work, i // K, 1000 * K + i % K, image)
 
 
 def _their_synthesize(run: Run, prior: GenerativePrior, books: CodebooksByLevel, K: int, work: Workspace) -> None:
+    size, knobs = run.dataset.image_size, run.profile.subset(*DENOISE_KNOBS)
     for c, row in enumerate(run.dataset.classes):
         for k in range(K):
             noise = [torch_rng(run.profile.seed, "d4m", K, c * K + k)]
             args = books[c, K][k : k + 1], prior.embed(run.dataset.classes)[[row["index"]]], noise
-            write_image(work, c, 1000 * K + k, synthesize_images(prior, *args, run.dataset.image_size, run.profile)[0])
+            write_image(work, c, 1000 * K + k, synthesize_images(prior, *args, size, **knobs)[0])
 
 
 def _timed(work: Callable) -> tuple[float, object]:

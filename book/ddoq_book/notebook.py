@@ -1,7 +1,11 @@
-"""What a notebook of the book starts with: its profile, with paths that hold wherever it is run from."""
+"""What a notebook of the book asks for: its profile, with paths that hold wherever it is run from, and listings."""
 
+import inspect
 import os
+from collections.abc import Callable
 from pathlib import Path
+
+from IPython.display import Markdown
 
 from ddoq_core.config.profile import Profile
 
@@ -18,3 +22,8 @@ def profile_of(namespace: dict) -> Profile:
     profile = Profile.of({name: namespace[name] for name in Profile.knobs() if name in namespace})
     paths = {name: ROOT / path for name, path in profile.subset(*FOLDERS, *FILES).items() if path}
     return profile.replace(**{n: os.path.relpath(p) for n, p in paths.items() if n in FOLDERS or p.exists()})
+
+
+def listing(function: Callable) -> Markdown:
+    """The text of a function, for a page to show as code."""
+    return Markdown(f"```python\n{inspect.getsource(function)}```")

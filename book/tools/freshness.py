@@ -21,22 +21,25 @@ DRIVER = (Path(__file__), Path(__file__).with_name("execute.py"))
 # packages that load their modules by name, so that one of them brings all; those that import others first
 BY_NAME = ("ddoq_core.methods", "ddoq_core.priors", "ddoq_core.data")
 READS_RECORDS = ("rows_of(", "book/results")
+SHOWN = "ddoq_core.quantization.reference"  # a page that imports it shows its text, with comments and docstrings
 
 
 def freshness_key(source: Path, parameters: dict) -> str:
     """SHA-256 of all that shapes an executed notebook: its text, its values, the code that it imports, the lock, the
     driver, and the records of long runs if it reads any.
 
-    Comments and docstrings shape nothing; nor does the folder of the artifacts. A run has all knobs, also those that
-    its profile does not set.
+    Comments and docstrings shape nothing, unless they are shown; nor does the folder of the artifacts. A run has all
+    knobs, also those that its profile does not set.
     """
     files = [source, ROOT / "constraints.txt", *DRIVER]
     if any(words in source.read_text() for words in READS_RECORDS):
         files += sorted((ROOT / "book" / "results").rglob("*.jsonl"))
+    modules = modules_of(jupytext.read(source))
+    files += [file_of(SHOWN)] if SHOWN in modules else []
     knobs = {name: value for name, value in parameters.items() if name in Profile.knobs()}
     shaping = parameters | (asdict(Profile.of(knobs)) if "profile" in parameters else {})
     shaping.pop("artifacts", None)
-    code = source_key(tuple(sorted(modules_of(jupytext.read(source)))))
+    code = source_key(tuple(sorted(modules)))
     digest = hashlib.sha256(json.dumps([shaping, code], sort_keys=True).encode())
     for file in files:
         digest.update(f"\n{file.name}\n".encode() + file.read_bytes())

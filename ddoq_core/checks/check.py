@@ -8,7 +8,6 @@ they mean. One class is in memory at a time.
 import functools
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +62,9 @@ def check(
             row |= {"recognised": 100 * right / ipc, "blank": len(blank & set(pictures.ids))}
             if c in measured:
                 row |= _reconstruction(model, dataset, c, profile)
-                again = _encoded_again(model, dataset, pictures, profile)
+                again = encode_images(  # the posterior's mean
+                    model, pictures, torch.arange(ipc), seed=profile.seed, resize=profile.resize
+                )
                 row |= _distances(latents.of_class(c), prototypes_of(prototypes, ipc, c), again, c, profile)
             path.write_text(json.dumps(row))
 
@@ -115,14 +116,6 @@ def _reconstruction(model: GenerativePrior, dataset: Dataset, label: int, profil
     error = reconstruction_errors(model, images).mean().item()
     error = error if math.isfinite(error) else None
     return {"n_reconstructed": len(images), "reconstruction": error, "flat": flat}
-
-
-def _encoded_again(
-    model: GenerativePrior, dataset: Dataset, pictures: Split, profile: Profile
-) -> Float[Tensor, "K c h w"]:
-    """Latents of distilled pictures, as training images are encoded, but always the posterior's mean."""
-    index = torch.arange(len(pictures))
-    return encode_images(model, replace(dataset, train=pictures), index, profile.replace(encode_sample=False))
 
 
 def _distances(

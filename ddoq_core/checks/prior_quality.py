@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..config.profile import Profile
 from ..data.dataset import Dataset, Split
-from ..pipeline.synthesize import synthesize_images
+from ..pipeline.synthesize import DENOISE_KNOBS, synthesize_images
 from ..pipeline.teacher import load_teacher
 from ..priors.load import KNOBS, GenerativePrior, load_prior, prior_modules
 from ..processes import bar
@@ -67,10 +67,10 @@ def _reconstruction_error(model: GenerativePrior, split: Split, profile: Profile
 def _recognised(model: GenerativePrior, dataset: Dataset, teacher: Artifact, profile: Profile) -> torch.Tensor:
     """Bool [n_classes, PER_CLASS]: the teacher gives an image made of pure noise the class it was made for."""
     network = load_teacher(teacher, profile.device)
-    classes = model.embed(dataset.classes)
+    classes, knobs = model.embed(dataset.classes), profile.subset(*DENOISE_KNOBS)
     right = []
     for rows in bar(torch.arange(dataset.n_classes * PER_CLASS).split(BATCH), desc="assess"):
         noise = [torch_rng(profile.seed, "assess", *divmod(i, PER_CLASS)) for i in rows.tolist()]
-        images = synthesize_images(model, None, classes[rows // PER_CLASS], noise, dataset.image_size, profile)
+        images = synthesize_images(model, None, classes[rows // PER_CLASS], noise, dataset.image_size, **knobs)
         right.append(network(dataset.normalise(images.to(profile.device))).argmax(1).cpu() == rows // PER_CLASS)
     return torch.cat(right).reshape(dataset.n_classes, PER_CLASS)

@@ -113,8 +113,9 @@ class _Counted:
             return
         p, n, C = self.profile, self.images.per_class, self.images.n_classes
         d, levels = math.prod(self.prior.latent_shape), levels_of(p)
-        operations, read = C * clustering(n, d, levels, p), self.images.n * self._latent
-        held = COMPUTED * n * (d + n * takes_gram(n, d, levels, p))
+        operations = C * clustering(n, d, levels, p.quantizer, p.n_restarts, p.n_passes)
+        read = self.images.n * self._latent
+        held = COMPUTED * n * (d + n * takes_gram(n, d, levels, p.quantizer, p.n_restarts))
         if not p.keep_latents:
             operations, read = operations + self.images.n * self.prior.encode, self.images.read(1)
             held += self._held
@@ -194,18 +195,19 @@ class _Counted:
         return self.images.channels * self.profile.image_size**2
 
 
-def clustering(n: int, d: int, levels: list[int], profile: Profile) -> int:
+def clustering(n: int, d: int, levels: list[int], quantizer: str, n_restarts: int, n_passes: int) -> int:
     """Operations on the n latents of one class, in d dimensions, for all its codebooks.
 
     A pass over the samples makes 2 n K d. Lloyd's algorithm is taken to make as many passes as `best_of_restarts` plans
     with; where inner products are cheaper it makes n^2 d operations once, and n^2 in a pass.
     """
-    if profile.quantizer not in OFFLINE:
-        return 2 * n * d * sum(levels) * (profile.n_passes + SEEDING)
-    passes = profile.n_restarts * (SEEDING + ITERATIONS)
-    return n * n * (d + passes * len(levels)) if takes_gram(n, d, levels, profile) else 2 * n * d * sum(levels) * passes
+    if quantizer not in OFFLINE:
+        return 2 * n * d * sum(levels) * (n_passes + SEEDING)
+    passes = n_restarts * (SEEDING + ITERATIONS)
+    in_gram = takes_gram(n, d, levels, quantizer, n_restarts)
+    return n * n * (d + passes * len(levels)) if in_gram else 2 * n * d * sum(levels) * passes
 
 
-def takes_gram(n: int, d: int, levels: list[int], profile: Profile) -> bool:
+def takes_gram(n: int, d: int, levels: list[int], quantizer: str, n_restarts: int) -> bool:
     """Whether Lloyd's algorithm takes the Gram form (`lloyd.gram_pays`)."""
-    return profile.quantizer == "lloyd" and gram_pays(n, d, levels, profile.n_restarts * (SEEDING + ITERATIONS))
+    return quantizer == "lloyd" and gram_pays(n, d, levels, n_restarts * (SEEDING + ITERATIONS))

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from ..config.profile import NETWORK, Profile, knob
+from ..config.profile import NETWORK, knob
 from ..data.dataset import Dataset
 from ..errors import InputError
 from ..networks.classifiers import make_network
@@ -40,6 +40,8 @@ from .account import NETWORK_WEIGHT, SYNTHESIS, Account, Cost
 from .method import Method, MethodRun
 
 BATCH = 100  # images recovered together
+# knobs of a profile that shape an image
+INVERSION = ("seed", "flip", "inversion_iterations", "inversion_rate", "inversion_statistics")
 BETAS = (0.5, 0.9)
 FIRST = 10.0  # factor of the first layer's statistics
 SMALLEST_CROP = 0.08
@@ -76,7 +78,7 @@ def distil(run: MethodRun, ipc: int, distill_seed: int, name: str, bound: Bound,
     """
     network, dataset, profile = squeeze(run), run.dataset, run.profile
     made = {"modules": (module,), "plan": profile.subset("threads", "device")}
-    knobs = profile.keyed("seed", "flip", "inversion_iterations", "inversion_rate", "inversion_statistics")
+    knobs = profile.keyed(*INVERSION)
     shared = knobs | {"distill_seed": distill_seed}
 
     def block(batches: list[list[Image]]) -> Artifact:
@@ -85,7 +87,7 @@ def distil(run: MethodRun, ipc: int, distill_seed: int, name: str, bound: Bound,
             for batch in world().my_share(batches):
                 if all((work.path / image_name(*image)).exists() for image in batch):
                     continue
-                images = invert(inverted, dataset, profile, batch, (name, distill_seed), bound)
+                images = invert(inverted, dataset, batch, (name, distill_seed), bound, device=profile.device, **knobs)
                 for image, x in zip(batch, images, strict=True):
                     write_image(work, *image, x)
 
@@ -140,24 +142,24 @@ def blocks(n_classes: int, ipc: int) -> Iterator[list[list[Image]]]:
 
 
 def invert(
-    network: nn.Module, dataset: Dataset, profile: Profile, batch: list[Image], which: tuple[str, int], bound: Bound
-) -> Float[Tensor, "b C H W"]:
+    network: nn.Module, dataset: Dataset, batch: list[Image], which: tuple[str, int], bound: Bound, *, device: str,
+    seed: int, flip: bool, inversion_iterations: int, inversion_rate: float, inversion_statistics: float,
+) -> Float[Tensor, "b C H W"]:  # fmt: skip
     """One batch of images in [0, 1], from noise that is keyed by class and item; no other batch has a part in it.
 
     Args:
         which: name of the method and distillation seed, for the keys.
     """
-    T, device = profile.inversion_iterations, profile.device
-    labels = torch.tensor([c for c, _ in batch], device=device)
+    T, labels = inversion_iterations, torch.tensor([c for c, _ in batch], device=device)
     low, high = (dataset.normalise(torch.full((1, dataset.channels, 1, 1), v, device=device)) for v in (0.0, 1.0))
-    x = torch.stack([noise(dataset, profile.seed, *which, *image) for image in batch]).to(device).requires_grad_()
-    optimiser = torch.optim.Adam([x], lr=profile.inversion_rate, betas=BETAS)
+    x = torch.stack([noise(dataset, seed, *which, *image) for image in batch]).to(device).requires_grad_()
+    optimiser = torch.optim.Adam([x], lr=inversion_rate, betas=BETAS)
     for t in bar(range(T), desc=f"{which[0]} from class {batch[0][0]} item {batch[0][1]}", leave=False):
-        rng = numpy_rng(profile.seed, which[0], "view", which[1], *batch[0], t)
-        optimiser.param_groups[0]["lr"] = profile.inversion_rate * (1 + math.cos(math.pi * t / T)) / 2
-        classification, statistics = losses(network, _view(x, rng, bound(t / T), profile.flip), labels)
+        rng = numpy_rng(seed, which[0], "view", which[1], *batch[0], t)
+        optimiser.param_groups[0]["lr"] = inversion_rate * (1 + math.cos(math.pi * t / T)) / 2
+        classification, statistics = losses(network, _view(x, rng, bound(t / T), flip), labels)
         optimiser.zero_grad()
-        (classification + profile.inversion_statistics * statistics).backward()
+        (classification + inversion_statistics * statistics).backward()
         optimiser.step()
         with torch.no_grad():
             x.copy_(x.clamp(low, high))

@@ -33,6 +33,7 @@ from ..store.safe_files import open_tensors, read_tensors
 from ..threads import threads
 from .encode import Latents
 
+QUANTIZER_KNOBS = ("seed", "quantizer", "n_restarts", "n_passes", "start")  # that `quantize_class` takes
 OFFLINE = ("lloyd", "stratified")  # quantizers that see all samples at once, from several starts
 
 
@@ -56,7 +57,7 @@ def cluster(
     def share(work: Workspace) -> None:
         for row in bar(world().my_share(classes), desc="cluster"):
             write = functools.partial(_write_class, latents, row["index"], strata, levels, profile, distill_seed)
-            work.chunk(_file(row["index"]), write)
+            work.chunk(class_file(row["index"]), write)
 
     def build(work: Workspace) -> None:
         work.jsonl("clusters.jsonl", (r for row in classes for r in _summaries(work.path, row["index"], levels)))
@@ -71,30 +72,30 @@ def cluster(
         )  # fmt: skip
 
 
-def _codebooks(
-    samples: Float[Tensor, "n d"], parts: Int64[Tensor, " n"] | None, levels: list[int], profile: Profile, *key: int
-) -> list[Quantizer]:
-    if profile.quantizer != "stratified":
-        return quantize_class(samples, levels, profile, *key)
-    if parts is None:
-        raise InputError("quantizer = stratified needs super-classes; set superclasses")
-    return quantize_strata(samples, parts, levels, profile, *key)
+def quantize_class(
+    samples: Float[Tensor, "n d"], levels: list[int], *key: int, seed: int, quantizer: str, n_restarts: int,
+    n_passes: int, start: str,
+) -> list[Quantizer]:  # fmt: skip
+    """The codebooks of one class, one for each level K, the draws keyed by (seed, step, *key).
 
-
-def quantize_class(samples: Float[Tensor, "n d"], levels: list[int], profile: Profile, *key: int) -> list[Quantizer]:
-    """The codebooks of one class: `quantizer` of the profile from k-means++, its draws keyed by (seed, step, *key)."""
-    if profile.quantizer in OFFLINE:
-        rng = numpy_rng(profile.seed, "cluster", *key)
-        return best_of_restarts(samples, levels, n_restarts=profile.n_restarts, rng=rng)
-    return [_online(samples, K, profile, numpy_rng(profile.seed, "cluster", *key, K)) for K in levels]
+    Args:
+        n_restarts: starts of Lloyd's algorithm, of which the best is kept.
+        n_passes: passes of an online quantizer over the samples.
+        start: where an online quantizer starts, `kmeans++` or `samples`.
+    """
+    if quantizer in OFFLINE:
+        return best_of_restarts(samples, levels, n_restarts=n_restarts, rng=numpy_rng(seed, "cluster", *key))
+    return [_online(samples, K, quantizer, n_passes, start, numpy_rng(seed, "cluster", *key, K)) for K in levels]
 
 
 def quantize_strata(
-    samples: Float[Tensor, "n d"], parts: Int64[Tensor, " n"], levels: list[int], profile: Profile, *key: int
+    samples: Float[Tensor, "n d"], parts: Int64[Tensor, " n"], levels: list[int], *key: int, **knobs: int | str
 ) -> list[Quantizer]:
     """Codebooks of K / P points in each of the P parts of a class, one part after the other: a count is that of a cell
     within its part, so that the masses of the parts, and not Lloyd's algorithm, set the spread of the counts.
 
+    Args:
+        knobs: as `quantize_class` takes them.
     Raises:
         InputError: P does not divide a level K, or a part has fewer samples than points.
     """
@@ -106,7 +107,7 @@ def quantize_strata(
     for p, stratum in strata:
         if len(stratum) < max(each):
             raise InputError(f"{max(each)} points in sub-population {p}, which has {len(stratum)} images; lower ipc")
-    found = [quantize_class(stratum, each, profile, *key, p) for p, stratum in strata]
+    found = [quantize_class(stratum, each, *key, p, **knobs) for p, stratum in strata]
     return [_joined(list(level)) for level in zip(*found, strict=True)]
 
 
@@ -117,13 +118,15 @@ def _joined(strata: list[Quantizer]) -> Quantizer:
     return Quantizer(torch.cat([q.points for q in strata]), counts, counts / n, distortion, ())
 
 
-def _online(samples: Float[Tensor, "n d"], K: int, profile: Profile, rng: np.random.Generator) -> Quantizer:
-    if profile.quantizer == "d4m":
+def _online(
+    samples: Float[Tensor, "n d"], K: int, quantizer: str, passes: int, start: str, rng: np.random.Generator
+) -> Quantizer:
+    if quantizer == "d4m":
         return d4m_minibatch(samples, K, rng)
-    start = (random_samples if profile.start == "samples" else kmeans_plus_plus)(samples, K, rng)
-    if profile.quantizer == "minibatch":
-        return minibatch(samples, start, passes=profile.n_passes, rng=rng)
-    return clvq(samples, start, steps=power_steps(K), passes=profile.n_passes, rng=rng)
+    first = (random_samples if start == "samples" else kmeans_plus_plus)(samples, K, rng)
+    if quantizer == "minibatch":
+        return minibatch(samples, first, passes=passes, rng=rng)
+    return clvq(samples, first, steps=power_steps(K), passes=passes, rng=rng)
 
 
 def load_prototypes(prototypes: Artifact, ipc: int) -> tuple[Float[Tensor, "C K c h w"], Int64[Tensor, "C K"]]:
@@ -158,7 +161,7 @@ def load_companion(prototypes: Artifact, ipc: int) -> Float[Tensor, "C K"]:
 
 
 def _entry(prototypes: Artifact, name: str, ipc: int, label: int) -> Tensor:
-    with open_tensors(prototypes.path / _file(label)) as file:
+    with open_tensors(prototypes.path / class_file(label)) as file:
         if name not in file.keys():  # noqa: SIM118 - it is no mapping
             raise InputError(f"no prototypes for ipc = {ipc} in {prototypes.path}; add {ipc} to ipc")
         return file.get_tensor(name)
@@ -173,16 +176,20 @@ def _write_class(
     latents: Latents, index: int, strata: Callable[[int], Int64[Tensor, " n"] | None], levels: list[int],
     profile: Profile, distill_seed: int, path: Path,
 ) -> None:  # fmt: skip
-    Z = latents.of_class(index)
+    Z, parts, knobs = latents.of_class(index), strata(index), profile.subset(*QUANTIZER_KNOBS)
     try:
-        codebooks = _codebooks(Z.flatten(1), strata(index), levels, profile, distill_seed, index)
+        if profile.quantizer != "stratified":
+            codebooks = quantize_class(Z.flatten(1), levels, distill_seed, index, **knobs)
+        elif parts is None:
+            raise InputError("quantizer = stratified needs super-classes; set superclasses")
+        else:
+            codebooks = quantize_strata(Z.flatten(1), parts, levels, distill_seed, index, **knobs)
     except InputError as error:
         raise InputError(f"latents of class {index}: {error}") from None
     tensors = {}
     for K, found in zip(levels, codebooks, strict=True):
-        points = found.points.reshape(K, *Z.shape[1:]).contiguous()
-        tensors[f"points_{K:05d}"] = points.to(PRECISIONS[profile.precision])
-        tensors[f"counts_{K:05d}"] = found.counts
+        points = found.points.reshape(K, *Z.shape[1:])
+        tensors |= level_entries(points.to(PRECISIONS[profile.precision]), found.counts)
         if isinstance(found, OnlineQuantizer):
             tensors[f"companion_{K:05d}"] = found.companion
         tensors[f"history_{K:05d}"] = torch.tensor([*found.history, found.distortion], dtype=torch.float64)
@@ -191,12 +198,18 @@ def _write_class(
 
 def _summaries(folder: Path, index: int, levels: list[int]) -> Iterator[dict]:
     """Rows of clusters.jsonl for one class, read back from its file, whichever run wrote it."""
-    tensors = read_tensors(folder / _file(index))
+    tensors = read_tensors(folder / class_file(index))
     for K in levels:
         *history, distortion = tensors[f"history_{K:05d}"].tolist()
         counts = tensors[f"counts_{K:05d}"].tolist()
         yield {"class": index, "ipc": K, "distortion": distortion, "history": history, "counts": counts}
 
 
-def _file(index: int) -> str:
+def class_file(index: int) -> str:
+    """File of the prototypes of a class."""
     return f"class{index:05d}.safetensors"
+
+
+def level_entries(points: Float[Tensor, "K c h w"], counts: Int64[Tensor, " K"]) -> dict[str, Tensor]:
+    """What the file of a class holds of one level: prototypes and counts by name."""
+    return {f"points_{len(points):05d}": points.contiguous(), f"counts_{len(counts):05d}": counts.contiguous()}

@@ -4,8 +4,10 @@ In: a data set and a prior. Out: latents/class00000.safetensors with {"latents":
 precision, "index": [n_c] int64 (into the training part)}, all images of the class, none dropped; and classes.json.
 """
 
+import functools
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 import safetensors.torch
@@ -14,7 +16,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from ..config.profile import Profile
-from ..data.dataset import Dataset
+from ..data.dataset import Dataset, Split
 from ..errors import InputError
 from ..priors.load import KNOBS, PRECISIONS, GenerativePrior, load_prior, prior_modules
 from ..processes import bar, world
@@ -23,6 +25,7 @@ from ..store.artifacts import Artifact, Store, Workspace
 from ..store.safe_files import read_tensors
 from ..threads import threads
 
+ENCODE_KNOBS = ("seed", "resize", "encode_sample")  # of a profile that `encode_images` takes
 BATCH = 50  # images encoded together; part of the plan
 
 
@@ -35,17 +38,16 @@ def encode(store: Store, dataset: Dataset, prior: Artifact, profile: Profile) ->
         InputError: the prior is made for images of another number of channels.
     """
 
+    def write(model: GenerativePrior, index: Int64[Tensor, " n"], path: Path) -> None:
+        latents = encode_images(model, dataset.train, index, **profile.subset(*ENCODE_KNOBS))
+        safetensors.torch.save_file({"latents": latents.to(dtype), "index": index}, path)
+
     def share(work: Workspace) -> None:
         model = load_prior(prior.path, **profile.subset(*KNOBS))
         check_fit(model, dataset)
         for c in bar(world().my_share(range(dataset.n_classes)), desc="encode"):
             index = dataset.train.of_class(c)
-            work.chunk(
-                f"latents/class{c:05d}.safetensors",
-                lambda path, index=index: safetensors.torch.save_file(
-                    {"latents": encode_images(model, dataset, index, profile).to(dtype), "index": index}, path
-                ),
-            )
+            work.chunk(f"latents/class{c:05d}.safetensors", functools.partial(write, model, index))
 
     def build(work: Workspace) -> None:
         work.json("classes.json", dataset.sized_classes)
@@ -86,7 +88,8 @@ class PassingLatents(Latents):
         return model
 
     def of_class(self, label: int) -> Float[Tensor, "n c h w"]:
-        return encode_images(self._model, self.dataset, self.dataset.train.of_class(label), self.profile)
+        split = self.dataset.train
+        return encode_images(self._model, split, split.of_class(label), **self.profile.subset(*ENCODE_KNOBS))
 
 
 class StoredLatents(Latents):
@@ -106,13 +109,17 @@ def _shaping(profile: Profile) -> dict:
 
 
 def encode_images(
-    prior: GenerativePrior, dataset: Dataset, index: Int64[Tensor, " n"], profile: Profile, batch: int = BATCH
-) -> Float[Tensor, "n c h w"]:
-    """Latents of training images, a drawn one by its image's own noise; while a batch is encoded the next is read."""
+    prior: GenerativePrior, split: Split, index: Int64[Tensor, " n"], *, seed: int, resize: str,
+    encode_sample: bool = False, batch: int = BATCH,
+) -> Float[Tensor, "n c h w"]:  # fmt: skip
+    """Latents of some images of a split: the posterior's mean, or a draw keyed by the image's index if `encode_sample`.
+
+    While a batch is encoded the next is read.
+    """
     latents, parts = [], index.split(batch)
 
     def read(part: Int64[Tensor, " b"]) -> Float[Tensor, "b C H W"]:
-        return dataset.train.images(part, prior.image_size, profile.resize)
+        return split.images(part, prior.image_size, resize)
 
     with ThreadPoolExecutor(1) as reader:
         waiting = reader.submit(read, parts[0])
@@ -120,7 +127,7 @@ def encode_images(
             images = waiting.result()
             if following is not None:
                 waiting = reader.submit(read, following)
-            rng = [torch_rng(profile.seed, "encode", i) for i in part.tolist()] if profile.encode_sample else None
+            rng = [torch_rng(seed, "encode", i) for i in part.tolist()] if encode_sample else None
             latents.append(prior.encode(images, rng).cpu())
     return torch.cat(latents)
 

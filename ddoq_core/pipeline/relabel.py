@@ -24,12 +24,11 @@ from ..store.safe_files import open_tensors
 from ..threads import threads
 from .distilled import DistilledDataset
 from .teacher import load_teacher
-from .views import Views, draw_views, views_of
+from .views import VIEW_KNOBS, Views, draw_views, views_of
 
 PIECE = 250  # images of an epoch that are made, and shown to the teacher, together; fixed, whatever the batch size
 FILE_EPOCHS, FILE_BYTES = 10, 2**24  # most epochs in one file, and most bytes if that is more than one epoch
 MUCH = 1e9  # bytes of labels that are announced before they are written
-VIEW_KNOBS = ("seed", "crop_scale", "flip", "cutmix")
 
 
 def relabel(
@@ -46,13 +45,13 @@ def relabel(
         network = load_teacher(teacher, profile.device)
         pixels = distilled.pixels().to(profile.device)
         n, size = len(pixels), pixels.shape[-1]
-        together = epochs_per_file(n, dataset.n_classes)
+        together, knobs = epochs_per_file(n, dataset.n_classes), profile.subset(*VIEW_KNOBS)
         _announce(work, label_bytes(n, dataset.n_classes, profile.epochs))
 
         def label(first: int) -> None:
             def write(path: Path) -> None:
                 epochs = range(first, min(first + together, profile.epochs))
-                drawn = (draw_views(n, size, profile, label_seed, epoch).to(profile.device) for epoch in epochs)
+                drawn = (draw_views(n, size, label_seed, epoch, **knobs).to(profile.device) for epoch in epochs)
                 logits = [_epoch_logits(network, dataset, pixels, views) for views in drawn]
                 save_file({"logits": torch.stack(logits)}, path)
 

@@ -25,6 +25,7 @@ from .cluster import load_counts, prototypes_of
 from .distilled import DistilledDataset, image_name, read_pixels, write_image, write_metadata
 from .encode import check_fit
 
+DENOISE_KNOBS = ("strength", "guidance_scale", "n_steps", "sampler")  # of a profile that `synthesize_images` takes
 SHAPING = ("seed", "guidance_scale", "n_steps", "sampler", "synthesis_batch", "negative_prompt", "precision")
 LOADED = 8  # classes whose prototypes are in memory
 BLANK = 1 / 255  # standard deviation of a channel below which a picture is blank
@@ -37,6 +38,9 @@ def synthesize(
     """Algorithm 4, lines 4-5: noise every prototype to `strength`, denoise it with its class and guidance, decode it.
 
     Each image's noise is keyed by (seed, distill_seed, ipc, class, item): neither batch nor order changes it.
+
+    Raises:
+        InputError: prototypes of other classes than the data set's, of another level, or in latents of another prior.
     """
     return _distilled(store, prototypes, prior, dataset, profile, ipc, distill_seed)
 
@@ -56,14 +60,17 @@ def _distilled(
     parameters = {"ipc": ipc, "distill_seed": distill_seed, "classes": dataset.classes}
     parameters |= profile.keyed(*shaping) | {"image_size": dataset.image_size}
     plan = profile.subset("threads", "device", "compiled")
+    counts = load_counts(prototypes, ipc) if prototypes else torch.ones(dataset.n_classes, ipc, dtype=torch.int64)
+    if len(counts) != dataset.n_classes:
+        found = f"{prototypes.path} has {len(counts)} classes, {dataset.name} has {dataset.n_classes}"
+        raise InputError(f"{found}; give prototypes of every class")
 
     def share(work: Workspace) -> None:
         points = functools.lru_cache(LOADED)(functools.partial(prototypes_of, prototypes, ipc)) if prototypes else None
         _write_images(work, prior, dataset, profile, points, ipc, distill_seed, plan)
 
     def build(work: Workspace) -> None:
-        ones = torch.ones(dataset.n_classes, ipc, dtype=torch.int64)
-        _finish(work, dataset, load_counts(prototypes, ipc) if prototypes else ones, distill_seed)
+        _finish(work, dataset, counts, distill_seed)
 
     with threads(profile.threads):
         return DistilledDataset(
@@ -77,18 +84,18 @@ def _distilled(
 
 def synthesize_images(
     prior: GenerativePrior, latents: Float[Tensor, "b c h w"] | None, conditioning: Tensor,
-    noise: list[torch.Generator], size: int, profile: Profile,
+    noise: list[torch.Generator], size: int, *, strength: float, guidance_scale: float, n_steps: int, sampler: str,
 ) -> Float[Tensor, "b C {size} {size}"]:  # fmt: skip
     """Images in [0, 1] of latents of mixed classes, or of pure noise, resized from the prior's size to `size`.
 
     Args:
         conditioning: rows of `prior.embed`, one per image.
         noise: one generator per image.
+        strength: share of the steps that latents are noised and denoised by; pure noise goes through all.
     """
     denoised = prior.denoise(
-        latents, conditioning, strength=profile.strength, guidance=profile.guidance_scale, steps=profile.n_steps,
-        noise=noise, sampler=profile.sampler,
-    )  # fmt: skip
+        latents, conditioning, strength=strength, guidance=guidance_scale, steps=n_steps, noise=noise, sampler=sampler
+    )
     return resized(prior.decode(denoised).cpu(), size)
 
 
@@ -104,7 +111,10 @@ def _write_images(
     """Every image of every class, chunk by chunk; `points` gives the prototypes of a class, None means pure noise."""
     model = load_prior(prior.path, **profile.subset(*KNOBS))
     check_fit(model, dataset)
-    classes = model.embed(dataset.classes)
+    if points is not None and points(0).shape[1:] != tuple(model.latent_shape):
+        found = f"prototypes are {tuple(points(0).shape[1:])}, latents of the prior {model.latent_shape}"
+        raise InputError(f"{found}; give points among its latents")
+    classes, knobs = model.embed(dataset.classes), profile.subset(*DENOISE_KNOBS)
     start = "generate" if points is None else "synthesize"
 
     def make(chunk: Int64[Tensor, " b"]) -> Float[Tensor, "b C H W"]:
@@ -112,7 +122,7 @@ def _write_images(
         noise = [torch_rng(profile.seed, start, distill_seed, ipc, *divmod(i, ipc)) for i in chunk.tolist()]
         latents = None if points is None else torch.stack([points(i // ipc)[i % ipc] for i in chunk.tolist()])
         try:
-            return synthesize_images(model, latents, classes[chunk // ipc], noise, dataset.image_size, profile)
+            return synthesize_images(model, latents, classes[chunk // ipc], noise, dataset.image_size, **knobs)
         except torch.OutOfMemoryError:
             if len(chunk) == 1:
                 raise InputError(

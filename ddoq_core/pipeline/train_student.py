@@ -30,13 +30,14 @@ from ..store.artifacts import Artifact, Store, Workspace
 from ..store.checkpoints import Checkpoint
 from ..threads import threads
 from .distilled import DistilledDataset
-from .relabel import PIECE, VIEW_KNOBS, check_labels, stored_logits, teacher_logits
+from .relabel import PIECE, check_labels, stored_logits, teacher_logits
 from .teacher import accuracy, load_teacher, predict
-from .views import Views, draw_views, mixed, rebatch, views_of
+from .views import VIEW_KNOBS, Views, draw_views, mixed, rebatch, views_of
 
 # schedules that fall once, at a part of the epochs to a share of the rate: the paper's Table 3 (a quarter from epoch
 # 250 of 300), and trajectory matching's
 FALLS = {"step": (5 / 6, 1 / 4), "tenth": (1 / 2, 1 / 10)}
+RATE_KNOBS = ("epochs", "learning_rate", "lr_schedule")  # of a profile that `rate` takes
 MOMENTUM = 0.9
 CHECKPOINT = "checkpoint.pt"
 
@@ -102,7 +103,7 @@ def train(
         lessons = Lessons(pixels, w, dataset, profile, label_seed, targets)
         loss = trainer.loss or functools.partial(weighted_kl, direction=direction)
         fit(work, network, lessons, lambda *batch: loss(*batch, temperature), trainer.schedule)
-        result = score(network, dataset, profile)
+        result = score(network, dataset, profile.device) | profile.subset("epochs", "learning_rate")
         if world().main:
             state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
             work.replace("student.safetensors", lambda path: save_file(state, path))
@@ -163,7 +164,8 @@ class Lessons:
         """Batches (normalised images, log-probabilities aimed at, weights), this process's share of each; over all
         processes every image once in the epoch."""
         n, size = len(self.pixels), self.pixels.shape[-1]
-        views = draw_views(n, size, self.profile, self.label_seed, epoch).to(self.profile.device)
+        knobs = self.profile.subset(*VIEW_KNOBS)
+        views = draw_views(n, size, self.label_seed, epoch, **knobs).to(self.profile.device)
         log_targets, places = self.log_targets(epoch, views), [own for own, _ in self.shares]
         order = views.order[torch.cat(places).to(views.order.device)]
 
@@ -243,9 +245,10 @@ def fit(
     model = network
     if everyone.size > 1:  # the gradient is the processes' mean
         model = DistributedDataParallel(network, gradient_as_bucket_view=True)
+    shared = functools.partial(rate, **p.subset(*RATE_KNOBS))
     for epoch in bar(range(done, p.epochs), desc="student", initial=done, total=p.epochs, leave=False):
         for group in optimiser.param_groups:
-            group["lr"] = p.learning_rate * schedule(epoch / p.epochs) if schedule else rate(p, epoch)
+            group["lr"] = p.learning_rate * schedule(epoch / p.epochs) if schedule else shared(epoch)
         for (_, share), batch in zip(lessons.shares, lessons.batches(epoch), strict=True):
             optimiser.zero_grad()
             for images, log_p, weights in zip(*(t.chunk(p.accumulate) for t in batch), strict=True):
@@ -259,23 +262,23 @@ def fit(
     everyone.follow_main(network.buffers())  # after the last step, each has running averages of its own
 
 
-def rate(profile: Profile, epoch: int) -> float:
+def rate(epoch: int, *, epochs: int, learning_rate: float, lr_schedule: str) -> float:
     """The learning rate of an epoch: `cosine` falls to 0, `half-cosine` to a half, `step` and `tenth` fall once."""
-    part = epoch / profile.epochs
-    if profile.lr_schedule in FALLS:
-        at, share = FALLS[profile.lr_schedule]
-        return profile.learning_rate * (share if part >= at else 1)
-    if profile.lr_schedule == "half-cosine":  # as RDED: the cosine of twice as many epochs
+    part = epoch / epochs
+    if lr_schedule in FALLS:
+        at, share = FALLS[lr_schedule]
+        return learning_rate * (share if part >= at else 1)
+    if lr_schedule == "half-cosine":  # as RDED: the cosine of twice as many epochs
         part /= 2
-    return profile.learning_rate * (1 + math.cos(math.pi * part)) / 2
+    return learning_rate * (1 + math.cos(math.pi * part)) / 2
 
 
-def score(network: nn.Module, dataset: Dataset, profile: Profile) -> dict:
+def score(network: nn.Module, dataset: Dataset, device: str) -> dict:
     """Accuracy of a trained student: top1, top5 (percent), hits on the test images, top1 on the validation images."""
-    result = accuracy(predict(network, dataset, dataset.test, profile.device, world()), dataset.test.labels)
-    result |= profile.subset("epochs", "learning_rate") | {"validation_top1": None}
+    result = accuracy(predict(network, dataset, dataset.test, device, world()), dataset.test.labels)
+    result["validation_top1"] = None
     if len(dataset.validation):
-        logits = predict(network, dataset, dataset.validation, profile.device, world())
+        logits = predict(network, dataset, dataset.validation, device, world())
         result["validation_top1"] = accuracy(logits, dataset.validation.labels)["top1"]
     return result
 

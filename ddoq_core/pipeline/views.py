@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
-from ..config.profile import Profile
 from ..randomness import numpy_rng
 
+VIEW_KNOBS = ("seed", "crop_scale", "flip", "cutmix")  # of a profile that `draw_views` takes
 RATIO = (3 / 4, 4 / 3)  # aspect ratios of a crop, as torchvision's RandomResizedCrop
 N_TRIES = 10  # crops drawn until one fits, as there; otherwise the whole image
 
@@ -38,20 +38,22 @@ class Views:
         return Views(**{name: value.to(device) for name, value in vars(self).items()})
 
 
-def draw_views(n: int, size: int, profile: Profile, label_seed: int, epoch: int) -> Views:
+def draw_views(
+    n: int, size: int, label_seed: int, epoch: int, *, seed: int, crop_scale: float, flip: bool, cutmix: bool
+) -> Views:
     """Draw one epoch's views of n square images by the key (seed, "augment", label_seed, epoch).
 
     All draws are made whether used or not, so that turning CutMix or flips off leaves the others as they were.
 
     Args:
         size: side of the images in pixels.
-        profile: its `seed`, `crop_scale`, `flip` and `cutmix`.
+        crop_scale: the smallest area of a crop, as a share of the image's.
     """
-    rng = numpy_rng(profile.seed, "augment", label_seed, epoch)
+    rng = numpy_rng(seed, "augment", label_seed, epoch)
     order = rng.permutation(n)
-    crop = random_resized_crop(rng, n, size, profile.crop_scale)
-    mirrored = (rng.random(n) < 0.5) & profile.flip
-    box = _cutmix_box(rng, n, size) * profile.cutmix
+    crop = random_resized_crop(rng, n, size, crop_scale)
+    mirrored = (rng.random(n) < 0.5) & flip
+    box = _cutmix_box(rng, n, size) * cutmix
     partner = np.empty_like(order)
     partner[order] = np.roll(order, -1)
     share = 1 - (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) / size**2

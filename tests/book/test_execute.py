@@ -285,6 +285,14 @@ def test_a_docstring_and_a_comment_run_nothing_again(edit):
     assert stale(before) == set()
 
 
+def test_a_comment_in_code_that_a_page_shows_runs_that_page_again(tmp_path, monkeypatch):
+    before, shown = keys(), tmp_path / "shown.py"
+    shown.write_text(source.file_of(freshness.SHOWN).read_text() + "# a comment\n")
+    file_of = freshness.file_of
+    monkeypatch.setattr(freshness, "file_of", lambda name: shown if name == freshness.SHOWN else file_of(name))
+    assert stale(before) == {"13"}
+
+
 def test_the_key_follows_the_text_the_values_and_the_lock(notebooks, tmp_path, monkeypatch):
     page, lock = notebooks / "11_page.md", tmp_path / "constraints.txt"
     lock.write_text("torch==2.0\n")

@@ -226,7 +226,7 @@ def test_a_large_transport_plan_is_made_from_some_latents_and_the_output_says_of
 
 def test_pictures_whose_latents_are_not_finite_are_told_and_stop_nothing(checked, monkeypatch):
     encoded = module.encode_images
-    monkeypatch.setattr(module, "encode_images", lambda *a: encoded(*a) * math.nan)
+    monkeypatch.setattr(module, "encode_images", lambda *a, **k: encoded(*a, **k) * math.nan)
     fact = _fact(checked(), "W2_pictures")
     assert fact.value is None and fact.ok is False and fact.text.startswith("not finite")
 

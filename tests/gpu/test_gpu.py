@@ -85,11 +85,11 @@ def test_a_student_on_the_gpu_ends_as_it_would_without_an_interruption(tmp_path,
             monkeypatch.setattr(checkpoints, "EVERY", 0)
             real, seen = module.rate, []
 
-            def dying(p, epoch, real=real, seen=seen):
+            def dying(epoch, real=real, seen=seen, **knobs):
                 seen.append(epoch)
                 if len(seen) == 4:
                     raise KeyboardInterrupt
-                return real(p, epoch)
+                return real(epoch, **knobs)
 
             monkeypatch.setattr(module, "rate", dying)
             with pytest.raises(KeyboardInterrupt):

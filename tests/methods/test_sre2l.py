@@ -116,7 +116,8 @@ def test_the_images_of_a_batch_do_not_depend_on_the_other_batches(store):
     whole = METHOD.distill(run_in(store), 3, 0).images()
     [last] = list(blocks(3, 3))[-1]
     network = load_teacher(squeeze(run_in(store))).requires_grad_(False)
-    alone = module.invert(network, squares(), PROFILE, last, ("sre2l", 0), module.smallest_crop(SIZE))
+    knobs = PROFILE.subset("device", *module.INVERSION)
+    alone = module.invert(network, squares(), last, ("sre2l", 0), module.smallest_crop(SIZE), **knobs)
     assert last[:3] == [(0, 2), (1, 2), (2, 2)]
     assert ((alone[:3] - whole[2::3]).abs() <= 0.5 / 255 + 1e-6).all()
 
@@ -127,11 +128,11 @@ def test_an_interrupted_recovery_keeps_its_batches_and_ends_with_the_same_bytes(
     network, invert, calls = squeeze(run), module.invert, []
     other = Store(store.root / "interrupted")
 
-    def once(*arguments):
+    def once(*arguments, **knobs):
         calls.append(arguments)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return invert(*arguments)
+        return invert(*arguments, **knobs)
 
     monkeypatch.setattr(module, "invert", once)
     run = types.SimpleNamespace(profile=PROFILE, store=other, dataset=squares())

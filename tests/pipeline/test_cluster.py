@@ -215,7 +215,7 @@ def test_one_pass_holds_one_class_at_a_time_and_encodes_each_image_once(store, s
 
     seen, real = [], module.encode_images
     monkeypatch.setattr(
-        module, "encode_images", lambda p, d, index, *a: seen.append(index.tolist()) or real(p, d, index, *a)
+        module, "encode_images", lambda p, s, index, **k: seen.append(index.tolist()) or real(p, s, index, **k)
     )
     cluster(
         store, PassingLatents(squares, prior, tiny.replace(ipc=[1, 2, 5])), tiny.replace(ipc=[1, 2, 5]), distill_seed=0

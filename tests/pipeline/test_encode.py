@@ -8,7 +8,7 @@ import torch
 
 from ddoq_core.errors import InputError
 from ddoq_core.pipeline import encode as module
-from ddoq_core.pipeline.encode import encode, encode_images
+from ddoq_core.pipeline.encode import ENCODE_KNOBS, encode, encode_images
 from ddoq_core.priors.load import load_prior
 from ddoq_core.store.artifacts import Artifact, Store
 
@@ -34,8 +34,8 @@ def test_latents_are_the_posteriors_mean_in_scaled_units(store, squares, prior, 
 
 @pytest.mark.parametrize("sample", [False, True])
 def test_another_batch_size_gives_the_same_draws_and_values_equal_to_rounding(squares, prior, tiny, sample):
-    model, profile, index = load_prior(prior.path), tiny.replace(encode_sample=sample), torch.arange(36)
-    a, b = (encode_images(model, squares, index, profile, batch) for batch in (36, 5))
+    model, knobs = load_prior(prior.path), tiny.replace(encode_sample=sample).subset(*ENCODE_KNOBS)
+    a, b = (encode_images(model, squares.train, torch.arange(36), **knobs, batch=batch) for batch in (36, 5))
     torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
 
 
@@ -52,11 +52,11 @@ def test_an_interrupted_encoding_does_only_what_is_missing_with_the_same_bytes(
     whole = encode(Store(tmp_path / "whole"), squares, prior, tiny)
     calls, real = [], module.encode_images
 
-    def dying(*arguments):
+    def dying(*arguments, **knobs):
         calls.append(arguments)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return real(*arguments)
+        return real(*arguments, **knobs)
 
     monkeypatch.setattr(module, "encode_images", dying)
     with pytest.raises(KeyboardInterrupt):

@@ -12,7 +12,7 @@ from ddoq_core.pipeline import relabel as module
 from ddoq_core.pipeline.relabel import check_labels, epochs_per_file, label_bytes, relabel, stored_logits
 from ddoq_core.pipeline.teacher import load_teacher
 from ddoq_core.pipeline.teacher import teacher as make_teacher
-from ddoq_core.pipeline.views import draw_views, views_of
+from ddoq_core.pipeline.views import VIEW_KNOBS, draw_views, views_of
 from ddoq_core.store.artifacts import Store
 
 
@@ -38,7 +38,8 @@ def test_a_label_is_the_teachers_logits_of_that_epochs_view(store, squares, prof
     labels = relabel(store, distilled, squares, teacher, profile, label_seed=1)
     network = load_teacher(teacher, "cpu")
     for epoch in range(5):
-        view = views_of(distilled.pixels(), draw_views(9, 16, profile, 1, epoch), torch.arange(9))
+        drawn = draw_views(9, 16, 1, epoch, **profile.subset(*VIEW_KNOBS))
+        view = views_of(distilled.pixels(), drawn, torch.arange(9))
         with torch.no_grad():
             expected = network(squares.normalise(view))
         torch.testing.assert_close(logits_of(labels, epoch).float(), expected, atol=2e-3, rtol=2e-3)

@@ -10,7 +10,7 @@ from ddoq_core.checks.prior_quality import assess
 from ddoq_core.errors import InputError
 from ddoq_core.pipeline import synthesize as module
 from ddoq_core.pipeline.cluster import load_prototypes
-from ddoq_core.pipeline.synthesize import generate, synthesize, synthesize_images
+from ddoq_core.pipeline.synthesize import DENOISE_KNOBS, generate, synthesize, synthesize_images
 from ddoq_core.pipeline.teacher import teacher
 from ddoq_core.priors.load import load_prior
 from ddoq_core.randomness import torch_rng
@@ -43,8 +43,9 @@ def test_an_image_is_its_prototype_denoised_and_decoded(store, prototypes, prior
     made = _synthesize(store, prototypes, prior, squares, tiny)
     model, points = load_prior(prior.path), load_prototypes(prototypes, 3)[0]
     alone = synthesize_images(
-        model, points[1, 2][None], torch.tensor([1]), [torch_rng(tiny.seed, "synthesize", 0, 3, 1, 2)], 16, tiny
-    )
+        model, points[1, 2][None], torch.tensor([1]), [torch_rng(tiny.seed, "synthesize", 0, 3, 1, 2)], 16,
+        **tiny.subset(*DENOISE_KNOBS),
+    )  # fmt: skip
     assert (made.images()[5] - alone[0]).abs().max() <= 0.5 / 255 + 1e-4
 
 
@@ -75,7 +76,7 @@ def test_an_interrupted_synthesis_ends_with_the_same_bytes(
         _synthesize(Store(tmp_path / "cut"), prototypes, prior, squares, tiny)
     monkeypatch.setattr(module, "write_image", write)
     chunks, make = [], module.synthesize_images
-    monkeypatch.setattr(module, "synthesize_images", lambda *a: chunks.append(len(a[2])) or make(*a))
+    monkeypatch.setattr(module, "synthesize_images", lambda *a, **k: chunks.append(len(a[2])) or make(*a, **k))
     again = _synthesize(Store(tmp_path / "cut"), prototypes, prior, squares, tiny)
     assert contents(again.artifact) == contents(whole.artifact)
     assert chunks == [4, 1]  # the first chunk was whole
@@ -88,10 +89,10 @@ def test_a_chunk_too_large_for_the_device_is_made_in_halves_with_the_same_draws(
     assert "halved" not in whole.artifact.run["plan"]
     make = module.synthesize_images
 
-    def small(*arguments):
+    def small(*arguments, **knobs):
         if len(arguments[2]) > 2:
             raise torch.OutOfMemoryError
-        return make(*arguments)
+        return make(*arguments, **knobs)
 
     monkeypatch.setattr(module, "synthesize_images", small)
     halved = _synthesize(Store(tmp_path / "halved"), prototypes, prior, squares, tiny)
@@ -100,7 +101,7 @@ def test_a_chunk_too_large_for_the_device_is_made_in_halves_with_the_same_draws(
 
 
 def test_an_image_that_does_not_fit_alone_is_one_clear_line(store, prototypes, prior, squares, tiny, monkeypatch):
-    def never(*arguments):
+    def never(*arguments, **knobs):
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(module, "synthesize_images", never)
@@ -110,7 +111,7 @@ def test_an_image_that_does_not_fit_alone_is_one_clear_line(store, prototypes, p
 
 def test_blank_images_are_counted_and_named(store, prototypes, prior, squares, tiny, monkeypatch, capsys):
     make, second = module.synthesize_images, torch.tensor([1.0, 0, 1, 1])[:, None, None, None]
-    monkeypatch.setattr(module, "synthesize_images", lambda *a: make(*a) * second[: len(a[2])])
+    monkeypatch.setattr(module, "synthesize_images", lambda *a, **k: make(*a, **k) * second[: len(a[2])])
     made = _synthesize(store, prototypes, prior, squares, tiny)
     assert made.artifact.json("blank.json") == ["00000/class00000_id00001.png", "00001/class00001_id00002.png"]
     assert "ddoq: 2 of 9 images are blank: 00000/class00000_id00001.png, " in capsys.readouterr().err

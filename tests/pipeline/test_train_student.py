@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from ddoq_core.config.profile import Profile
 from ddoq_core.errors import InputError
 from ddoq_core.methods.random_real import random_real
 from ddoq_core.networks.classifiers import make_network
@@ -74,23 +73,23 @@ def test_an_image_of_weight_n_counts_like_n_images_of_weight_one(count):
 
 
 def test_the_step_schedule_is_the_papers_table_3():
-    profile = Profile.of({"epochs": 300, "learning_rate": 2e-3, "lr_schedule": "step"})
-    assert [rate(profile, epoch) for epoch in (0, 249, 250, 299)] == [2e-3, 2e-3, 5e-4, 5e-4]
+    knobs = {"epochs": 300, "learning_rate": 2e-3, "lr_schedule": "step"}
+    assert [rate(epoch, **knobs) for epoch in (0, 249, 250, 299)] == [2e-3, 2e-3, 5e-4, 5e-4]
 
 
 def test_the_cosine_schedule_falls_from_the_rate_towards_zero():
-    profile = Profile.of({"epochs": 100, "learning_rate": 1.0, "lr_schedule": "cosine"})
-    rates = [rate(profile, epoch) for epoch in range(100)]
+    rates = [rate(epoch, epochs=100, learning_rate=1.0, lr_schedule="cosine") for epoch in range(100)]
     assert rates[0] == 1 and rates[50] == pytest.approx(0.5) and rates[-1] < 1e-3
     assert all(a > b for a, b in itertools.pairwise(rates))
 
 
 def test_half_a_cosine_ends_at_half_the_rate_and_a_tenth_is_left_after_half_of_the_epochs():
-    profile = Profile.of({"epochs": 100, "learning_rate": 1.0, "lr_schedule": "half-cosine"})
-    assert [rate(profile, epoch) for epoch in (0, 50)] == pytest.approx([1, (1 + 0.5**0.5) / 2])
-    assert rate(profile, 99) == pytest.approx(0.5, abs=0.01)
-    tenth = profile.replace(lr_schedule="tenth")
-    assert [rate(tenth, epoch) for epoch in (0, 49, 50, 99)] == pytest.approx([1, 1, 0.1, 0.1])
+    half, tenth = (
+        [rate(epoch, epochs=100, learning_rate=1.0, lr_schedule=name) for epoch in (0, 49, 50, 99)]
+        for name in ("half-cosine", "tenth")
+    )
+    assert [half[0], half[2]] == pytest.approx([1, (1 + 0.5**0.5) / 2]) and half[3] == pytest.approx(0.5, abs=0.01)
+    assert tenth == pytest.approx([1, 1, 0.1, 0.1])
 
 
 # ---- what a student is shown

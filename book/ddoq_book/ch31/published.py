@@ -13,7 +13,7 @@ import numpy as np
 from ddoq_core.config.profile import Profile
 from ddoq_core.methods import METHODS, cda, sre2l, tesla
 from ddoq_core.methods.method import SRE2L_TRAINING
-from ddoq_core.pipeline.train_student import rate
+from ddoq_core.pipeline.train_student import RATE_KNOBS, rate
 from ddoq_core.results.table import Column, Table
 
 PAPER_TRAINING = {"epochs": 300, "lr_schedule": "step", "batch_size": 1024, "crop_scale": 0.08}  # Table 3
@@ -39,7 +39,8 @@ class Departure:
 
 def mean_rate(profile: Profile) -> float:
     """The learning rate of a student, as mean over its epochs."""
-    return float(np.mean([rate(profile, epoch) for epoch in range(profile.epochs)]))
+    knobs = profile.subset(*RATE_KNOBS)
+    return float(np.mean([rate(epoch, **knobs) for epoch in range(profile.epochs)]))
 
 
 def paper_training(network: str = "ResNet-18") -> Profile:

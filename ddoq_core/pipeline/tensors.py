@@ -1,0 +1,85 @@
+"""Tensors of yours as what the steps take: prototypes for `synthesize`, images for `relabel` and `train`.
+
+In: tensors. Out: an artifact, or a DistilledDataset, named by their content. The same tensors are stored once.
+"""
+
+import functools
+import hashlib
+
+import safetensors.torch
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from ..data.dataset import Dataset
+from ..errors import InputError
+from ..store.artifacts import Artifact, Store, Workspace
+from .cluster import class_file, level_entries
+from .distilled import DistilledDataset, write_image, write_metadata
+
+
+def store_prototypes(
+    store: Store, points: Float[Tensor, "C K c h w"], counts: Int64[Tensor, "C K"] | None = None
+) -> Artifact:
+    """K prototypes of every class, in latents of the prior, as `synthesize` takes them with ipc = K.
+
+    Args:
+        points: finite; class by class, in the order of the data set.
+        counts: real images that each stands for, 0 or more; None is 1 each.
+    Raises:
+        InputError: points that are not finite; counts that are negative, or not one for each point.
+    """
+    counts = torch.ones(points.shape[:2], dtype=torch.int64) if counts is None else counts
+    if counts.shape != points.shape[:2] or not points.isfinite().all() or not (counts >= 0).all():
+        raise InputError(
+            f"points are {tuple(points.shape)}, counts {tuple(counts.shape)}; give finite points (classes, K, c, h, w) "
+            f"and a count of 0 or more for each"
+        )
+
+    def build(work: Workspace) -> None:
+        for label, level in enumerate(zip(points.cpu(), counts.cpu(), strict=True)):
+            work.chunk(class_file(label), functools.partial(safetensors.torch.save_file, level_entries(*level)))
+
+    parameters, label = {"content": _digest(points=points, counts=counts)}, f"ipc{points.shape[1]:03d}"
+    return store.make("prototypes", build, parameters=parameters, modules=(__name__,), label=label)
+
+
+def store_images(
+    store: Store, dataset: Dataset, images: Float[Tensor, "n C H W"], labels: Int64[Tensor, " n"],
+    counts: Int64[Tensor, " n"] | None = None,
+) -> DistilledDataset:  # fmt: skip
+    """Images as a distilled set of a data set, class by class; they are kept with 8 bits a channel.
+
+    Args:
+        images: in [0, 1], of the data set's channels and size.
+        labels: class of each; every class has an image.
+        counts: real images that each stands for, from which weights follow; None is 1 each.
+    Raises:
+        InputError: images of another size or outside of [0, 1]; labels that are not one for each image, or not those
+            of all classes; counts that are not one for each image.
+    """
+    counts = torch.ones_like(labels) if counts is None else counts
+    shape = (dataset.channels, dataset.image_size, dataset.image_size)
+    if images.shape[1:] != shape or not ((images >= 0) & (images <= 1)).all():
+        raise InputError(f"images are {tuple(images.shape[1:])}; give numbers from 0 to 1 of {shape}")
+    if not len(labels) == len(counts) == len(images) or labels.unique().tolist() != [*range(dataset.n_classes)]:
+        raise InputError(
+            f"{len(images)} images have {len(labels)} labels and {len(counts)} counts; give one of each, and an image "
+            f"of every class, 0 to {dataset.n_classes - 1}"
+        )
+
+    def build(work: Workspace) -> None:
+        members = [torch.nonzero(labels == label).flatten() for label in range(dataset.n_classes)]
+        for label, rows in enumerate(members):
+            for item, image in enumerate(images[rows]):
+                write_image(work, label, item, image)
+        write_metadata(work, dataset, [counts[rows] for rows in members], seed=None)
+
+    parameters = {"content": _digest(images=images, labels=labels, counts=counts), "classes": dataset.classes}
+    return DistilledDataset(store.make("images", build, parameters=parameters, modules=(__name__,)))
+
+
+def _digest(**tensors: Tensor) -> str:
+    """SHA-256 of some tensors with their names, types and shapes."""
+    content = safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,53 @@
+"""The names of the package's front door, and the script of the page *Run it on your own data* that uses them."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import ddoq_core
+from ddoq_core.config.profile import NOTEBOOKS, Profile, find_profile, read_profile
+from ddoq_core.pipeline.cluster import load_prototypes
+from ddoq_core.runs.run import Run
+
+from .faults import small
+
+PAGES = [*(Path(__file__).parents[1] / "book").glob("*.md"), Path(__file__).parents[1] / "README.md"]
+SCRIPTS = [
+    code
+    for page in PAGES
+    for code in re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    if re.search("^from ddoq_core import ", code, re.MULTILINE)
+]
+
+
+def test_the_front_door_has_the_names_that_scripts_of_the_pages_take_and_no_others():
+    taken = {name for code in SCRIPTS for line in re.findall("^from ddoq_core import (.+)$", code, re.M)
+             for name in line.split(", ")}  # fmt: skip
+    assert taken == set(ddoq_core.__all__)
+    assert {name for name in taken if getattr(ddoq_core, name).__name__ != name} == set()
+
+
+def test_a_name_that_the_front_door_lacks_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'teleport'"):
+        ddoq_core.teleport  # noqa: B018
+
+
+def test_the_script_takes_my_prototypes_and_my_images_to_students(tmp_path, monkeypatch, capsys):
+    """My prototypes are those of a run, so that what the script makes of them is known."""
+    monkeypatch.chdir(tmp_path)
+    values = read_profile(find_profile("smoke")) | small.VALUES | {"data_root": str(small.pictures(tmp_path / "data"))}
+    values.pop(NOTEBOOKS, None)
+    Path("birds.yaml").write_text(yaml.safe_dump(values))
+    run = Run(Profile.load("birds.yaml"))
+    points, counts = load_prototypes(run.prototypes(), 2)
+    images, labels = run.dataset.train.images([0, 9, 1, 17]), run.dataset.train.labels[[0, 9, 1, 17]]
+    [script] = SCRIPTS
+    assert len([line for line in script.splitlines() if line]) == 1 + 10  # the import, and ten lines
+    mine = {"points": points, "counts": counts, "images": images, "labels": labels}
+    exec(script, mine)
+    theirs = run.distilled("ddoq", 2)
+    assert mine["decoded"].pixels().equal(theirs.pixels()) and mine["decoded"].counts.equal(theirs.counts)
+    assert mine["kept"].images().equal(images[labels.argsort(stable=True)])
+    assert len(capsys.readouterr().out.split()) == 2
