@@ -3,6 +3,7 @@
 PYTHON    ?= python3
 PROFILE   ?= laptop
 ARTIFACTS ?= artifacts
+WORKERS   ?= 2
 
 # Threads that wait by spinning can stall PyTorch when anything else runs on the machine.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -21,14 +22,14 @@ ON_FASHION := -p dataset=fashion_mnist -p train_size=6000 -p data_root=$(FASHION
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 	@echo
-	@echo "Variables: PYTHON=$(PYTHON) (makes .venv), PROFILE=$(PROFILE), ARTIFACTS=$(ARTIFACTS)"
+	@echo "Variables: PYTHON=$(PYTHON) (makes .venv), PROFILE=$(PROFILE), ARTIFACTS=$(ARTIFACTS), WORKERS=$(WORKERS) (of make test)"
 
 book: $(INSTALLED) ## execute the notebooks, render the book to _build/html/index.html, check it
 	$(PY) book/tools/execute.py --profile $(PROFILE) --out book/chapters --artifacts $(ARTIFACTS)
 	$(PY) book/tools/render.py
 
 test: $(INSTALLED) ## fast tests: mathematics, promises, every notebook at smoke size, the book in a browser
-	$(PY) -m pytest -m "not slow"
+	$(PY) -m pytest -m "not slow" --numprocesses $(WORKERS)
 
 test-slow: $(INSTALLED) ## tests that take longer: full-size models, kill and resume
 	$(PY) -m pytest -m slow

@@ -1,7 +1,6 @@
 """The `ddoq` command: Algorithm 4 step by step, or all of it, for a profile.
 
-All outputs go to the folder `artifacts` and are used again. After an interruption (Ctrl-C, a crash, a power cut) run
-the same command again: it resumes.
+All outputs go to the folder `artifacts` and are used again; after an interruption, the same command resumes.
 """
 
 import os
@@ -42,9 +41,7 @@ def _folder(name: str):
     return typer.Option(metavar="FOLDER", help=Profile.knobs()[name].metadata["meaning"])
 
 
-DataRoot = Annotated[str, _folder("data_root")]
-PriorPath = Annotated[str, _folder("prior_path")]
-Artifacts = Annotated[str, _folder("artifacts")]
+DataRoot, PriorPath, Artifacts = (Annotated[str, _folder(n)] for n in ("data_root", "prior_path", "artifacts"))
 
 
 def _path(text: str) -> Path:
@@ -60,9 +57,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback(help=__doc__)
 def options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
     """Options of `ddoq` itself."""
 
@@ -139,20 +134,14 @@ def encode(profile: ProfileName = "laptop", parameter: Parameters = None) -> Non
 
 @app.command()
 def cluster(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
-    """Algorithm 4, lines 2-3: codebooks and cell counts.
-
-    Of every class, for every IPC and distillation seed.
-    """
+    """Algorithm 4, lines 2-3: codebooks and cell counts."""
     whole = _run(profile, parameter)
     _made(*(whole.prototypes(seed) for seed in range(whole.profile.n_seeds)))
 
 
 @app.command()
 def synthesize(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
-    """Algorithm 4, lines 4-5: the distilled images.
-
-    Of every method, IPC and distillation seed.
-    """
+    """Algorithm 4, lines 4-5: the distilled images."""
     whole = _run(profile, parameter)
     _made(*dict.fromkeys(d.artifact for d, _ in whole.distilled_sets()))
 
@@ -172,10 +161,7 @@ def check(profile: ProfileName = "laptop", parameter: Parameters = None) -> None
 
 @app.command()
 def relabel(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
-    """Algorithm 4, line 6: the teacher's soft labels.
-
-    Its logits on the augmented distilled images, for soft_labels = stored.
-    """
+    """Algorithm 4, line 6: the teacher's soft labels."""
     whole = _run(profile, parameter)
     if whole.profile.soft_labels == "online":
         raise InputError("soft_labels = online stores no labels; set soft_labels=stored, or go on with `ddoq train`")
@@ -193,9 +179,7 @@ def train(profile: ProfileName = "laptop", parameter: Parameters = None) -> None
 
 @app.command("eval")
 def evaluate(
-    folder: Annotated[
-        Path, typer.Argument(parser=_path, help="A folder of images for each class: of this package, D4M, SRe2L, ...")
-    ],
+    folder: Annotated[Path, typer.Argument(parser=_path, help="A folder of images for each class, of any package.")],
     preset: Annotated[str, typer.Option(metavar="|".join(PRESETS), help="Published protocol of training.")] = "d4m",
     profile: ProfileName = "laptop",
     parameter: Parameters = None,
@@ -219,14 +203,7 @@ def evaluate(
 @app.command()
 def record(
     study: Annotated[str, typer.Argument(help="table, tuning, ablations, zipf, controlled, weights or baselines.")],
-    out: Annotated[
-        Path,
-        typer.Option(
-            parser=_path,
-            metavar="FOLDER",
-            help="Folder of the records; students that they hold are not trained again.",
-        ),
-    ],
+    out: Annotated[Path, typer.Option(parser=_path, metavar="FOLDER", help="Folder of the records; they are kept.")],
     profile: ProfileName = "table",
     parameter: Parameters = None,
     data_root: DataRoot = "",
@@ -254,10 +231,7 @@ def bench(
     task: Annotated[list[str] | None, typer.Option(help="One task; may be repeated. All by default.")] = None,
     reps: Annotated[int, typer.Option(min=1, help="Repetitions, each with its own seed.")] = 5,
     threads: Annotated[int, typer.Option(min=1, help="Threads of every method.")] = 1,
-    out: Annotated[
-        Path | None,
-        typer.Option(parser=_path, metavar="FILE", help="File that keeps the rows; those it has are not made again."),
-    ] = None,
+    out: Annotated[Path | None, typer.Option(parser=_path, metavar="FILE", help="File that keeps the rows.")] = None,
 ) -> None:
     """Time the quantizers beside those of other libraries.
 
@@ -274,10 +248,7 @@ def bench(
 
 @app.command()
 def against_d4m(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
-    """Time this pipeline beside D4M's procedure.
-
-    Encoding, clustering and synthesis, on the same prior and images.
-    """
+    """Time this pipeline beside D4M's procedure."""
     whole = _run(profile, parameter)
     from ddoq_benchmarks.against_d4m import beside_d4m, d4m_table
 
@@ -299,10 +270,7 @@ def cost(
     efficiency: Annotated[float | None, typer.Option(help="Share of the peak that is reached. Default: 0.4.")] = None,
     measured: Annotated[bool, typer.Option("--measured", help="Seconds of the finished run instead.")] = False,
 ) -> None:
-    """Estimate operations, disk and hours of `ddoq run`.
-
-    For each step; nothing is computed.
-    """
+    """Estimate operations, disk and hours of `ddoq run`."""
     checked = _checked(profile, parameter, data_root=data_root, prior_path=prior_path, artifacts=artifacts)
     from .cost.sizes import Images, device_of  # checks what is given before torch is imported
 
@@ -323,10 +291,7 @@ def cost(
 
 @app.command()
 def knobs() -> None:
-    """List every parameter with its default and meaning.
-
-    The defaults are those of the profile `laptop`.
-    """
+    """List every parameter with its default and meaning."""
     for name, knob in Profile.knobs().items():
         choices = f" One of: {', '.join(knob.metadata['of'])}." if knob.metadata["of"] else ""
         print(f"{name} = {getattr(Profile(), name)!r}\n    {knob.metadata['meaning']}.{choices}")

@@ -11,6 +11,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, DiTPipeline, DiTTransformer2DModel
 from PIL import Image
+from xdist.scheduler import LoadScopeScheduling
 
 from ddoq_core.config.profile import Profile
 from ddoq_core.data.dataset import Dataset, Split
@@ -25,6 +26,18 @@ from .theirs import IPC, LAYOUTS, WNIDS, N, grey
 
 SIZE = 16
 NAMES = ["left", "middle", "right"]
+
+
+class FilesApart(LoadScopeScheduling):
+    """Of several workers one has all tests of a file, and one has all of the book, which takes minutes to make."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "tests/book" if file.startswith("tests/book/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log) -> FilesApart:
+    return FilesApart(config, log)
 
 
 @pytest.fixture

@@ -30,12 +30,8 @@ class SharedKnobs:
     # data
     dataset: str = knob("mnist5k", "what is distilled", of=tuple(data_sets()))
     data_root: str = knob("", "folder of the data; not needed by mnist5k", path=True)
-    class_list: str = knob(
-        "", "classes of an imagefolder: imagenette, imagewoof, or a file of wnids; empty takes all", path=True
-    )
-    val_mapping: str = knob(
-        "", "file with the class of each image of an imagefolder's val/ that has no class folders", path=True
-    )
+    class_list: str = knob("", "imagenette, imagewoof, or a file of wnids; empty takes all classes", path=True)
+    val_mapping: str = knob("", "file with the class of each image of a val/ without class folders", path=True)
     download: bool = knob(False, "let torchvision fetch a data set that data_root lacks")
     image_size: int = knob(32, "side of an image in pixels", low=8, high=1024)
     validation_fraction: float = knob(0.125, "share of the training images held out for tuning", low=0.0, high=0.5)
@@ -48,17 +44,13 @@ class SharedKnobs:
 
     # the generative prior and the teacher
     prior: str = knob("pretrain", "latent diffusion model: fitted on the spot, or a folder", of=("pretrain", *priors()))
-    prior_path: str = knob(
-        "", "folder of the prior in diffusers' layout, or its name on the Hugging Face hub", path=True
-    )
+    prior_path: str = knob("", "folder of the prior in diffusers' layout, or its name on the hub", path=True)
     vae_epochs: int = knob(6, "epochs of the autoencoder (prior = pretrain)", low=1)
     diffusion_epochs: int = knob(34, "epochs of the diffusion transformer (prior = pretrain)", low=1)
     teacher: str = knob(
         "convnet-32", "network of the teacher: convnet-WIDTH, resnet18, resnet18-small, ...", like=NETWORK
     )
-    teacher_path: str = knob(
-        "", "state dict of the teacher; 'pretrained' takes torchvision's weights; empty trains it", path=True
-    )
+    teacher_path: str = knob("", "state dict of the teacher; 'pretrained': torchvision's; empty trains it", path=True)
     teacher_epochs: int = knob(12, "epochs of the teacher on the real images", low=1)
 
     # Algorithm 4

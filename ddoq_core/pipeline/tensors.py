@@ -31,10 +31,8 @@ def store_prototypes(
     """
     counts = torch.ones(points.shape[:2], dtype=torch.int64) if counts is None else counts
     if counts.shape != points.shape[:2] or not points.isfinite().all() or not (counts >= 0).all():
-        raise InputError(
-            f"points are {tuple(points.shape)}, counts {tuple(counts.shape)}; give finite points (classes, K, c, h, w) "
-            f"and a count of 0 or more for each"
-        )
+        shapes = f"points are {tuple(points.shape)}, counts {tuple(counts.shape)}"
+        raise InputError(f"{shapes}; give finite points (classes, K, c, h, w) and a count of 0 or more for each")
 
     def build(work: Workspace) -> None:
         for label, level in enumerate(zip(points.cpu(), counts.cpu(), strict=True)):
@@ -63,10 +61,8 @@ def store_images(
     if images.shape[1:] != shape or not ((images >= 0) & (images <= 1)).all():
         raise InputError(f"images are {tuple(images.shape[1:])}; give numbers from 0 to 1 of {shape}")
     if not len(labels) == len(counts) == len(images) or labels.unique().tolist() != [*range(dataset.n_classes)]:
-        raise InputError(
-            f"{len(images)} images have {len(labels)} labels and {len(counts)} counts; give one of each, and an image "
-            f"of every class, 0 to {dataset.n_classes - 1}"
-        )
+        have = f"{len(images)} images have {len(labels)} labels and {len(counts)} counts"
+        raise InputError(f"{have}; give one of each, and an image of every class, 0 to {dataset.n_classes - 1}")
 
     def build(work: Workspace) -> None:
         members = [torch.nonzero(labels == label).flatten() for label in range(dataset.n_classes)]

@@ -56,7 +56,7 @@ def test_pictures_with_other_times_are_looked_at_again_and_nothing_is_made_of_th
         ({"strength": 0.3}, {"synthesize", "check", "relabel", "train"}),
         ({"strength": 0.5}, {"synthesize"}),  # as many of the 4 steps as 0.7, so the same pictures: it stops there
     ],
-    ids=str,
+    ids=["epochs", "strength", "no other strength"],
 )
 def test_other_parameters_make_another_run_beside_the_first_which_stays_as_it_is(
     copy, data, finished, expected, change, steps

@@ -7,12 +7,12 @@ import pytest
 import torch
 from scipy.integrate import quad
 
+from ddoq_book.ch15.divergence import total_variation
 from ddoq_core.errors import InputError
 from ddoq_core.quantization import exact_quantizer
 from ddoq_core.randomness import numpy_rng
 from ddoq_core.theory import bounds
 from ddoq_core.theory.diffusion import BROWNIAN, ORNSTEIN_UHLENBECK
-from ddoq_core.theory.divergence import total_variation
 from ddoq_core.theory.measures import FOUR_ATOMS, atoms, law_on_line
 from ddoq_core.theory.transport import wasserstein1_on_line
 

@@ -13,9 +13,9 @@ from ddoq_core.results.intervals import Mean
 from ddoq_core.results.table import Column, Table
 from ddoq_core.theory.bounds import kl_constant
 from ddoq_core.theory.diffusion import BROWNIAN, ORNSTEIN_UHLENBECK, reverse
-from ddoq_core.theory.divergence import kl, kl_normal, pushed_normal, total_variation
 from ddoq_core.theory.measures import FOUR_ATOMS, GaussianMixture, law_on_line
 
+from .divergence import kl, kl_normal, pushed_normal, total_variation
 from .reversal import quantiles
 
 

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
+from ddoq_book.ch15.divergence import kl, kl_normal, pushed_normal, total_variation
 from ddoq_core.errors import InputError
 from ddoq_core.theory.diffusion import BROWNIAN, ORNSTEIN_UHLENBECK
-from ddoq_core.theory.divergence import kl, kl_normal, pushed_normal, total_variation
 from ddoq_core.theory.measures import FOUR_ATOMS, GaussianMixture, atoms
 
 GRID = torch.linspace(-12, 12, 8001, dtype=torch.float64)

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..errors import InputError
-from .diffusion import Process
-from .measures import GaussianMixture
+from ddoq_core.errors import InputError
+from ddoq_core.theory.diffusion import Process
+from ddoq_core.theory.measures import GaussianMixture
 
 
 def kl_normal(mean: float, variance: float, other_mean: float = 0.0, other_variance: float = 1.0) -> float:
