@@ -5,7 +5,6 @@ All outputs go to the folder `artifacts` and are used again; after an interrupti
 
 import os
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ import typer
 from .config.knobs import suggestion
 from .config.profile import Profile, parse_assignment
 from .errors import InputError, readable
+from .options import Artifacts, DataRoot, Parameters, PriorPath, ProfileName, Version, path_of
 from .processes import OwnError, among_peers, world
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -25,40 +25,9 @@ EXTRAS = {  # packages that the light core does without, and what brings them
 }
 PRESETS = ("d4m", "rded")
 
-ProfileName = Annotated[
-    str, typer.Option("--profile", metavar="NAME|FILE", help="a profile that ships with the package, or a YAML file")
-]
-Parameters = Annotated[
-    list[str] | None,
-    typer.Option(
-        "-p", "--parameter", metavar="NAME=VALUE", help="change one parameter; may be repeated; see `ddoq knobs`"
-    ),
-]
-
-
-def _folder(name: str):
-    """An option for a knob that is a folder, as -p has it."""
-    return typer.Option(metavar="FOLDER", help=Profile.knobs()[name].metadata["meaning"])
-
-
-DataRoot, PriorPath, Artifacts = (Annotated[str, _folder(n)] for n in ("data_root", "prior_path", "artifacts"))
-
-
-def _path(text: str) -> Path:
-    """A path of the command line; `~` is the home folder, also where the shell leaves it (--out=~/records)."""
-    return Path(text).expanduser()
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"ddoq {version('ddoq_core')}")
-        raise typer.Exit
-
 
 @app.callback(help=__doc__)
-def options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
-) -> None:
+def options(version: Version = False) -> None:
     """Options of `ddoq` itself."""
 
 
@@ -179,7 +148,7 @@ def train(profile: ProfileName = "laptop", parameter: Parameters = None) -> None
 
 @app.command("eval")
 def evaluate(
-    folder: Annotated[Path, typer.Argument(parser=_path, help="A folder of images for each class, of any package.")],
+    folder: Annotated[Path, typer.Argument(parser=path_of, help="A folder of images for each class, of any package.")],
     preset: Annotated[str, typer.Option(metavar="|".join(PRESETS), help="Published protocol of training.")] = "d4m",
     profile: ProfileName = "laptop",
     parameter: Parameters = None,
@@ -203,7 +172,7 @@ def evaluate(
 @app.command()
 def record(
     study: Annotated[str, typer.Argument(help="table, tuning, ablations, zipf, controlled, weights or baselines.")],
-    out: Annotated[Path, typer.Option(parser=_path, metavar="FOLDER", help="Folder of the records; they are kept.")],
+    out: Annotated[Path, typer.Option(parser=path_of, metavar="FOLDER", help="Folder of the records; they are kept.")],
     profile: ProfileName = "table",
     parameter: Parameters = None,
     data_root: DataRoot = "",
@@ -231,7 +200,7 @@ def bench(
     task: Annotated[list[str] | None, typer.Option(help="One task; may be repeated. All by default.")] = None,
     reps: Annotated[int, typer.Option(min=1, help="Repetitions, each with its own seed.")] = 5,
     threads: Annotated[int, typer.Option(min=1, help="Threads of every method.")] = 1,
-    out: Annotated[Path | None, typer.Option(parser=_path, metavar="FILE", help="File that keeps the rows.")] = None,
+    out: Annotated[Path | None, typer.Option(parser=path_of, metavar="FILE", help="File that keeps the rows.")] = None,
 ) -> None:
     """Time the quantizers beside those of other libraries.
 

@@ -24,7 +24,7 @@ ROOMS = (
     ("checks", "methods"),
     ("runs",),
     ("results",),
-    ("cost", "foreign"),
+    ("cost", "foreign", "options"),
     ("cli",),
     ("__main__",),
 )

@@ -93,12 +93,9 @@ def _read(text: str):
     """The text as YAML, and as a number what YAML takes for a text, such as 1e-3."""
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
-    try:
         return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
+    except (yaml.YAMLError, ValueError):
+        return text
 
 
 def _type_name(kind) -> str:
