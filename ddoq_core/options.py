@@ -20,9 +20,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-ProfileName = Annotated[
-    str, typer.Option("--profile", metavar="NAME|FILE", help="a profile that ships with the package, or a YAML file")
-]
+ProfileName = Annotated[str, typer.Option("--profile", metavar="NAME|FILE", help="a shipped profile, or a YAML file")]
 Parameters = Annotated[
     list[str] | None,
     typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="change one parameter; repeat it; see `ddoq knobs`"),

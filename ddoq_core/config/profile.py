@@ -224,11 +224,12 @@ def read_profile(path: Path) -> dict:
 
 
 def parse_assignment(text: str) -> tuple[str, str]:
-    """`name=value` of a command line; the type of the knob decides what the text of the value means."""
+    """`name=value` of a command line, a quoted value without its quotes; the knob's type says what the text means."""
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise InputError(f"'{text}' is not name=value; write for example -p ipc=[1,10]")
-    return name, value
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return name, yaml.safe_load(value) if quoted else value
 
 
 def shipped_profiles() -> list[str]:

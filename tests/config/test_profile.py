@@ -99,6 +99,7 @@ def test_a_file_that_is_no_profile_is_one_line(tmp_path, text):
 def test_an_assignment_is_a_name_and_the_text_of_a_value():
     assert parse_assignment("ipc=[1,10]") == ("ipc", "[1,10]")
     assert parse_assignment("negative_prompt=a=b: c # d") == ("negative_prompt", "a=b: c # d")
+    assert parse_assignment('data_root="my birds"') == ("data_root", "my birds")
     with pytest.raises(InputError, match="not name=value"):
         parse_assignment("strength")
 
