@@ -16,7 +16,7 @@ from ddoq_core.results.table import NOTHING, As, Column, Table, written
 from ..recorded import rows_of
 from ..studies.searches import SEARCHES, TUNED_WITH, Search
 
-UNRECORDED = "–: not recorded yet, by `ddoq record tuning`."
+UNRECORDED = "–: not recorded yet, by ddoq record tuning."
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,7 @@ def weights_table(found: list[WeightComparison], caption: str) -> Table:
     levels = {100 * c.estimate.level for c in found if c.estimate}
     notes = [f"Intervals of level {level:.4g} %; B is Table 3's optimiser, A is D⁴M's." for level in levels]
     if any(c.estimate is None for c in found):
-        notes.append("–: not recorded yet, by `ddoq record weights`.")
+        notes.append("–: not recorded yet, by ddoq record weights.")
     return Table.of_groups(caption, columns, rows, notes)
 
 

@@ -139,7 +139,7 @@ def comparisons_table(found: list[Comparison], caption: str) -> Table:
         for e in known[:1]
     ]
     if len(known) < len(found):
-        notes.append("–: not recorded yet, by `ddoq record controlled`.")
+        notes.append("–: not recorded yet, by ddoq record controlled.")
     return Table.of_groups(caption, columns, rows, notes)
 
 
