@@ -22,7 +22,7 @@ ON_FASHION := -p dataset=fashion_mnist -p train_size=6000 -p data_root=$(FASHION
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 	@echo
-	@echo "Variables: PYTHON=$(PYTHON) (makes .venv), PROFILE=$(PROFILE), ARTIFACTS=$(ARTIFACTS), WORKERS=$(WORKERS) (of make test)"
+	@echo "Variables: PYTHON=$(PYTHON) (makes .venv), PROFILE=$(PROFILE), ARTIFACTS=$(ARTIFACTS), WORKERS=$(WORKERS) (of the tests)"
 
 book: $(INSTALLED) ## execute the notebooks, render the book to _build/html/index.html, check it
 	$(PY) book/tools/execute.py --profile $(PROFILE) --out book/chapters --artifacts $(ARTIFACTS)
@@ -32,7 +32,7 @@ test: $(INSTALLED) ## fast tests: mathematics, promises, every notebook at smoke
 	$(PY) -m pytest -m "not slow" --numprocesses $(WORKERS)
 
 test-slow: $(INSTALLED) ## tests that take longer: full-size models, kill and resume
-	$(PY) -m pytest -m slow
+	$(PY) -m pytest -m slow --numprocesses $(WORKERS)
 
 test-gpu: $(INSTALLED) ## what only a GPU can prove: that it agrees with the CPU
 	$(PY) -m pytest tests/gpu -ra
