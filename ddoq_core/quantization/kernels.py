@@ -5,6 +5,7 @@ same way whatever the number of threads, so that results do not depend on it.
 """
 
 import functools
+import math
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -192,7 +193,54 @@ def _winner(sample, x, squared):
 
 
 @compiled
-def cheapest_intervals(masses, sums, price, edges):
+def moments_from_middles(x, m):
+    """Mass, mean and cost of what lies between a sample and the middle of its block, for blocks of 2, 4, ... samples.
+
+    Two of them make any interval, and all that is added up is positive: no digits are lost, whatever the masses.
+
+    Args:
+        x, m: sorted samples (n,) and their masses.
+    Returns:
+        (levels + 1, n, 4): mass, mean seen from an origin, sum of m (x - mean)^2, and the origin, which is the sample
+        at the middle; in the last level, of each sample alone.
+    """
+    n, levels = len(x), 0
+    while 2**levels < n:
+        levels += 1
+    table = np.zeros((levels + 1, n, 4))
+    table[levels, :, 0], table[levels, :, 3] = m, x
+    for level in range(levels):
+        half = 2**level
+        for middle in range(half, n, 2 * half):
+            for first, last, step in ((middle - 1, middle - half - 1, -1), (middle, min(middle + half, n), 1)):
+                mass = mean = cost = 0.0
+                for i in range(first, last, step):
+                    mass, mean, cost = _merged(mass, mean, cost, m[i], x[i] - x[middle], 0.0)
+                    table[level, i] = mass, mean, cost, x[middle]
+    return table
+
+
+@compiled
+def moments_of_intervals(x, m, edges):
+    """Mass, mean seen from its first sample, and cost of each interval between the edges (K + 1,): (3, K)."""
+    found = np.zeros((3, len(edges) - 1))
+    for k in range(len(edges) - 1):
+        mass = mean = cost = 0.0
+        for i in range(edges[k], edges[k + 1]):
+            mass, mean, cost = _merged(mass, mean, cost, m[i], x[i] - x[edges[k]], 0.0)
+        found[:, k] = mass, mean, cost
+    return found
+
+
+@compiled
+def _merged(mass, mean, cost, mass2, mean2, cost2):
+    """Mass, mean and cost of two sets of samples together (Chan, Golub and LeVeque 1979)."""
+    share, away = mass2 / (mass + mass2) if mass2 > 0 else 0.0, mean2 - mean
+    return mass + mass2, mean + share * away, cost + cost2 + mass * share * away * away
+
+
+@compiled
+def cheapest_intervals(masses, sums, table, price, edges):
     """The division of sorted samples into intervals that costs least, at a price for each interval.
 
     A last interval that starts later wins, once it wins, for all later ends (the quadrangle inequality), so that the
@@ -200,6 +248,7 @@ def cheapest_intervals(masses, sums, price, edges):
 
     Args:
         masses, sums: prefix sums (n + 1,) of mass and mass times sample.
+        table: of `moments_from_middles`, used in place of prefix sums; or None, for which the compiler drops that way.
         edges: (n + 1,); its first entries become the starts of the intervals, in reverse order.
     Returns:
         Number of intervals.
@@ -212,16 +261,13 @@ def cheapest_intervals(masses, sums, price, edges):
         while first < last and since[first + 1] <= end:
             first += 1
         before[end] = queue[first]
-        least[end] = _cost(masses, sums, least, queue[first], end) + price
-        while last > first and since[last] > end:
-            at = since[last]
-            if _cost(masses, sums, least, end, at) > _cost(masses, sums, least, queue[last], at):
-                break
+        least[end] = _cost(masses, sums, table, least, queue[first], end) + price
+        while last > first and since[last] > end and _wins(masses, sums, table, least, queue[last], end, since[last]):
             last -= 1
         low, high = max(since[last], end) + 1, n + 1  # the first end at which the new candidate wins is in [low, high]
         while low < high:
             middle = (low + high) // 2
-            if _cost(masses, sums, least, end, middle) <= _cost(masses, sums, least, queue[last], middle):
+            if _wins(masses, sums, table, least, queue[last], end, middle):
                 high = middle
             else:
                 low = middle + 1
@@ -237,7 +283,37 @@ def cheapest_intervals(masses, sums, price, edges):
 
 
 @compiled
-def _cost(masses, sums, least, start, end):
-    """Least cost of all up to `end` with a last interval from `start`, but for the second moment and its price."""
+def _wins(masses, sums, table, least, old, new, end):
+    """Whether a last interval up to `end` costs no more from `new` than from `old`, an earlier start.
+
+    With a table by what `old` costs more, not as a difference of costs: one heavy sample in both would hide it.
+    """
+    if table is None:
+        return _cost(masses, sums, table, least, new, end) <= _cost(masses, sums, table, least, old, end)
+    mass, mean, cost, origin = _interval(table, old, new)
+    mass2, mean2, _, origin2 = _interval(table, new, end)
+    return least[new] <= least[old] + _merged(mass, mean, cost, mass2, origin2 - origin + mean2, 0.0)[2]
+
+
+@compiled
+def _cost(masses, sums, table, least, start, end):
+    """Least cost of all up to `end` with a last interval from `start`, but for its price.
+
+    From prefix sums, but for the second moment too.
+    """
+    if table is not None:
+        return least[start] + _interval(table, start, end)[2]
     mass, moment = masses[end] - masses[start], sums[end] - sums[start]
     return least[start] - (moment * moment / mass if mass > 0 else 0.0)
+
+
+@compiled
+def _interval(table, start, end):
+    """Mass, mean, cost and origin, as in the table of `moments_from_middles`."""
+    if end - start == 1:
+        only = table[-1, start]
+        return only[0], only[1], only[2], only[3]
+    level = math.frexp(float(start ^ (end - 1)))[1] - 1  # its blocks have a middle inside
+    left, right = table[level, start], table[level, end - 1]
+    mass, mean, cost = _merged(left[0], left[1], left[2], right[0], right[1], right[2])
+    return mass, mean, cost, left[3]
