@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import re
+import sys
 import types
 import typing
 from dataclasses import field
@@ -69,6 +70,9 @@ def _typed(name: str, kind, value):
             raise wrong
         return [_typed(name, typing.get_args(kind)[0], v) for v in value]
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if is_number and not abs(value) <= sys.float_info.max:  # a whole number may be too large for a float
+        shown = value if isinstance(value, float) else "a number of more than 308 digits"
+        raise InputError(f"{name} = {shown}, but it is a finite number")
     if isinstance(kind, types.UnionType):
         return _typed(name, float if is_number else str, value)
     if kind is float and is_number:

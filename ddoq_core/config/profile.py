@@ -212,7 +212,7 @@ def read_profile(path: Path) -> dict:
     """
     try:
         content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:  # a ValueError is no UTF-8, no date, or too many digits
         raise InputError(f"profile {path} cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise InputError(f"profile {path} holds no 'name: value' lines")
@@ -231,8 +231,8 @@ def parse_assignment(text: str) -> tuple[str, typing.Any]:
         raise InputError(f"'{text}' is not name=value; write for example -p ipc=[1,10]")
     try:
         read = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise InputError(f"the value of '{name}' cannot be read: {value}") from error
+    except (ValueError, yaml.YAMLError) as error:
+        raise InputError(f"the value of '{name}' cannot be read: {value:.80}") from error
     is_text = name in Profile.knobs() and Profile.knobs()[name].type is str
     return name, value if is_text and not isinstance(read, str) else read  # a folder may be called 2024
 
