@@ -201,42 +201,46 @@ def moments_from_middles(x, m):
     Args:
         x, m: sorted samples (n,) and their masses.
     Returns:
-        (levels + 1, n, 4): mass, mean seen from an origin, sum of m (x - mean)^2, and the origin, which is the sample
-        at the middle; in the last level, of each sample alone.
+        (levels + 1, n, 4): mass, mean seen from an origin, that origin, and sum of m (x - mean)^2; in the last level,
+        of each sample alone.
     """
     n, levels = len(x), 0
     while 2**levels < n:
         levels += 1
     table = np.zeros((levels + 1, n, 4))
-    table[levels, :, 0], table[levels, :, 3] = m, x
+    table[levels, :, 0], table[levels, :, 2] = m, x
     for level in range(levels):
         half = 2**level
         for middle in range(half, n, 2 * half):
             for first, last, step in ((middle - 1, middle - half - 1, -1), (middle, min(middle + half, n), 1)):
-                mass = mean = cost = 0.0
+                mass = mean = origin = cost = 0.0
                 for i in range(first, last, step):
-                    mass, mean, cost = _merged(mass, mean, cost, m[i], x[i] - x[middle], 0.0)
-                    table[level, i] = mass, mean, cost, x[middle]
+                    mass, mean, origin, cost = _merged(mass, mean, origin, cost, m[i], 0.0, x[i], 0.0)
+                    table[level, i] = mass, mean, origin, cost
     return table
 
 
 @compiled
 def moments_of_intervals(x, m, edges):
-    """Mass, mean seen from its first sample, and cost of each interval between the edges (K + 1,): (3, K)."""
-    found = np.zeros((3, len(edges) - 1))
+    """Mass, mean seen from an origin, that origin, and cost of each interval between the edges (K + 1,): (4, K)."""
+    found = np.zeros((4, len(edges) - 1))
     for k in range(len(edges) - 1):
-        mass = mean = cost = 0.0
+        mass = mean = origin = cost = 0.0
         for i in range(edges[k], edges[k + 1]):
-            mass, mean, cost = _merged(mass, mean, cost, m[i], x[i] - x[edges[k]], 0.0)
-        found[:, k] = mass, mean, cost
+            mass, mean, origin, cost = _merged(mass, mean, origin, cost, m[i], 0.0, x[i], 0.0)
+        found[:, k] = mass, mean, origin, cost
     return found
 
 
 @compiled
-def _merged(mass, mean, cost, mass2, mean2, cost2):
-    """Mass, mean and cost of two sets of samples together (Chan, Golub and LeVeque 1979)."""
-    share, away = mass2 / (mass + mass2) if mass2 > 0 else 0.0, mean2 - mean
-    return mass + mass2, mean + share * away, cost + cost2 + mass * share * away * away
+def _merged(mass, mean, origin, cost, mass2, mean2, origin2, cost2):
+    """Two sets of samples together (Chan, Golub and LeVeque 1979), seen from the heavier one's origin."""
+    away, total = origin2 - origin + (mean2 - mean), mass + mass2
+    if mass2 > mass:
+        share = mass / total
+        return total, mean2 - share * away, origin2, cost + cost2 + mass2 * share * away * away
+    share = mass2 / total if total > 0 else 0.0
+    return total, mean + share * away, origin, cost + cost2 + mass * share * away * away
 
 
 @compiled
@@ -290,9 +294,9 @@ def _wins(masses, sums, table, least, old, new, end):
     """
     if table is None:
         return _cost(masses, sums, table, least, new, end) <= _cost(masses, sums, table, least, old, end)
-    mass, mean, cost, origin = _interval(table, old, new)
-    mass2, mean2, _, origin2 = _interval(table, new, end)
-    return least[new] <= least[old] + _merged(mass, mean, cost, mass2, origin2 - origin + mean2, 0.0)[2]
+    mass, mean, origin, cost = _interval(table, old, new)
+    mass2, mean2, origin2, _ = _interval(table, new, end)
+    return least[new] <= least[old] + _merged(mass, mean, origin, cost, mass2, mean2, origin2, 0.0)[3]
 
 
 @compiled
@@ -302,18 +306,17 @@ def _cost(masses, sums, table, least, start, end):
     From prefix sums, but for the second moment too.
     """
     if table is not None:
-        return least[start] + _interval(table, start, end)[2]
+        return least[start] + _interval(table, start, end)[3]
     mass, moment = masses[end] - masses[start], sums[end] - sums[start]
     return least[start] - (moment * moment / mass if mass > 0 else 0.0)
 
 
 @compiled
 def _interval(table, start, end):
-    """Mass, mean, cost and origin, as in the table of `moments_from_middles`."""
+    """Mass, mean, origin and cost, as in the table of `moments_from_middles`."""
     if end - start == 1:
         only = table[-1, start]
         return only[0], only[1], only[2], only[3]
     level = math.frexp(float(start ^ (end - 1)))[1] - 1  # its blocks have a middle inside
     left, right = table[level, start], table[level, end - 1]
-    mass, mean, cost = _merged(left[0], left[1], left[2], right[0], right[1], right[2])
-    return mass, mean, cost, left[3]
+    return _merged(left[0], left[1], left[2], left[3], right[0], right[1], right[2], right[3])

@@ -128,10 +128,9 @@ class Line:
 
     def _intervals(self, edges: Int[ndarray, " K+1"], points: Float[ndarray, " K"]) -> Intervals:
         if self.cancels:
-            masses, means, costs = moments_of_intervals(self.x, self.m, edges)
-            means += self.x[np.minimum(edges[:-1], len(self.x) - 1)]
-            G = np.sum(costs + masses * (means - points) ** 2) / self.masses[-1]
-            return Intervals(edges, masses, masses * means, float(G))
+            masses, means, origins, costs = moments_of_intervals(self.x, self.m, edges)
+            G = np.sum(costs + masses * (origins - points + means) ** 2) / self.masses[-1]
+            return Intervals(edges, masses, masses * (origins + means), float(G))
         masses, sums, squares = (np.diff(p[edges]) for p in (self.masses, self.sums, self.squares))
         G = np.sum(squares - 2 * points * sums + points**2 * masses) / self.masses[-1]
         return Intervals(edges, masses, sums, max(float(G), 0.0))
