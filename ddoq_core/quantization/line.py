@@ -4,7 +4,7 @@ Where masses differ, a difference of prefix sums has no digits of a light tail: 
 
 Here the optimum itself can be had. Lloyd's algorithm from random samples ends far above it when there are many points;
 `Line.optimum` finds the K intervals of least distortion. It is convex in K, so there is a price per interval at which K
-of them cost least; at a given price the best intervals follow in n log n steps (`kernels.cheapest_intervals`).
+of them cost least; at a given price the best intervals follow in n log n steps (`intervals.cheapest_intervals`).
 """
 
 import functools
@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
 
-from .kernels import cheapest_intervals, moments_from_middles, moments_of_intervals
+from .intervals import cheapest_intervals, moments_from_middles, moments_of_intervals
 from .voronoi import refilled
 
 WIDE = 2**20  # range of the samples, in widths of their middle half, from which prefix sums lose the middle's digits

@@ -17,18 +17,7 @@ from ..errors import InputError
 from .forms import Direct, Form, Gram
 from .line import Line
 from .seeding import kmeans_plus_plus_rows, random_rows
-from .voronoi import (
-    Iterate,
-    Quantizer,
-    at_least,
-    checked,
-    checked_mass,
-    exponent_of,
-    on_one_scale,
-    quantizer_of,
-    scaled_back,
-    shifted,
-)
+from .voronoi import Iterate, Quantizer, at_least, checked_mass, on_one_scale, quantizer_of, scaled, scaled_back
 
 STARTS = {"k-means++": kmeans_plus_plus_rows, "random": random_rows}
 ITERATIONS, SEEDING = 20, 30  # passes over the samples that a run, and a k-means++ start, are worth
@@ -85,9 +74,8 @@ def best_of_restarts(
     at_least(1, n_restarts=n_restarts)
     at_least(0, max_iter=max_iter)
     levels = [K] if isinstance(K, Number) else list(K)
-    samples = checked(samples, *levels)
-    mass, exponent = checked_mass(mass, samples), exponent_of(samples)
-    samples = shifted(samples, -exponent)
+    samples, exponent = scaled(samples, *levels)
+    mass = checked_mass(mass, samples)
     form, best = form_of(samples, mass, levels, n_restarts * (SEEDING + ITERATIONS)), {}
     for start in _starts(form, init, max(levels), n_restarts, rng):
         for level in dict.fromkeys(levels):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .clvq import OnlineQuantizer, recount
 from .kernels import learn_minibatch
-from .voronoi import Iterate, at_least, checked, distortion, exponent_of, on_one_scale, scaled_back, shifted
+from .voronoi import Iterate, at_least, distortion, on_one_scale, scaled, scaled_back
 
 
 def minibatch(
@@ -67,9 +67,7 @@ def d4m_minibatch(samples: Float[Tensor, "n d"], K: int, rng: np.random.Generato
     """
     from sklearn.cluster import MiniBatchKMeans  # takes a second
 
-    samples = checked(samples, K)
-    exponent = exponent_of(samples)
-    samples = shifted(samples, -exponent)
+    samples, exponent = scaled(samples, K)
     X = samples.numpy()[rng.permutation(len(samples))]
     model = MiniBatchKMeans(K, batch_size=K, n_init="auto", random_state=int(rng.integers(2**31)))
     for first in range(0, len(X) - K + 1, K):

@@ -180,6 +180,13 @@ def on_one_scale(
     return samples, points, exponent
 
 
+def scaled(samples: Float[Tensor, "n d"], *levels: int) -> tuple[Float[Tensor, "n d"], int]:
+    """Samples `checked`, and divided by 2^e as by `on_one_scale`; and e."""
+    samples = checked(samples, *levels)
+    exponent = exponent_of(samples)
+    return shifted(samples, -exponent), exponent
+
+
 def checked(samples: Float[Tensor, "n d"], *levels: int, name: str = "samples") -> Float[Tensor, "n d"]:
     """Samples as every algorithm takes them, in float32 at least, without gradients.
 
