@@ -20,8 +20,8 @@ from .laws import NODES, WEIGHTS, StandardLaw, standard_law
 from .line import Line
 
 LOG_CONCAVE = {
-    "Logistic", "Normal", "StandardNormal", "Uniform", "expon", "gumbel_l", "gumbel_r", "halfnorm", "hypsecant",
-    "laplace", "logistic", "maxwell", "norm", "rayleigh", "semicircular", "uniform",
+    "expon", "gumbel_l", "gumbel_r", "halfnorm", "hypsecant", "laplace", "logistic", "maxwell", "norm", "rayleigh",
+    "semicircular", "uniform",
 }  # fmt: skip
 SHARES = 1000  # into which a law is cut that is not known to be log-concave; 20 for each point at least
 OUTSIDE = np.polynomial.legendre.leggauss(200)  # nodes and weights for a tail

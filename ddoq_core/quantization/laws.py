@@ -18,6 +18,7 @@ CERTIFIED = 1e-9  # relative error of the three numbers that every result is hel
 SMOOTH = 1e-13  # share of a moment of the law that a part may change by when it is halved
 NEAR_END = 2.0**-30  # relative distance to an end, other than 0, at which numbers are too coarse for a density
 MOST_CUTS = 5_000
+OLD_NAMES = {"Normal": "norm", "StandardNormal": "norm", "Logistic": "logistic", "Uniform": "uniform"}
 FAR = 2**6  # deviations between 0 and the median, or size of a deviation, from which a law is shifted or scaled
 
 
@@ -94,7 +95,7 @@ def standard_law(law: Any) -> StandardLaw:
         InputError: no law, a discrete one, one of several dimensions, free parameters, or no finite variance.
     """
     name = getattr(getattr(law, "dist", law), "name", None) or type(law).__name__
-    old = hasattr(law, "ppf")
+    name, old = OLD_NAMES.get(name, name), hasattr(law, "ppf")
     discrete = any("iscrete" in kind.__name__ for kind in type(law).__mro__)
     if discrete or not hasattr(law, "pdf") or not (old or hasattr(law, "icdf")) or getattr(law, "numargs", 0):
         raise InputError(

@@ -173,7 +173,7 @@ def on_one_scale(
     points = checked(points, name="points").to(samples)
     if points.shape[1] != samples.shape[1]:
         raise InputError(f"points have {points.shape[1]} dimensions, samples {samples.shape[1]}; give both the same")
-    exponent = exponent_of(samples) if samples.any() else exponent_of(points)
+    exponent = exponent_of(samples, points)
     samples, points = shifted(samples, -exponent), shifted(points, -exponent)
     if not points.abs().max() < 2.0 ** (1.5 * ORDINARY[samples.dtype]):
         raise InputError(f"points are too far from the samples for {samples.dtype}; give points nearer to them")
@@ -230,10 +230,11 @@ def at_least(low: int, **numbers: int) -> None:
             raise InputError(f"{name} = {value!r}, but it is a whole number of at least {low}")
 
 
-def exponent_of(values: Tensor) -> int:
-    """e with |values| < 2^e for the largest of them, or 0 where that is ordinary."""
-    exponent = math.frexp(max(abs(bound.item()) for bound in values.aminmax()))[1]
-    return exponent if abs(exponent) > ORDINARY[values.dtype] else 0
+def exponent_of(*tensors: Tensor) -> int:
+    """e with |values| < 2^e for the largest of the first tensor that is not 0, or 0 where that is ordinary."""
+    largest = (max(abs(bound.item()) for bound in values.aminmax()) for values in tensors)
+    exponent = math.frexp(next(filter(None, largest), 0.0))[1]
+    return exponent if abs(exponent) > ORDINARY[tensors[0].dtype] else 0
 
 
 def shifted(values: Tensor, exponent: int) -> Tensor:
