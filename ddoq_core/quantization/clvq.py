@@ -38,7 +38,7 @@ def clvq(
     Returns:
         OnlineQuantizer; `companion` are the w of line 7, `history` the exact distortion at the start and per pass.
     Raises:
-        InputError: K < 1, K > n, a sample that is not finite, too few steps, or a step outside (0, 1).
+        InputError: K, samples, points or passes as of `lloyd`; too few steps, or a step outside (0, 1).
     """
     at_least(0, passes=passes)
     samples, codebook, exponent = on_one_scale(samples, codebook, start=True)

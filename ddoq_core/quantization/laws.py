@@ -114,14 +114,15 @@ def standard_law(law: Any) -> StandardLaw:
     m, s = (0.0 if abs(m) < FAR * std else m), (1.0 if 1 / FAR < std < FAR else s)
 
     ppf, sf = (law.ppf, law.sf) if old else (law.icdf, law.ccdf)
+
+    def density(x: ndarray) -> ndarray:
+        with np.errstate(all="ignore"):
+            p = s * law.pdf(m + s * x)
+        return np.where(np.isnan(p), 0.0, p)  # 0 / 0, far out or near an end; where p is not 0, nothing is certified
+
     return StandardLaw(
-        name, float(shift + scale * m), float(scale * s), lambda x: _no_nan(s * law.pdf(m + s * x)),
+        name, float(shift + scale * m), float(scale * s), density,
         lambda u: (ppf(u) - m) / s, lambda x: law.cdf(m + s * x), lambda x: sf(m + s * x),
         tuple((end - m) / s for end in law.support()), (law.median() - m) / s, (mean - m) / s, std / s,
         np.array([(law.median() - m) / s]),
     )  # fmt: skip
-
-
-def _no_nan(density: ndarray) -> ndarray:
-    """A density that is 0 / 0 far out, or near an end, is 0; if it should not be, no result is certified."""
-    return np.where(np.isnan(density), 0.0, density)

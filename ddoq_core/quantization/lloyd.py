@@ -37,14 +37,15 @@ def lloyd(
     Args:
         samples: n points X ~ mu, finite.
         codebook: the K starting points; not modified.
-        mass: of each sample, 0 or more; None is 1 each.
+        mass: of each sample, 0 or more, in any unit; None is 1 each.
         max_iter: at most this many moves.
         tol: stop when the distortion falls by no more than this fraction and no cell is empty.
         callback: called with every iterate, the start first.
     Returns:
         Quantizer with points (K, d), in increasing order if d = 1; counts (K,) summing to n; history.
     Raises:
-        InputError: K < 1, K > n, a sample or point that is not finite, another dimension, or a mass that is none.
+        InputError: K < 1, K > n, a sample or point that is not finite, another dimension, a mass that is none, a
+            negative `max_iter`, or a distortion beyond the range of float64.
     """
     at_least(0, max_iter=max_iter)
     samples, codebook, exponent = on_one_scale(samples, codebook, start=True)
@@ -67,7 +68,7 @@ def best_of_restarts(
     Returns:
         A Quantizer, or one for each of several levels.
     Raises:
-        InputError: K < 1, K > n, a sample that is not finite, a mass that is none, or an unknown `init`.
+        InputError: as `lloyd`; an unknown `init`, or `n_restarts` < 1.
     """
     if init not in STARTS:
         raise InputError(f"init = {init!r}, but it is {' or '.join(STARTS)}")

@@ -32,7 +32,7 @@ def minibatch(
         OnlineQuantizer of the pass that ended lowest. `companion` is its v / sum v, which also counts the start and
         samples lost since; `counts` are the exact cells. `history` is the distortion at the start and per pass.
     Raises:
-        InputError: K < 1, K > n, or a sample that is not finite.
+        InputError: K, samples or points as of `lloyd`, or `passes` < 1.
     """
     at_least(1, passes=passes)
     samples, codebook, exponent = on_one_scale(samples, codebook, start=True)
