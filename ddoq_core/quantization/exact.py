@@ -63,7 +63,8 @@ def exact_quantizer(
         failed = law.wrong(at_mean, *_cells(law, at_mean))
         if failed:
             return failed
-        starts = (_companding,) if proved and not law.is_finely_cut else (_companding, _of_shares)
+        starts = (_companding,) if proved else (_companding, _of_shares)
+        starts = (_of_shares,) if law.is_finely_cut else starts  # a companding one is too far out in heavy tails
         grids = [_stationary(law, start(law, K), tol, max_iter) for start in starts]
         grids = [x for x in grids if x is not None]
         if not grids:
