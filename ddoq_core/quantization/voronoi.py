@@ -173,7 +173,7 @@ def on_one_scale(
     points = checked(points, name="points").to(samples)
     if points.shape[1] != samples.shape[1]:
         raise InputError(f"points have {points.shape[1]} dimensions, samples {samples.shape[1]}; give both the same")
-    exponent = exponent_of(samples, points)
+    exponent = scale_exponent(samples, points)
     samples, points = shifted(samples, -exponent), shifted(points, -exponent)
     if not points.abs().max() < 2.0 ** (1.5 * ORDINARY[samples.dtype]):
         raise InputError(f"points are too far from the samples for {samples.dtype}; give points nearer to them")
@@ -183,7 +183,7 @@ def on_one_scale(
 def scaled(samples: Float[Tensor, "n d"], *levels: int) -> tuple[Float[Tensor, "n d"], int]:
     """Samples `checked`, and divided by 2^e as by `on_one_scale`; and e."""
     samples = checked(samples, *levels)
-    exponent = exponent_of(samples)
+    exponent = scale_exponent(samples)
     return shifted(samples, -exponent), exponent
 
 
@@ -230,7 +230,7 @@ def at_least(low: int, **numbers: int) -> None:
             raise InputError(f"{name} = {value!r}, but it is a whole number of at least {low}")
 
 
-def exponent_of(*tensors: Tensor) -> int:
+def scale_exponent(*tensors: Tensor) -> int:
     """e with |values| < 2^e for the largest of the first tensor that is not 0, or 0 where that is ordinary."""
     largest = (max(abs(bound.item()) for bound in values.aminmax()) for values in tensors)
     exponent = math.frexp(next(filter(None, largest), 0.0))[1]
