@@ -7,7 +7,7 @@ use `NETWORK`.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -31,6 +31,7 @@ SRE2L_TRAINING = {
 }
 
 
+@runtime_checkable
 class MethodRun(Protocol):
     """What a method may ask of a run: every step is made when first asked for."""
 

@@ -2,7 +2,7 @@
 
 import warnings
 from numbers import Integral, Real
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -59,7 +59,9 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Float[ndarray, "n d"], y: None = None, sample_weight: Float[ndarray, " n"] | None = None) -> Self:
+    def fit(
+        self, X: Float[ndarray, "n d"], y: None = None, sample_weight: Float[ndarray, " n"] | None = None
+    ) -> "OptimalQuantizer":
         """Find the points and their weights. A sample of weight 0 is as good as left out.
 
         Raises:

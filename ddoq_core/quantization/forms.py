@@ -8,7 +8,7 @@ the form knows.
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor
 from .voronoi import Cells, cancels_far_from_origin, cells, nearest, nearest_by_products, refilled
 
 
+@runtime_checkable
 class Form(Protocol):
     """Samples as Lloyd's algorithm and k-means++ see them."""
 

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from jaxtyping import Float
@@ -21,16 +20,16 @@ class Mean:
     n: int
 
     @classmethod
-    def of(cls, values: Float[ndarray, " n"]) -> Self:
+    def of(cls, values: Float[ndarray, " n"]) -> "Mean":
         return cls(float(values.mean()), float(half_width(values)), len(values))
 
     @classmethod
-    def of_many(cls, values: Float[ndarray, " n"]) -> Self:
+    def of_many(cls, values: Float[ndarray, " n"]) -> "Mean":
         """Mean of so many values that Student's t is normal."""
         return cls.normal(float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values)), len(values))
 
     @classmethod
-    def normal(cls, value: float, error: float, n: int) -> Self:
+    def normal(cls, value: float, error: float, n: int) -> "Mean":
         """A value from n draws with a standard error of its own, its law nearly normal."""
         return cls(value, NORMAL * error, n)
 
