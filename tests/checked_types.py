@@ -1,5 +1,13 @@
-"""The check of types and shapes while tests run: every annotation of ddoq_core, a whole number being a number too."""
+"""The check of types and shapes while tests run: every annotation of ddoq_core is taken at its word.
 
-from beartype import BeartypeConf, beartype
+A whole number is a number too, and NumPy's numbers are numbers.
+"""
 
-check = beartype(conf=BeartypeConf(is_pep484_tower=True))
+import numpy as np
+from beartype import BeartypeConf, BeartypeHintOverrides, beartype
+
+NUMBERS = BeartypeHintOverrides(
+    {bool: bool | np.bool_, int: int | np.integer, float: float | int | np.floating | np.integer}
+)
+
+check = beartype(conf=BeartypeConf(hint_overrides=NUMBERS))
