@@ -117,8 +117,8 @@ def read_pixels(path: Path) -> UInt8[Tensor, "C H W"]:
 
 
 def write_metadata(
-    work: Workspace, dataset: Dataset, counts: Sequence[Int64[Tensor, " ipc"]], *, seed: int | None,
-    sources: Sequence[str] = (), weights: Sequence[Float[Tensor, " ipc"]] | None = None,
+    work: Workspace, dataset: Dataset, counts: Int64[Tensor, "C K"] | Sequence[Int64[Tensor, " _"]], *,
+    seed: int | None, sources: Sequence[str] = (), weights: Sequence[Float[Tensor, " _"]] | None = None,
 ) -> None:  # fmt: skip
     """Write `metadata.jsonl` and `sample_weights.txt` over images that `write_image` has written.
 

@@ -50,7 +50,7 @@ class DiTPrior(LatentDiffusion):
             f"the prior knows no class '{missing[0]}'; name the class folders as its model_index.json does"
         )
 
-    def _both(self, labels: Int64[Tensor, " b"]) -> Int64[Tensor, " 2b"]:
+    def _both(self, labels: Int64[Tensor, " b"]) -> Int64[Tensor, " 2*b"]:
         return torch.cat([torch.full_like(labels, NULL), labels])
 
     def any_condition(self) -> Int64[Tensor, " 1"]:

@@ -1,7 +1,5 @@
 """The rows of Table 1."""
 
-import types
-
 import pytest
 import torch
 
@@ -9,8 +7,11 @@ from ddoq_core.config.profile import Profile
 from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.errors import InputError
 from ddoq_core.methods import METHODS
+from ddoq_core.methods.method import MethodRun
 from ddoq_core.methods.random_real import random_real
 from ddoq_core.store.artifacts import Store
+
+from ..stand_ins import stand_in
 
 SIZES = [5, 4, 7]
 PROFILE = Profile.of({"image_size": 8})
@@ -83,7 +84,7 @@ def test_more_images_than_a_class_has_are_refused_by_its_name(store, dataset):
 
 
 def test_random_real_asks_a_run_for_nothing_but_its_data(store, dataset):
-    run = types.SimpleNamespace(profile=PROFILE, store=store, dataset=dataset)
+    run = stand_in(MethodRun, profile=PROFILE, store=store, dataset=dataset)
     assert METHODS["random_real"].distill(run, 1, 0).ipc == 1
 
 

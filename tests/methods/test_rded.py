@@ -1,7 +1,6 @@
 """RDED: the crops that the teacher takes for their class most surely, in the stated order."""
 
 import dataclasses
-import types
 
 import pytest
 import torch
@@ -12,10 +11,13 @@ from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.errors import InputError
 from ddoq_core.methods import METHODS
 from ddoq_core.methods import rded as module
+from ddoq_core.methods.method import MethodRun
 from ddoq_core.methods.rded import _scored, best_crops, cut_out, random_squares, rded, teacher_losses, tiled
 from ddoq_core.pipeline.distilled import write_image
 from ddoq_core.randomness import numpy_rng
 from ddoq_core.store.artifacts import Artifact, Store
+
+from ..stand_ins import stand_in
 
 SIZE, SIZES = 8, [12, 9]
 PROFILE = Profile.of({"image_size": SIZE, "rded_crops": 3, "rded_images": 12, "threads": 1})
@@ -220,7 +222,7 @@ def test_what_cannot_be_made_is_refused_with_its_mend(store, ipc, knobs, message
 
 
 def test_a_run_is_asked_for_nothing_but_its_data_and_teacher(store):
-    run = types.SimpleNamespace(profile=PROFILE, store=store, dataset=dataset_of(greys), teacher=TEACHER)
+    run = stand_in(MethodRun, profile=PROFILE, store=store, dataset=dataset_of(greys), teacher=TEACHER)
     assert METHODS["rded"].distill(run, 1, 0).ipc == 1
 
 
