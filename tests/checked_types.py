@@ -4,10 +4,8 @@ A whole number is a number too, and NumPy's numbers are numbers.
 """
 
 import numpy as np
-from beartype import BeartypeConf, BeartypeHintOverrides, beartype
+from beartype import BeartypeConf, FrozenDict, beartype
 
-NUMBERS = BeartypeHintOverrides(
-    {bool: bool | np.bool_, int: int | np.integer, float: float | int | np.floating | np.integer}
-)
+NUMBERS = FrozenDict({bool: bool | np.bool_, int: int | np.integer, float: float | int | np.floating | np.integer})
 
 check = beartype(conf=BeartypeConf(hint_overrides=NUMBERS))

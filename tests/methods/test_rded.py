@@ -17,7 +17,7 @@ from ddoq_core.pipeline.distilled import write_image
 from ddoq_core.randomness import numpy_rng
 from ddoq_core.store.artifacts import Artifact, Store
 
-from ..stand_ins import stand_in
+from ..stand_ins import set_of_size, stand_in
 
 SIZE, SIZES = 8, [12, 9]
 PROFILE = Profile.of({"image_size": SIZE, "rded_crops": 3, "rded_images": 12, "threads": 1})
@@ -231,12 +231,8 @@ def test_a_run_is_asked_for_nothing_but_its_data_and_teacher(store):
     [(1, 10, 10), (2, 10, 10), (10, 10, 50), (20, 10, 50), (50, 10, 100), (10, 1000, 100), (50, 100, 200), (1, 5, 5)],
 )
 def test_the_batch_of_its_own_training_is_the_published_one_for_its_images_per_class(ipc, classes, batch):
-    class OfSize(list):
-        def __init__(self):
-            super().__init__(range(ipc * classes))
-            self.ipc, self.classes = ipc, range(classes)
-
-    target, changes = METHODS["rded"].protocol(PROFILE, OfSize())
+    known = set_of_size(ipc, classes)
+    target, changes = METHODS["rded"].protocol(PROFILE, known)
     assert (target, changes["batch_size"]) == ("soft", batch)
     assert PROFILE.replace(**changes).lr_schedule == "half-cosine" and changes["epochs"] == 3 * PROFILE.epochs
-    assert METHODS["rded"].protocol(PROFILE.replace(rded_factor=2), OfSize())[1]["crop_scale"] == 0.5
+    assert METHODS["rded"].protocol(PROFILE.replace(rded_factor=2), known)[1]["crop_scale"] == 0.5

@@ -32,7 +32,7 @@ def distilled(store, squares) -> DistilledDataset:
     def build(work):
         for label in range(3):
             for item in range(IPC):
-                write_image(work, label, item, torch.rand(1, 16, 16, generator=torch_rng(0, label, item)))
+                write_image(work, label, item, torch.rand(1, 16, 16, generator=torch_rng(0, "images", label, item)))
         write_metadata(work, squares, COUNTS, seed=0)
 
     return DistilledDataset(store.make("test", build, parameters={"classes": squares.classes}))
