@@ -1,4 +1,4 @@
-"""The check of types and shapes while tests run: every annotation of ddoq_core is taken at its word.
+"""The check of types and shapes while tests run: every annotation of ddoq_core and ddoq_book is taken at its word.
 
 A whole number is a number too, and NumPy's numbers are numbers.
 """

@@ -22,11 +22,11 @@ NULL = 1000  # id of "no class" in the label table, as DiTPipeline hard-codes it
 class DiTPrior(LatentDiffusion):
     """Conditioning is the row of a label table."""
 
-    transformer: DiTTransformer2DModel
+    transformer: torch.nn.Module  # DiTTransformer2DModel, or what is called as one
     class_names: tuple[str, ...] = ()  # of its label table, in order
 
     @property
-    def network(self) -> DiTTransformer2DModel:
+    def network(self) -> torch.nn.Module:
         """The transformer."""
         return self.transformer
 

@@ -11,13 +11,16 @@ from ddoq_core.config.profile import Profile
 from ddoq_core.errors import InputError
 from ddoq_core.pipeline.teacher import teacher
 from ddoq_core.randomness import torch_rng
+from ddoq_core.runs.run import Run
 from ddoq_core.store.artifacts import Store
 
+from ...stand_ins import passes_for
 from ...tiny import D, noise_images, random_prior
 
 K, R = 2, 2
 
 
+@passes_for(Run)
 @dataclass(frozen=True)
 class FakeRun:
     """What the gaps ask of a run."""

@@ -16,12 +16,16 @@ from ddoq_core.pipeline.cluster import cluster
 from ddoq_core.pipeline.distilled import DistilledDataset, write_image, write_metadata
 from ddoq_core.pipeline.encode import StoredLatents
 from ddoq_core.randomness import torch_rng
+from ddoq_core.runs.run import Run
 from ddoq_core.store.artifacts import Store
+
+from ...stand_ins import passes_for
 
 K, SIZE = 3, 8
 OF_CLASS = 20
 
 
+@passes_for(Run)
 @dataclass(frozen=True)
 class FakeRun:
     """A run whose latents are its images' pixels; distilled image k of a class is grey level k / 10."""
