@@ -82,39 +82,33 @@ def _published(source: type, root: Path) -> tuple[dict[str, bytes], str]:
     """Contents of the published files by name, of their folder or of their archive; or what is wrong with them."""
     wanted = dict([*source.train_list, *source.test_list, (source.meta["filename"], source.meta["md5"])])
     base, packed = source.base_folder, source.filename
-    folders = [root / base, root, root / packed.partition(".")[0] / base]
-    folder = next((f for f in folders if any((f / name).is_file() for name in wanted)), None)
-    archive = next((p for p in (root / packed, root / packed.removesuffix(".gz")) if p.is_file()), None)
+    places = (root / base, root, root / packed.partition(".")[0] / base)
+    folders = [place for place in places if any((place / name).is_file() for name in wanted)]
+    archives = [p for p in (root / packed, root / packed.removesuffix(".gz")) if p.is_file()]  # browsers unpack the .gz
     problems = []
-    for place, read in ((folder, _filed), (archive, _archived)):
-        if place is None:
+    for place in folders[:1] + archives[:1]:
+        try:
+            files = _archived(place, base, wanted) if place in archives else _filed(place, wanted)
+        except FileNotFoundError as error:
+            problems.append(f"{place} has no {Path(error.filename).name}")
             continue
-        files, problem = read(place, base, wanted)
-        wrong = [name for name, content in files.items() if wanted[name] not in (None, _md5(content))]
-        problem = problem or (f"{wrong[0]} of {place} is not as it was published" if wrong else "")
-        if not problem:
+        except (OSError, EOFError, KeyError, AttributeError, tarfile.TarError, zlib.error) as error:
+            problems.append(f"{place} is damaged ({' '.join(str(error).split())[:80]})")
+            continue
+        wrong = [n for n in wanted if wanted[n] not in (None, hashlib.md5(files[n], usedforsecurity=False).hexdigest())]
+        if not wrong:
             return files, ""
-        problems.append(problem)
+        problems.append(f"{wrong[0]} of {place} is not as it was published")
     return {}, " and ".join(problems) or holding(root)
 
 
-def _filed(folder: Path, base: str, wanted: Iterable[str]) -> tuple[dict[str, bytes], str]:
-    missing = [name for name in wanted if not (folder / name).is_file()]
-    if missing:
-        return {}, f"{folder} has no {missing[0]}"
-    return {name: (folder / name).read_bytes() for name in wanted}, ""
+def _filed(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in names}
 
 
-def _archived(path: Path, base: str, wanted: Iterable[str]) -> tuple[dict[str, bytes], str]:
-    try:
-        with tarfile.open(path) as archive:
-            return {name: archive.extractfile(f"{base}/{name}").read() for name in wanted}, ""
-    except (OSError, EOFError, KeyError, AttributeError, tarfile.TarError, zlib.error) as error:
-        return {}, f"{path} is damaged ({' '.join(str(error).split())[:80]})"
-
-
-def _md5(content: bytes) -> str:
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+def _archived(path: Path, base: str, names: Iterable[str]) -> dict[str, bytes]:
+    with tarfile.open(path) as archive:
+        return {name: archive.extractfile(f"{base}/{name}").read() for name in names}
 
 
 def _images_and_labels(

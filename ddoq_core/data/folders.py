@@ -21,33 +21,22 @@ SUFFIXES = {
     ".psd", ".pxr", ".qoi", ".ras", ".rgb", ".rgba", ".sgi", ".tga", ".tif", ".tiff", ".vda", ".vst", ".webp", ".xbm",
     ".xpm",
 }  # fmt: skip
+HIDDEN = "hidden or of the system"
 SYSTEM = {
     "__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "#recycle", "$recycle.bin",
     "system volume information", "lost+found",
 }  # fmt: skip
-EXAMPLES = 3  # of what was left out, for each reason
 
 
-class LeftOut:
-    """What of a tree is not read: how many of what, by the reason."""
+class LeftOut(defaultdict):
+    """What of a tree is not read: by reason, how often which file. Empty if all is read."""
 
     def __init__(self) -> None:
-        self.tally: defaultdict[str, Counter[str]] = defaultdict(Counter)
-
-    def add(self, reason: str, what: str | Path) -> None:
-        self.tally[reason][str(what)] += 1
-
-    def update(self, other: "LeftOut") -> None:
-        for reason, found in other.tally.items():
-            self.tally[reason].update(found)
+        super().__init__(Counter)
 
     def __str__(self) -> str:
-        """One line, empty if nothing was left out."""
-        parts = []
-        for reason, found in self.tally.items():
-            some = ", ".join(f"{n} {what}" if n > 1 else what for what, n in found.most_common(EXAMPLES))
-            parts.append(f"{found.total():,} {reason} ({some}{', ...' if len(found) > EXAMPLES else ''})")
-        return "; ".join(parts)
+        """One line: how many for each reason, and the first."""
+        return "; ".join(f"{found.total():,} {reason} (such as {next(iter(found))})" for reason, found in self.items())
 
 
 def is_system(name: str) -> bool:
@@ -61,58 +50,48 @@ def is_image(name: str) -> bool:
 
 
 def class_folders(folder: Path, left_out: LeftOut) -> list[str]:
-    """Names of the class folders, sorted.
-
-    Raises:
-        InputError: there is no such folder, or two names are one but for the form of their Unicode.
-    """
+    """Names of the class folders, sorted; InputError if two are one but for the form of their Unicode."""
     names: dict[str, str] = {}
     for path in sorted(folder.iterdir()):
-        if not path.is_dir():
-            if not is_system(path.name):
-                left_out.add("outside any class folder", path)
-        elif is_system(path.name):
-            left_out.add("hidden or of the system", path.name)
+        if is_system(path.name):
+            if path.is_dir():
+                left_out[HIDDEN][str(path)] += 1
+        elif not path.is_dir():
+            left_out["outside any class folder"][str(path)] += 1
         elif path.is_symlink() and folder.resolve().is_relative_to(path.resolve()):
-            left_out.add("linked to a folder that holds it", path)
+            left_out["linked to a folder that holds it"][str(path)] += 1
         elif (twin := names.setdefault(unified(path.name), path.name)) != path.name:
             raise InputError(
-                f"{folder} has two folders that look alike, {twin!a} and {path.name!a}: one name in two "
-                f"Unicode forms; put their images into one"
+                f"{folder} has two folders that look alike, {twin!a} and {path.name!a}: one name in two Unicode forms; "
+                f"put their images into one"
             )
     return sorted(names.values())
 
 
 def images_in(folder: Path, left_out: LeftOut) -> list[Path]:
-    """Images of a folder, at any depth, in order.
-
-    Raises:
-        InputError: a folder cannot be read.
-    """
+    """Images of a folder, at any depth, in order; InputError if a folder cannot be read."""
     found = []
     for place, folders, files in os.walk(folder, onerror=_refuse):
         for name in folders:
-            if is_system(name):
-                left_out.add("hidden or of the system", name)
-            elif os.path.islink(os.path.join(place, name)):
-                left_out.add("linked folders in a class folder", os.path.join(place, name))
+            if is_system(name) or os.path.islink(os.path.join(place, name)):
+                left_out[HIDDEN if is_system(name) else "linked below a class folder"][os.path.join(place, name)] += 1
         folders[:] = [name for name in folders if not is_system(name)]
-        found += [Path(place, name) for name in files if _counts(place, name, left_out)]
+        for name in files:
+            path, reason = os.path.join(place, name), _reason(place, name)
+            if not reason:
+                found.append(Path(path))
+            elif is_image(name) or not is_system(name):
+                left_out[reason][path] += 1
     return sorted(found)
 
 
-def _counts(place: str, name: str, left_out: LeftOut) -> bool:
-    path = os.path.join(place, name)
+def _reason(place: str, name: str) -> str:
+    """Why a file is not read; '' if it is."""
     if is_system(name):
-        if is_image(name):
-            left_out.add("hidden or of the system", path)
-    elif not is_image(name):
-        left_out.add("no images by their suffix", os.path.splitext(name)[1].lower() or name)
-    elif not os.path.isfile(path):
-        left_out.add("no files, or links that lead nowhere", path)
-    else:
-        return True
-    return False
+        return HIDDEN
+    if not is_image(name):
+        return f"of the suffix {os.path.splitext(name)[1].lower()!r}, which is of no image"
+    return "" if os.path.isfile(os.path.join(place, name)) else "no file, or a link that leads nowhere"
 
 
 def _refuse(error: OSError) -> None:

@@ -18,7 +18,7 @@ from ..errors import InputError
 from ..processes import bar, report_line, world
 from ..store.artifacts import Store, Workspace
 from .dataset import Dataset, Split, content_key, cut, data_root
-from .folders import LeftOut, class_folders, images_in, is_system, look_alike, unified
+from .folders import LeftOut, class_folders, holding, images_in, is_system, look_alike, unified
 from .image_files import check_images
 from .imagenet import IMAGENET_MEAN, IMAGENET_STD, image_key, listed_classes, name_and_prompt, read_val_mapping
 from .imbalance import population
@@ -37,7 +37,7 @@ def image_folder(profile: Profile, store: Store | None) -> Dataset:
         "train": [_files(root / "train" / c, left_out) for c in class_ids],
         "val": _test_files(root / "val", class_ids, profile, left_out),
     }
-    _say(f"left out of {root}: {left_out}" if left_out.tally else "")
+    _say(f"left out of {root}: {left_out}" if left_out else "")
     rows = checked_files(root, [f for part in files.values() for of_class in part for f in of_class], store)
     bad = {row["file"]: row["problem"] for row in rows if row["problem"]}
     if bad and not profile.skip_unreadable:
@@ -104,12 +104,9 @@ def _not_laid_out(problem: str) -> InputError:
 
 
 def _files(folder: Path, left_out: LeftOut) -> list[Path]:
-    of_class = LeftOut()
-    found = images_in(folder, of_class)
+    found = images_in(folder, left_out)
     if not found:
-        there = f" (left out: {of_class})" if of_class.tally else ""
-        raise InputError(f"class folder {folder} holds no image{there}; add some or remove the folder")
-    left_out.update(of_class)
+        raise InputError(f"class folder {folder} holds no image ({holding(folder)}); add some or remove the folder")
     return found
 
 
@@ -168,25 +165,31 @@ def _mapped(folder: Path, files: list[Path], mapping: Path) -> dict[str, list[Pa
 
 
 def copies(rows: list[dict], places: list[tuple[str, int]]) -> str:
-    """What to say of pictures that are there more than once, by their checksums; '' if there are none.
+    """What to say of pictures that are there more than once, by the checksums of `checked_files`; '' if none is.
 
     Args:
-        rows: of `checked_files`.
-        places: part and class of each.
+        places: part and class of each row.
     """
     first: dict[str, int] = {}
     groups: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
         if not row["problem"] and (before := first.setdefault(row["sha256"], i)) != i:
             groups.setdefault(row["sha256"], [before]).append(i)
-    kinds: dict[str, list[str]] = {"in more than one class": [], "in train and in val": [], "twice in one class": []}
+    kinds: dict[str, list[list[int]]] = {
+        "in more than one class": [],
+        "in train and in val": [],
+        "twice in a class": [],
+    }
     for group in groups.values():
-        parts, classes = (set(column) for column in zip(*(places[i] for i in group), strict=True))
-        where = (len(classes) > 1, len(parts) > 1, len({places[i] for i in group}) < len(group))
-        for found, here in zip(kinds.values(), where, strict=True):
-            if here:
-                found.append(" = ".join(rows[i]["file"] for i in group[:3]))
-    said = [f"{len(found):,} {kind} (such as {found[0]})" for kind, found in kinds.items() if found]
+        there = {places[i] for i in group}
+        numbers = len({c for _, c in there}) > 1, len({part for part, _ in there}) > 1, len(there) < len(group)
+        for found, is_so in zip(kinds.values(), numbers, strict=True):
+            found += [group] if is_so else []
+    said = [
+        f"{len(found):,} {kind} (such as {' = '.join(rows[i]['file'] for i in found[0][:3])})"
+        for kind, found in kinds.items()
+        if found
+    ]
     return f"pictures that are there more than once: {'; '.join(said)}; scores are off by them" if said else ""
 
 

@@ -38,11 +38,12 @@ SIZES = "sizes.json"  # how many images had which width and height
 
 @dataclass(frozen=True)
 class ForeignSet:
-    """A folder of others, read: the set, how its images are weighted, and what was assumed of them."""
+    """Images of others, read: the set, how its images are weighted, and what was assumed of them."""
 
     distilled: DistilledDataset
     weights: str | float
     assumed: list[str]
+    soft: bool = False  # whether it has come with soft labels
 
 
 def read_foreign(store: Store, folder: Path, dataset: Dataset, profile: Profile) -> ForeignSet:
@@ -68,7 +69,7 @@ def read_foreign(store: Store, folder: Path, dataset: Dataset, profile: Profile)
     scheme, weighted = known.scheme(profile.weights)
     images = [f"images: {ipc} of each of {len(names)} classes, {_sizes(distilled, dataset, profile)}"]
     said = [*images, f"class order: {order}", f"weights: {weighted}"]
-    said += [f"left out: {left_out}"] if left_out.tally else []
+    said += [f"left out: {left_out}"] if left_out else []
     twice = copies(rows, [("", i // ipc) for i in range(len(rows))])
     return ForeignSet(distilled, scheme, [*said, *filter(None, [twice])])
 

@@ -132,8 +132,8 @@ def test_links_in_circles_make_no_class_and_no_image_twice(tree, capsys):
     said = capsys.readouterr().err
     for line in (
         "2 linked to a folder that holds it",
-        "1 linked folders in a class folder",
-        "2 no files, or links that lead nowhere",
+        "1 linked below a class folder",
+        "2 no file, or a link that leads nowhere",
     ):
         assert line in said
     assert said.count("\n") == 1
@@ -181,15 +181,16 @@ def test_what_is_left_out_is_counted_and_said_in_one_line(tree, capsys):
     assert len(load_dataset(profile(tree)).train) == 8
     said = capsys.readouterr().err
     assert f"ddoq: left out of {tree}: " in said and said.count("\n") == 1
-    assert f"1 outside any class folder ({tree}/train/labels.csv)" in said
-    assert "4 no images by their suffix (2 .heic, " in said
-    assert f"1 hidden or of the system ({tree}/val/bee/._0.png)" in said
+    assert f"1 outside any class folder (such as {tree}/train/labels.csv)" in said
+    for count, suffix in ((2, ".heic"), (1, ".txt"), (1, "")):
+        assert f"{count} of the suffix {suffix!r}, which is of no image (such as {tree}/train/ant/" in said
+    assert f"1 hidden or of the system (such as {tree}/val/bee/._0.png)" in said
 
 
 def test_a_class_without_an_image_says_what_it_holds_instead(tree):
     for i in range(4):
         (tree / "train" / "bee" / f"{i}.png").rename(tree / "train" / "bee" / f"{i}.heic")
-    with pytest.raises(InputError, match=r"bee holds no image \(left out: 4 no images by their suffix \(4 .heic\)\)"):
+    with pytest.raises(InputError, match=r"bee holds no image \(it holds 0.heic, 1.heic, 2.heic, 3.heic\)"):
         load_dataset(profile(tree))
 
 
@@ -254,7 +255,7 @@ def test_a_picture_that_is_there_twice_is_counted_by_where(tree, capsys):
     assert said.count("\n") == 1 and "pictures that are there more than once" in said
     assert "1 in more than one class (such as train/ant/0.png = train/bee/copy.png)" in said
     assert "1 in train and in val (such as train/bee/1.png = val/bee/leak.png)" in said
-    assert "1 twice in one class (such as train/ant/2.png = train/ant/again.png = train/ant/and again.png)" in said
+    assert "1 twice in a class (such as train/ant/2.png = train/ant/again.png = train/ant/and again.png)" in said
 
 
 def test_files_that_cannot_be_read_are_no_copies_of_each_other(tree, capsys):

@@ -208,7 +208,8 @@ def test_bad_folders_are_told_before_a_teacher_is_trained(birds, tmp_path, monke
 
 
 def test_the_command_prints_the_assumptions_and_the_accuracy(birds, ours, monkeypatch, capsys):
-    words = [f"{n}={json.dumps(v)}" for n, v in vars(birds).items() if v != getattr(Profile(), n) and v != ""]
+    values = {n: v for n, v in vars(birds).items() if v != getattr(Profile(), n)}
+    words = [f"{n}={v if isinstance(v, str) else json.dumps(v)}" for n, v in values.items()]
     monkeypatch.setattr("sys.argv", ["ddoq", "eval", str(ours), *(w for word in words for w in ("-p", word))])
     with pytest.raises(SystemExit) as stop:
         cli.app()
