@@ -163,7 +163,7 @@ def evaluate(
     mean: Annotated[str, typer.Option(metavar="N,N,N", help="Mean of each channel, taken from a .pt's images.")] = "",
     std: Annotated[str, typer.Option(metavar="N,N,N", help="Deviation of each channel, likewise.")] = "",
 ) -> None:
-    """Train and score students on any distilled folder, or file of tensors.
+    """Train and score students on any distilled set.
 
     Every assumption about the images is printed. The profile sets data, teacher and networks; the preset sets the
     training; -p overrides both.

@@ -24,15 +24,8 @@ from torch import Tensor
 from ..errors import InputError
 
 FILTER = Image.Resampling.BICUBIC
-TURNS = {  # by the Orientation of EXIF
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+TURNS = ("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
+TURNS = {orientation: Image.Transpose[name] for orientation, name in enumerate(TURNS, 2)}  # by EXIF's number
 PNG = b"\x89PNG\r\n\x1a\n"
 PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}  # chunks of a PNG that its pixels need
 TEXTS = {b"tEXt", b"zTXt", b"iTXt", b"iCCP"}  # chunks that Pillow refuses a file for, if they are large or broken

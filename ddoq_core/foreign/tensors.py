@@ -172,8 +172,11 @@ def _pixels(
                 f"--mean {list(mean)} and --std {list(std)} are not one number, or one for each of {images.shape[1]} "
                 f"channels, the deviations positive; give both so, or none"
             )
-        shift, factor = (images.new_tensor(values).view(1, -1, 1, 1) for values in (mean, std))
-        found, source = images * factor + shift, "given" if given else f"of {dataset.name} in those programs; no ZCA"
+        shift, factor = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
+        found, source = (
+            images.float() * factor + shift,
+            "given" if given else f"of {dataset.name} in those programs; no ZCA",
+        )
         text = f"de-normalised by mean {list(mean)} and deviation {list(std)}, {source}"
     outside = 100 * float(((found < 0) | (found > 1)).float().mean())
     found, text = found.clamp(0, 1), f"{text}; {outside:.1f} % of the values were outside [0, 1] and are clipped"

@@ -28,7 +28,7 @@ LAYOUTS = {  # of class c, image k
     "SRe2L": "new{c:03d}/class{c:03d}_id{k:03d}.jpg",
     "random subset": "{wnid}/{wnid}_{k}.png",
 }
-FIXED = {  # what defines a protocol: D4M's validate/train_FKD.py, RDED's validation and argument.py
+FIXED = {  # what defines a protocol for folders: D4M's validate/train_FKD.py, RDED's validation and argument.py
     "d4m": {"lr_schedule": "cosine", "crop_scale": 0.08, "batch_size": 11, "epochs": 3},
     "rded": {"lr_schedule": "half-cosine", "crop_scale": 0.5, "batch_size": 10, "epochs": 9},  # three of the profile's
 }
@@ -83,7 +83,7 @@ def times(birds) -> dict[Path, int]:
     return {p: p.stat().st_mtime_ns for p in Path(birds.artifacts).glob("*/*/manifest.json")}
 
 
-@pytest.mark.parametrize("preset", PROTOCOLS)
+@pytest.mark.parametrize("preset", FIXED)
 def test_a_set_gives_the_identical_student_in_every_layout_that_keeps_its_pixels(birds, ours, folder, preset):
     (own,) = evaluate_folder(ours, preset, birds).rows
     for layout in ("D4M", "random subset"):
@@ -112,7 +112,7 @@ def test_a_students_labels_are_right_though_imagefolder_would_mix_up_these_folde
     assert evaluate_folder(folder("D4M"), "hard", learning).rows[0]["top1"] > 60
 
 
-@pytest.mark.parametrize("preset", PROTOCOLS)
+@pytest.mark.parametrize("preset", FIXED)
 def test_a_preset_sets_what_defines_its_protocol_and_you_win_over_it(birds, ours, preset, monkeypatch):
     seen = []
     monkeypatch.setattr(module, "train_all", lambda jobs, workers: seen.extend(jobs) or [])

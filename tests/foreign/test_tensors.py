@@ -151,6 +151,17 @@ def test_the_file_that_dm_saves_is_read_with_its_numbers_of_numpy(published):
     assert said(found, "images").endswith("experiment 1 of 2")
 
 
+def test_numbers_of_an_older_numpy_are_read_too(published, tmp_path):
+    path = tmp_path / "theirs" / "res_DM_squares_ConvNet_2ipc.pt"
+    path.parent.mkdir()
+    found = {"data": [[normalised(), CLASSES]], "accs_all_exps": {"ConvNet": [np.float64(0.5)]}}
+    torch.save(found, path, _use_new_zipfile_serialization=False)
+    content = path.read_bytes()
+    assert b"numpy._core.multiarray\n" in content
+    path.write_bytes(content.replace(b"numpy._core.multiarray\n", b"numpy.core.multiarray\n"))
+    assert torch.equal(published(None, name=path.name).distilled.pixels(), levels())
+
+
 def test_images_of_another_size_are_brought_to_the_data_sets(published, birds):
     digits = levels()[:, :, :1, :1].expand(-1, 1, 28, 28)
     found = published(digits.contiguous(), CLASSES, dataset=dataclasses.replace(birds, image_size=32))
