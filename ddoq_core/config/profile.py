@@ -43,8 +43,21 @@ class SharedKnobs:
     skip_unreadable: bool = knob(False, "leave out images that cannot be read, listed and counted, instead of stopping")
 
     # the generative prior and the teacher
-    prior: str = knob("pretrain", "latent diffusion model: fitted on the spot, or a folder", of=("pretrain", *priors()))
+    prior: str = knob(
+        "pretrain",
+        "latent diffusion model: fitted on the spot, the exact score of the latents, or a folder",
+        of=("pretrain", *priors()),
+    )
     prior_path: str = knob("", "folder of the prior in diffusers' layout, or its name on the hub", path=True)
+    autoencoder_path: str = knob(
+        "", "folder of an autoencoder, or its name on the hub (prior = exact)", path=True, since="0.2"
+    )
+    locality: str = knob(
+        "local",
+        "where the exact score looks: windows that grow with the noise, or the whole latent (prior = exact)",
+        of=("local", "global"),
+        since="0.2",
+    )
     vae_epochs: int = knob(6, "epochs of the autoencoder (prior = pretrain)", low=1)
     diffusion_epochs: int = knob(34, "epochs of the diffusion transformer (prior = pretrain)", low=1)
     teacher: str = knob(

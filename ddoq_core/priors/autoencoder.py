@@ -4,7 +4,10 @@ In: a folder in diffusers' layout, a folder with the two files of TAESD or its k
 *_decoder.safetensors), or a name on the Hugging Face hub. Out: the network. Its config says how latents are scaled.
 """
 
+import hashlib
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import safetensors.torch
@@ -17,7 +20,10 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..store.manifest import sha256_of
 
+HUB_ID = r"[\w.-]+/[\w.-]+"
+FILES = ("*.json", "*.safetensors")
 WIDTH, POOLED, GROUPS = 64, 256, 4  # channels of TAEF2, those of its group-normalised branch, and its groups
 NEAR_LATENT = {"encoder": range(11, 14), "decoder": range(2, 5)}  # blocks of TAEF2 that have the branch
 PARTS = ("encoder", "decoder")
@@ -115,7 +121,37 @@ def _of_two_files(folder: Path) -> AutoencoderTiny:
     return vae.eval()
 
 
-def measure_scale(vae: AutoencoderKL | AutoencoderTiny, latents: Float[Tensor, "n c h w"]) -> None:
-    """Write into the config the shift and the scale that give these unscaled latents mean 0 and variance 1."""
+def autoencoder_folder(name: str) -> Path:
+    """The folder that autoencoder_path names, fetched from the hub if it is the name of a model there.
+
+    Raises:
+        InputError: nothing is named, there is no such folder, or the hub does not give it.
+    """
+    path = Path(name)
+    if not name:
+        raise InputError("this prior needs an autoencoder; set autoencoder_path to its folder, or its name on the hub")
+    if path.exists() or not re.fullmatch(HUB_ID, name):
+        return path
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(FILES)))
+    except Exception as error:  # of many kinds: no network, no such name, no access
+        reason = " ".join(str(error).split())[:150]
+        raise InputError(f"autoencoder_path = {name} is no folder, and the hub does not give it ({reason})") from error
+
+
+def content_of(folder: Path) -> str:
+    """Digest of the files of an autoencoder."""
+    files = sorted({f for kind in FILES for f in folder.rglob(kind)})
+    content = [[str(f.relative_to(folder)), sha256_of(f)] for f in files]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+@torch.no_grad()
+def measure_scale(vae: AutoencoderTiny, images: Iterable[Float[Tensor, "b C H W"]]) -> None:
+    """Write into the config the shift and the scale that give the latents of these images mean 0 and variance 1."""
+    vae.register_to_config(shift_factor=0.0, scaling_factor=1.0)
+    latents = torch.cat([encoded(vae, batch, None) for batch in images])
     shift, scale = latents.mean().item(), 1 / latents.std().item()
     vae.register_to_config(shift_factor=round(shift, 4), scaling_factor=round(scale, 4))

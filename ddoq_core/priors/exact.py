@@ -7,25 +7,31 @@ score machine of Kamb and Ganguli (2025), also Niedoba et al. (2025).
 """
 
 import functools
-import json
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from diffusers import DDIMScheduler
+from diffusers import AutoencoderTiny, DDIMScheduler
 from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from ..config.profile import Profile
+from ..data.dataset import Dataset
 from ..errors import InputError
+from ..store.artifacts import Artifact, Store, Workspace
 from ..store.safe_files import read_tensors
+from ..threads import threads
+from .autoencoder import autoencoder_folder, content_of, measure_scale, read_autoencoder
 from .folder import PriorFolder
-from .latent_diffusion import LatentDiffusion
+from .latent_diffusion import SCHEDULE, LatentDiffusion
 
 PIPELINE = "ExactScore"
 FOLDERS = ("vae", "scheduler")
 ALL = -1  # conditioning: the cloud of all classes
+MEASURED, BATCH = 500, 50  # training images that the scale of latents is measured on, and encoded together
 LEAST_RADIUS = 1  # of a window, in pixels of the latent, where there is no noise
 
 
@@ -74,9 +80,9 @@ def _windowed(values: Float[Tensor, "hw b n"], h: int, w: int, radius: int) -> F
 class ExactPrior(LatentDiffusion):
     """Conditioning is the index of a class in the table of classes."""
 
-    latents: Path  # folder with the training latents, a file for each class
+    latents: Path | None  # folder with the training latents, a file for each class; None: encodes and decodes only
     n_classes: int
-    shape: tuple[int, int, int]  # of a latent
+    side: int  # of the images
     local: bool  # whether windows grow with the noise; else the whole latent decides
 
     @property
@@ -86,7 +92,8 @@ class ExactPrior(LatentDiffusion):
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
-        return self.shape
+        factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        return self.vae.config.latent_channels, self.side // factor, self.side // factor
 
     def embed(self, classes: Sequence[dict]) -> Int64[Tensor, " n_classes"]:
         """Index of every class.
@@ -117,8 +124,8 @@ class ExactPrior(LatentDiffusion):
         return (x - a * means) / s
 
     def _radius(self, t: int) -> int:
-        """Of the windows at time t: from LEAST_RADIUS without noise to half of the side, so that a window covers all."""
-        half = max(self.shape[1:]) // 2
+        """Of the windows at time t: from LEAST_RADIUS without noise to half of the side with nothing but noise."""
+        half = self.latent_shape[1] // 2
         if not self.local:
             return 2 * half
         return LEAST_RADIUS + round((half - LEAST_RADIUS) * (t + 1) / len(self._signals))
@@ -135,3 +142,62 @@ class ExactPrior(LatentDiffusion):
     @functools.lru_cache(1)  # noqa: B019 - a prior lives as long as its process
     def _of_class(self, label: int) -> Float[Tensor, "n c h w"]:
         return read_tensors(self.latents / f"class{label:05d}.safetensors")["latents"].float().to(self.device)
+
+
+def encoder_artifact(store: Store, dataset: Dataset, profile: Profile) -> Artifact:
+    """The autoencoder of autoencoder_path beside a noise schedule: a prior that encodes and decodes, and no more.
+
+    The scale of its latents is that of its config (AutoencoderKL), or measured on some training images.
+
+    Raises:
+        InputError: there is no such autoencoder, or it cannot be read.
+    """
+    folder = autoencoder_folder(profile.autoencoder_path)
+    read_autoencoder(folder)  # refuses before anything is written
+
+    def build(work: Workspace) -> None:
+        vae = read_autoencoder(folder)
+        if isinstance(vae, AutoencoderTiny):
+            rows = torch.linspace(0, len(dataset.train) - 1, min(MEASURED, len(dataset.train))).long()
+            measure_scale(vae, (dataset.train.images(some) for some in rows.split(BATCH)))
+        factor = 2 ** (len(vae.config.block_out_channels) - 1)
+        if dataset.image_size % factor:
+            raise InputError(f"image_size = {dataset.image_size}, but the autoencoder needs a multiple of {factor}")
+        vae.save_pretrained(work.path / "vae", safe_serialization=True)
+        DDIMScheduler(**SCHEDULE, clip_sample=False, timestep_spacing="trailing").save_pretrained(
+            work.path / "scheduler"
+        )
+        index = {"_class_name": PIPELINE, "scheduler": ["diffusers", "DDIMScheduler"], "image_size": dataset.image_size}
+        work.json("model_index.json", index)
+
+    with threads(profile.threads):
+        return store.make(
+            "autoencoder", build, parameters={"content": content_of(folder)}, inputs=[dataset.key],
+            modules=(__name__,), label=dataset.name, plan=profile.subset("threads"),
+        )  # fmt: skip
+
+
+def exact_prior(store: Store, encoder: Artifact, latents: Artifact, profile: Profile) -> Artifact:
+    """The exact score of the training latents of an artifact of `encode`, as a folder that names them."""
+
+    def build(work: Workspace) -> None:
+        for part in FOLDERS:
+            shutil.copytree(encoder.path / part, work.path / part)
+        there = Path("..", "..") / latents.path.relative_to(store.root) / "latents"
+        index = encoder.json("model_index.json") | {"latents": str(there), "locality": profile.locality}
+        work.json("model_index.json", index)
+
+    parameters = profile.keyed("locality")
+    modules = (__name__,)
+    return store.make("prior", build, parameters=parameters, inputs=[encoder, latents], modules=modules, label="exact")
+
+
+def from_folder(folder: PriorFolder) -> ExactPrior:
+    """The prior in a folder that `encoder_artifact` or `exact_prior` has written."""
+    place = folder.index.get("latents")
+    latents = (folder.path / place).resolve() if place else None
+    files = sorted(latents.glob("class*.safetensors")) if latents else []
+    if latents and not files:
+        raise OSError(f"its training latents are not in {latents}; run ddoq encode again")
+    local, side = folder.index.get("locality") == "local", folder.index["image_size"]
+    return ExactPrior(latents=latents, n_classes=len(files), side=side, local=local, **folder.common())
