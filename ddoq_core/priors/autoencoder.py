@@ -60,7 +60,7 @@ class AutoencoderTAEF2(AutoencoderTiny):
 KINDS = {kind.__name__: kind for kind in (AutoencoderKL, AutoencoderTiny, AutoencoderTAEF2)}
 
 
-def encoded(
+def latents_of(
     vae: AutoencoderKL | AutoencoderTiny, images: Float[Tensor, "b C H W"], normal: Float[Tensor, "b c h w"] | None
 ) -> Float[Tensor, "b c h w"]:
     """Scaled latents of images in [0, 1]: the posterior's mean, or its draw with this noise; some have no spread."""
@@ -72,7 +72,7 @@ def encoded(
     return (latents - _shift(vae)) * vae.config.scaling_factor
 
 
-def decoded(vae: AutoencoderKL | AutoencoderTiny, latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b C H W"]:
+def images_of(vae: AutoencoderKL | AutoencoderTiny, latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b C H W"]:
     """Images in [0, 1] of scaled latents."""
     return (vae.decode(latents / vae.config.scaling_factor + _shift(vae)).sample / 2 + 0.5).clamp(0, 1)
 
@@ -152,6 +152,6 @@ def content_of(folder: Path) -> str:
 def measure_scale(vae: AutoencoderTiny, images: Iterable[Float[Tensor, "b C H W"]]) -> None:
     """Write into the config the shift and the scale that give the latents of these images mean 0 and variance 1."""
     vae.register_to_config(shift_factor=0.0, scaling_factor=1.0)
-    latents = torch.cat([encoded(vae, batch, None) for batch in images])
+    latents = torch.cat([latents_of(vae, batch, None) for batch in images])
     shift, scale = latents.mean().item(), 1 / latents.std().item()
     vae.register_to_config(shift_factor=round(shift, 4), scaling_factor=round(scale, 4))

@@ -15,7 +15,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from jaxtyping import Float
 from torch import Tensor
 
-from .autoencoder import decoded, encoded
+from .autoencoder import images_of, latents_of
 
 # Stable Diffusion's noise schedule, so that `strength` means here what it means in the paper
 SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
@@ -78,12 +78,12 @@ class LatentDiffusion(ABC):
     ) -> Float[Tensor, "b c h w"]:
         """Latents of images in [0, 1], scaled for the network: the posterior's mean, or one draw per generator."""
         normal = None if rng is None else self._normal(rng).to(self.vae.dtype)
-        return encoded(self.vae, images.to(self.device, self.vae.dtype), normal).float()
+        return latents_of(self.vae, images.to(self.device, self.vae.dtype), normal).float()
 
     @torch.no_grad()
     def decode(self, latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b C H W"]:
         """Images in [0, 1] of scaled latents."""
-        return decoded(self.vae, latents.to(self.device, self.vae.dtype)).float()
+        return images_of(self.vae, latents.to(self.device, self.vae.dtype)).float()
 
     @torch.no_grad()
     def denoise(

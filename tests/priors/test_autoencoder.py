@@ -11,7 +11,7 @@ from torch import nn
 
 from ddoq_core.errors import InputError
 from ddoq_core.networks.fitting import initialised
-from ddoq_core.priors.autoencoder import AutoencoderTAEF2, decoded, encoded, measure_scale, read_autoencoder
+from ddoq_core.priors.autoencoder import AutoencoderTAEF2, images_of, latents_of, measure_scale, read_autoencoder
 from ddoq_core.randomness import torch_rng
 
 DATA = os.environ.get("DDOQ_DATA")
@@ -65,11 +65,11 @@ def test_the_two_files_of_taesd_and_its_kin_are_read(tmp_path, near, kind):
     safetensors.torch.save_model(decoder, tmp_path / "mine_decoder.safetensors")
     vae, images = read_autoencoder(tmp_path), torch.rand(2, 3, 16, 16, generator=torch_rng(0, "images"))
     assert type(vae) is kind
-    latents = encoded(vae, images, None)
+    latents = latents_of(vae, images, None)
     torch.testing.assert_close(latents, encoder(images))
-    torch.testing.assert_close(decoded(vae, latents), decoder(latents).clamp(0, 1))
+    torch.testing.assert_close(images_of(vae, latents), decoder(latents).clamp(0, 1))
     vae.save_pretrained(tmp_path / "saved")
-    torch.testing.assert_close(encoded(read_autoencoder(tmp_path / "saved"), images, None), latents)
+    torch.testing.assert_close(latents_of(read_autoencoder(tmp_path / "saved"), images, None), latents)
 
 
 @torch.no_grad()
@@ -77,11 +77,11 @@ def test_the_measured_scale_gives_unit_variance_and_is_undone_by_the_decoder():
     with initialised(torch_rng(0, "autoencoder")):
         vae = AutoencoderTiny()
     images = torch.rand(8, 3, 32, 32, generator=torch_rng(0, "images"))
-    before = decoded(vae, encoded(vae, images, None))
+    before = images_of(vae, latents_of(vae, images, None))
     measure_scale(vae, images.split(3))
-    latents = encoded(vae, images, None)
+    latents = latents_of(vae, images, None)
     assert abs(latents.mean()) < 1e-3 and abs(latents.std() - 1) < 1e-3
-    torch.testing.assert_close(decoded(vae, latents), before, rtol=0, atol=1e-5)
+    torch.testing.assert_close(images_of(vae, latents), before, rtol=0, atol=1e-5)
 
 
 def test_another_network_a_missing_file_and_a_folder_that_is_not_there_are_named(tmp_path):
@@ -105,5 +105,5 @@ def test_the_real_weights_reconstruct_photographs():
     vae = read_autoencoder(Path(DATA) / "weights")
     files = sorted((Path(DATA) / "data" / "imagenette160" / "val").glob("*/*.JPEG"))[::400]
     images = torch.stack([pil_to_tensor(Image.open(f).convert("RGB").resize((128, 128))) for f in files]) / 255
-    error = (decoded(vae, encoded(vae, images, None)) - images).square().mean((1, 2, 3))
+    error = (images_of(vae, latents_of(vae, images, None)) - images).square().mean((1, 2, 3))
     assert (-10 * error.log10()).mean() > 26  # dB; 28.0 on all of them from 224 pixels
