@@ -1,6 +1,5 @@
 """Objects that pass for a kind and have only what a test needs."""
 
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,13 +21,3 @@ def set_of_size(ipc: int, n_classes: int) -> DistilledDataset:
     """A distilled set of which nothing but the size is known."""
     known = {"ipc": ipc, "classes": [{}] * n_classes, "__len__": lambda self: ipc * n_classes}
     return type("OfSize", (DistilledDataset,), known)(Artifact(Path(), "", "", ""))
-
-
-def passes_for(kind: type) -> Callable[[type], type]:
-    """Decorates a class whose objects isinstance takes for a `kind`."""
-
-    def marked(stand_in: type) -> type:
-        stand_in.__class__ = property(lambda self: kind)
-        return stand_in
-
-    return marked

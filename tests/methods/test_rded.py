@@ -1,6 +1,7 @@
 """RDED: the crops that the teacher takes for their class most surely, in the stated order."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ from ..stand_ins import set_of_size, stand_in
 
 SIZE, SIZES = 8, [12, 9]
 PROFILE = Profile.of({"image_size": SIZE, "rded_crops": 3, "rded_images": 12, "threads": 1})
-TEACHER = Artifact(None, "teacher", "bright", "bright")
+TEACHER = Artifact(Path(), "teacher", "bright", "bright")
 
 
 class Bright(torch.nn.Module):

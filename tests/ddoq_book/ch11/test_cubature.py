@@ -27,7 +27,7 @@ def test_every_rule_is_compared_on_every_integrand_and_a_bound_stands_only_where
 def test_the_slope_of_a_power_is_its_exponent():
     levels = [2, 4, 8]
     assert shown.slope(levels, np.array(levels) ** -1.5) == pytest.approx(-1.5)
-    G = [normal_quantizer(K).distortion for K in (50, 200)]
+    G = np.array([normal_quantizer(K).distortion for K in (50, 200)])
     assert shown.slope([50, 200], G) == pytest.approx(-2, abs=0.05)
 
 

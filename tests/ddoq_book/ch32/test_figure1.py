@@ -19,16 +19,15 @@ from ddoq_core.randomness import torch_rng
 from ddoq_core.runs.run import Run
 from ddoq_core.store.artifacts import Store
 
-from ...stand_ins import passes_for
-
 K, SIZE = 3, 8
 OF_CLASS = 20
 
 
-@passes_for(Run)
 @dataclass(frozen=True)
 class FakeRun:
     """A run whose latents are its images' pixels; distilled image k of a class is grey level k / 10."""
+
+    __class__ = property(lambda self: Run)  # what isinstance asks for
 
     store: Store
     dataset: Dataset

@@ -24,7 +24,7 @@ from ddoq_core.runs.run import Run
 from ddoq_core.store.artifacts import Artifact, Store
 
 from ...rows import row
-from ...stand_ins import passes_for, stand_in
+from ...stand_ins import stand_in
 
 PROFILE = Profile.load("table")
 
@@ -59,9 +59,10 @@ def test_proportional_weights_show_the_true_law_and_uniform_ones_the_law_of_the_
     assert tv == pytest.approx(abs(0.75 - shown), abs=1e-4)
 
 
-@passes_for(Run)
 class RandomLatents:
     """Latents of no meaning for every image of a data set, and its stratified prototypes."""
+
+    __class__ = property(lambda self: Run)  # what isinstance asks for
 
     inputs, parameters, modules = [], {}, ()
 
