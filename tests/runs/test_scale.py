@@ -46,7 +46,7 @@ def test_the_shares_of_all_processes_make_up_every_batch(squares, tiny, monkeypa
     places, shares = [[], [], []], torch.zeros(3)
     for rank in range(size):
         monkeypatch.setattr(module, "world", lambda rank=rank: Processes(rank, size))
-        lessons = Lessons(pixels, torch.ones(9), squares, tiny.replace(batch_size=4), 0, None)
+        lessons = Lessons(pixels, torch.ones(9), squares, tiny.replace(batch_size=4), 0, lambda *_: None)
         for i, (own, share) in enumerate(lessons.shares):
             assert len(own)
             shares[i] += share
