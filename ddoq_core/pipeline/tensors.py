@@ -30,8 +30,9 @@ def store_prototypes(
         InputError: points that are not finite; counts that are negative, or not one for each point.
     """
     counts = torch.ones(points.shape[:2], dtype=torch.int64) if counts is None else counts
-    if counts.shape != points.shape[:2] or not points.isfinite().all() or not (counts >= 0).all():
-        shapes = f"points are {tuple(points.shape)}, counts {tuple(counts.shape)}"
+    finite = "" if points.isfinite().all() else "not finite, "
+    if finite or points.ndim != 5 or counts.shape != points.shape[:2] or not (counts >= 0).all():
+        shapes = f"points are {finite}{tuple(points.shape)}, counts {tuple(counts.shape)}"
         raise InputError(f"{shapes}; give finite points (classes, K, c, h, w) and a count of 0 or more for each")
 
     def build(work: Workspace) -> None:

@@ -34,12 +34,17 @@ def test_the_same_tensors_are_one_artifact_and_others_another(store, squares):
 
 
 @pytest.mark.parametrize(
-    ("points", "counts"),
-    [(POINTS, COUNTS[:2]), (POINTS / 0, COUNTS), (POINTS, -COUNTS)],
-    ids=["counts of two classes", "not finite", "negative"],
+    ("points", "counts", "says"),
+    [
+        (POINTS, COUNTS[:2], r"counts \(2, 2\)"),
+        (POINTS / 0, COUNTS, "points are not finite"),
+        (POINTS, -COUNTS, ""),
+        (POINTS[0], None, r"points are \(2, 4, 8, 8\)"),
+    ],
+    ids=["counts of two classes", "not finite", "negative", "of one class"],
 )
-def test_prototypes_that_are_none_are_refused(store, points, counts):
-    with pytest.raises(InputError, match=r"give finite points \(classes, K, c, h, w\) and a count of 0 or more"):
+def test_prototypes_that_are_none_are_refused(store, points, counts, says):
+    with pytest.raises(InputError, match=rf"{says}.*; give finite points \(classes, K, c, h, w\) and a count of 0 or"):
         store_prototypes(store, points, counts)
     assert not store.root.exists()
 

@@ -13,6 +13,7 @@ from ddoq_core.quantization.voronoi import assign
 from ddoq_core.runs.jobs import Student
 from ddoq_core.runs.run import Run
 
+from ..cell_masses import effective_share
 from .closeness import closeness_of, weights_used
 
 
@@ -24,9 +25,7 @@ def images_seen(run: Run, task: Student) -> dict:
     which = (task.method, task.ipc, task.distill_seed)
     rows = closeness_of(run, *which).jsonl("distances.jsonl")
     distilled = run.distilled(*which)
-    effective = [
-        float(v.sum() ** 2 / (len(v) * v.square().sum())) for v in distilled.by_class(distilled.counts.double())
-    ]
+    effective = [effective_share(counts) for counts in distilled.by_class(distilled.counts)]
     found = {name: [row[name] for row in rows] for name in ("w2", "w2_uniform", "w2_used")} | {"effective": effective}
     return {name: [round(value, 4) for value in values] for name, values in found.items()}
 
