@@ -36,6 +36,13 @@ def command(root: Path, **changes) -> list[str]:
     return [sys.executable, "-m", "ddoq_core", "run", "--profile", "smoke", *words]
 
 
+def wait_for(root: Path, pattern: str, process: subprocess.Popen) -> None:
+    """Until a file has appeared; a process that ends before it fails here, with what it said."""
+    while not any(root.glob(pattern)):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Path:
     """Artifacts of an uninterrupted tiny run with one worker."""
@@ -85,14 +92,14 @@ def test_ctrl_c_ends_the_run_and_its_workers(tmp_path):
         command(tmp_path / "a", workers=2, epochs=10_000, soft_labels="online"),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        text=True,
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # jobs in the background ignore it
     )
-    while process.poll() is None and not list((tmp_path / "a").glob("train/*.partial")):  # a student is being trained
-        time.sleep(0.2)
+    wait_for(tmp_path / "a", "train/*.partial", process)  # a student is being trained
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(timeout=60) != 0
-    assert b"Traceback" not in process.stderr.read()
+    assert "Traceback" not in process.stderr.read()
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from ddoq_core.pipeline.train_student import Lessons
 from ddoq_core.processes import Processes
 from ddoq_core.store.artifacts import Workspace
 
-from .test_run import command, identity
+from .test_run import command, identity, wait_for
 
 METHODS = ["random_real", "random_generated", "sre2l", "rded", "ddoq"]
 # SGD: AdamW divides the rounding of a gradient that is 0, as of a bias before a norm, by itself
@@ -32,10 +32,10 @@ CHANGES = {
 }  # fmt: skip
 
 
-def several(root: Path, **changes) -> list[str]:
+def several(root: Path, program: str = "ddoq_core", **changes) -> list[str]:
     """The same command, in two processes."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    return launcher + command(root, **changes)[1:]
+    return [*launcher, "-m", program, *command(root, **changes)[3:]]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 12])
@@ -128,9 +128,10 @@ def children(process: subprocess.Popen) -> list[int]:
 def test_what_two_processes_left_one_goes_on_with(one_and_two, tmp_path):
     one, _ = one_and_two
     root = tmp_path / "artifacts"
-    process = subprocess.Popen(several(root, **CHANGES), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not any(root.glob("synthesize/*.partial/*/*.png")):
-        time.sleep(0.05)
+    process = subprocess.Popen(
+        several(root, "tests.runs.halting", **CHANGES), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    wait_for(root, "synthesize/*.partial/*/*.png", process)
     for pid in [process.pid, *children(process)]:
         os.kill(pid, signal.SIGKILL)
     process.wait()
@@ -149,8 +150,7 @@ def test_one_of_two_that_is_killed_ends_the_other_with_a_clear_line(one_and_two,
         several(two, **CHANGES | {"epochs": 100_000, "soft_labels": "online"}),
         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
     )  # fmt: skip
-    while process.poll() is None and not any(two.glob("train/*.partial")):
-        time.sleep(0.2)
+    wait_for(two, "train/*.partial", process)
     time.sleep(3)  # in the middle of an epoch
     os.kill(children(process)[dies], signal.SIGKILL)
     said = process.communicate(timeout=90)[1]
