@@ -40,9 +40,11 @@ test-gpu: $(INSTALLED) ## what only a GPU can prove: that it agrees with the CPU
 table: $(INSTALLED) ## the long run of Table 1 (hours); goes on from book/results. FASHION=folder of Fashion-MNIST's files, of which 6,000 training images are taken
 	$(DDOQ) record table --out book/results/table --artifacts $(ARTIFACTS) --student convnet-32
 	$(DDOQ) record table --out book/results/table --artifacts $(ARTIFACTS) $(SECOND)
+	$(DDOQ) record baselines --out book/results/baselines --artifacts $(ARTIFACTS)
 ifdef FASHION
 	$(DDOQ) record table --out book/results/table --artifacts $(ARTIFACTS) --student convnet-32 $(ON_FASHION)
 	$(DDOQ) record table --out book/results/table --artifacts $(ARTIFACTS) $(SECOND) $(ON_FASHION)
+	$(DDOQ) record baselines --out book/results/baselines --artifacts $(ARTIFACTS) $(ON_FASHION)
 endif
 
 ablations: $(INSTALLED) ## the long runs of the protocol's tuning, of its second round and of chapter 34; FASHION as above

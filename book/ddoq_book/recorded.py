@@ -1,10 +1,12 @@
 """Records of long runs as the book keeps them: JSON Lines under book/results, written by `ddoq record`."""
 
+from operator import itemgetter
 from pathlib import Path
 
 from ddoq_core.results.ledger import read
 
 RESULTS = Path(__file__).parents[1] / "results"
+ALL_IMAGES = "all-images"  # part of the study `baselines`: nothing was cut from the data set
 
 
 def rows_of(folder: str, pattern: str = "*.jsonl") -> list[dict]:
@@ -14,3 +16,11 @@ def rows_of(folder: str, pattern: str = "*.jsonl") -> list[dict]:
         InputError: a line that is no record.
     """
     return [row for file in sorted((RESULTS / folder).glob(pattern)) for row in read(file)]
+
+
+def long_run_rows(dataset: str) -> list[dict]:
+    """Rows of the long run; where the study `baselines` has recorded a cell of Table 1 again, those in its place."""
+    cell = itemgetter("method", "ipc", "student", "labels")
+    again = [row for row in rows_of("baselines", f"{dataset}-*.jsonl") if row["ipc"] is not None]
+    replaced = set(map(cell, again))
+    return [row for row in rows_of("table", f"{dataset}-*.jsonl") if cell(row) not in replaced] + again

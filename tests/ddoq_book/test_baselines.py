@@ -4,19 +4,21 @@ from collections import Counter
 
 import pytest
 
+from ddoq_book.recorded import ALL_IMAGES
 from ddoq_book.studies.baselines import baselines_runs, baselines_study
 from ddoq_book.studies.searches import TUNED
 from ddoq_core.config.profile import Profile
 from ddoq_core.methods import METHODS
 
 PROFILE = Profile.load("table")
-PARTS = {"all-ipc001", "rded-own", "tesla-ipc010", "inversion-ipc010", "inversion-ipc050", "small-stem-ipc010"}
+PARTS = {"all-ipc001", "rded-own", "sre2l-ipc010", "tesla-ipc010", "small-stem-ipc010"}
 
 
 @pytest.fixture(autouse=True)
 def chosen(monkeypatch):
     """The second searches have chosen other values than the profile's."""
     monkeypatch.setitem(TUNED, "inversion", {"inversion_iterations": 1000})
+    monkeypatch.setitem(TUNED, "sre2l", {"inversion_statistics": 3.0})
     monkeypatch.setitem(TUNED, "tesla", {"tesla_rate": 3.0})
 
 
@@ -27,7 +29,7 @@ def runs():
 
 
 def test_what_no_search_has_changed_is_not_recorded_again(monkeypatch):
-    monkeypatch.setitem(TUNED, "inversion", {})
+    monkeypatch.setitem(TUNED, "sre2l", {})
     monkeypatch.setitem(TUNED, "tesla", {})
     found = dict(baselines_runs(PROFILE))
     assert set(found) == {"all-ipc001", "rded-own", "small-stem-ipc010"}
@@ -39,6 +41,14 @@ def test_every_part_has_a_file_of_its_own_and_all_its_students(runs):
     assert set(runs) == PARTS and {part.file for part in parts} == {f"mnist5k-{name}.jsonl" for name in PARTS}
     assert all(part.tasks == part.run.plan and part.tasks for part in parts)
     assert all(part.run.profile.dataset == "fashion_mnist" for part in baselines_study(fashion()))
+
+
+def test_where_the_data_set_was_cut_all_real_images_are_trained_on_without_the_cut():
+    cut = PROFILE.replace(train_size=6000)
+    assert ALL_IMAGES not in dict(baselines_runs(PROFILE))
+    run = dict(baselines_runs(cut))[ALL_IMAGES]
+    assert {(t.method, t.ipc, t.seed) for t in run.plan} == {("full", None, seed) for seed in range(3)}
+    assert (run.profile.train_size, run.profile.teacher_epochs) == (0, PROFILE.teacher_epochs)
 
 
 def fashion() -> Profile:
@@ -55,11 +65,11 @@ def test_at_one_image_per_class_every_distilled_row_is_trained_for_a_thousand_st
 
 
 def test_what_was_searched_again_is_recorded_with_the_values_that_were_chosen(runs):
-    for name in ("all-ipc001", "inversion-ipc010", "inversion-ipc050"):
-        assert runs[name].profile.subset(*TUNED["inversion"]) == TUNED["inversion"]
-        assert {"sre2l", "cda"} <= {t.method for t in runs[name].plan}
-    assert runs["tesla-ipc010"].profile.subset(*TUNED["tesla"]) == TUNED["tesla"]
-    assert {(t.method, t.ipc) for t in runs["tesla-ipc010"].plan} == {("tesla", 10)}
+    assert runs["all-ipc001"].profile.subset(*TUNED["inversion"]) == TUNED["inversion"]
+    for method in ("sre2l", "tesla"):
+        run = runs[f"{method}-ipc010"]
+        assert run.profile.subset(*TUNED[method]) == TUNED[method]
+        assert {(t.method, t.ipc) for t in run.plan} == {(method, 10)}
     assert {t.labels for t in runs["tesla-ipc010"].plan} == {"soft", "hard", "own"}
 
 
@@ -84,6 +94,6 @@ def test_the_small_stem_has_a_student_for_each_of_six_distillations(runs):
 
 def test_the_values_that_are_not_of_a_part_are_those_of_the_long_run(runs):
     changed = {"epochs", "ipc", "hard_ipc", "methods", "students", "targets", "n_seeds", "n_student_seeds"}
-    changed |= {*TUNED["inversion"], *TUNED["tesla"]}
+    changed |= {knob for chosen in TUNED.values() for knob in chosen}
     same = [name for name in Profile.knobs() if name not in changed]
     assert all(run.profile.subset(*same) == PROFILE.subset(*same) for run in runs.values())

@@ -1,4 +1,4 @@
-"""`ddoq` that halts for good at its first picture, as a run is found in the middle of `synthesize`, at any speed."""
+"""`ddoq` that halts for good at the first picture that its prior makes, whatever the speed of the machine."""
 
 import time
 

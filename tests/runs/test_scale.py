@@ -131,11 +131,11 @@ def test_what_two_processes_left_one_goes_on_with(one_and_two, tmp_path):
     process = subprocess.Popen(
         several(root, "tests.runs.halting", **CHANGES), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    wait_for(root, "synthesize/*.partial/*/*.png", process)
+    wait_for(root, "generate/*.partial/*/*.png", process)
     for pid in [process.pid, *children(process)]:
         os.kill(pid, signal.SIGKILL)
     process.wait()
-    assert any(root.glob("synthesize/*.partial")) and not any(root.glob("train/*"))
+    assert any(root.glob("generate/*.partial")) and not any(root.glob("train/*"))
     subprocess.run(command(root, **CHANGES), check=True, capture_output=True)
     assert identity(root) == identity(one)
 

@@ -16,6 +16,8 @@ from ddoq_core.methods.method import SRE2L_TRAINING
 from ddoq_core.pipeline.train_student import RATE_KNOBS, rate
 from ddoq_core.results.table import Column, Table
 
+from ..studies.searches import TUNED
+
 PAPER_TRAINING = {"epochs": 300, "lr_schedule": "step", "batch_size": 1024, "crop_scale": 0.08}  # Table 3
 PAPER_RATES = {"ResNet-18": 2e-3, "ResNet-50": 1e-3, "ResNet-101": 1e-3}  # Table 3
 D4M_TRAINING = SRE2L_TRAINING | PAPER_TRAINING | {"lr_schedule": "cosine"}  # validate/train_FKD.py, .sh
@@ -91,14 +93,14 @@ def departures(profile: Profile) -> list[Departure]:
         ("soft labels", "CutMix", "one box for a batch", "one box for an image"),
         ("DDOQ", "training", *(_training(t) for t in (paper_training(), p))),
         ("D⁴M", "training", *(_training(t) for t in (d4m_training(), p))),
-        (both, "factor of the statistics", "0.01 (ImageNet)", f"{p.inversion_statistics:g}"),
-        (both, "iterations", "4,000 (ImageNet), 1,000 (CIFAR-100)", f"{p.inversion_iterations:,}"),
+        (both, "factor of the statistics", "0.01 (ImageNet)", _statistics(p)),
+        (both, "iterations", "4,000 (ImageNet), 1,000 (CIFAR-100)", _iterations(p)),
         (both, "network that is inverted", "the one that labels", f"{p.inversion_network}; {p.teacher} labels"),
         (both, "classes in a batch", "100, one image of each", "as there are; more images of each"),
         (both, "roll", "0 to 4 pixels (CIFAR-100)", f"at most {p.image_size // sre2l.JITTER} in both directions"),
         (both, "labels and training", "CIFAR-100: T = 30, mixup, 400 epochs, batches of 128", _soft_training(p)),
         ("CDA", "smallest crop", "0.08 of the area", f"{crop:g}"),
-        ("RDED", "epochs of its own protocol", "300", f"{p.epochs}"),
+        ("RDED", "epochs of its own protocol", "300", f"{3 * p.epochs}"),  # methods.rded.protocol
         ("RDED", "epoch that counts", "the best of the late ones, on the test images", "the last"),
         ("TESLA", "gradient", "the student's parameters taken as constant", "exact"),
         ("TESLA", "trajectories × epochs", "100 × 50", f"{p.tesla_experts} × {p.tesla_epochs}"),
@@ -134,6 +136,16 @@ def _codebook(p: Profile) -> str:
         return f"Lloyd's algorithm, best of {p.n_restarts} starts"
     start = f", start: {p.start}" if p.quantizer in ("minibatch", "clvq") else ""
     return f"{p.quantizer}, {p.n_passes} passes{start}"
+
+
+def _iterations(p: Profile) -> str:
+    few = p.replace(**TUNED["inversion"])
+    return f"{p.inversion_iterations:,}; {few.inversion_iterations:,} at one image per class"
+
+
+def _statistics(p: Profile) -> str:
+    at_ten = p.replace(**TUNED["sre2l"])
+    return f"{p.inversion_statistics:g}; {at_ten.inversion_statistics:g} for SRe²L at ten images per class"
 
 
 def _prior(p: Profile) -> str:

@@ -2,8 +2,9 @@
 
 At one image per class every student of the long run takes 100 steps, too few for any row. RDED's own protocol had a
 third of its epochs. SRe²L and CDA did not train at one image per class, and TESLA ended below its start at ten: where
-the second searches chose other values, they are recorded with these. A ResNet-18 whose stem is made for photographs
-halves 32 pixels twice before its first block: DDOQ and D⁴M are compared with a stem for small images too.
+the second searches chose other values there, they are recorded with these. A ResNet-18 whose stem is made for
+photographs halves 32 pixels twice before its first block: DDOQ and D⁴M are compared with a stem for small images too.
+Where the long run has a part of a data set only, the row of all real images is trained on the whole of it as well.
 """
 
 from collections.abc import Iterator
@@ -14,12 +15,12 @@ from ddoq_core.methods.method import OWN
 from ddoq_core.results.studies import StudyPart
 from ddoq_core.runs.run import Run
 
+from ..recorded import ALL_IMAGES
 from .images_seen import images_seen
 from .searches import ENOUGH, TUNED
 
 FOLDER = "baselines"  # of book/results
 SHARED = ["soft", "hard"]
-INVERSIONS = ["sre2l", "cda"]
 PAIR = {"methods": ["d4m", "ddoq"], "targets": ["soft"], "students": ["resnet18-small"]}
 PAIRED = {"n_seeds": 6, "n_student_seeds": 1}  # distillations, with one student each
 
@@ -33,16 +34,15 @@ def baselines_study(profile: Profile) -> Iterator[StudyPart]:
 def baselines_runs(profile: Profile) -> Iterator[tuple[str, Run]]:
     """Name and run of every part; the levels are those of the profile, and the network its first one."""
     base = profile.replace(students=profile.students[:1])
-    inverting, matching = base.replace(**TUNED["inversion"]), base.replace(**TUNED["tesla"])
     distilled = [name for name in profile.methods if METHODS[name].distill]
-    one, middle, *more = sorted(profile.ipc)
-    matched = max(profile.tesla_ipc)
-    yield _name("all", one), _run(inverting, [one], methods=distilled, targets=SHARED, **ENOUGH)
+    one, middle, *_ = sorted(profile.ipc)
+    yield _name("all", one), _run(base, [one], methods=distilled, targets=SHARED, **ENOUGH, **TUNED["inversion"])
     yield "rded-own", _run(base, profile.ipc, methods=["rded"], targets=[OWN])
-    if TUNED["tesla"]:
-        yield _name("tesla", matched), _run(matching, [matched], methods=["tesla"], targets=[*SHARED, OWN])
-    for ipc in (middle, *more) if TUNED["inversion"] else ():
-        yield _name("inversion", ipc), _run(inverting, [ipc], methods=INVERSIONS, targets=SHARED)
+    for method, labels in (("sre2l", SHARED), ("tesla", [*SHARED, OWN])):
+        if TUNED[method]:
+            yield _name(method, middle), _run(base, [middle], methods=[method], targets=labels, **TUNED[method])
+    if profile.train_size:
+        yield ALL_IMAGES, Run(base.replace(train_size=0, methods=["full"], n_student_seeds=1))
     yield _name("small-stem", middle), _run(base, [middle], **PAIR, **PAIRED)
 
 

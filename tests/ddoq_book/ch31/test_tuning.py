@@ -1,16 +1,17 @@
 """What was tried: every value is a valid profile, the taken one is marked, and the test images are not looked at."""
 
 import numpy as np
+import pytest
 
 from ddoq_book.ch31 import tuning
 from ddoq_book.recorded import RESULTS
-from ddoq_book.studies.searches import SEARCHES, TUNED, tuning_runs, tuning_study
+from ddoq_book.studies.searches import ENOUGH, SEARCHES, TUNED, tuning_runs, tuning_study
 from ddoq_core.config.profile import Profile
 from ddoq_core.results.intervals import Mean
 from ddoq_core.results.ledger import read, shaping
 
 PROFILE = Profile.load("table")
-BY_NAME = {"inversion": ("sre2l", "cda"), "tesla": ("tesla",)}
+SEARCHED = {"inversion": (("sre2l", "cda"), 1), "sre2l": (("sre2l",), 10), "tesla": (("tesla",), 10)}
 
 
 def test_every_search_holds_the_value_that_the_long_run_takes():
@@ -18,10 +19,11 @@ def test_every_search_holds_the_value_that_the_long_run_takes():
 
 
 def test_every_value_that_the_second_searches_chose_was_tried():
-    for name, methods in BY_NAME.items():
-        tried = {(s.knob, value) for s in SEARCHES if s.name and s.method in methods for value in s.values}
-        beside = {pair for s in SEARCHES if s.name and s.method in methods for pair in s.beside.items()}
-        assert TUNED[name].items() <= tried | beside
+    assert TUNED.keys() == SEARCHED.keys()
+    for name, (methods, ipc) in SEARCHED.items():
+        searches = [s for s in SEARCHES if s.name and s.method in methods and s.ipc == ipc]
+        tried = {(s.knob, value) for s in searches for value in s.values}
+        assert TUNED[name].items() <= tried | {pair for s in searches for pair in s.beside.items()}
 
 
 def test_the_files_of_the_first_searches_are_the_recorded_ones_and_no_second_one_has_their_names():
@@ -70,3 +72,16 @@ def test_the_taken_value_stands_beside_what_other_distillations_gave():
     assert (texts["tuned_n"], texts["tuned_others"]) == ("3", "80.0, 85.0, 90.0")
     taken = next(one for one in found if one.taken and one.search.method == "tesla")
     assert texts["tuned"] == f"{taken.accuracies['soft']:.1f}"
+
+
+@pytest.mark.parametrize("name", [name for name in SEARCHED if TUNED[name]])
+def test_what_the_second_searches_chose_has_the_best_validation_accuracy_in_their_records(name):
+    methods, ipc = SEARCHED[name]
+    means: dict[tuple, list[float]] = {}
+    for one in tuning.tried_values(PROFILE):
+        of_it = one.search.name and one.search.method in methods and one.search.ipc == ipc
+        if of_it and one.accuracies["soft"]:
+            changed = frozenset((one.search.beside | {one.search.knob: one.value}).items() - ENOUGH.items())
+            means.setdefault(changed, []).append(one.accuracies["soft"].value)
+    of_all = {changed: sum(of_one) / len(of_one) for changed, of_one in means.items() if len(of_one) == len(methods)}
+    assert dict(max(of_all, key=of_all.get)) == TUNED[name]
