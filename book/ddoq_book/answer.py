@@ -24,7 +24,7 @@ def answer() -> list[str]:
     price = f"{more}under a test law that equal weights fit better it is {_points(equal.compare('ddoq', 'd4m', *FEW))}."
     return [
         f"On digits in two super-classes of unequal parts, with one codebook point for each part and soft labels, the "
-        f"weights of eq. 33 change the accuracy by {_points(few)}.",
+        f"weights of eq. 33 change the accuracy by {_points(few)}{_level(few)}.",
         f"The change is {_points(small)} for the smallest network, {_points(large)} for the largest, and it grows by "
         f"{_points(training.compare('ddoq', 'd4m', *FEW, slope=True))} per unit of the exponent of the masses.",
         f"Against the same weights dealt to the images in another order it is "
@@ -44,8 +44,8 @@ def _of_codebooks() -> str:
         f"{NAMES[dataset]}: " + ", ".join(f"{s.codebook} {s.effective:.2f}" for s in kept if s.dataset == dataset)
         for dataset in dict.fromkeys(s.dataset for s in kept)
     )
-    of_weights, of_optimisers = [], []
-    for c in primary_weights():
+    of_weights, of_optimisers, compared = [], [], primary_weights()
+    for c in compared:
         if c.estimate and c.arm.block.ipc == IPC:
             same = c.arm.block == c.baseline.block
             (of_weights if same else of_optimisers).append(f"{_points(c)} on {NAMES[c.arm.dataset]}")
@@ -53,10 +53,15 @@ def _of_codebooks() -> str:
     return (
         f"On data as they are, the counts of ten centroids are worth this share of ten equal ones ({effective}), and "
         f"with one pass and the paper's optimiser the weights change the accuracy by {weights}; that optimiser in "
-        f"place of D⁴M's, at equal weights, changes it by {optimisers}."
+        f"place of D⁴M's, at equal weights, changes it by {optimisers}{_level(compared[0])}."
     )
 
 
 def _points(found: Comparison | WeightComparison) -> str:
     """A comparison in words."""
     return f"{found.estimate:+.2f} points".replace("-", "−") if found.estimate else "not recorded yet"
+
+
+def _level(found: Comparison | WeightComparison) -> str:
+    """The level of an interval, and of those like it."""
+    return f" (intervals of {100 * found.estimate.level:.4g} %)" if found.estimate else ""
