@@ -164,10 +164,15 @@ def weights_table(found: list[WeightComparison], caption: str) -> Table:
     return Table.of_groups(caption, columns, rows, notes)
 
 
-def weights_texts(found: list[WeightComparison]) -> dict[str, str]:
-    """Comparisons within a block as the prose has them, by data set, block and rows."""
+def control_texts(ipc: int = 10) -> dict[str, str]:
+    """What the spread of the weights changes without their law, and what the law adds, by data set: 95 % each."""
     texts = {}
-    for c in found:
-        name = "_".join([c.arm.dataset, c.arm.block.name, c.arm.method, c.baseline.block.name, c.baseline.method])
-        texts |= {name: written(c.estimate, "+.2f"), f"{name}_verdict": written(c.verdict)}
+    for dataset in DATASETS:
+        arm = functools.partial(Arm, dataset, _block("one pass", "B", ipc))
+        spread = compared(arm("ddoq_permuted"), arm("d4m"))
+        law = compared(arm("ddoq"), arm("ddoq_permuted"))
+        texts |= {
+            f"{dataset}_spread": written(spread.estimate, "+.2f"),
+            f"{dataset}_law": written(law.estimate, "+.2f"),
+        }
     return texts
