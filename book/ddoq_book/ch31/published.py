@@ -93,8 +93,18 @@ def departures(profile: Profile) -> list[Departure]:
         ("soft labels", "CutMix", "one box for a batch", "one box for an image"),
         ("DDOQ", "training", *(_training(t) for t in (paper_training(), p))),
         ("D⁴M", "training", *(_training(t) for t in (d4m_training(), p))),
-        (both, "factor of the statistics", "0.01 (ImageNet)", _statistics(p)),
-        (both, "iterations", "4,000 (ImageNet), 1,000 (CIFAR-100)", _iterations(p)),
+        (
+            both,
+            "factor of the statistics",
+            "0.01 (ImageNet)",
+            _searched(p, "inversion_statistics", "sre2l", "for SRe²L at K = 10"),
+        ),
+        (
+            both,
+            "iterations",
+            "4,000 (ImageNet), 1,000 (CIFAR-100)",
+            _searched(p, "inversion_iterations", "inversion", "at K = 1"),
+        ),
         (both, "network that is inverted", "the one that labels", f"{p.inversion_network}; {p.teacher} labels"),
         (both, "classes in a batch", "100, one image of each", "as there are; more images of each"),
         (both, "roll", "0 to 4 pixels (CIFAR-100)", f"at most {p.image_size // sre2l.JITTER} in both directions"),
@@ -109,7 +119,7 @@ def departures(profile: Profile) -> list[Departure]:
         ("TESLA", "matched part", "2 epochs from the first 5", published_steps),
         ("TESLA", "student steps", "50", f"{p.tesla_steps}"),
         ("TESLA", "images of a step", "all, or 125", f"at most {tesla.BATCH}"),
-        ("TESLA", "rate on the images", "1,000", f"{p.tesla_rate:g}"),
+        ("TESLA", "rate on the images", "1,000", _searched(p, "tesla_rate", "tesla", "at K = 10")),
         ("TESLA", "images of a step of a trajectory", "256", f"{tesla.EXPERT_BATCH}"),
         ("TESLA", "augmentation", "six families (DSA)", "small affine maps; crops for its students"),
         ("TESLA", "range of pixels", "not bounded", "0 to 1, kept as PNG"),
@@ -138,14 +148,10 @@ def _codebook(p: Profile) -> str:
     return f"{p.quantizer}, {p.n_passes} passes{start}"
 
 
-def _iterations(p: Profile) -> str:
-    few = p.replace(**TUNED["inversion"])
-    return f"{p.inversion_iterations:,}; {few.inversion_iterations:,} at one image per class"
-
-
-def _statistics(p: Profile) -> str:
-    at_ten = p.replace(**TUNED["sre2l"])
-    return f"{p.inversion_statistics:g}; {at_ten.inversion_statistics:g} for SRe²L at ten images per class"
+def _searched(p: Profile, knob: str, name: str, where: str) -> str:
+    """The profile's value, and that of a row that was searched again."""
+    value, again = getattr(p, knob), TUNED[name].get(knob)
+    return f"{value:,g}" + (f"; {again:,g} {where}" if again not in (None, value) else "")
 
 
 def _prior(p: Profile) -> str:

@@ -30,7 +30,7 @@ LONGER = {"tesla_epochs": 6, "tesla_matched": 2, "tesla_steps": 20}  # published
 TUNED: dict[str, dict] = {
     "inversion": {"inversion_iterations": 2000},  # SRe²L and CDA at one image per class
     "sre2l": {"inversion_statistics": 10.0},  # at ten
-    "tesla": {},  # at ten; empty: the profile's values stand, and nothing is recorded again
+    "tesla": {"tesla_rate": 0.3},  # at ten
 }
 
 
