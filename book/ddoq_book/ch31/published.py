@@ -84,6 +84,8 @@ def departures(profile: Profile) -> list[Departure]:
     both = f"{METHODS['sre2l'].title}, {METHODS['cda'].title}"
     crop = sre2l.SMALLEST_CROP if p.image_size >= sre2l.PHOTOGRAPH else cda.SMALLEST_CROP_OF_SMALL
     published_steps = f"{profile.tesla_matched} epoch from the first {profile.tesla_starts}"
+    factor = _searched(p, "inversion_statistics", "sre2l", "for SRe²L at K = 10")
+    iterations = _searched(p, "inversion_iterations", "inversion", "at K = 1")
     found = [
         ("D⁴M, DDOQ", "codebook", "one pass of mini-batch k-means from the first images", _codebook(p)),
         ("D⁴M, DDOQ", "counts", "k-means' own, changed where it moves a point", "exact cell counts"),
