@@ -1,4 +1,4 @@
-"""What the study `baselines` adds to the long run: more steps at one image per class, and all images of a cut data set.
+"""What the study `baselines` adds to the long run: rows that were recorded again, and all images of a cut data set.
 
 In: rows of both studies. Out: texts for the prose.
 """
@@ -9,20 +9,31 @@ from ddoq_core.results.table import NOTHING, written
 from ..recorded import ALL_IMAGES, rows_of
 from ..studies.baselines import FOLDER
 
+PARTS = {  # of the study, by the ends of their names
+    "all-ipc001": "all rows at one image per class, with 1,000 steps in place of 100",
+    "rded-own": "RDED's own protocol, with its 300 epochs",
+    "sre2l-ipc010": "SRe²L at ten",
+    "tesla-ipc010": "TESLA at ten",
+    "small-stem-ipc010": "D⁴M and DDOQ at ten with a ResNet-18 whose stem is for small images",
+}
+
 
 def again_texts(rows: list[dict], dataset: str) -> dict[str, str]:
-    """The epochs at one image per class, of one step each, and the row of all real images with and without the cut.
+    """What was recorded again, by data set, and the row of all real images with and without the cut.
 
     Args:
         rows: of the long run, as `long_run_rows` gives them.
         dataset: one of which the long run has a part.
     """
-    few = sorted({row["epochs"] for row in rows if row["ipc"] == 1 and row["labels"] != "own"})
+    again = []
+    for name in dict.fromkeys(row["dataset"] for row in rows):
+        there = [text for part, text in PARTS.items() if rows_of(FOLDER, f"{name}-{part}.jsonl")]
+        again.append(f"{name}: {', '.join(there) or 'nothing yet'}")
     found = {
         "whole": rows_of(FOLDER, f"{dataset}-{ALL_IMAGES}.jsonl"),
         "cut": [row for row in rows if (row["dataset"], row["method"]) == (dataset, "full")],
     }
-    texts = {"epochs_of_one": " or ".join(f"{n:,}" for n in few) or NOTHING}
+    texts = {"again": "; ".join(again) or NOTHING}
     for name, of_full in found.items():
         cell = Cell("full", None, of_full[0]["student"], "hard") if of_full else None
         texts[name] = written(Records.of(of_full).accuracy(cell) if cell else None, ".1f")
