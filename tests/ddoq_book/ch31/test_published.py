@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from ddoq_book.ch31 import published
 from ddoq_book.ch31.published import (
     departures,
     departures_table,
@@ -31,8 +32,14 @@ def test_what_is_here_comes_from_the_profile_and_the_code():
         "5 ×"
     )
     assert there["D⁴M, DDOQ", "codebook"].endswith("best of 3 starts")
-    assert ("RDED", "epochs of its own protocol") not in here  # 300 as published
-    assert there["RDED", "epochs of its own protocol"] == "600"
+
+
+def test_rdeds_own_epochs_are_those_of_the_rows_that_are_recorded(monkeypatch):
+    own = ("RDED", "epochs of its own protocol")
+    monkeypatch.setattr(published, "rows_of", lambda folder, pattern: [])
+    assert {(d.method, d.choice): d.here for d in departures(PROFILE)}[own] == "100"
+    monkeypatch.setattr(published, "rows_of", lambda folder, pattern: [{}])
+    assert own not in {(d.method, d.choice) for d in departures(PROFILE)}  # 300 as published
 
 
 def test_every_choice_of_the_table_differs_from_what_was_published():
