@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import os
 import re
+import sys
 import types
 import typing
 from dataclasses import field
@@ -71,7 +72,7 @@ def checked_value(knob: dataclasses.Field, value):
 
 
 def _typed(name: str, kind, value):
-    wrong = InputError(f"{name} = {value!r}, but it is {_type_name(kind)}")
+    wrong = InputError(f"{name} = {value!r:.80}, but it is {_type_name(kind)}")
     if isinstance(value, str) and kind is not str:
         value = _read(value)
     if isinstance(kind, types.GenericAlias):
@@ -80,6 +81,9 @@ def _typed(name: str, kind, value):
             raise wrong
         return [_typed(name, typing.get_args(kind)[0], v) for v in items]
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if is_number and not abs(value) <= sys.float_info.max:  # a whole number may be too large for a float
+        shown = value if isinstance(value, float) else "a number of more than 308 digits"
+        raise InputError(f"{name} = {shown}, but it is a finite number")
     if isinstance(kind, types.UnionType):
         return _typed(name, float if is_number else str, value)
     if kind is float and is_number:

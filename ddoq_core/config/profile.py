@@ -211,7 +211,7 @@ def read_profile(path: Path) -> dict:
     """
     try:
         content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:  # a ValueError is no UTF-8, no date, or too many digits
         raise InputError(f"profile {path} cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise InputError(f"profile {path} holds no 'name: value' lines")

@@ -13,6 +13,7 @@ from scipy.stats import expon, laplace, norm, uniform
 
 from ..errors import InputError
 from .exact import ExactQuantizer, exact_quantizer, newton_step
+from .laws import standard_law
 
 POLISH = 3  # Newton steps by closed forms: the first leaves rounding
 
@@ -26,7 +27,11 @@ class ClosedForm:
 
 
 def closed_quantizer(name: str, K: int) -> ExactQuantizer:
-    """The optimal quantizer of a law of CLOSED_FORMS, by its route; InputError for K < 1, or another law."""
+    """The optimal quantizer of a law of CLOSED_FORMS, by its route; InputError for K < 1, or another law.
+
+    Raises:
+        ArithmeticError: the result is not certified, as of `exact_quantizer`.
+    """
     if name not in CLOSED_FORMS:
         raise InputError(f"law = {name!r}, but it is one of: {'; '.join(CLOSED_FORMS)}")
     if K < 1:
@@ -34,7 +39,11 @@ def closed_quantizer(name: str, K: int) -> ExactQuantizer:
     form = CLOSED_FORMS[name]
     x, G = form.route(K)
     edges = np.concatenate([[-np.inf], (x[1:] + x[:-1]) / 2, [np.inf]])
-    return ExactQuantizer(x, np.diff(form.law.cdf(edges)), G, True)
+    weights = np.diff(form.law.cdf(edges))
+    failed = standard_law(form.law).wrong(x, weights, np.zeros(K), np.array([G]))
+    if failed:
+        raise ArithmeticError(f"{name}, K = {K}: {failed}")
+    return ExactQuantizer(x, weights, G, True)
 
 
 def half_cells(K: int) -> Float[ndarray, " K"]:

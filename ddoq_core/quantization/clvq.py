@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from .kernels import learn_clvq
-from .voronoi import Iterate, Quantizer, checked, distortion, quantize
+from .voronoi import Iterate, Quantizer, at_least, distortion, on_one_scale, quantize, scaled_back
 
 
 @dataclass(frozen=True)
@@ -38,21 +38,22 @@ def clvq(
     Returns:
         OnlineQuantizer; `companion` are the w of line 7, `history` the exact distortion at the start and per pass.
     Raises:
-        InputError: K < 1, K > n, a sample that is not finite, too few steps, or a step outside (0, 1).
+        InputError: K, samples, points or passes as of `lloyd`; too few steps, or a step outside (0, 1).
     """
-    samples = checked(samples, len(codebook))
+    at_least(0, passes=passes)
+    samples, codebook, exponent = on_one_scale(samples, codebook, start=True)
     n, gamma = len(samples), _checked_steps(steps, passes * len(samples))
     X, x = samples.double().numpy(), codebook.double().numpy().T.copy()  # (d, K): neighbours in memory are compared
-    w, history = np.full(x.shape[1], 1 / x.shape[1]), [distortion(samples, codebook.to(samples))]
+    w, history = np.full(x.shape[1], 1 / x.shape[1]), [distortion(samples, codebook)]
     for first in range(0, passes * n, n):
         order = np.arange(n) if rng is None else rng.permutation(n)
         at_once = n if callback is None else 1
         for k in range(0, n, at_once):
             squared = learn_clvq(X, order[k : k + at_once], gamma[first + k : first + k + at_once], x, w)
             if callback is not None:
-                callback(Iterate(first + k + 1, torch.from_numpy(x.T), squared))
+                callback(scaled_back(Iterate(first + k + 1, torch.from_numpy(x.T), squared), exponent))
         history.append(distortion(samples, torch.from_numpy(x.T.copy()).to(samples.dtype)))
-    return recount(samples, x, history, w)
+    return scaled_back(recount(samples, x, history, w), exponent)
 
 
 def power_steps(K: int, *, exponent: float = 0.7) -> Callable[[Int[ndarray, " k"]], Float[ndarray, " k"]]:

@@ -1,17 +1,22 @@
 """The optimal quantizer for users of scikit-learn: KMeans' interface, this package's algorithms, and the weights."""
 
-from typing import Self
+import warnings
+from numbers import Integral, Real
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy import ndarray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from .lloyd import best_of_restarts, lloyd
-from .voronoi import assign, squared_distances
+from ..errors import InputError
+from .lloyd import STARTS, best_of_restarts, lloyd
+from .voronoi import assign, on_one_scale, shifted, squared_distances, squares_back
 
 
 class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
@@ -20,7 +25,7 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
     Args:
         n_clusters: K, the number of points.
         init: `k-means++` (on a line: the optimal point density), `random` samples, or the K starting points.
-        n_init: starts, of which the best is kept; 1 if the points are given.
+        n_init: starts, of which the best is kept; 1 if the points are given. `auto` is 10.
         max_iter: most moves of the points in one run.
         tol: a run ends when its distortion falls by no more than this fraction.
         random_state: seed or generator of the starts.
@@ -33,8 +38,17 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         n_iter_: moves of the run that was kept.
     """
 
+    _parameter_constraints: ClassVar[dict] = {
+        "n_clusters": [Interval(Integral, 1, None, closed="left")],
+        "init": [StrOptions(set(STARTS)), "array-like"],
+        "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
     def __init__(
-        self, n_clusters: int = 8, *, init: str | Float[ndarray, "K d"] = "k-means++", n_init: int = 10,
+        self, n_clusters: int = 8, *, init: str | Float[ndarray, "K d"] = "k-means++", n_init: int | str = 10,
         max_iter: int = 300, tol: float = 1e-6, random_state: int | np.random.RandomState | None = None,
     ) -> None:  # fmt: skip
         self.n_clusters = n_clusters
@@ -44,11 +58,15 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         self.tol = tol
         self.random_state = random_state
 
+    @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Float[ndarray, "n d"], y: None = None, sample_weight: Float[ndarray, " n"] | None = None) -> Self:
         """Find the points and their weights. A sample of weight 0 is as good as left out.
 
         Raises:
-            InputError: K above the number of samples, or an unknown `init`; it is a ValueError.
+            InputError: K above the number of samples that have a weight, or not that of `init`; it is a ValueError.
+            InvalidParameterError: a parameter out of its range; it is a ValueError too.
+        Warns:
+            ConvergenceWarning: points without samples, most often because fewer samples are distinct.
         """
         X = validate_data(self, X, dtype=[np.float64, np.float32])
         mass = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
@@ -57,10 +75,17 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         if isinstance(self.init, str):
             seed = check_random_state(self.random_state).randint(2**31)
             rng = np.random.default_rng(seed)
-            found = best_of_restarts(kept, self.n_clusters, n_restarts=self.n_init, rng=rng, init=self.init, **options)
+            n_restarts = 10 if self.n_init == "auto" else self.n_init
+            found = best_of_restarts(kept, self.n_clusters, n_restarts=n_restarts, rng=rng, init=self.init, **options)
         else:
             start = validate_data(self, self.init, reset=False, dtype=X.dtype)
+            if len(start) != self.n_clusters:
+                raise InputError(f"init has {len(start)} points, but n_clusters = {self.n_clusters}; give as many")
             found = lloyd(kept, _tensor(start), **options)
+        n_cells = int((found.counts > 0).sum())
+        if n_cells < len(found.counts):
+            what = f"only {n_cells} of {len(found.counts)} points have samples in their cells, the others have weight 0"
+            warnings.warn(f"{what}; X may have fewer distinct samples than points", ConvergenceWarning, stacklevel=2)
         self.cluster_centers_ = found.points.numpy()
         self.weights_ = found.weights.numpy()
         self.distortion_ = found.distortion
@@ -75,7 +100,8 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
 
     def transform(self, X: Float[ndarray, "n d"]) -> Float[ndarray, "n K"]:
         """Distance of each sample to each point."""
-        return squared_distances(_tensor(self._checked(X)), _tensor(self.cluster_centers_)).sqrt().numpy()
+        X, x, exponent = on_one_scale(_tensor(self._checked(X)), _tensor(self.cluster_centers_))
+        return shifted(squared_distances(X, x).sqrt(), exponent).numpy()
 
     def score(
         self, X: Float[ndarray, "n d"], y: None = None, sample_weight: Float[ndarray, " n"] | None = None
@@ -83,7 +109,8 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         """Minus the sum of the squared distances of samples to their points, as KMeans has it."""
         X = self._checked(X)
         mass = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        return -float(mass @ ((X - self.cluster_centers_[self._cells(X)]) ** 2).sum(1))
+        X, x, exponent = on_one_scale(_tensor(X), _tensor(self.cluster_centers_))
+        return squares_back(-float(mass @ (X - x[assign(X, x)]).square().numpy().sum(1)), exponent)
 
     def _checked(self, X: Float[ndarray, "n d"]) -> Float[ndarray, "n d"]:
         check_is_fitted(self)

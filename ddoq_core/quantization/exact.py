@@ -1,9 +1,11 @@
 """Quantizers of laws on a line, exact to rounding: the ground truth that samples and algorithms are held against.
 
-A law is a distribution of `scipy.stats` without free parameters, its density smooth but for a kink at its median.
-Masses and moments of cells are integrals by Gauss-Legendre quadrature, none of them a difference of large numbers.
+A law is a distribution of `scipy.stats` with a density and without free parameters. Masses and moments of cells are
+integrals by Gauss-Legendre quadrature, none of them a difference of large numbers: first as if the density were smooth
+but for a kink at its median, and where the law's mean and variance contradict that, on parts that are cut finely.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,7 @@ from numpy import ndarray
 from scipy.linalg import LinAlgError, solve_banded
 
 from ..errors import InputError
+from .laws import NODES, WEIGHTS, StandardLaw, standard_law
 from .line import Line
 
 LOG_CONCAVE = {
@@ -21,7 +24,7 @@ LOG_CONCAVE = {
     "semicircular", "uniform",
 }  # fmt: skip
 SHARES = 1000  # into which a law is cut that is not known to be log-concave; 20 for each point at least
-INSIDE, OUTSIDE = (np.polynomial.legendre.leggauss(n) for n in (40, 200))  # nodes for a part of a cell; for a tail
+OUTSIDE = np.polynomial.legendre.leggauss(200)  # nodes and weights for a tail
 
 
 @dataclass(frozen=True)
@@ -48,48 +51,63 @@ def exact_quantizer(
         log_concave: whether its density is; None asks the list LOG_CONCAVE.
         tol: largest entry of |grad G| at the end, in standard deviations.
     Raises:
-        InputError: K < 1, or a law without a finite variance.
-        ArithmeticError: no convergence in `max_iter` steps.
+        InputError: K < 1, or a law as `standard_law` refuses it.
+        ArithmeticError: no convergence in `max_iter` steps, or a result that is not certified: which of weights, mean
+            and variance are not those of the law.
     """
-    _check(law, K)
-    proved = _name(law) in LOG_CONCAVE if log_concave is None else log_concave
-    starts = (_companding,) if proved else (_companding, _of_shares)
-    grids = [_stationary(law, start(law, K), tol * law.std(), max_iter) for start in starts]
-    grids = [x for x in grids if x is not None]
-    if not grids:
-        raise ArithmeticError(f"{_name(law)}, K = {K}: no stationary grid in {max_iter} steps")
-    x = min(grids, key=lambda x: exact_distortion(law, x))
-    return ExactQuantizer(x, _cells(law, x)[0], exact_distortion(law, x), proved)
+    _check(K)
+    proved = standard_law(law).name in LOG_CONCAVE if log_concave is None else log_concave
+
+    def solved(law: StandardLaw) -> tuple | str:
+        at_mean = np.array([law.mean])
+        failed = law.wrong(at_mean, *_cells(law, at_mean))
+        if failed:
+            return failed
+        starts = (_companding,) if proved else (_companding, _of_shares)
+        starts = (_of_shares,) if law.is_finely_cut else starts  # a companding one is too far out in heavy tails
+        grids = [_stationary(law, start(law, K), tol, max_iter) for start in starts]
+        grids = [x for x in grids if x is not None]
+        if not grids:
+            return f"no stationary grid in {max_iter} steps"
+        x = min(grids, key=lambda x: _cells(law, x)[2].sum())
+        mass, _, second = _cells(law, x)
+        return x, mass, np.zeros_like(x), second
+
+    return _quantizer(law, K, solved, proved)
 
 
 def uniform_quantizer(law: Any, K: int) -> ExactQuantizer:
     """The measure of K equal masses closest to a law in W_2: each point is the mean of its share of the quantiles.
 
     Raises:
-        InputError: K < 1, or a law without a finite variance.
+        InputError, ArithmeticError: as `exact_quantizer`.
     """
-    _check(law, K)
-    edges = law.ppf(np.arange(K + 1) / K)
-    middle = law.ppf((np.arange(K) + 0.5) / K)
-    mass, moment, _ = _integrals(law, edges, middle)
-    x = middle + moment / mass
-    return ExactQuantizer(x, np.full(K, 1 / K), float(_integrals(law, edges, x)[2].sum()), True)
+    _check(K)
+
+    def shared(law: StandardLaw) -> tuple:
+        edges = law.ppf(np.arange(K + 1) / K)
+        middle = law.ppf((np.arange(K) + 0.5) / K)
+        mass, moment, _ = _integrals(law, edges, middle)
+        x = middle + moment / mass
+        return x, np.full(K, 1 / K), np.zeros_like(x), _integrals(law, edges, x)[2]
+
+    return _quantizer(law, K, shared, True)
 
 
 def exact_distortion(law: Any, x: Float[ndarray, " K"]) -> float:
-    """G(x) = E min_i |X - x_i|^2 for increasing points x."""
-    return float(_cells(law, x)[2].sum())
+    """G(x) = E min_i |X - x_i|^2 for increasing points x; errors as `exact_quantizer`."""
+    return float(_cells_of(law, x)[2].sum())
 
 
 def exact_centroids(law: Any, x: Float[ndarray, " K"]) -> Float[ndarray, " K"]:
     """Centroid of each Voronoi cell: one exact step of Lloyd's algorithm (Algorithm 2)."""
-    mass, moment, _ = _cells(law, x)
+    mass, moment, _ = _cells_of(law, x)
     return x + np.divide(moment, mass, out=np.zeros_like(x), where=mass > 0)
 
 
 def exact_gradient(law: Any, x: Float[ndarray, " K"]) -> Float[ndarray, " K"]:
     """Gradient of the distortion (Proposition 6, eq. 13): 2 int_{C_i} (x_i - xi) mu(d xi)."""
-    return -2 * _cells(law, x)[1]
+    return -2 * _cells_of(law, x)[1]
 
 
 def finite_differences(law: Any, x: Float[ndarray, " K"], h: float = 1e-5) -> Float[ndarray, " K"]:
@@ -98,27 +116,47 @@ def finite_differences(law: Any, x: Float[ndarray, " K"], h: float = 1e-5) -> Fl
     return np.array([(exact_distortion(law, x + e) - exact_distortion(law, x - e)) / (2 * h) for e in steps])
 
 
-def _check(law: Any, K: int) -> None:
+def _check(K: int) -> None:
     if K < 1:
         raise InputError(f"K = {K}, but a quantizer has at least 1 point")
-    if not np.isfinite(law.var()):
-        raise InputError(f"the law {_name(law)} has no finite variance, and so no quantizer in W_2")
 
 
-def _name(law: Any) -> str:
-    """Of the family: a frozen distribution keeps it in `dist`."""
-    return getattr(law, "dist", law).name
+def _certified(law: Any, K: int, compute: Callable[[StandardLaw], tuple | str]) -> tuple:
+    """What `compute` finds, as `StandardLaw.wrong` takes it: on the law as it is, or if that is wrong, cut finely."""
+    standard = standard_law(law)
+    for finely in (False, True):
+        form = standard.finely_cut if finely else standard
+        found = compute(form)
+        failed = found if isinstance(found, str) else form.wrong(*found)
+        if not failed:
+            return found
+    raise ArithmeticError(f"{standard.name}, K = {K}: {failed}")
 
 
-def _companding(law: Any, K: int) -> Float[ndarray, " K"]:
-    """K points of density p^(1/3), the optimal one as K grows; p is read off the quantiles."""
+def _quantizer(law: Any, K: int, compute: Callable[[StandardLaw], tuple | str], optimal: bool) -> ExactQuantizer:
+    x, mass, _, second = _certified(law, K, compute)
+    standard = standard_law(law)
+    G = float(second.sum()) * standard.scale * standard.scale
+    return ExactQuantizer(standard.shift + standard.scale * x, mass, G, optimal)
+
+
+def _cells_of(law: Any, x: Float[ndarray, " K"]) -> tuple[ndarray, ndarray, ndarray]:
+    """`_cells` of a law with its shift and scale."""
+    standard = standard_law(law)
+    y = (x - standard.shift) / standard.scale
+    _, mass, moment, second = _certified(law, len(x), lambda form: (y, *_cells(form, y)))
+    return mass, moment * standard.scale, second * standard.scale * standard.scale
+
+
+def _companding(law: StandardLaw, K: int) -> Float[ndarray, " K"]:
+    """K points of density p^(1/3), the optimal one as K grows; p is read off the quantiles, or the fine cuts."""
     u = np.linspace(0, 1, 20 * K + 201)[1:-1]
-    x = law.ppf(u)
-    shares = np.concatenate([[0], np.cumsum(np.diff(u) ** (1 / 3) * np.diff(x) ** (2 / 3))])  # p^(1/3) dx
+    x, mass = (law.cuts, law.moments(law.cuts[:-1], law.cuts[1:])[0]) if law.is_finely_cut else (law.ppf(u), np.diff(u))
+    shares = np.concatenate([[0], np.cumsum(mass ** (1 / 3) * np.diff(x) ** (2 / 3))])  # p^(1/3) dx
     return np.interp((np.arange(K) + 0.5) / K * shares[-1], shares, x)
 
 
-def _of_shares(law: Any, K: int) -> Float[ndarray, " K"]:
+def _of_shares(law: StandardLaw, K: int) -> Float[ndarray, " K"]:
     """The best K points for the law cut into shares, each at its mean: of all grids, but for the width of a share."""
     nodes = _companding(law, max(SHARES, 20 * K))
     mass, moment, _ = _cells(law, nodes)
@@ -127,33 +165,43 @@ def _of_shares(law: Any, K: int) -> Float[ndarray, " K"]:
     return shares.optimum(K) + shares.centre
 
 
-def _stationary(law: Any, x: Float[ndarray, " K"], tol: float, max_iter: int) -> Float[ndarray, " K"] | None:
+def _stationary(law: StandardLaw, x: Float[ndarray, " K"], tol: float, max_iter: int) -> Float[ndarray, " K"] | None:
     """A grid with grad G = 0: a Newton step where it lowers the gradient, a step of Lloyd's algorithm elsewhere.
 
     None if it is not there in `max_iter` steps.
     """
-    gradient = exact_gradient(law, x)
+    found = _cells(law, x)
     for _ in range(max_iter):
-        if np.abs(gradient).max() <= tol:
+        if _slope(law, found) <= tol:
             return _polished(law, x)
-        new = _newton(law, x, gradient)
-        at_new = np.full_like(x, np.inf) if new is None else exact_gradient(law, new)
-        if np.abs(at_new).max() >= np.abs(gradient).max():
-            new = exact_centroids(law, x)
-            at_new = exact_gradient(law, new)
-        x, gradient = new, at_new
+        mass, moment, _ = found
+        new = _newton(law, x, -2 * moment)
+        at_new = None if new is None else _cells(law, new)
+        if at_new is None or not _slope(law, at_new) < _slope(law, found):
+            new = x + np.divide(moment, mass, out=np.zeros_like(x), where=mass > 0)
+            at_new = _cells(law, new)
+        x, found = new, at_new
     return None
 
 
-def _polished(law: Any, x: Float[ndarray, " K"]) -> Float[ndarray, " K"]:
+def _slope(law: StandardLaw, found: tuple[ndarray, ndarray, ndarray]) -> float:
+    """Largest entry of |grad G| in deviations of the law; where its tails are heavy, a ten-thousandth of those in
+    deviations of the cells, times their mass.
+    """
+    mass, moment, second = found
+    unit = 1e4 * np.sqrt(mass * second) if law.is_finely_cut else law.std
+    return float(np.abs(2 * moment / unit).max())
+
+
+def _polished(law: StandardLaw, x: Float[ndarray, " K"]) -> Float[ndarray, " K"]:
     """Two more steps: where the distortion is flat, points are not yet exact when the gradient is.
 
     A symmetric law gets a symmetric grid: with a boundary on a kink, to shift all points costs nothing to second order.
     """
-    u, middle, near = np.linspace(0.01, 0.49, 25), law.median(), 1e-6 * law.std()
-    symmetric = np.abs(law.ppf(u) + law.ppf(1 - u) - 2 * middle).max() < 1e-9 * law.std()
+    u, middle, near = np.linspace(0.01, 0.49, 25), law.median, 1e-6 * law.std
+    symmetric = np.abs(law.ppf(u) + law.ppf(1 - u) - 2 * middle).max() < 1e-9 * law.std
     for _ in range(2):
-        new = _newton(law, x, exact_gradient(law, x))
+        new = _newton(law, x, -2 * _cells(law, x)[1])
         if new is not None and np.abs(new - x).max() < near:
             x = new
         even = middle + (x - x[::-1]) / 2
@@ -162,11 +210,11 @@ def _polished(law: Any, x: Float[ndarray, " K"]) -> Float[ndarray, " K"]:
     return x
 
 
-def _newton(law: Any, x: Float[ndarray, " K"], gradient: Float[ndarray, " K"]) -> Float[ndarray, " K"] | None:
+def _newton(law: StandardLaw, x: Float[ndarray, " K"], gradient: Float[ndarray, " K"]) -> Float[ndarray, " K"] | None:
     """Where Newton's method moves the points, unless they would change places."""
     try:
         new = newton_step(law, x, gradient, _cells(law, x)[0])
-    except LinAlgError:
+    except (LinAlgError, ValueError):  # a flat distortion; an infinite density at an edge
         return None
     return new if (np.diff(new) > 0).all() and np.isfinite(new).all() else None
 
@@ -184,23 +232,28 @@ def newton_step(
     return x - solve_banded((1, 1), hessian, gradient)
 
 
-def _cells(law: Any, x: Float[ndarray, " K"]) -> tuple[ndarray, ndarray, ndarray]:
+def _cells(law: StandardLaw, x: Float[ndarray, " K"]) -> tuple[ndarray, ndarray, ndarray]:
     """Mass, first and second moment about its point of each Voronoi cell."""
-    low, high = law.support()
+    low, high = law.support
     return _integrals(law, np.concatenate([[low], (x[1:] + x[:-1]) / 2, [high]]).clip(low, high), x)
 
 
-def _integrals(law: Any, edges: Float[ndarray, " K+1"], x: Float[ndarray, " K"]) -> tuple[ndarray, ndarray, ndarray]:
+def _integrals(
+    law: StandardLaw, edges: Float[ndarray, " K+1"], x: Float[ndarray, " K"]
+) -> tuple[ndarray, ndarray, ndarray]:
     """Integrals of 1, xi - x_i and (xi - x_i)^2 over the intervals between the edges."""
-    cuts = np.sort(np.append(edges, np.clip(law.median(), edges[0], edges[-1])))
+    inside = law.cuts[(law.cuts > edges[0]) & (law.cuts < edges[-1])]
+    cuts = np.unique(np.append(edges, inside))
     owner = (np.searchsorted(edges, cuts[:-1], side="right") - 1).clip(0, len(x) - 1)
     a, b = cuts[:-1], cuts[1:]
     inner = np.isfinite(a) & np.isfinite(b)
-    t, w = INSIDE
+    if law.atoms:
+        inner &= (a >= law.cuts[0]) & (b <= law.cuts[-1])
+    t, w = NODES, WEIGHTS
     half = (b - a)[inner, None] / 2
     parts = [((a + b)[inner, None] / 2 + half * t, half * w, owner[inner])]
     t, w = (OUTSIDE[0] + 1) / 2, OUTSIDE[1] / 2
-    away, stretch = law.std() * t / (1 - t), law.std() * w / (1 - t) ** 2
+    away, stretch = law.std * t / (1 - t), law.std * w / (1 - t) ** 2
     for at, sign in ((b[0], -1), (a[-1], 1)):
         if not np.isfinite(a[0] if sign < 0 else b[-1]):
             parts.append(((at + sign * away)[None], stretch[None], owner[:1] if sign < 0 else owner[-1:]))
@@ -209,4 +262,7 @@ def _integrals(law: Any, edges: Float[ndarray, " K+1"], x: Float[ndarray, " K"])
         p, off = law.pdf(nodes) * weights, nodes - x[cells, None]
         for power in range(3):
             np.add.at(found[power], cells, (p * off**power).sum(1))
+    for end, mass in law.atoms:
+        k = (np.searchsorted(edges, end, side="right") - 1).clip(0, len(x) - 1)
+        found[:, k] += mass * (end - x[k]) ** np.arange(3)
     return tuple(found)

@@ -1,10 +1,13 @@
 """Samples on a line, sorted once: cells are intervals, and prefix sums tell their masses and means.
 
+Where masses differ, a difference of prefix sums has no digits of a light tail: there each cell is added up by itself.
+
 Here the optimum itself can be had. Lloyd's algorithm from random samples ends far above it when there are many points;
 `Line.optimum` finds the K intervals of least distortion. It is convex in K, so there is a price per interval at which K
-of them cost least; at a given price the best intervals follow in n log n steps (`kernels.cheapest_intervals`).
+of them cost least; at a given price the best intervals follow in n log n steps (`intervals.cheapest_intervals`).
 """
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -14,8 +17,10 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
 
-from .kernels import cheapest_intervals
+from .intervals import cheapest_intervals, moments_from_middles, moments_of_intervals
 from .voronoi import refilled
+
+WIDE = 2**20  # range of the samples, in widths of their middle half, from which prefix sums lose the middle's digits
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,19 @@ class Line:
     def __init__(self, samples: Float[Tensor, "n 1"], mass: Float[Tensor, " n"]) -> None:
         self.samples, self.mass = samples, mass
         x, m = samples[:, 0].double().cpu().numpy(), mass.cpu().numpy()
-        self.centre = x.mean()
         self.order = x.argsort(kind="stable")
-        self.x = x[self.order] - self.centre
+        least, low, high, most = x[self.order[[0, len(x) // 4, 3 * len(x) // 4, -1]]]
+        self.cancels = (m != m[0]).any() or most - least > WIDE * (high - low) > 0
+        self.centre = 0.0 if self.cancels else x.mean()
+        self.x, self.m = x[self.order] - self.centre, m[self.order]
         self.masses, self.sums, self.squares = (
-            np.concatenate([[0], np.cumsum(m[self.order] * self.x**power)]) for power in (0, 1, 2)
+            np.concatenate([[0], np.cumsum(self.m * self.x**power)]) for power in (0, 1, 2)
         )
+
+    @functools.cached_property
+    def table(self) -> Float[ndarray, "levels n 4"] | None:
+        """Of `moments_from_middles`, where prefix sums cancel."""
+        return moments_from_middles(self.x, self.m) if self.cancels else None
 
     def place(self, points: Float[Tensor, "K 1"]) -> Float[ndarray, " K"]:
         return np.sort(points[:, 0].double().cpu().numpy() - self.centre)
@@ -57,7 +69,7 @@ class Line:
     def centroids(self, found: Intervals, points: Float[ndarray, " K"]) -> Float[ndarray, " K"]:
         masses, sums = found.masses, found.sums
         if (masses == 0).any():
-            labels, mass = np.repeat(np.arange(len(points)), np.diff(found.edges)), np.diff(self.masses)
+            labels, mass = np.repeat(np.arange(len(points)), np.diff(found.edges)), self.m
             cost = torch.from_numpy(mass * (self.x - points[labels]) ** 2)
             labels = refilled(torch.from_numpy(masses), torch.from_numpy(labels), cost).numpy()
             masses, sums = (np.bincount(labels, m, len(points)) for m in (mass, mass * self.x))
@@ -85,19 +97,19 @@ class Line:
         if len(distinct) <= K:  # every sample has its point
             return np.pad(self.x[distinct[:-1]], (0, K + 1 - len(distinct)), mode="edge")
         edges = self._cheapest(K, np.array([0, len(self.x)]), distinct)
-        masses, sums = (np.diff(p[edges]) for p in (self.masses, self.sums))
-        return np.divide(sums, masses, out=self.x[edges[:-1]].copy(), where=masses > 0)
+        found = self._intervals(edges, self.x[edges[:-1]])
+        return np.divide(found.sums, found.masses, out=self.x[edges[:-1]].copy(), where=found.masses > 0)
 
     def _cheapest(self, K: int, few: Int[ndarray, " k"], many: Int[ndarray, " l"]) -> Int[ndarray, " K+1"]:
         """Edges of the K best intervals, by bisection of the price between divisions into too few and too many.
 
         It begins at the price that K intervals of equal distortion G / K are worth as K grows, 2 G / K each.
         """
-        starts = np.empty(len(self.masses), np.int64)
-        price = 2 * self.sweep(self.companding(K)).distortion * self.masses[-1] / K
+        starts, tiny = np.empty(len(self.masses), np.int64), np.finfo(float).tiny
+        price = max(2 * self.sweep(self.companding(K)).distortion * self.masses[-1] / K, tiny)
         low, high = 0.0, math.inf
-        while high > low * (1 + 1e-12):
-            n_intervals = cheapest_intervals(self.masses, self.sums, price, starts)
+        while high > low * (1 + 1e-12) and low < price < high:
+            n_intervals = cheapest_intervals(self.masses, self.sums, self.table, price, starts)
             edges = np.append(starts[:n_intervals][::-1], len(self.x))
             if n_intervals == K:
                 return edges
@@ -105,7 +117,8 @@ class Line:
                 low, many = price, edges
             else:
                 high, few = price, edges
-            price = 2 * low if high == math.inf else high / 2 if low == 0 else math.sqrt(low * high)
+            middle = math.sqrt(low) * math.sqrt(high) if low * high < tiny else math.sqrt(low * high)
+            price = 2 * low if high == math.inf else high / 2 if low == 0 else middle
         # At one price both are best: follow one, and change to the other where an interval of it holds one of the other
         skipped = len(many) - 1 - K
         begin, end = few[:-1], few[1:]
@@ -114,6 +127,10 @@ class Line:
         return np.concatenate([few[: i + 1], many[i + skipped + 1 :]])
 
     def _intervals(self, edges: Int[ndarray, " K+1"], points: Float[ndarray, " K"]) -> Intervals:
+        if self.cancels:
+            masses, means, origins, costs = moments_of_intervals(self.x, self.m, edges)
+            G = np.sum(costs + masses * (origins - points + means) ** 2) / self.masses[-1]
+            return Intervals(edges, masses, masses * (origins + means), float(G))
         masses, sums, squares = (np.diff(p[edges]) for p in (self.masses, self.sums, self.squares))
         G = np.sum(squares - 2 * points * sums + points**2 * masses) / self.masses[-1]
         return Intervals(edges, masses, sums, max(float(G), 0.0))

@@ -6,6 +6,7 @@ The algorithm stands here once; what it costs depends on the form of the samples
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..errors import InputError
 from .forms import Direct, Form, Gram
 from .line import Line
 from .seeding import kmeans_plus_plus_rows, random_rows
-from .voronoi import Iterate, Quantizer, checked, checked_mass, quantizer_of
+from .voronoi import Iterate, Quantizer, at_least, checked_mass, on_one_scale, quantizer_of, scaled, scaled_back
 
 STARTS = {"k-means++": kmeans_plus_plus_rows, "random": random_rows}
 ITERATIONS, SEEDING = 20, 30  # passes over the samples that a run, and a k-means++ start, are worth
@@ -36,19 +37,22 @@ def lloyd(
     Args:
         samples: n points X ~ mu, finite.
         codebook: the K starting points; not modified.
-        mass: of each sample, 0 or more; None is 1 each.
+        mass: of each sample, 0 or more, in any unit; None is 1 each.
         max_iter: at most this many moves.
         tol: stop when the distortion falls by no more than this fraction and no cell is empty.
         callback: called with every iterate, the start first.
     Returns:
         Quantizer with points (K, d), in increasing order if d = 1; counts (K,) summing to n; history.
     Raises:
-        InputError: K < 1, K > n, a sample that is not finite, or a mass that is none.
+        InputError: K < 1, K > n, a sample or point that is not finite, another dimension, a mass that is none, a
+            negative `max_iter`, or a distortion beyond the range of float64.
     """
-    samples, mass = checked(samples, len(codebook)), checked_mass(mass, samples)
+    at_least(0, max_iter=max_iter)
+    samples, codebook, exponent = on_one_scale(samples, codebook, start=True)
+    mass, tell = checked_mass(mass, samples), callback and (lambda iterate: callback(scaled_back(iterate, exponent)))
     form = form_of(samples, mass, [len(codebook)], min(max_iter, ITERATIONS))
-    run = _iterate(form, form.place(codebook), max_iter, tol, callback)
-    return _finished(form, run, samples, mass)
+    run = _iterate(form, form.place(codebook), max_iter, tol, tell)
+    return scaled_back(_finished(form, run, samples, mass), exponent)
 
 
 def best_of_restarts(
@@ -64,31 +68,34 @@ def best_of_restarts(
     Returns:
         A Quantizer, or one for each of several levels.
     Raises:
-        InputError: K < 1, K > n, a sample that is not finite, a mass that is none, or an unknown `init`.
+        InputError: as `lloyd`; an unknown `init`, or `n_restarts` < 1.
     """
     if init not in STARTS:
         raise InputError(f"init = {init!r}, but it is {' or '.join(STARTS)}")
-    levels = [K] if isinstance(K, int) else list(K)
-    samples = checked(samples, *levels)
+    at_least(1, n_restarts=n_restarts)
+    at_least(0, max_iter=max_iter)
+    levels = [K] if isinstance(K, Number) else list(K)
+    samples, exponent = scaled(samples, *levels)
     mass = checked_mass(mass, samples)
     form, best = form_of(samples, mass, levels, n_restarts * (SEEDING + ITERATIONS)), {}
     for start in _starts(form, init, max(levels), n_restarts, rng):
         for level in dict.fromkeys(levels):
             run = _iterate(form, start(level), max_iter, tol)
             best[level] = min(best.get(level, run), run, key=lambda run: run.history[-1])
-    found = [_finished(form, best[level], samples, mass) for level in levels]
-    return found[0] if isinstance(K, int) else found
+    found = [scaled_back(_finished(form, best[level], samples, mass), exponent) for level in levels]
+    return found[0] if isinstance(K, Number) else found
 
 
 def form_of(samples: Float[Tensor, "n d"], mass: Float[Tensor, " n"], levels: list[int], passes: int) -> Form:
     """The form in which this many passes over the samples at each of these levels take the least time.
 
-    On a line, Line; otherwise Gram where `gram_pays`, and Direct.
+    On a line, Line; otherwise Gram where `gram_pays` and no mass is too light for its float32, and Direct.
     """
     n, d = samples.shape
     if d == 1:
         return Line(samples, mass)
-    return Gram(samples, mass) if gram_pays(n, d, levels, passes) else Direct(samples, mass)
+    light = mass[mass > 0].min() < 2.0**-64
+    return Gram(samples, mass) if gram_pays(n, d, levels, passes) and not light else Direct(samples, mass)
 
 
 def gram_pays(n: int, d: int, levels: list[int], passes: int) -> bool:

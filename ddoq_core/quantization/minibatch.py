@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .clvq import OnlineQuantizer, recount
 from .kernels import learn_minibatch
-from .voronoi import Iterate, checked, distortion
+from .voronoi import Iterate, at_least, distortion, on_one_scale, scaled, scaled_back
 
 
 def minibatch(
@@ -32,22 +32,23 @@ def minibatch(
         OnlineQuantizer of the pass that ended lowest. `companion` is its v / sum v, which also counts the start and
         samples lost since; `counts` are the exact cells. `history` is the distortion at the start and per pass.
     Raises:
-        InputError: K < 1, K > n, or a sample that is not finite.
+        InputError: K, samples or points as of `lloyd`, or `passes` < 1.
     """
-    samples = checked(samples, len(codebook))
+    at_least(1, passes=passes)
+    samples, codebook, exponent = on_one_scale(samples, codebook, start=True)
     n, X, x = len(samples), samples.double().numpy(), codebook.double().numpy().T.copy()
-    history = [distortion(samples, codebook.to(samples))]
+    history = [distortion(samples, codebook)]
     for first in range(0, passes * n, n):
         order, v = np.arange(n) if rng is None else rng.permutation(n), np.ones(x.shape[1])
         at_once = n if callback is None else 1
         for k in range(0, n, at_once):
             squared = learn_minibatch(X, order[k : k + at_once], x, v)
             if callback is not None:
-                callback(Iterate(first + k + 1, torch.from_numpy(x.T), squared))
+                callback(scaled_back(Iterate(first + k + 1, torch.from_numpy(x.T), squared), exponent))
         history.append(distortion(samples, torch.from_numpy(x.T.copy()).to(samples.dtype)))
         if history[-1] == min(history[1:]):
             best, best_v = x.copy(), v
-    return recount(samples, best, history, best_v / best_v.sum())
+    return scaled_back(recount(samples, best, history, best_v / best_v.sum()), exponent)
 
 
 def d4m_minibatch(samples: Float[Tensor, "n d"], K: int, rng: np.random.Generator) -> OnlineQuantizer:
@@ -66,10 +67,10 @@ def d4m_minibatch(samples: Float[Tensor, "n d"], K: int, rng: np.random.Generato
     """
     from sklearn.cluster import MiniBatchKMeans  # takes a second
 
-    samples = checked(samples, K)
+    samples, exponent = scaled(samples, K)
     X = samples.numpy()[rng.permutation(len(samples))]
     model = MiniBatchKMeans(K, batch_size=K, n_init="auto", random_state=int(rng.integers(2**31)))
     for first in range(0, len(X) - K + 1, K):
         model.partial_fit(X[first : first + K])
     mass = model._counts / model._counts.sum()
-    return recount(samples, model.cluster_centers_.astype(np.float64).T, [], mass)
+    return scaled_back(recount(samples, model.cluster_centers_.astype(np.float64).T, [], mass), exponent)

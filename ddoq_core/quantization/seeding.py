@@ -10,7 +10,7 @@ from torch import Tensor
 from ..errors import InputError
 from .forms import Direct, Form
 from .line import Line
-from .voronoi import checked, checked_mass
+from .voronoi import checked, checked_mass, scaled, shifted
 
 
 def kmeans_plus_plus(samples: Float[Tensor, "n d"], K: int, rng: np.random.Generator) -> Float[Tensor, "K d"]:
@@ -22,9 +22,9 @@ def kmeans_plus_plus(samples: Float[Tensor, "n d"], K: int, rng: np.random.Gener
     Raises:
         InputError: K < 1, K > n, or a sample that is not finite.
     """
-    samples = checked(samples, K)
+    samples, exponent = scaled(samples, K)
     form = Direct(samples, checked_mass(None, samples))
-    return samples[form.order[kmeans_plus_plus_rows(form, K, rng)]]
+    return shifted(samples[form.order[kmeans_plus_plus_rows(form, K, rng)]], exponent)
 
 
 def random_samples(samples: Float[Tensor, "n d"], K: int, rng: np.random.Generator) -> Float[Tensor, "K d"]:
@@ -39,11 +39,11 @@ def companding(samples: Float[Tensor, "n 1"], K: int) -> Float[Tensor, "K 1"]:
     Raises:
         InputError: more than one dimension, K < 1, K > n, or a sample that is not finite.
     """
-    samples = checked(samples, K)
+    samples, exponent = scaled(samples, K)
     if samples.shape[1] != 1:
         raise InputError(f"samples have {samples.shape[1]} dimensions, but companding is for one; use k-means++")
     line = Line(samples, checked_mass(None, samples))
-    return line.points(line.companding(K))
+    return shifted(line.points(line.companding(K)), exponent)
 
 
 def random_rows(form: Form, K: int, rng: np.random.Generator) -> list[int]:

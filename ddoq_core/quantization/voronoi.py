@@ -1,11 +1,14 @@
 """Voronoi cells and the quadratic distortion of a codebook (Definition 1, eq. 6-7).
 
-In: samples X ~ mu, a codebook of K points. Out: the cell of each sample, the mean squared distance, or both with
-the exact cell counts, as a `Quantizer`. Every algorithm of this package ends in `quantize`.
+In: samples X ~ mu, a codebook of K points; `on_one_scale` checks both. Out: the cell of each sample, the mean squared
+distance, or both with the exact cell counts, as a `Quantizer`. Every algorithm of this package ends in `quantize`.
 """
 
+import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from jaxtyping import Float, Int
@@ -15,6 +18,7 @@ from ..errors import InputError
 from . import kernels
 
 CHUNK = 2**20  # inner products held at once: 4 MiB in float32, near the processor
+ORDINARY = {torch.float32: 32, torch.float64: 128}  # samples from 2^-this to 2^this have squares far inside the range
 LOW = 8  # dimensions up to which a compiled loop beats a matrix product
 
 
@@ -25,7 +29,7 @@ class Quantizer:
     points: Float[Tensor, "K d"]
     counts: Int[Tensor, " K"]  # samples per Voronoi cell; they sum to n
     weights: Float[Tensor, " K"]  # cell masses, counts / n for samples of equal mass: they minimise W_2 on these points
-    distortion: float  # G(x): mean squared distance of a sample to its point
+    distortion: float  # G(x): mean squared distance of a sample to its point; 0 below the range of numbers
     history: tuple[float, ...]  # distortion along the algorithm, start first
 
 
@@ -54,13 +58,19 @@ def squared_distances(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"
 
     Both are moved to the points' mean first: |X|^2 - 2 X.x + |x|^2 would cancel in float32 far from the origin.
     """
+    samples, points, exponent = on_one_scale(samples, points)
     centre = points.mean(0)
     X, x = samples - centre, points - centre
-    return torch.addmm((x * x).sum(1), X, x.T, alpha=-2).add_((X * X).sum(1, keepdim=True)).clamp_min_(0)
+    squared = torch.addmm((x * x).sum(1), X, x.T, alpha=-2).add_((X * X).sum(1, keepdim=True)).clamp_min_(0)
+    return shifted(squared, 2 * exponent)
 
 
 def assign(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"]) -> Int[Tensor, " n"]:
     """Voronoi cell of each sample (eq. 6): index of the nearest point; on a boundary, of one of them."""
+    return _assigned(*on_one_scale(samples, points)[:2])
+
+
+def _assigned(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"]) -> Int[Tensor, " n"]:
     if not cancels_far_from_origin(samples):
         return nearest(samples, points)
     centre = points.mean(0)
@@ -126,12 +136,15 @@ def refilled(masses: Float[Tensor, " K"], labels: Int[Tensor, " n"], cost: Float
 
 def distortion(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"]) -> float:
     """Quadratic distortion G(x) = E min_i |X - x_i|^2 (Definition 1, eq. 7) of the empirical measure."""
-    return cells(samples, points, assign(samples, points)).distortion
+    samples, points, exponent = on_one_scale(samples, points)
+    return squares_back(cells(samples, points, _assigned(samples, points)).distortion, exponent)
 
 
 def quantize(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"], history: tuple[float, ...] = ()) -> Quantizer:
     """The best quantization on these points (Proposition 2): one exact pass counts every Voronoi cell."""
-    return quantizer_of(samples, points, assign(samples, points), history)
+    samples, points, exponent = on_one_scale(samples, points)
+    found = scaled_back(quantizer_of(samples, points, _assigned(samples, points)), exponent)
+    return dataclasses.replace(found, history=tuple(history))
 
 
 def quantizer_of(
@@ -144,28 +157,60 @@ def quantizer_of(
     return Quantizer(points, counts, found.masses / found.masses.sum(), found.distortion, tuple(history))
 
 
-def checked(samples: Float[Tensor, "n d"], *levels: int) -> Float[Tensor, "n d"]:
-    """Samples as every algorithm takes them, in float32 at least.
+def on_one_scale(
+    samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"], *, start: bool = False
+) -> tuple[Float[Tensor, "n d"], Float[Tensor, "K d"], int]:
+    """Samples and points `checked`, in one type on one device, and an exponent e.
+
+    Both are divided by 2^e, exactly, where squares of the samples would leave the range of their type.
+
+    Args:
+        start: whether the points are a codebook to start from, and so at most as many as the samples.
+    Raises:
+        InputError: as `checked`; points of another dimension, or too far away for their squared distances.
+    """
+    samples = checked(samples, *([len(points)] if start else []))
+    points = checked(points, name="points").to(samples)
+    if points.shape[1] != samples.shape[1]:
+        raise InputError(f"points have {points.shape[1]} dimensions, samples {samples.shape[1]}; give both the same")
+    exponent = scale_exponent(samples, points)
+    samples, points = shifted(samples, -exponent), shifted(points, -exponent)
+    if not points.abs().max() < 2.0 ** (1.5 * ORDINARY[samples.dtype]):
+        raise InputError(f"points are too far from the samples for {samples.dtype}; give points nearer to them")
+    return samples, points, exponent
+
+
+def scaled(samples: Float[Tensor, "n d"], *levels: int) -> tuple[Float[Tensor, "n d"], int]:
+    """Samples `checked`, and divided by 2^e as by `on_one_scale`; and e."""
+    samples = checked(samples, *levels)
+    exponent = scale_exponent(samples)
+    return shifted(samples, -exponent), exponent
+
+
+def checked(samples: Float[Tensor, "n d"], *levels: int, name: str = "samples") -> Float[Tensor, "n d"]:
+    """Samples as every algorithm takes them, in float32 at least, without gradients.
 
     Raises:
-        InputError: not a matrix of floats, K < 1, K > n, or a sample that is not finite.
+        InputError: not a matrix of floats, or an empty one; K < 1, K > n, or a sample that is not finite.
     """
     if samples.ndim != 2 or not samples.is_floating_point():
-        raise InputError(f"samples are {tuple(samples.shape)} of {samples.dtype}; give a matrix (n, d) of floats")
+        raise InputError(f"{name} are {tuple(samples.shape)} of {samples.dtype}; give a matrix (n, d) of floats")
     n = len(samples)
     for K in levels:
-        if not 1 <= K <= n:
+        if not (isinstance(K, Integral) and 1 <= K <= n):
             raise InputError(f"K = {K}, but there are {n} samples; choose K from 1 to {n}")
+    if not samples.numel():
+        raise InputError(f"{name} are {tuple(samples.shape)}, which is empty; give at least one row and one column")
     if not samples.sum().isfinite():  # one pass; the rows are looked at only when there is cause
         wrong = (~torch.isfinite(samples).all(1)).nonzero()[:, 0]
         if len(wrong):
             first = wrong[0].item()
-            raise InputError(f"{len(wrong)} of {n} samples are NaN or infinite, first row {first}; remove them")
-    return samples.float() if samples.element_size() < 4 else samples
+            raise InputError(f"{len(wrong)} of {n} {name} are NaN or infinite, first row {first}; remove them")
+    return samples.detach().float() if samples.element_size() < 4 else samples.detach()
 
 
 def checked_mass(mass: Float[Tensor, " n"] | None, samples: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
-    """The samples' masses in float64, 1 each unless given.
+    """The samples' masses in float64, 1 each unless given, divided by a power of two: the largest is in [1, 2).
 
     Raises:
         InputError: another number of them, one that is negative or not finite, or all 0.
@@ -174,7 +219,45 @@ def checked_mass(mass: Float[Tensor, " n"] | None, samples: Float[Tensor, "n d"]
         return torch.ones(len(samples), dtype=torch.float64, device=samples.device)
     if mass.shape != samples.shape[:1] or not (torch.isfinite(mass) & (mass >= 0)).all() or not mass.any():
         raise InputError(f"mass is {tuple(mass.shape)}; give one finite number of 0 or more per sample, not all 0")
-    return mass.to(samples.device, torch.float64)
+    mass = mass.detach().to(samples.device, torch.float64)
+    return shifted(mass, 1 - math.frexp(mass.max().item())[1])
+
+
+def at_least(low: int, **numbers: int) -> None:
+    """InputError if one of these named parameters is no whole number from `low` on."""
+    for name, value in numbers.items():
+        if not (isinstance(value, Integral) and value >= low):
+            raise InputError(f"{name} = {value!r}, but it is a whole number of at least {low}")
+
+
+def scale_exponent(*tensors: Tensor) -> int:
+    """e with |values| < 2^e for the largest of the first tensor that is not 0, or 0 where that is ordinary."""
+    largest = (max(abs(bound.item()) for bound in values.aminmax()) for values in tensors)
+    exponent = math.frexp(next(filter(None, largest), 0.0))[1]
+    return exponent if abs(exponent) > ORDINARY[tensors[0].dtype] else 0
+
+
+def shifted(values: Tensor, exponent: int) -> Tensor:
+    """values 2^exponent, in two steps: the power itself may leave the range."""
+    return values * 2.0 ** (exponent // 2) * 2.0 ** (exponent - exponent // 2) if exponent else values
+
+
+def squares_back(distortion: float, exponent: int) -> float:
+    """A distortion of samples that were divided by 2^exponent, in the unit of the samples; 0 below the range."""
+    try:
+        return math.ldexp(distortion, 2 * exponent)
+    except OverflowError as error:
+        raise InputError("squared distances of the samples leave the range of float64; divide the samples") from error
+
+
+def scaled_back(found: Iterate | Quantizer, exponent: int) -> Iterate | Quantizer:
+    """What was found for samples that were divided by 2^exponent, in the unit of the samples."""
+    if not exponent:
+        return found
+    changed = {"points": shifted(found.points, exponent), "distortion": squares_back(found.distortion, exponent)}
+    if isinstance(found, Quantizer):
+        changed["history"] = tuple(squares_back(G, exponent) for G in found.history)
+    return dataclasses.replace(found, **changed)
 
 
 def _chunks(rows: Tensor, width: int) -> Iterator[Tensor]:

@@ -154,7 +154,8 @@ def law_on_line(measure: GaussianMixture) -> Any:
 class _LawOnLine(scipy.stats.rv_continuous):
     def __init__(self, measure: GaussianMixture) -> None:
         super().__init__(name="mixture")
-        self.measure = measure
+        masses = measure.masses / measure.masses.sum()  # those that were given in float32 sum to 1 but for its rounding
+        self.measure = GaussianMixture(masses, measure.means, measure.scales)
 
     def _pdf(self, x: ndarray) -> ndarray:
         return self.measure.log_density(torch.from_numpy(x).reshape(-1, 1)).exp().numpy().reshape(x.shape)

@@ -60,6 +60,35 @@ def test_a_bad_value_is_one_line_that_names_the_thing_and_the_mend(values, words
     assert "\n" not in str(caught.value)
 
 
+NUMBERS = [name for name, knob in Profile.knobs().items() if knob.type in (int, float, list[int], str | float)]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("text", [".inf", "-.inf", ".nan", "1.0e+999", "1" + 400 * "0"])
+def test_every_knob_that_is_a_number_is_finite(name, text):
+    value = parse_assignment(f"{name}={text}")[1]
+    with pytest.raises(InputError, match=f"{name} = .*but it is") as caught:
+        Profile.of({name: [value] if isinstance(getattr(Profile(), name), list) else value})
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 120
+
+
+def test_a_profile_file_cannot_hold_what_is_not_finite(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("weights: .inf\n")
+    with pytest.raises(InputError, match="weights = inf, but it is a finite number"):
+        Profile.load(path)
+
+
+@pytest.mark.parametrize("text", ["1" * 5000, "2024-13-45"])
+def test_a_value_that_yaml_takes_for_a_number_or_date_and_cannot_read_is_one_line(tmp_path, text):
+    with pytest.raises(InputError, match=r"seed = .*, but it is a") as caught:
+        Profile.of(dict([parse_assignment(f"seed={text}")]))
+    assert len(str(caught.value)) < 200 and "\n" not in str(caught.value)
+    (tmp_path / "bad.yaml").write_text(f"seed: {text}\n")
+    with pytest.raises(InputError, match=r"bad\.yaml"):
+        Profile.load(tmp_path / "bad.yaml")
+
+
 def test_weights_are_a_name_or_an_exponent():
     assert Profile.of({"weights": 0.5}).weights == 0.5
     assert Profile.of({"weights": "sqrt"}).weights == "sqrt"

@@ -1,8 +1,12 @@
 """The estimator keeps scikit-learn's promises, and its weights are cell masses."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -53,3 +57,62 @@ def test_it_is_a_step_of_a_pipeline(X):
 def test_more_points_than_samples_are_refused():
     with pytest.raises(InputError, match="K = 8, but there are 3 samples"):
         OptimalQuantizer(8).fit(np.eye(3))
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        *(("n_clusters", value) for value in (0, -1, 2.0, "3", None)),
+        *(("init", value) for value in ("kmeans++", 3, None)),
+        *(("n_init", value) for value in (0, -1, 1.5, "many", None)),
+        *(("max_iter", value) for value in (0, -1, 10.0, "all", None)),
+        *(("tol", value) for value in (-1e-3, np.nan, np.inf, "small", None)),
+        *(("random_state", value) for value in (-1, 0.5, "seed")),
+    ],
+)
+def test_a_parameter_out_of_its_range_is_refused_as_scikit_learn_does(X, parameter, value):
+    with pytest.raises(ValueError, match=f"The '{parameter}' parameter of OptimalQuantizer must be"):
+        OptimalQuantizer(3).set_params(**{parameter: value}).fit(X)
+
+
+def test_numpy_numbers_are_numbers(X):
+    plain = OptimalQuantizer(3, n_init=2, max_iter=5, tol=0.25, random_state=1).fit(X)
+    numbers = {"n_init": np.int32(2), "max_iter": np.uint8(5), "tol": np.float32(0.25), "random_state": np.int64(1)}
+    np.testing.assert_array_equal(OptimalQuantizer(np.int64(3), **numbers).fit(X).labels_, plain.labels_)
+
+
+def test_a_grid_search_goes_through_the_numbers_of_an_array(X):
+    search = GridSearchCV(
+        OptimalQuantizer(random_state=0), {"n_clusters": np.arange(2, 4), "tol": np.logspace(-6, -4, 2)}
+    )
+    assert search.fit(X).best_params_["n_clusters"] == 3  # more points are nearer
+
+
+def test_auto_is_ten_starts(X):
+    auto, ten = (OptimalQuantizer(5, n_init=n, random_state=0).fit(X) for n in ("auto", 10))
+    np.testing.assert_array_equal(auto.cluster_centers_, ten.cluster_centers_)
+
+
+def test_given_points_are_as_many_as_clusters(X):
+    with pytest.raises(InputError, match="init has 5 points, but n_clusters = 8; give as many"):
+        OptimalQuantizer(init=X[:5]).fit(X)
+
+
+@pytest.mark.parametrize("d", [1, 3])
+@pytest.mark.parametrize("init", ["k-means++", "random"])
+def test_fewer_distinct_samples_than_points_are_said_once(X, d, init):
+    repeated = np.repeat(X[:3, :d], 7, axis=0)
+    with pytest.warns(ConvergenceWarning, match="only 3 of 5 points have samples in their cells") as said:
+        found = OptimalQuantizer(5, init=init, random_state=0).fit(repeated)
+    assert len(said) == 1
+    assert sorted(found.weights_) == pytest.approx([0, 0, 1 / 3, 1 / 3, 1 / 3]) and found.distortion_ < 1e-30
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        OptimalQuantizer(3, init=init, random_state=0).fit(repeated)
+
+
+def test_a_score_is_in_the_unit_of_the_samples(X):
+    small, plain = (OptimalQuantizer(3, init=Y[:3]).fit(Y).score(Y) for Y in (X * 2.0**-300, X))
+    assert small == plain * 2.0**-600
+    with pytest.raises(InputError, match="leave the range of float64"):
+        OptimalQuantizer(3, init=X[:3]).fit(X).score(X * 1e160)

@@ -48,7 +48,12 @@ def test_weights_of_a_class_do_not_depend_on_the_other_classes(scheme):
     assert torch.equal(companion_weights(COUNTS, scheme)[1], companion_weights(COUNTS[1], scheme))
 
 
-@pytest.mark.parametrize("scheme", ["root", -1, math.nan])
+def test_a_large_exponent_leaves_the_largest_cells_alone():
+    assert companion_weights(COUNTS, 1e4).tolist() == [[0, 0, 0, 4], [4, 0, 0, 0]]
+    assert companion_weights(torch.tensor([3, 8, 8]), 1e300).tolist() == [0, 1.5, 1.5]
+
+
+@pytest.mark.parametrize("scheme", ["root", -1, math.nan, math.inf, -math.inf])
 def test_an_unknown_scheme_is_refused(scheme):
     with pytest.raises(InputError, match="it is uniform, proportional, sqrt, or an exponent"):
         companion_weights(COUNTS, scheme)

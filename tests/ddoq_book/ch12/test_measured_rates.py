@@ -53,6 +53,13 @@ def test_two_moments_are_not_enough():
     assert found.limits == pytest.approx([(3 * (y ** (1 / 3) - 1)) ** 3 / total / 12 for y in (2, 4, 8)])
 
 
+def test_the_heavy_tail_far_out_is_quantized_to_the_last_printed_digit():
+    # Newton's method on the exact law gives 128.510 at K = 1,000
+    found = measured_rates.heavy_tail([1000], [12.0, 24.0])
+    assert found.scaled[0, 0] == pytest.approx(128.5103, abs=1e-4)
+    assert (found.scaled[:, 0] < found.limits).all() and found.scaled[:, 0] == pytest.approx(found.limits, rel=1e-4)
+
+
 @pytest.mark.parametrize("law", measured_rates.SAMPLED_LAWS, ids=lambda law: law.name)
 def test_slopes_and_constants_of_lloyd(law):
     found = measured_rates.lloyd_rate(law, (16, 64, 128), 40_000, range(2))
