@@ -14,10 +14,11 @@ def path_of(text: str) -> Path:
     return Path(text).expanduser()
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         print(f"ddoq {version('ddoq_core')}")
         raise typer.Exit
+    return wanted
 
 
 ProfileName = Annotated[str, typer.Option("--profile", metavar="NAME|FILE", help="a shipped profile, or a YAML file")]

@@ -136,7 +136,7 @@ def among_peers() -> Iterator[None]:
             dist.destroy_process_group()
 
 
-def bar(items: Iterable[T], **how: object) -> Iterator[T]:
+def bar(items: Iterable[T], **how: object) -> Iterable[T]:
     """`items` under a progress bar at a terminal, of the main process."""
     return tqdm(items, disable=None if world().main else True, **how)
 

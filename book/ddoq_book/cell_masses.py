@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from torch import Tensor
 
 from ddoq_core.quantization.lloyd import best_of_restarts
@@ -16,13 +16,13 @@ LLOYD_STARTS = 2  # of which the better is taken
 ONE_PASS_STARTS = 3  # of which all are taken
 
 
-def effective_share(masses: Float[Tensor, " K"]) -> float:
+def effective_share(masses: Real[Tensor, " K"]) -> float:
     """Share of K that the masses are worth as equal ones: (sum v)^2 / (K sum v^2)."""
     v = masses.double()
     return float(v.sum() ** 2 / (len(v) * v.square().sum()))
 
 
-def mass_ratio(masses: Float[Tensor, " K"]) -> float:
+def mass_ratio(masses: Real[Tensor, " K"]) -> float:
     """The largest mass over the smallest above 0."""
     return float(masses.max() / masses[masses > 0].min())
 

@@ -15,7 +15,7 @@ LARGEST = 1.3  # inches: side of an image where few are shown
 SHOWN = 200  # pixels: a larger image is shown smaller, so that a page stays light
 
 
-def image_rows(rows: list[tuple[str, Float[Tensor, "k C H W"]]]) -> tuple[Figure, np.ndarray]:
+def image_rows(rows: list[tuple[str, Float[Tensor, "_ C H W"]]]) -> tuple[Figure, np.ndarray]:
     """A figure with one line of images per row, each line named at its left; returns its axes [rows, columns] too."""
     columns = max(len(images) for _, images in rows)
     side = min(WIDTH / (columns + 1), LARGEST)

@@ -63,7 +63,7 @@ def figure_style() -> Iterator[None]:
 
 def subplots(
     rows: int = 1, columns: int = 1, *, width: float = WIDTH, height: float = HEIGHT, **options
-) -> tuple[Figure, Axes]:
+) -> tuple[Figure, Axes | ndarray]:
     """`plt.subplots` of a figure that a notebook shows once: where it is the last expression of a cell.
 
     Args:

@@ -7,6 +7,7 @@ import re
 import sys
 import types
 import typing
+from collections.abc import Iterable
 from dataclasses import field
 
 import yaml
@@ -37,12 +38,12 @@ def knob(
     return field(default=default, metadata=metadata)
 
 
-def unknown_name(name: str, known: typing.Iterable[str], where: str) -> InputError:
+def unknown_name(name: str, known: Iterable[str], where: str) -> InputError:
     """The error for a name that nobody declares, with the nearest one that somebody does."""
     return InputError(f"unknown parameter '{name}' in {where}{suggestion(str(name), known)}")
 
 
-def suggestion(name: str, known: typing.Iterable[str]) -> str:
+def suggestion(name: str, known: Iterable[str]) -> str:
     """A suggestion, if a known name is like this one."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean '{close[0]}'?" if close else ""

@@ -8,7 +8,6 @@ import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import torch
 from diffusers import DDIMScheduler, ModelMixin
@@ -16,6 +15,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from ..config.profile import Profile
+from ..data.dataset import Dataset, Split
 from ..errors import InputError
 from ..networks.classifiers import make_network
 from ..priors import pretrain
@@ -106,7 +106,12 @@ def count_prior(profile: Profile, channels: int) -> Prior:
 
 def _fitted(profile: Profile, channels: int) -> DiTPrior:
     pretrain.check_image_size(profile.image_size)
-    images, here = SimpleNamespace(channels=channels, image_size=profile.image_size), profile.replace(device="cpu")
+    none = Split(torch.empty(0, dtype=torch.int64), [], [], profile.image_size)
+    known = {"name": "", "class_ids": [], "class_names": [], "prompts": [], "mean": (), "std": (), "key": ""}
+    images = Dataset(
+        train=none, validation=none, test=none, image_size=profile.image_size, channels=channels, **known
+    )  # of which only the sizes matter
+    here = profile.replace(device="cpu")
     vae, transformer = pretrain._autoencoder(images, here), pretrain._transformer(images, here)
     schedule = {"scheduler_class": DDIMScheduler, "scheduler_config": pretrain.SCHEDULE}
     return DiTPrior(vae=vae.to(META), transformer=transformer.to(META), **schedule)

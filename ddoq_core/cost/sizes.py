@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
 
 from ..config.declared import data_sets
 from ..config.profile import Profile
@@ -29,7 +28,7 @@ class Images:
     files: bool  # read from their files in every pass, or once
 
     @classmethod
-    def of(cls, profile: Profile, n_classes: int | None = None, per_class: int | None = None) -> Self:
+    def of(cls, profile: Profile, n_classes: int | None = None, per_class: int | None = None) -> "Images":
         """Sizes of a profile's data set: as given, or counted in data_root, or as they are known by name.
 
         `imagefolder` without data_root is known by its class_list, or the name of the profile. Validation images are

@@ -44,7 +44,7 @@ def cifar(profile: Profile, name: str) -> Dataset:
 
 def read_cifar(
     source: type, root: Path, download: bool
-) -> tuple[list[UInt8[Tensor, "n 3 32 32"]], list[Int64[Tensor, " n"]], list[str]]:
+) -> tuple[list[UInt8[Tensor, "_ 3 32 32"]], list[Int64[Tensor, " _"]], list[str]]:
     """Images and labels of the training and of the test part, and the names of the classes.
 
     Args:

@@ -32,7 +32,7 @@ class Split:
         return len(self.labels)
 
     def images(
-        self, indices: Int64[Tensor, " b"] | list[int], size: int | None = None, resize: str = "center-crop"
+        self, indices: Int64[Tensor, " b"] | list[int] | range, size: int | None = None, resize: str = "center-crop"
     ) -> Float[Tensor, "b C H W"]:
         """Images in [0, 1].
 

@@ -12,7 +12,7 @@ from .imbalance import population
 
 
 def with_test_part(
-    profile: Profile, images: list[UInt8[Tensor, "n C h w"]], labels: list[Int64[Tensor, " n"]], names: list[str],
+    profile: Profile, images: list[UInt8[Tensor, "_ C h w"]], labels: list[Int64[Tensor, " _"]], names: list[str],
     prompts: list[str],
 ) -> Dataset:  # fmt: skip
     """Data set of a published training part and a published test part."""

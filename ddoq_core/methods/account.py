@@ -6,7 +6,7 @@ A method that is fitted on real images, or starts from another one's, does not c
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..config.profile import Profile
 
@@ -37,6 +37,7 @@ class Cost:
     memory: float = 0  # bytes of parameters (prior, classifiers) or of the latents of a class (cluster)
 
 
+@runtime_checkable
 class RealImages(Protocol):
     """The sizes of the real training images."""
 
@@ -50,6 +51,7 @@ class RealImages(Protocol):
         """Bytes read in so many passes over the images."""
 
 
+@runtime_checkable
 class Network(Protocol):
     """A classifier and its operations on one image."""
 
@@ -58,6 +60,7 @@ class Network(Protocol):
     training: int  # forward and backward
 
 
+@runtime_checkable
 class CountedPrior(Protocol):
     """The generative prior and its operations on one image."""
 

@@ -7,7 +7,6 @@ use `NETWORK`.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -31,8 +30,11 @@ SRE2L_TRAINING = {
 }
 
 
-class MethodRun(Protocol):
-    """What a method may ask of a run: every step is made when first asked for."""
+class MethodRun:
+    """What a method may ask of a run: every step is made when first asked for.
+
+    A class and no Protocol: to see whether an object is one must not make its steps.
+    """
 
     profile: Profile
     store: Store

@@ -75,7 +75,7 @@ class DistilledDataset:
             return torch.tensor([row["weight"] for row in self.metadata])
         return torch.cat([companion_weights(v, scheme) for v in self.by_class(self.counts)]).float()
 
-    def by_class(self, values: Shaped[Tensor, " n"]) -> Sequence[Shaped[Tensor, " k"]]:
+    def by_class(self, values: Shaped[Tensor, "n ..."]) -> Sequence[Shaped[Tensor, "_ ..."]]:
         """A value of every image, class by class."""
         return values.split(torch.bincount(self.labels).tolist())
 
@@ -117,8 +117,9 @@ def read_pixels(path: Path) -> UInt8[Tensor, "C H W"]:
 
 
 def write_metadata(
-    work: Workspace, dataset: Dataset, counts: Sequence[Int64[Tensor, " ipc"]], *, seed: int | None,
-    sources: Sequence[str] = (), weights: Sequence[Float[Tensor, " ipc"]] | None = None,
+    work: Workspace, dataset: Dataset, counts: Int64[Tensor, "C K"] | Sequence[Int64[Tensor, " _"]], *,
+    seed: int | None, sources: Sequence[str] = (),
+    weights: Float[Tensor, "C K"] | Sequence[Float[Tensor, " _"]] | None = None,
 ) -> None:  # fmt: skip
     """Write `metadata.jsonl` and `sample_weights.txt` over images that `write_image` has written.
 

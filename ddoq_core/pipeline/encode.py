@@ -8,7 +8,7 @@ import functools
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import safetensors.torch
 import torch
@@ -61,6 +61,7 @@ def encode(store: Store, dataset: Dataset, prior: Artifact, profile: Profile) ->
         )  # fmt: skip
 
 
+@runtime_checkable
 class Latents(Protocol):
     """Latents of the training images, class by class, and what belongs in the key of what is made from them."""
 

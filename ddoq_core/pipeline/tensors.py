@@ -8,7 +8,7 @@ import hashlib
 
 import safetensors.torch
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from ..data.dataset import Dataset
@@ -18,14 +18,12 @@ from .cluster import class_file, level_entries
 from .distilled import DistilledDataset, write_image, write_metadata
 
 
-def store_prototypes(
-    store: Store, points: Float[Tensor, "C K c h w"], counts: Int64[Tensor, "C K"] | None = None
-) -> Artifact:
+def store_prototypes(store: Store, points: Float[Tensor, "C K c h w"], counts: Tensor | None = None) -> Artifact:
     """K prototypes of every class, in latents of the prior, as `synthesize` takes them with ipc = K.
 
     Args:
         points: finite; class by class, in the order of the data set.
-        counts: real images that each stands for, 0 or more; None is 1 each.
+        counts: (C, K), real images that each stands for, 0 or more; None is 1 each.
     Raises:
         InputError: points that are not finite; counts that are negative, or not one for each point.
     """
@@ -44,15 +42,15 @@ def store_prototypes(
 
 
 def store_images(
-    store: Store, dataset: Dataset, images: Float[Tensor, "n C H W"], labels: Int64[Tensor, " n"],
-    counts: Int64[Tensor, " n"] | None = None,
+    store: Store, dataset: Dataset, images: Float[Tensor, "n C H W"], labels: Tensor,
+    counts: Tensor | None = None,
 ) -> DistilledDataset:  # fmt: skip
     """Images as a distilled set of a data set, class by class; they are kept with 8 bits a channel.
 
     Args:
         images: in [0, 1], of the data set's channels and size.
-        labels: class of each; every class has an image.
-        counts: real images that each stands for, from which weights follow; None is 1 each.
+        labels: (n,), class of each; every class has an image.
+        counts: (n,), real images that each stands for, from which weights follow; None is 1 each.
     Raises:
         InputError: images of another size or outside of [0, 1]; labels that are not one for each image, or not those
             of all classes; counts that are not one for each image.

@@ -283,7 +283,7 @@ def score(network: nn.Module, dataset: Dataset, device: str) -> dict:
     return result
 
 
-def _knobs(profile: Profile, target: str, weights: str | float) -> dict:
+def _knobs(profile: Profile, target: str, weights: str | float | Weights) -> dict:
     """The knobs that shape this student, and no others, so that what is equal is trained once."""
     names = [*VIEW_KNOBS, "epochs", "batch_size", "learning_rate", "weight_decay", "lr_schedule"]
     names += ["accumulate", "training_precision", "optimiser"]

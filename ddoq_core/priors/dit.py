@@ -22,11 +22,11 @@ NULL = 1000  # id of "no class" in the label table, as DiTPipeline hard-codes it
 class DiTPrior(LatentDiffusion):
     """Conditioning is the row of a label table."""
 
-    transformer: DiTTransformer2DModel
+    transformer: torch.nn.Module  # DiTTransformer2DModel, or what is called as one
     class_names: tuple[str, ...] = ()  # of its label table, in order
 
     @property
-    def network(self) -> DiTTransformer2DModel:
+    def network(self) -> torch.nn.Module:
         """The transformer."""
         return self.transformer
 
@@ -50,7 +50,7 @@ class DiTPrior(LatentDiffusion):
             f"the prior knows no class '{missing[0]}'; name the class folders as its model_index.json does"
         )
 
-    def _both(self, labels: Int64[Tensor, " b"]) -> Int64[Tensor, " 2b"]:
+    def _both(self, labels: Int64[Tensor, " b"]) -> Int64[Tensor, " 2*b"]:
         return torch.cat([torch.full_like(labels, NULL), labels])
 
     def any_condition(self) -> Int64[Tensor, " 1"]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -30,6 +30,7 @@ FITTED = "dit"  # what `pretrain` makes is read as
 HUB_ID = r"[\w.-]+/[\w.-]+"
 
 
+@runtime_checkable
 class GenerativePrior(Protocol):
     """What Algorithm 4 asks of a latent diffusion model."""
 

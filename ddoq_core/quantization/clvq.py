@@ -22,15 +22,15 @@ class OnlineQuantizer(Quantizer):
 
 
 def clvq(
-    samples: Float[Tensor, "n d"], codebook: Float[Tensor, "K d"], *,
+    samples: Tensor, codebook: Tensor, *,
     steps: Callable[[Int[ndarray, " k"]], Float[ndarray, " k"]] | Sequence[float], passes: int = 1,
     rng: np.random.Generator | None = None, callback: Callable[[Iterate], None] | None = None,
 ) -> OnlineQuantizer:  # fmt: skip
     """CLVQ (Algorithm 1): move the nearest point a step gamma_k towards each sample X_k, and the weights with it.
 
     Args:
-        samples: n points X ~ mu, finite; one pass meets each once.
-        codebook: the K starting points, in the hull of the support; not modified.
+        samples: n points X ~ mu, (n, d), finite; one pass meets each once.
+        codebook: the K starting points (K, d), in the hull of the support; not modified.
         steps: gamma_k in (0, 1) for k = 0, 1, ..., as a function of an array of k, or passes * n numbers.
         passes: times that the samples are gone through.
         rng: orders each pass; None keeps the given order.

@@ -2,11 +2,11 @@
 
 import warnings
 from numbers import Integral, Real
-from typing import ClassVar, Self
+from typing import Any, ClassVar, no_type_check
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
@@ -47,6 +47,7 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         "random_state": ["random_state"],
     }
 
+    @no_type_check  # scikit-learn asks that any value be taken here; `fit` checks them
     def __init__(
         self, n_clusters: int = 8, *, init: str | Float[ndarray, "K d"] = "k-means++", n_init: int | str = 10,
         max_iter: int = 300, tol: float = 1e-6, random_state: int | np.random.RandomState | None = None,
@@ -59,9 +60,11 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Float[ndarray, "n d"], y: None = None, sample_weight: Float[ndarray, " n"] | None = None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "OptimalQuantizer":
         """Find the points and their weights. A sample of weight 0 is as good as left out.
 
+        Args:
+            X, sample_weight: (n, d) and (n,), in any form that scikit-learn takes.
         Raises:
             InputError: K above the number of samples that have a weight, or not that of `init`; it is a ValueError.
             InvalidParameterError: a parameter out of its range; it is a ValueError too.
@@ -94,29 +97,27 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         self.n_iter_ = max(1, len(found.history) - 1)
         return self
 
-    def predict(self, X: Float[ndarray, "n d"]) -> ndarray:
-        """Voronoi cell of each sample (eq. 6)."""
+    def predict(self, X: Any) -> Int[ndarray, " n"]:
+        """Voronoi cell of each sample X, (n, d) (eq. 6)."""
         return self._cells(self._checked(X))
 
-    def transform(self, X: Float[ndarray, "n d"]) -> Float[ndarray, "n K"]:
-        """Distance of each sample to each point."""
+    def transform(self, X: Any) -> Float[ndarray, "n K"]:
+        """Distance of each sample X, (n, d), to each point."""
         X, x, exponent = on_one_scale(_tensor(self._checked(X)), _tensor(self.cluster_centers_))
         return shifted(squared_distances(X, x).sqrt(), exponent).numpy()
 
-    def score(
-        self, X: Float[ndarray, "n d"], y: None = None, sample_weight: Float[ndarray, " n"] | None = None
-    ) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Minus the sum of the squared distances of samples to their points, as KMeans has it."""
         X = self._checked(X)
         mass = _check_sample_weight(sample_weight, X, dtype=np.float64)
         X, x, exponent = on_one_scale(_tensor(X), _tensor(self.cluster_centers_))
         return squares_back(-float(mass @ (X - x[assign(X, x)]).square().numpy().sum(1)), exponent)
 
-    def _checked(self, X: Float[ndarray, "n d"]) -> Float[ndarray, "n d"]:
+    def _checked(self, X: Any) -> Float[ndarray, "n d"]:
         check_is_fitted(self)
         return validate_data(self, X, reset=False, dtype=self.cluster_centers_.dtype)
 
-    def _cells(self, X: Float[ndarray, "n d"]) -> ndarray:
+    def _cells(self, X: Float[ndarray, "n d"]) -> Int[ndarray, " n"]:
         return assign(_tensor(X), _tensor(self.cluster_centers_)).numpy()
 
 

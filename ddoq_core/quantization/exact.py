@@ -239,7 +239,7 @@ def _cells(law: StandardLaw, x: Float[ndarray, " K"]) -> tuple[ndarray, ndarray,
 
 
 def _integrals(
-    law: StandardLaw, edges: Float[ndarray, " K+1"], x: Float[ndarray, " K"]
+    law: StandardLaw, edges: Float[ndarray, " edges"], x: Float[ndarray, " edges-1"]
 ) -> tuple[ndarray, ndarray, ndarray]:
     """Integrals of 1, xi - x_i and (xi - x_i)^2 over the intervals between the edges."""
     inside = law.cuts[(law.cuts > edges[0]) & (law.cuts < edges[-1])]

@@ -8,7 +8,7 @@ the form knows.
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor
 from .voronoi import Cells, cancels_far_from_origin, cells, nearest, nearest_by_products, refilled
 
 
+@runtime_checkable
 class Form(Protocol):
     """Samples as Lloyd's algorithm and k-means++ see them."""
 
@@ -31,7 +32,7 @@ class Form(Protocol):
     def choose(self, rows: list[int]) -> Any:
         """These samples as a codebook."""
 
-    def squared_distances(self, rows: Int[ndarray, " c"]) -> Float[Tensor, "c n"]:
+    def squared_distances(self, rows: list[int] | Int[ndarray, " c"]) -> Float[Tensor, "c n"]:
         """From these samples to all."""
 
     def sweep(self, codebook: Any) -> Any:
@@ -67,7 +68,7 @@ class Direct:
     def choose(self, rows: list[int]) -> Float[Tensor, "K d"]:
         return self.samples[rows]
 
-    def squared_distances(self, rows: Int[ndarray, " c"]) -> Float[Tensor, "c n"]:
+    def squared_distances(self, rows: list[int] | Int[ndarray, " c"]) -> Float[Tensor, "c n"]:
         X, x = self.samples, self.samples[rows]
         if not cancels_far_from_origin(X):
             return sum((X[:, t] - x[:, t, None]).square() for t in range(X.shape[1]))
@@ -136,7 +137,7 @@ class Gram:
     def choose(self, rows: list[int]) -> Barycentres:
         return Barycentres(self.inner[rows], self.squares[rows], lambda: self.samples[rows])
 
-    def squared_distances(self, rows: Int[ndarray, " c"]) -> Float[Tensor, "c n"]:
+    def squared_distances(self, rows: list[int] | Int[ndarray, " c"]) -> Float[Tensor, "c n"]:
         return self.inner[rows].mul_(-2).add_(self.squares).add_(self.squares[rows, None]).clamp_min_(0)
 
     def sweep(self, codebook: Barycentres) -> Cells:

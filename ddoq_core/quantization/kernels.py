@@ -5,6 +5,7 @@ same way whatever the number of threads, so that results do not depend on it.
 """
 
 import functools
+import inspect
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ CACHED = 2**11  # coordinates of the samples whose nearest points are sought tog
 def compiled(function: Callable, **options) -> Callable:
     """The compiled function, kept between runs where a folder can be written: this one, or the user's cache."""
     compile_it = functools.partial(numba.njit, nogil=True, error_model="numpy", **options)
+    function = inspect.unwrap(function)  # tests wrap every function to check what it is given
     try:
         return compile_it(cache=True)(function)
     except RuntimeError as error:

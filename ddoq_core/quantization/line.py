@@ -27,9 +27,9 @@ WIDE = 2**20  # range of the samples, in widths of their middle half, from which
 class Intervals:
     """The Voronoi cells of points on a line."""
 
-    edges: Int[ndarray, " K+1"]  # first sample of each cell, and n
-    masses: Float[ndarray, " K"]
-    sums: Float[ndarray, " K"]
+    edges: Int[ndarray, " edges"]  # first sample of each cell, and n: K + 1 of them
+    masses: Float[ndarray, " edges-1"]
+    sums: Float[ndarray, " edges-1"]
     distortion: float
 
 
@@ -59,7 +59,7 @@ class Line:
     def choose(self, rows: list[int]) -> Float[ndarray, " K"]:
         return self.place(self.samples[rows])
 
-    def squared_distances(self, rows: Int[ndarray, " c"]) -> Float[Tensor, "c n"]:
+    def squared_distances(self, rows: list[int] | Int[ndarray, " c"]) -> Float[Tensor, "c n"]:
         return (self.samples[rows].double() - self.samples[:, 0].double()).square()
 
     def sweep(self, points: Float[ndarray, " K"]) -> Intervals:
@@ -100,7 +100,7 @@ class Line:
         found = self._intervals(edges, self.x[edges[:-1]])
         return np.divide(found.sums, found.masses, out=self.x[edges[:-1]].copy(), where=found.masses > 0)
 
-    def _cheapest(self, K: int, few: Int[ndarray, " k"], many: Int[ndarray, " l"]) -> Int[ndarray, " K+1"]:
+    def _cheapest(self, K: int, few: Int[ndarray, " k"], many: Int[ndarray, " l"]) -> Int[ndarray, " {K}+1"]:
         """Edges of the K best intervals, by bisection of the price between divisions into too few and too many.
 
         It begins at the price that K intervals of equal distortion G / K are worth as K grows, 2 G / K each.
@@ -126,7 +126,7 @@ class Line:
         i = int(((begin <= ahead[:-1]) & (ahead[1:] <= end)).argmax())
         return np.concatenate([few[: i + 1], many[i + skipped + 1 :]])
 
-    def _intervals(self, edges: Int[ndarray, " K+1"], points: Float[ndarray, " K"]) -> Intervals:
+    def _intervals(self, edges: Int[ndarray, " edges"], points: Float[ndarray, " edges-1"]) -> Intervals:
         if self.cancels:
             masses, means, origins, costs = moments_of_intervals(self.x, self.m, edges)
             G = np.sum(costs + masses * (origins - points + means) ** 2) / self.masses[-1]

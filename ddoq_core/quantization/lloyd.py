@@ -10,7 +10,8 @@ from numbers import Number
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from numpy import ndarray
 from torch import Tensor
 
 from ..errors import InputError
@@ -25,8 +26,8 @@ MOST = 2**14  # samples of the Gram form: their inner products take 1 GiB
 
 
 def lloyd(
-    samples: Float[Tensor, "n d"], codebook: Float[Tensor, "K d"], *, mass: Float[Tensor, " n"] | None = None,
-    max_iter: int = 300, tol: float = 1e-6, callback: Callable[[Iterate], None] | None = None,
+    samples: Tensor, codebook: Tensor, *, mass: Tensor | None = None, max_iter: int = 300, tol: float = 1e-6,
+    callback: Callable[[Iterate], None] | None = None,
 ) -> Quantizer:  # fmt: skip
     """Lloyd's algorithm (Algorithm 2): move every point to the centroid of its Voronoi cell until none moves.
 
@@ -35,9 +36,9 @@ def lloyd(
     fewer distinct samples than points.
 
     Args:
-        samples: n points X ~ mu, finite.
-        codebook: the K starting points; not modified.
-        mass: of each sample, 0 or more, in any unit; None is 1 each.
+        samples: n points X ~ mu, (n, d), finite.
+        codebook: the K starting points (K, d); not modified.
+        mass: of each sample, (n,), 0 or more, in any unit; None is 1 each.
         max_iter: at most this many moves.
         tol: stop when the distortion falls by no more than this fraction and no cell is empty.
         callback: called with every iterate, the start first.
@@ -56,12 +57,13 @@ def lloyd(
 
 
 def best_of_restarts(
-    samples: Float[Tensor, "n d"], K: int | Sequence[int], *, n_restarts: int, rng: np.random.Generator,
-    init: str = "k-means++", mass: Float[Tensor, " n"] | None = None, max_iter: int = 300, tol: float = 1e-6,
+    samples: Tensor, K: int | Sequence[int] | Int[ndarray, " levels"], *, n_restarts: int, rng: np.random.Generator,
+    init: str = "k-means++", mass: Tensor | None = None, max_iter: int = 300, tol: float = 1e-6,
 ) -> Quantizer | list[Quantizer]:  # fmt: skip
     """The lowest distortion among `n_restarts` runs of Lloyd's algorithm, each from its own start.
 
     Args:
+        samples, mass: as of `lloyd`.
         K: a level, or several, which share what the form of the samples costs; the result at one level does not
             depend on the others.
         init: `k-means++` or `random` samples. On a line the optimum itself takes the place of all k-means++ starts.

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from .clvq import OnlineQuantizer, recount
@@ -13,7 +12,7 @@ from .voronoi import Iterate, at_least, distortion, on_one_scale, scaled, scaled
 
 
 def minibatch(
-    samples: Float[Tensor, "n d"], codebook: Float[Tensor, "K d"], *, passes: int = 1,
+    samples: Tensor, codebook: Tensor, *, passes: int = 1,
     rng: np.random.Generator | None = None, callback: Callable[[Iterate], None] | None = None,
 ) -> OnlineQuantizer:  # fmt: skip
     """Mini-batch k-means (Algorithm 3, lines 3-11), run `passes` times, each from the points of the last.
@@ -23,8 +22,8 @@ def minibatch(
     The step 1/v belongs to the point: this is MacQueen's k-means, not CLVQ, whose step is shared by all.
 
     Args:
-        samples: n points, finite; one pass meets each once.
-        codebook: the K starting points; not modified.
+        samples: n points (n, d), finite; one pass meets each once.
+        codebook: the K starting points (K, d); not modified.
         passes: 1 is the paper's and D4M's.
         rng: orders each pass; None keeps the given order.
         callback: called after every step with |X - x_win|^2.
@@ -51,7 +50,7 @@ def minibatch(
     return scaled_back(recount(samples, best, history, best_v / best_v.sum()), exponent)
 
 
-def d4m_minibatch(samples: Float[Tensor, "n d"], K: int, rng: np.random.Generator) -> OnlineQuantizer:
+def d4m_minibatch(samples: Tensor, K: int, rng: np.random.Generator) -> OnlineQuantizer:
     """scikit-learn's MiniBatchKMeans as D4M's released code calls it for ImageNet: one pass in batches of K.
 
     The first batch is the start, the last n mod K samples are not met, and points that win too rarely are moved to
@@ -59,6 +58,7 @@ def d4m_minibatch(samples: Float[Tensor, "n d"], K: int, rng: np.random.Generato
     that the paper weighs by, are not the sizes of cells.
 
     Args:
+        samples: (n, d), finite.
         rng: orders the samples and seeds scikit-learn.
     Returns:
         OnlineQuantizer: `companion` are scikit-learn's own counts, divided by their sum; `counts` are the exact cells.

@@ -13,12 +13,14 @@ from .line import Line
 from .voronoi import checked, checked_mass, scaled, shifted
 
 
-def kmeans_plus_plus(samples: Float[Tensor, "n d"], K: int, rng: np.random.Generator) -> Float[Tensor, "K d"]:
+def kmeans_plus_plus(samples: Tensor, K: int, rng: np.random.Generator) -> Float[Tensor, "K d"]:
     """Greedy k-means++ (Arthur and Vassilvitskii 2007): each new point is a sample drawn far from the others.
 
     Of 2 + ln k candidates for the k-th point, drawn with probability proportional to the squared distance to the
     nearest point so far, the one that lowers the distortion most is kept. The first points of many start fewer.
 
+    Args:
+        samples: (n, d), finite.
     Raises:
         InputError: K < 1, K > n, or a sample that is not finite.
     """
@@ -27,15 +29,17 @@ def kmeans_plus_plus(samples: Float[Tensor, "n d"], K: int, rng: np.random.Gener
     return shifted(samples[form.order[kmeans_plus_plus_rows(form, K, rng)]], exponent)
 
 
-def random_samples(samples: Float[Tensor, "n d"], K: int, rng: np.random.Generator) -> Float[Tensor, "K d"]:
-    """K samples drawn without replacement; InputError as `kmeans_plus_plus`."""
+def random_samples(samples: Tensor, K: int, rng: np.random.Generator) -> Float[Tensor, "K d"]:
+    """K of the samples (n, d) drawn without replacement; InputError as `kmeans_plus_plus`."""
     samples = checked(samples, K)
     return samples[rng.choice(len(samples), K, replace=False)].clone()
 
 
-def companding(samples: Float[Tensor, "n 1"], K: int) -> Float[Tensor, "K 1"]:
+def companding(samples: Tensor, K: int) -> Float[Tensor, "K 1"]:
     """K points on a line with density p^(1/3), which is optimal as K grows (Zador 1982).
 
+    Args:
+        samples: (n, 1), finite.
     Raises:
         InputError: more than one dimension, K < 1, K > n, or a sample that is not finite.
     """

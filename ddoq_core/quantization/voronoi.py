@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Integral
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -47,14 +48,14 @@ class Cells:
     """Samples divided among K points, in float64: what Lloyd's algorithm needs to know of it."""
 
     masses: Float[Tensor, " K"]
-    sums: Float[Tensor, "K d"]  # of mass times sample
+    sums: Float[Tensor, "K d"] | None  # of mass times sample; the Gram form has none
     labels: Int[Tensor, " n"]
     cost: Float[Tensor, " n"]  # squared distance of a sample to the point of its cell
     distortion: float  # mean of the cost
 
 
-def squared_distances(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"]) -> Float[Tensor, "n K"]:
-    """|X - x_i|^2 through one matrix product.
+def squared_distances(samples: Tensor, points: Tensor) -> Float[Tensor, "n K"]:
+    """|X - x_i|^2 of samples (n, d) and points (K, d) through one matrix product.
 
     Both are moved to the points' mean first: |X|^2 - 2 X.x + |x|^2 would cancel in float32 far from the origin.
     """
@@ -65,8 +66,12 @@ def squared_distances(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"
     return shifted(squared, 2 * exponent)
 
 
-def assign(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"]) -> Int[Tensor, " n"]:
-    """Voronoi cell of each sample (eq. 6): index of the nearest point; on a boundary, of one of them."""
+def assign(samples: Tensor, points: Tensor) -> Int[Tensor, " n"]:
+    """Voronoi cell of each sample (eq. 6): index of the nearest point; on a boundary, of one of them.
+
+    Args:
+        samples, points: (n, d) and (K, d), finite; InputError as `on_one_scale`.
+    """
     return _assigned(*on_one_scale(samples, points)[:2])
 
 
@@ -134,14 +139,22 @@ def refilled(masses: Float[Tensor, " K"], labels: Int[Tensor, " n"], cost: Float
     return labels
 
 
-def distortion(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"]) -> float:
-    """Quadratic distortion G(x) = E min_i |X - x_i|^2 (Definition 1, eq. 7) of the empirical measure."""
+def distortion(samples: Tensor, points: Tensor) -> float:
+    """Quadratic distortion G(x) = E min_i |X - x_i|^2 (Definition 1, eq. 7) of the empirical measure.
+
+    Args:
+        samples, points: (n, d) and (K, d), finite; InputError as `on_one_scale`.
+    """
     samples, points, exponent = on_one_scale(samples, points)
     return squares_back(cells(samples, points, _assigned(samples, points)).distortion, exponent)
 
 
-def quantize(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"], history: tuple[float, ...] = ()) -> Quantizer:
-    """The best quantization on these points (Proposition 2): one exact pass counts every Voronoi cell."""
+def quantize(samples: Tensor, points: Tensor, history: tuple[float, ...] = ()) -> Quantizer:
+    """The best quantization on these points (Proposition 2): one exact pass counts every Voronoi cell.
+
+    Args:
+        samples, points: (n, d) and (K, d), finite; InputError as `on_one_scale`.
+    """
     samples, points, exponent = on_one_scale(samples, points)
     found = scaled_back(quantizer_of(samples, points, _assigned(samples, points)), exponent)
     return dataclasses.replace(found, history=tuple(history))
@@ -158,13 +171,14 @@ def quantizer_of(
 
 
 def on_one_scale(
-    samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"], *, start: bool = False
+    samples: Tensor, points: Tensor, *, start: bool = False
 ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "K d"], int]:
     """Samples and points `checked`, in one type on one device, and an exponent e.
 
     Both are divided by 2^e, exactly, where squares of the samples would leave the range of their type.
 
     Args:
+        samples, points: (n, d) and (K, d).
         start: whether the points are a codebook to start from, and so at most as many as the samples.
     Raises:
         InputError: as `checked`; points of another dimension, or too far away for their squared distances.
@@ -180,14 +194,14 @@ def on_one_scale(
     return samples, points, exponent
 
 
-def scaled(samples: Float[Tensor, "n d"], *levels: int) -> tuple[Float[Tensor, "n d"], int]:
+def scaled(samples: Tensor, *levels: Any) -> tuple[Float[Tensor, "n d"], int]:
     """Samples `checked`, and divided by 2^e as by `on_one_scale`; and e."""
     samples = checked(samples, *levels)
     exponent = scale_exponent(samples)
     return shifted(samples, -exponent), exponent
 
 
-def checked(samples: Float[Tensor, "n d"], *levels: int, name: str = "samples") -> Float[Tensor, "n d"]:
+def checked(samples: Tensor, *levels: Any, name: str = "samples") -> Float[Tensor, "n d"]:
     """Samples as every algorithm takes them, in float32 at least, without gradients.
 
     Raises:
@@ -209,8 +223,8 @@ def checked(samples: Float[Tensor, "n d"], *levels: int, name: str = "samples") 
     return samples.detach().float() if samples.element_size() < 4 else samples.detach()
 
 
-def checked_mass(mass: Float[Tensor, " n"] | None, samples: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
-    """The samples' masses in float64, 1 each unless given, divided by a power of two: the largest is in [1, 2).
+def checked_mass(mass: Tensor | None, samples: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+    """The samples' masses (n,) in float64, 1 each unless given, divided by a power of two: the largest is in [1, 2).
 
     Raises:
         InputError: another number of them, one that is negative or not finite, or all 0.
@@ -223,7 +237,7 @@ def checked_mass(mass: Float[Tensor, " n"] | None, samples: Float[Tensor, "n d"]
     return shifted(mass, 1 - math.frexp(mass.max().item())[1])
 
 
-def at_least(low: int, **numbers: int) -> None:
+def at_least(low: int, **numbers: Any) -> None:
     """InputError if one of these named parameters is no whole number from `low` on."""
     for name, value in numbers.items():
         if not (isinstance(value, Integral) and value >= low):

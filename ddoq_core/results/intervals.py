@@ -2,10 +2,9 @@
 
 import math
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from numpy import ndarray
 from scipy.stats import t as student_t
 
@@ -21,16 +20,16 @@ class Mean:
     n: int
 
     @classmethod
-    def of(cls, values: Float[ndarray, " n"]) -> Self:
+    def of(cls, values: Real[ndarray, " n"]) -> "Mean":
         return cls(float(values.mean()), float(half_width(values)), len(values))
 
     @classmethod
-    def of_many(cls, values: Float[ndarray, " n"]) -> Self:
+    def of_many(cls, values: Float[ndarray, " n"]) -> "Mean":
         """Mean of so many values that Student's t is normal."""
         return cls.normal(float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values)), len(values))
 
     @classmethod
-    def normal(cls, value: float, error: float, n: int) -> Self:
+    def normal(cls, value: float, error: float, n: int) -> "Mean":
         """A value from n draws with a standard error of its own, its law nearly normal."""
         return cls(value, NORMAL * error, n)
 
@@ -38,7 +37,7 @@ class Mean:
         return f"{self.value:{form}} ± {self.half:{form}}"
 
 
-def half_width(values: Float[ndarray, "*rows n"]) -> Float[ndarray, "*rows"]:
+def half_width(values: Real[ndarray, "*rows n"]) -> Float[ndarray, "*rows"] | float:
     """Half the 95 % interval of the mean of n values, along the last axis; nan for a single one."""
     n = values.shape[-1]
     if n == 1:
@@ -46,6 +45,6 @@ def half_width(values: Float[ndarray, "*rows n"]) -> Float[ndarray, "*rows"]:
     return student_t(n - 1).ppf(0.975) * values.std(-1, ddof=1) / math.sqrt(n)
 
 
-def interval(values: Float[ndarray, " n"], digits: int = 2) -> str:
+def interval(values: Real[ndarray, " n"], digits: int = 2) -> str:
     """Mean ± half width, as prose has it."""
     return f"{Mean.of(values):.{digits}f}".replace("-", "−")

@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -41,7 +40,7 @@ class Estimate:
     level: float = LEVEL  # of the interval
 
     @classmethod
-    def of(cls, y: Float[ndarray, "D S n_test"], n_runs: int, level: float = LEVEL) -> Self:
+    def of(cls, y: Float[ndarray, "D S n_test"], n_runs: int, level: float = LEVEL) -> "Estimate":
         """The mean of shares, or of differences of shares, over distillations, student seeds and test images."""
         found = grand_mean(y)
         mean, half, error = 100 * found.value, 100 * found.half(level), 100 * found.error
@@ -87,7 +86,7 @@ class Records:
     masses: Float[ndarray, " n_test"] | None = None  # of the test images, where they are not all alike
 
     @classmethod
-    def of(cls, rows: Iterable[dict], masses: Float[ndarray, " n_test"] | None = None) -> Self:
+    def of(cls, rows: Iterable[dict], masses: Float[ndarray, " n_test"] | None = None) -> "Records":
         """Records of rows as `Run.results()` returns them."""
         return cls(tuple(rows), masses)
 

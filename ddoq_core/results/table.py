@@ -7,7 +7,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 LONG = 30  # characters of a block's name
 NOTHING = "–"  # a value that the run was not asked for
@@ -50,14 +50,14 @@ class Table:
     @classmethod
     def of_rows(
         cls, caption: str, columns: Iterable[Column | str], rows: Iterable[Sequence[Any]], notes: Iterable[str] = ()
-    ) -> Self:
+    ) -> "Table":
         """A table without groups: the first value of a row is its name."""
         return cls(caption, tuple(columns), tuple((row[0], (tuple(row[1:]),)) for row in rows), tuple(notes))
 
     @classmethod
     def of_groups(
         cls, caption: str, columns: Iterable[Column | str], rows: Iterable[Sequence[Any]], notes: Iterable[str] = ()
-    ) -> Self:
+    ) -> "Table":
         """A table whose neighbouring rows of the same first value form a group."""
         groups = itertools.groupby(rows, key=lambda row: row[0])
         blocks = tuple((name, tuple(tuple(row[1:]) for row in group)) for name, group in groups)

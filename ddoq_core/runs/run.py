@@ -24,7 +24,7 @@ from ..data.loaders import load_dataset
 from ..errors import InputError
 from ..methods import METHODS
 from ..methods.d4m import PROTOTYPES
-from ..methods.method import OWN
+from ..methods.method import OWN, MethodRun
 from ..pipeline.cluster import cluster
 from ..pipeline.distilled import DistilledDataset
 from ..pipeline.encode import Latents, PassingLatents, StoredLatents, encode
@@ -53,7 +53,7 @@ MACHINE = (
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Run(MethodRun):
     """Every step of a profile, made when first asked for."""
 
     profile: Profile

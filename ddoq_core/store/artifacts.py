@@ -52,7 +52,7 @@ class Artifact:
         """Seconds, date, device, versions, keys of the inputs of the run that made it: no part of its identity."""
         return json.loads((self.path / "run.json").read_text())
 
-    def json(self, name: str) -> dict:
+    def json(self, name: str) -> dict | list:
         return json.loads((self.path / name).read_text())
 
     def jsonl(self, name: str) -> list[dict]:

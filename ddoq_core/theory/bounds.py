@@ -89,7 +89,7 @@ def normal_norm(d: int) -> float:
     return 2 * math.pi * ((d + 2) / d) ** ((d + 2) / 2)
 
 
-def shannon_bound(d: int, K: int) -> float:
+def shannon_bound(d: int, K: float) -> float:
     """No K points quantize N(0, I_d) with less distortion than d K^(-2/d) (Shannon's distortion-rate function)."""
     return d * K ** (-2 / d)
 

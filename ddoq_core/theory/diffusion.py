@@ -95,7 +95,7 @@ def reverse(
     return x
 
 
-def schedule(delta: float, T: float, n_steps: int) -> Float[np.ndarray, " n_steps+1"]:
+def schedule(delta: float, T: float, n_steps: int) -> Float[np.ndarray, " {n_steps}+1"]:
     """Times of `reverse`, from T down to delta, denser towards delta."""
     return delta + (T - delta) * np.linspace(1, 0, n_steps + 1) ** 2
 

@@ -26,9 +26,9 @@ PAIRS = 2**23  # of a sample and a component, held at once: 64 MiB
 class GaussianMixture:
     """sum_j p_j N(m_j, s_j^2 I), in float64; a component of scale 0 is an atom."""
 
-    masses: Float[Tensor, " J"] | Sequence[float]  # p_j, summing to 1
-    means: Float[Tensor, "J d"] | Sequence[Sequence[float]]  # m_j
-    scales: Float[Tensor, " J"] | Sequence[float]  # s_j, standard deviation of each coordinate
+    masses: Tensor | np.ndarray | Sequence[float]  # p_j, (J,), summing to 1
+    means: Tensor | np.ndarray | Sequence[Sequence[float]]  # m_j, (J, d)
+    scales: Tensor | np.ndarray | Sequence[float]  # s_j, (J,), standard deviation of each coordinate
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -14,18 +14,19 @@ MAX_PIVOTS = 10_000_000  # of the network simplex: far above what n K entries ne
 
 
 def wasserstein2(
-    points: Float[Tensor, "K d"],
-    weights: Float[Tensor, " K"],
-    samples: Float[Tensor, "n d"],
-    sample_weights: Float[Tensor, " n"] | None = None,
+    points: Tensor | np.ndarray,
+    weights: Tensor | np.ndarray,
+    samples: Tensor | np.ndarray,
+    sample_weights: Tensor | np.ndarray | None = None,
 ) -> float:
     """W_2 (eq. 5) between sum_i w_i delta(x_i) and the samples' measure, exact, by the network simplex.
 
     Cost grows like n K to n^2 K: meant for up to about 10^7 entries.
 
     Args:
-        weights: at least 0, summing to 1.
-        sample_weights: masses of the samples, likewise; None means 1/n each.
+        points, samples: (K, d) and (n, d), finite.
+        weights: (K,), at least 0, summing to 1.
+        sample_weights: (n,), masses of the samples, likewise; None means 1/n each.
     Raises:
         InputError: weights that are negative or do not sum to 1, another dimension, or what is not finite.
     """
@@ -35,7 +36,7 @@ def wasserstein2(
 
 
 def wasserstein2_of_weights(
-    points: Float[Tensor, "K d"], weights: Float[np.ndarray, "m K"], samples: Float[Tensor, "n d"]
+    points: Tensor | np.ndarray, weights: Float[np.ndarray, "m K"], samples: Tensor | np.ndarray
 ) -> Float[np.ndarray, " m"]:
     """W_2 to the samples of each of m weightings of the same points; InputError as `wasserstein2`."""
     v, cost = np.full(len(samples), 1 / len(samples)), _cost(points, samples)
@@ -80,7 +81,7 @@ def wasserstein2_on_line(p: GaussianMixture, q: GaussianMixture, levels: Float[n
     return float(np.sqrt(np.trapezoid(squared, levels)))
 
 
-def _cost(points: Float[Tensor, "K d"], samples: Float[Tensor, "n d"]) -> Float[np.ndarray, "K n"]:
+def _cost(points: Tensor | np.ndarray, samples: Tensor | np.ndarray) -> Float[np.ndarray, "K n"]:
     x, X = np.asarray(points, dtype=np.float64), np.asarray(samples, dtype=np.float64)
     if x.ndim != 2 or X.ndim != 2 or x.shape[1] != X.shape[1]:
         raise InputError(f"points are {x.shape} and samples {X.shape}; give (K, d) and (n, d)")

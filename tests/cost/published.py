@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from diffusers import AutoencoderKL, DDIMScheduler, DiTTransformer2DModel, PNDMScheduler, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from ddoq_core.config.profile import Profile, shipped_profiles
 from ddoq_core.cost.counting import META, count_parts
@@ -20,6 +20,8 @@ from ddoq_core.cost.sizes import Images
 from ddoq_core.cost.tables import PAPER
 from ddoq_core.priors.dit import DiTPrior
 from ddoq_core.priors.stable_diffusion import StableDiffusionPrior
+
+from ..stand_ins import stand_in
 
 UNET = {
     "sample_size": 64, "in_channels": 4, "out_channels": 4, "layers_per_block": 2, "cross_attention_dim": 768,
@@ -49,7 +51,7 @@ def stable_diffusion() -> StableDiffusionPrior:
     """Stable Diffusion 1.5, the prior of the paper, by its published configuration."""
     with META:
         return StableDiffusionPrior(
-            vae=AutoencoderKL(**VAE), unet=UNet2DConditionModel(**UNET), tokenizer=None,
+            vae=AutoencoderKL(**VAE), unet=UNet2DConditionModel(**UNET), tokenizer=stand_in(CLIPTokenizer),
             text_encoder=CLIPTextModel(CLIPTextConfig(**CLIP)),
             scheduler_class=PNDMScheduler, scheduler_config=NOISE,
         )  # fmt: skip

@@ -56,9 +56,8 @@ def test_the_file_that_ships_is_the_one_that_is_written(tmp_path, monkeypatch):
 def test_calls_are_the_timesteps_that_a_scheduler_of_any_kind_runs(scheduler, n_steps):
     own = scheduler.from_config(published.NOISE)
     own.set_timesteps(STEPS)
-    counted = Prior(
-        **SHIPPED["stable-diffusion"] | {"order": own.order, "extra": len(own.timesteps) - STEPS * own.order}
-    )
+    schedule = {"order": own.order, "extra": len(own.timesteps) - STEPS * own.order, "latent_shape": (4, 64, 64)}
+    counted = Prior(**SHIPPED["stable-diffusion"] | schedule)
     own.set_timesteps(n_steps)
     for strength in (0.0, 0.3, 0.7, 1.0):
         profile = PAPER.replace(n_steps=n_steps, strength=strength, guidance_scale=1.0)

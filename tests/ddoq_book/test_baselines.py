@@ -10,6 +10,8 @@ from ddoq_book.studies.searches import TUNED
 from ddoq_core.config.profile import Profile
 from ddoq_core.methods import METHODS
 
+from ..stand_ins import set_of_size
+
 PROFILE = Profile.load("table")
 PARTS = {"all-ipc001", "rded-own", "sre2l-ipc010", "tesla-ipc010", "small-stem-ipc010"}
 
@@ -77,11 +79,7 @@ def test_rdeds_own_protocol_has_the_published_share_of_epochs_at_every_level(run
     run = runs["rded-own"]
     assert Counter((t.method, t.labels, t.ipc) for t in run.plan) == {("rded", "own", k): 9 for k in PROFILE.ipc}
     published = METHODS["rded"].protocol
-
-    class OfTen(list):
-        ipc, classes = 10, range(10)
-
-    assert published(run.profile, OfTen(range(100)))[1]["epochs"] == 300
+    assert published(run.profile, set_of_size(10, 10))[1]["epochs"] == 300
 
 
 def test_the_small_stem_has_a_student_for_each_of_six_distillations(runs):

@@ -1,7 +1,5 @@
 """The gallery: one row of pictures per distilled set, one column per class."""
 
-import types
-
 import pytest
 import torch
 
@@ -10,8 +8,10 @@ from ddoq_book.studies.strips import heaviest, keep_strips
 from ddoq_core.config.profile import Profile
 from ddoq_core.errors import InputError
 from ddoq_core.pipeline.distilled import DistilledDataset, write_image, write_metadata
+from ddoq_core.runs.run import Run
 from ddoq_core.store.artifacts import Store
 
+from ..stand_ins import stand_in
 from ..tiny import NAMES, SIZE, noise_images
 
 COUNTS = torch.tensor([[1, 2], [2, 1]])  # heaviest: the second image of the first class, the first of the second
@@ -36,7 +36,7 @@ def run(tmp_path):
         return DistilledDataset(store.make("synthesize", build, parameters=parameters, label=method))
 
     profile = Profile.of({"methods": ["full", "ddoq", "ddoq_proportional", "d4m", "random_real"]})
-    return types.SimpleNamespace(profile=profile, dataset=data, distilled=distilled, made=made)
+    return stand_in(Run, profile=profile, dataset=data, distilled=distilled, made=made)
 
 
 def lines(figure) -> dict[str, list[float]]:

@@ -20,6 +20,8 @@ from ddoq_core.pipeline.train_student import Lessons
 from ddoq_core.randomness import numpy_rng
 from ddoq_core.runs.run import Run
 
+from ..stand_ins import set_of_size
+
 N, IPC, SIZE = 11, 2, 16  # classes: enough for 10 to come before 2
 WNIDS = ["n01440764", "n02102040", "n02979186", "n03000684", "n03028079", "n03394916", "n03417042", "n03425413"]
 WNIDS += ["n03445777", "n03888257", "n04591713"]
@@ -129,14 +131,7 @@ def test_a_preset_sets_what_defines_its_protocol_and_you_win_over_it(birds, ours
 
 @pytest.mark.parametrize(("classes", "ipc", "batch"), [(1000, 10, 1024), (100, 50, 102), (10, 10, 10), (10, 1, 10)])
 def test_the_batch_of_d4m_is_1024_for_a_thousand_classes_and_in_proportion_for_fewer(classes, ipc, batch):
-    class OfSize:
-        classes = range(1)
-
-        def __len__(self):
-            return len(self.classes) * ipc
-
-    OfSize.classes = range(classes)
-    assert PROTOCOLS["d4m"](Profile(), OfSize())[1]["batch_size"] == batch
+    assert PROTOCOLS["d4m"](Profile(), set_of_size(ipc, classes))[1]["batch_size"] == batch
 
 
 def test_the_protocol_of_rded_is_the_one_of_its_row_and_the_command_knows_every_preset():

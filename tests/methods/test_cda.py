@@ -1,7 +1,6 @@
 """CDA: SRe²L whose crops begin with the whole image."""
 
 import json
-import types
 
 import pytest
 import torch
@@ -10,8 +9,11 @@ from ddoq_core.config.profile import Profile
 from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.methods import sre2l
 from ddoq_core.methods.cda import METHOD, curriculum_crop
+from ddoq_core.methods.method import MethodRun
 from ddoq_core.randomness import torch_rng
 from ddoq_core.store.artifacts import Store
+
+from ..stand_ins import stand_in
 
 SIZE = 16
 STEPS = 10
@@ -29,7 +31,7 @@ def run(tmp_path_factory):
         "noise", split, split, split, class_ids=["0", "1"], class_names=["a", "b"], prompts=["a", "b"],
         image_size=SIZE, channels=1, mean=(0.5,), std=(0.3,), key="noise",
     )  # fmt: skip
-    return types.SimpleNamespace(profile=PROFILE, store=Store(tmp_path_factory.mktemp("store")), dataset=dataset)
+    return stand_in(MethodRun, profile=PROFILE, store=Store(tmp_path_factory.mktemp("store")), dataset=dataset)
 
 
 def test_the_smallest_crop_falls_from_the_whole_image_to_its_final_share_along_a_cosine():

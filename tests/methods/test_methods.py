@@ -1,7 +1,5 @@
 """The rows of Table 1."""
 
-import types
-
 import pytest
 import torch
 
@@ -9,8 +7,11 @@ from ddoq_core.config.profile import Profile
 from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.errors import InputError
 from ddoq_core.methods import METHODS
+from ddoq_core.methods.method import MethodRun
 from ddoq_core.methods.random_real import random_real
-from ddoq_core.store.artifacts import Store
+from ddoq_core.store.artifacts import Artifact, Store
+
+from ..stand_ins import stand_in
 
 SIZES = [5, 4, 7]
 PROFILE = Profile.of({"image_size": 8})
@@ -83,16 +84,16 @@ def test_more_images_than_a_class_has_are_refused_by_its_name(store, dataset):
 
 
 def test_random_real_asks_a_run_for_nothing_but_its_data(store, dataset):
-    run = types.SimpleNamespace(profile=PROFILE, store=store, dataset=dataset)
+    run = stand_in(MethodRun, profile=PROFILE, store=store, dataset=dataset)
     assert METHODS["random_real"].distill(run, 1, 0).ipc == 1
 
 
 def test_the_whole_data_set_is_torchvisions_weights_where_the_teacher_has_them(store, dataset, monkeypatch):
     from ddoq_core.methods import full as module
 
-    asked = []
-    monkeypatch.setattr(module, "teacher", lambda store, data, profile: asked.append(profile.teacher))
-    monkeypatch.setattr(module, "fit_classifier", lambda *arguments: asked.append(arguments[3:]))
+    asked, made = [], stand_in(Artifact)
+    monkeypatch.setattr(module, "teacher", lambda store, data, profile: asked.append(profile.teacher) or made)
+    monkeypatch.setattr(module, "fit_classifier", lambda *arguments: asked.append(arguments[3:]) or made)
     for path in ("pretrained", ""):
         module.full(store, dataset, PROFILE.replace(teacher_path=path), "resnet50", 3)
     assert asked == ["resnet50", ("resnet50", 3)]

@@ -1,7 +1,7 @@
 """RDED: the crops that the teacher takes for their class most surely, in the stated order."""
 
 import dataclasses
-import types
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,14 +12,17 @@ from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.errors import InputError
 from ddoq_core.methods import METHODS
 from ddoq_core.methods import rded as module
+from ddoq_core.methods.method import MethodRun
 from ddoq_core.methods.rded import _scored, best_crops, cut_out, random_squares, rded, teacher_losses, tiled
 from ddoq_core.pipeline.distilled import write_image
 from ddoq_core.randomness import numpy_rng
 from ddoq_core.store.artifacts import Artifact, Store
 
+from ..stand_ins import set_of_size, stand_in
+
 SIZE, SIZES = 8, [12, 9]
 PROFILE = Profile.of({"image_size": SIZE, "rded_crops": 3, "rded_images": 12, "threads": 1})
-TEACHER = Artifact(None, "teacher", "bright", "bright")
+TEACHER = Artifact(Path(), "teacher", "bright", "bright")
 
 
 class Bright(torch.nn.Module):
@@ -220,7 +223,7 @@ def test_what_cannot_be_made_is_refused_with_its_mend(store, ipc, knobs, message
 
 
 def test_a_run_is_asked_for_nothing_but_its_data_and_teacher(store):
-    run = types.SimpleNamespace(profile=PROFILE, store=store, dataset=dataset_of(greys), teacher=TEACHER)
+    run = stand_in(MethodRun, profile=PROFILE, store=store, dataset=dataset_of(greys), teacher=TEACHER)
     assert METHODS["rded"].distill(run, 1, 0).ipc == 1
 
 
@@ -229,12 +232,8 @@ def test_a_run_is_asked_for_nothing_but_its_data_and_teacher(store):
     [(1, 10, 10), (2, 10, 10), (10, 10, 50), (20, 10, 50), (50, 10, 100), (10, 1000, 100), (50, 100, 200), (1, 5, 5)],
 )
 def test_the_batch_of_its_own_training_is_the_published_one_for_its_images_per_class(ipc, classes, batch):
-    class OfSize(list):
-        def __init__(self):
-            super().__init__(range(ipc * classes))
-            self.ipc, self.classes = ipc, range(classes)
-
-    target, changes = METHODS["rded"].protocol(PROFILE, OfSize())
+    known = set_of_size(ipc, classes)
+    target, changes = METHODS["rded"].protocol(PROFILE, known)
     assert (target, changes["batch_size"]) == ("soft", batch)
     assert PROFILE.replace(**changes).lr_schedule == "half-cosine" and changes["epochs"] == 3 * PROFILE.epochs
-    assert METHODS["rded"].protocol(PROFILE.replace(rded_factor=2), OfSize())[1]["crop_scale"] == 0.5
+    assert METHODS["rded"].protocol(PROFILE.replace(rded_factor=2), known)[1]["crop_scale"] == 0.5

@@ -1,7 +1,5 @@
 """SRe²L: images that invert a trained network, batch by batch."""
 
-import types
-
 import pytest
 import torch
 
@@ -9,10 +7,13 @@ from ddoq_core.config.profile import Profile
 from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.errors import InputError
 from ddoq_core.methods import sre2l as module
+from ddoq_core.methods.method import MethodRun
 from ddoq_core.methods.sre2l import METHOD, blocks, losses, squeeze
 from ddoq_core.pipeline.teacher import fit_classifier, load_teacher
 from ddoq_core.randomness import torch_rng
 from ddoq_core.store.artifacts import Store
+
+from ..stand_ins import stand_in
 
 SIZE = 16
 PROFILE = Profile.of(
@@ -55,7 +56,7 @@ def small_batches(monkeypatch):
 
 def run_in(store, profile=PROFILE, dataset=None):
     """As much of a run as the method asks for."""
-    return types.SimpleNamespace(profile=profile, store=store, dataset=dataset or squares(), teacher=None)
+    return stand_in(MethodRun, profile=profile, store=store, dataset=dataset or squares(), teacher=None)
 
 
 def contents(distilled):
@@ -135,7 +136,7 @@ def test_an_interrupted_recovery_keeps_its_batches_and_ends_with_the_same_bytes(
         return invert(*arguments, **knobs)
 
     monkeypatch.setattr(module, "invert", once)
-    run = types.SimpleNamespace(profile=PROFILE, store=other, dataset=squares())
+    run = stand_in(MethodRun, profile=PROFILE, store=other, dataset=squares())
     monkeypatch.setattr(module, "squeeze", lambda run: network)
     with pytest.raises(KeyboardInterrupt):
         METHOD.distill(run, 4, 5)

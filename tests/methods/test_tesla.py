@@ -12,11 +12,14 @@ from ddoq_core.config.profile import Profile
 from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.errors import InputError
 from ddoq_core.methods import tesla as module
+from ddoq_core.methods.method import MethodRun
 from ddoq_core.methods.tesla import METHOD, experts, matching, tesla
 from ddoq_core.networks.classifiers import make_network
 from ddoq_core.randomness import torch_rng
 from ddoq_core.store import checkpoints
 from ddoq_core.store.artifacts import Store
+
+from ..stand_ins import stand_in
 
 SIZE = 8
 NAMES = ["left", "middle", "right"]
@@ -256,7 +259,7 @@ def test_a_network_with_running_statistics_is_refused(store, dataset):
 
 
 def test_a_run_asks_for_its_data_alone_and_for_the_levels_of_its_knob(store, dataset, made):
-    run = types.SimpleNamespace(profile=PROFILE, store=store, dataset=dataset)
+    run = stand_in(MethodRun, profile=PROFILE, store=store, dataset=dataset)
     assert METHOD.distill(run, 2, 0).artifact == made.artifact
     assert METHOD.runs_at(PROFILE.replace(tesla_ipc=[2]), 2)
     assert not METHOD.runs_at(PROFILE.replace(tesla_ipc=[2]), 1)

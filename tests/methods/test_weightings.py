@@ -1,13 +1,12 @@
 """Rows that differ from DDOQ in one thing: the law of the weights, where they come from, or the decoder."""
 
-import types
-
 import pytest
 import safetensors.torch
 import torch
 
 from ddoq_book.studies.closeness import closeness_of
 from ddoq_core.methods import METHODS
+from ddoq_core.methods.method import MethodRun
 from ddoq_core.pipeline.cluster import cluster, load_companion
 from ddoq_core.pipeline.distilled import DistilledDataset, write_image, write_metadata
 from ddoq_core.pipeline.encode import StoredLatents, encode
@@ -20,6 +19,8 @@ from ddoq_core.runs.run import Run
 from ddoq_core.store.artifacts import Artifact
 from ddoq_core.theory.transport import wasserstein2
 
+from ..stand_ins import stand_in
+
 COUNTS = torch.tensor([[50, 1, 20, 7, 90, 3, 33], [4, 4, 4, 4, 4, 4, 4], [1, 2, 3, 4, 5, 6, 7]])
 IPC = COUNTS.shape[1]
 
@@ -31,14 +32,14 @@ def distilled(store, squares) -> DistilledDataset:
     def build(work):
         for label in range(3):
             for item in range(IPC):
-                write_image(work, label, item, torch.rand(1, 16, 16, generator=torch_rng(0, label, item)))
+                write_image(work, label, item, torch.rand(1, 16, 16, generator=torch_rng(0, "images", label, item)))
         write_metadata(work, squares, COUNTS, seed=0)
 
     return DistilledDataset(store.make("test", build, parameters={"classes": squares.classes}))
 
 
 def permuted(distilled, profile, distill_seed: int) -> torch.Tensor:
-    run = types.SimpleNamespace(profile=profile)
+    run = stand_in(MethodRun, profile=profile)
     return METHODS["ddoq_permuted"].weights(run, distilled, distill_seed).reshape(3, IPC)
 
 
@@ -63,7 +64,7 @@ def test_companion_weights_are_the_root_of_k_times_the_quantizers_own_masses(sto
     profile = tiny.replace(quantizer=quantizer, ipc=[3], n_passes=1)
     made = cluster(store, latents, profile, distill_seed=0)
     found = METHODS["ddoq_companion"].weights(
-        types.SimpleNamespace(prototypes=lambda seed: {0: made}[seed]), types.SimpleNamespace(ipc=3), 0
+        stand_in(MethodRun, prototypes=lambda seed: {0: made}[seed]), stand_in(DistilledDataset, ipc=3), 0
     )
     mass = load_companion(made, 3)
     torch.testing.assert_close(found.reshape(3, 3) ** 2, 3 * mass)

@@ -100,7 +100,8 @@ def test_the_metadata_name_every_image_with_its_count_weight_prompt_and_checksum
         assert row["prompt"] == squares.prompts[row["label"]] and row["seed"] == 7
     assert distilled.counts.tolist() == COUNTS.flatten().tolist()
     stored = torch.tensor([row["weight"] for row in distilled.metadata])
-    torch.testing.assert_close(stored, distilled.weights("sqrt"), atol=1e-6, rtol=0)
+    expected = (2 * COUNTS / COUNTS.sum(1, keepdim=True)).sqrt().flatten()  # eq. 33 with K = 2
+    torch.testing.assert_close(stored, expected, atol=1e-6, rtol=0)
 
 
 def test_weights_are_those_of_each_class_alone(distilled):
@@ -109,10 +110,10 @@ def test_weights_are_those_of_each_class_alone(distilled):
     assert distilled.weights("uniform").equal(torch.ones(6))
 
 
-def test_the_manifest_holds_the_class_table(distilled):
+def test_the_manifest_holds_the_class_table(distilled, squares):
     manifest = json.loads((distilled.artifact.path / "manifest.json").read_text())
     assert manifest["parameters"]["classes"][1] == {"index": 1, "directory": "1", "name": "middle", "prompt": "middle"}
-    assert distilled.classes == manifest["parameters"]["classes"]
+    assert distilled.classes == squares.classes
 
 
 def test_an_image_that_an_earlier_run_wrote_is_not_written_again(store, squares, images):

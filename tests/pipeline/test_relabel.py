@@ -5,11 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from ddoq_core.errors import InputError
 from ddoq_core.methods.random_real import random_real
 from ddoq_core.pipeline import relabel as module
-from ddoq_core.pipeline.relabel import check_labels, epochs_per_file, label_bytes, relabel, stored_logits
+from ddoq_core.pipeline.relabel import check_labels, label_bytes, relabel, stored_logits
 from ddoq_core.pipeline.teacher import load_teacher
 from ddoq_core.pipeline.teacher import teacher as make_teacher
 from ddoq_core.pipeline.views import VIEW_KNOBS, draw_views, views_of
@@ -91,9 +92,17 @@ def test_an_interrupted_relabelling_ends_with_the_same_bytes(tmp_path, squares, 
     assert contents(relabel(store, made[0], squares, made[1], profile, label_seed=0)) == contents(whole)
 
 
-def test_files_of_labels_hold_few_epochs_when_the_set_is_large():
-    assert epochs_per_file(100, 10) == 10
-    assert epochs_per_file(10_000, 1_000) == 1
+@pytest.mark.parametrize(("room", "epochs"), [(2 * 54 + 53, [2, 2, 1]), (1, [1, 1, 1, 1, 1])])
+def test_a_file_holds_the_epochs_that_fit_in_it_and_one_at_least(
+    tmp_path, store, squares, profile, made, monkeypatch, room, epochs
+):
+    whole = relabel(store, made[0], squares, made[1], profile, label_seed=0)
+    expected = [logits_of(whole, epoch) for epoch in range(5)]
+    monkeypatch.setattr(module, "FILE_BYTES", room)  # an epoch of 9 images and 3 classes takes 54 bytes in float16
+    labels = relabel(Store(tmp_path / "small"), made[0], squares, made[1], profile, label_seed=0)
+    files = sorted(labels.path.glob("epochs*.safetensors"))
+    assert [len(load_file(file)["logits"]) for file in files] == epochs
+    assert all(logits_of(labels, epoch).equal(expected[epoch]) for epoch in range(5))
 
 
 def test_labels_of_other_images_or_other_views_are_refused(store, squares, profile, made):

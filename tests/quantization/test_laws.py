@@ -131,7 +131,6 @@ def test_scipys_new_laws_are_the_old_ones(old, new):
         *(stats.gaussian_kde([1.0, 2.0, 4.0]), "norm", stats.norm([0, 1], 1), stats.norm(0, -1), stats.cauchy()),
         stats.norm(0, 1e200),
     ],
-    ids=repr,
 )
 @pytest.mark.parametrize("quantizer", [exact_quantizer, uniform_quantizer])
 def test_what_has_no_density_or_no_variance_is_refused_in_one_line(law, quantizer):

@@ -25,7 +25,7 @@ from ddoq_core.quantization import (
 )
 from ddoq_core.quantization.forms import Direct, Gram
 from ddoq_core.quantization.minibatch import d4m_minibatch
-from ddoq_core.quantization.voronoi import checked_mass
+from ddoq_core.quantization.voronoi import at_least, checked, checked_mass
 from ddoq_core.randomness import numpy_rng, torch_rng
 
 
@@ -233,7 +233,7 @@ def test_mixed_and_half_precision_are_promoted_to_that_of_the_samples(function, 
         ("max_iter", -1, lambda X: lloyd(X, X[:2], max_iter=-1)),
         ("max_iter", -1, lambda X: best_of_restarts(X, 2, n_restarts=1, rng=rng(), max_iter=-1)),
         ("n_restarts", 0, lambda X: best_of_restarts(X, 2, n_restarts=0, rng=rng())),
-        ("n_restarts", 1.5, lambda X: best_of_restarts(X, 2, n_restarts=1.5, rng=rng())),
+        ("n_restarts", 1.5, lambda X: at_least(1, n_restarts=1.5)),
         ("passes", 0, lambda X: minibatch(X, X[:2], passes=0)),
         ("passes", -1, lambda X: clvq(X, X[:2], steps=power_steps(2), passes=-1)),
     ],
@@ -249,4 +249,4 @@ def test_levels_may_be_numpy_integers_and_nothing_but_whole():
     assert torch.equal(found.points, best_of_restarts(X, 4, n_restarts=2, rng=rng()).points)
     assert [len(q.points) for q in best_of_restarts(X, np.arange(2, 4), n_restarts=1, rng=rng())] == [2, 3]
     with pytest.raises(InputError, match=r"K = 2\.5, but there are 30 samples"):
-        best_of_restarts(X, 2.5, n_restarts=1, rng=rng())
+        checked(X, 2.5)

@@ -1,6 +1,7 @@
 """A long run written down row by row: what stands in the file is not made again, and belongs to this run."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +28,7 @@ def trained(monkeypatch):
 
     def train_all(jobs, workers, finished):
         for job in jobs:
-            finished(job, Artifact(None, "train", str(job.task), str(job.task)))
+            finished(job, Artifact(Path(), "train", str(job.task), str(job.task)))
 
     def row(self, task, artifact):
         done.append(task)
@@ -37,7 +38,7 @@ def trained(monkeypatch):
         return Job(
             self.profile,
             task,
-            distilled=Artifact(None, "images", f"{task.method} {task.ipc}", f"{task.method} {task.ipc}"),
+            distilled=Artifact(Path(), "images", f"{task.method} {task.ipc}", f"{task.method} {task.ipc}"),
         )
 
     monkeypatch.setattr(Run, "job", job)
@@ -82,7 +83,7 @@ def test_a_run_that_was_interrupted_goes_on_with_the_student_that_is_missing(tra
 def test_students_that_are_the_same_are_trained_once_and_written_for_every_row(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(Job, "identity", property(lambda job: job.task.ipc))
     monkeypatch.setattr(
-        ledger, "train_all", lambda jobs, workers, finished: finished(jobs[0], Artifact(None, "train", "one", "one"))
+        ledger, "train_all", lambda jobs, workers, finished: finished(jobs[0], Artifact(Path(), "train", "one", "one"))
     )
     run = run_of()
     tasks = [t for t in run.plan if t.ipc == 1]

@@ -1,7 +1,6 @@
 """`ddoq record`: a study is found by its entry point, and each of its parts is recorded, restricted, and finished."""
 
 from importlib.metadata import EntryPoint, EntryPoints
-from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +9,9 @@ from ddoq_core.errors import InputError
 from ddoq_core.results import studies
 from ddoq_core.results.studies import GROUP, StudyPart, record_study
 from ddoq_core.runs.jobs import Student
+from ddoq_core.runs.run import Run
+
+from ..stand_ins import stand_in
 
 CALLED = []
 
@@ -17,7 +19,7 @@ CALLED = []
 def one_part(profile: Profile):
     """A study of a single file."""
     tasks = [Student("d4m", ipc, "convnet-2", labels, 0, 0) for ipc in (1, 10) for labels in ("soft", "hard")]
-    yield StudyPart("one.jsonl", SimpleNamespace(), tasks, lambda run, task: {}, lambda done, out: CALLED.append(done))
+    yield StudyPart("one.jsonl", stand_in(Run), tasks, lambda run, task: {}, lambda done, out: CALLED.append(done))
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ def colours(
 
 def patches(
     images: Sequence[Float[ndarray, "h w 3"]], side: int, n: int, rng: np.random.Generator
-) -> Float[Tensor, "n side*side"]:
+) -> Float[Tensor, "n {side}*{side}"]:
     """n square patches of the grey images, each minus its own mean; as many from every image.
 
     Raises:

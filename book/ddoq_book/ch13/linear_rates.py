@@ -56,8 +56,8 @@ class Linearised:
     """CLVQ about the optimal grid x*, as d(x, w) = -gamma drift (x - x*, w - w*) + gamma noise."""
 
     best: ExactQuantizer
-    drift: Float[ndarray, "2K 2K"]
-    noise: Float[ndarray, "2K 2K"]  # covariance of one step's noise, over gamma^2
+    drift: Float[ndarray, "both both"]  # points and weights, 2 K
+    noise: Float[ndarray, "both both"]  # covariance of one step's noise, over gamma^2
 
     @property
     def slowest(self) -> float:

@@ -184,7 +184,7 @@ class PlaneTrial:
     mixed: float  # optimal points, equal masses
 
 
-def plane_trial(samples: Float[Tensor, "n 2"], K: int, n_starts: int, rng: np.random.Generator) -> PlaneTrial:
+def plane_trial(samples: Float[Tensor, "n d"], K: int, n_starts: int, rng: np.random.Generator) -> PlaneTrial:
     """The optimal quantizer, and for equal masses the best of several starts of a local method."""
     best: Quantizer = best_of_restarts(samples, K, n_restarts=10, rng=rng)
     uniform = torch.full((K,), 1 / K)

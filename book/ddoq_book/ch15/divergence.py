@@ -57,6 +57,6 @@ def _masses_of_atoms(p: GaussianMixture, q: GaussianMixture) -> tuple[Tensor, Te
     of_p = torch.searchsorted(places, p.means[:, 0].contiguous())
     if (of_p == len(places)).any() or (places[of_p.clamp_max(len(places) - 1)] != p.means[:, 0]).any():
         raise InputError("p has an atom where q has none: its divergence from q is infinite")
-    return (
+    return tuple(
         torch.zeros(len(places), dtype=torch.float64).index_add_(0, at, m.masses) for at, m in ((of_p, p), (of_q, q))
     )

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Self
 
 from ddoq_core.results.table import NOTHING, Column, Table
 
@@ -40,7 +39,7 @@ class QuotedAccuracy:
     spread: Decimal | None
 
     @classmethod
-    def of(cls, text: str) -> Self | None:
+    def of(cls, text: str) -> "QuotedAccuracy | None":
         """`33.1 ± 0.60` or `33.1`; None for a dash."""
         if text == NOTHING:
             return None

@@ -114,8 +114,8 @@ def targets(setting: MixtureSetting, sample: Sample, temperature: float) -> Floa
 class Students:
     """`variants` networks with one hidden layer, or none, for each of `groups` data sets, fitted at once."""
 
-    inner: Float[Tensor, "groups d+1 variants*h"]  # the last row is the bias
-    outer: Float[Tensor, "groups variants h+1"] | None  # None: the student is linear, h = 1
+    inner: Float[Tensor, "groups rows columns"]  # d + 1 rows, the last one the bias; variants * h columns
+    outer: Float[Tensor, "groups variants terms"] | None  # h + 1 terms; None: the student is linear, h = 1
 
     def __call__(self, x: Float[Tensor, "groups n d"]) -> Float[Tensor, "groups n variants"]:
         z = torch.baddbmm(self.inner[:, -1:], x, self.inner[:, :-1])

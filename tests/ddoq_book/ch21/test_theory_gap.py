@@ -11,6 +11,7 @@ from ddoq_core.config.profile import Profile
 from ddoq_core.errors import InputError
 from ddoq_core.pipeline.teacher import teacher
 from ddoq_core.randomness import torch_rng
+from ddoq_core.runs.run import Run
 from ddoq_core.store.artifacts import Store
 
 from ...tiny import D, noise_images, random_prior
@@ -19,10 +20,9 @@ K, R = 2, 2
 
 
 @dataclass(frozen=True)
-class FakeRun:
+class FakeRun(Run):
     """What the gaps ask of a run."""
 
-    profile: Profile
     dataset: object
     teacher: object
 

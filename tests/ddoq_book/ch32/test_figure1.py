@@ -16,6 +16,7 @@ from ddoq_core.pipeline.cluster import cluster
 from ddoq_core.pipeline.distilled import DistilledDataset, write_image, write_metadata
 from ddoq_core.pipeline.encode import StoredLatents
 from ddoq_core.randomness import torch_rng
+from ddoq_core.runs.run import Run
 from ddoq_core.store.artifacts import Store
 
 K, SIZE = 3, 8
@@ -25,6 +26,8 @@ OF_CLASS = 20
 @dataclass(frozen=True)
 class FakeRun:
     """A run whose latents are its images' pixels; distilled image k of a class is grey level k / 10."""
+
+    __class__ = property(lambda self: Run)  # what isinstance asks for
 
     store: Store
     dataset: Dataset

@@ -59,5 +59,5 @@ def test_the_hours_of_the_paper_imply_half_of_the_peak_for_synthesis_and_four_ti
 
 
 def test_a_run_that_is_not_finished_is_finished_first(tmp_path, monkeypatch):
-    monkeypatch.setattr(Run, "results", lambda self: ["a row"])
-    assert rows_of_run(Run(Profile.of({"artifacts": str(tmp_path)}))) == ["a row"]
+    monkeypatch.setattr(Run, "results", lambda self: [{"a": "row"}])
+    assert rows_of_run(Run(Profile.of({"artifacts": str(tmp_path)}))) == [{"a": "row"}]

@@ -20,9 +20,11 @@ from ddoq_core.pipeline.cluster import cluster, load_counts
 from ddoq_core.quantization.weights import companion_weights
 from ddoq_core.randomness import torch_rng
 from ddoq_core.runs.jobs import Student
+from ddoq_core.runs.run import Run
 from ddoq_core.store.artifacts import Artifact, Store
 
 from ...rows import row
+from ...stand_ins import stand_in
 
 PROFILE = Profile.load("table")
 
@@ -51,7 +53,7 @@ def cells(monkeypatch):
 
 @pytest.mark.parametrize(("method", "shown"), [("d4m", 0.5), ("ddoq_proportional", 0.75), ("ddoq", None)])
 def test_proportional_weights_show_the_true_law_and_uniform_ones_the_law_of_the_cells(cells, method, shown):
-    run = type("R", (), {"profile": PROFILE})()
+    run = stand_in(Run, profile=PROFILE)
     (tv,) = law_seen(run, Student(method, 2, "convnet-2", "soft", 0, 0))["tv"]
     shown = shown or np.sqrt(0.75) / (np.sqrt(0.75) + np.sqrt(0.25))
     assert tv == pytest.approx(abs(0.75 - shown), abs=1e-4)
@@ -59,6 +61,8 @@ def test_proportional_weights_show_the_true_law_and_uniform_ones_the_law_of_the_
 
 class RandomLatents:
     """Latents of no meaning for every image of a data set, and its stratified prototypes."""
+
+    __class__ = property(lambda self: Run)  # what isinstance asks for
 
     inputs, parameters, modules = [], {}, ()
 

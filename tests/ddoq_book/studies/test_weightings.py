@@ -12,6 +12,9 @@ from ddoq_book.studies import weightings as module
 from ddoq_book.studies.unequal_masses import FRESH, fresh_students
 from ddoq_book.studies.weightings import BLOCKS, CODEBOOKS, OPTIMISERS, weights_study
 from ddoq_core.config.profile import Profile
+from ddoq_core.store.artifacts import Artifact
+
+from ...stand_ins import stand_in
 
 PROFILE = Profile.load("table")
 
@@ -81,11 +84,11 @@ def test_how_equal_counts_are_is_measured_class_by_class(monkeypatch):
     counts = torch.tensor([[3, 1], [2, 2], [4, 1]])
     monkeypatch.setattr(module, "load_counts", lambda prototypes, ipc: counts)
     monkeypatch.setattr(module, "load_companion", lambda prototypes, ipc: torch.full((3, 2), 0.5))
-    cells, own = module._spread("one pass", None, 100, 2)
+    cells, own = module._spread("one pass", stand_in(Artifact), 100, 2)
     assert cells["effective"] == pytest.approx((16 / 20 + 1 + 25 / 34) / 3, abs=1e-4)
     assert (cells["counts"], cells["ratio"]) == ("cells", 3.0)
     assert (own["counts"], own["effective"], own["ratio"]) == ("own", 1.0, 1.0)
-    assert [row["counts"] for row in module._spread("Lloyd", None, 100, 2)] == ["cells"]
+    assert [row["counts"] for row in module._spread("Lloyd", stand_in(Artifact), 100, 2)] == ["cells"]
 
 
 def test_the_spreads_are_kept_beside_the_records_and_not_measured_again(parts, tmp_path, monkeypatch):
