@@ -17,7 +17,7 @@ SECOND     := --student resnet18 --ipc 10 --labels soft --method random_real --m
 ON_FASHION := -p dataset=fashion_mnist -p train_size=6000 -p data_root=$(FASHION)
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-slow test-gpu table ablations lab install clean
+.PHONY: help book test test-slow test-gpu lint table ablations lab install clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -36,6 +36,11 @@ test-slow: $(INSTALLED) ## tests that take longer: full-size models, kill and re
 
 test-gpu: $(INSTALLED) ## what only a GPU can prove: that it agrees with the CPU
 	$(PY) -m pytest tests/gpu -ra
+
+lint: $(INSTALLED) ## ruff, and warnings of form in the chapters
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) book/tools/prose.py
 
 table: $(INSTALLED) ## the long run of Table 1 (hours); goes on from book/results. FASHION=folder of Fashion-MNIST's files, of which 6,000 training images are taken
 	$(DDOQ) record table --out book/results/table --artifacts $(ARTIFACTS) --student convnet-32

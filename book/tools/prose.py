@@ -1,0 +1,143 @@
+"""Warn of what is unusual in the form of the chapters and of the course: links, exercises, cells, lectures.
+
+In: the texts of `notebooks/`, `course.md` and the handouts. Out: a line `file:line: what` for each warning, and their
+number. The exit code is 0 whatever is found: these are habits, and a text may have cause to break one.
+"""
+
+import ast
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LINK = re.compile(r"\{term\}`([^`<]+?)(?: <([^`>]+)>)?`")
+NO_PROSE = re.compile(
+    r"\A---.*?^---$"  # the head of the file
+    r"|^```\{code-cell\}.*?^```$"
+    r"|^\$\$.*?^\$\$|\$[^$\n]+(?:\n[^$\n]+)?\$"  # formulas
+    r"|^#.*?$|^`+\{.*?$|^:\w+:.*?$"  # headings, first lines and options of directives
+    r"|(?P<term>\{term\}`[^`]*`)|\{[\w:-]+\}`[^`]*`|`[^`\n]+`"  # links to the glossary stay; other roles and code go
+    r"|\]\([^)]*\)|^\|.*?$",  # targets of links, tables
+    re.MULTILINE | re.DOTALL,
+)
+SPELLINGS = {  # how a word may stand in a text, where that is more than the word and an s
+    "cell mass": r"cell mass(?:es)?",
+    "Zador's constant": r"Zador(?:'s (?:constant|theorem|limit))?",
+    "guidance scale": r"guidance(?: scale)?",
+    "distilled set": r"distilled (?:images?|sets?)",
+    "student": r"students?(?!'s t)(?!'s \$)",
+    "effective number": r"effective (?:numbers?|images|terms)",
+    "score": r"(?:learned |exact )?scores?",
+}
+OTHER_SENSES = {"score": {"34"}, "strength": {"34"}}  # chapters in which the word means something else
+LONGEST_CELL = 25  # lines
+NEEDED = {  # what a lecture says to a teacher, each with something to count in it and the fewest of them
+    "Goals.": (r"\S", 80),
+    "Project:": (r"\{numref\}`fig-", 1),
+    "Exercises.": (r"\{ref\}`ex-", 4),
+    "What students get wrong": (r'^- \*"', 4),
+}
+Found = Iterator[tuple[int, str]]  # a place in the text, and what is unusual there
+
+
+def terms(glossary: str) -> dict[str, str]:
+    """Words of the glossary, and what it says of them."""
+    blocks = re.findall(r"^```\{glossary\}\n(.*?)^```$", glossary, re.MULTILINE | re.DOTALL)
+    entries = [re.split(r"\n", entry, maxsplit=1) for block in blocks for entry in re.split(r"\n\n(?=\S)", block)]
+    return {word.strip(): text for word, text in entries}
+
+
+def linked(text: str) -> list[str]:
+    """Words of the glossary that a page links to."""
+    return [m[2] or m[1] for m in LINK.finditer(text)]
+
+
+def solutions(text: str) -> dict[str, str]:
+    """Labels of a chapter's exercises, and the text of their hidden solutions."""
+    return dict(re.findall(r"^```\{solution\} (\S+)\n:class: dropdown\n(.*?)^```$", text, re.M | re.S))
+
+
+def links(text: str, chapter: str, words: dict[str, str]) -> Found:
+    """A word that is not linked where it stands first, or is linked twice; few links; the notation."""
+    at = {m.start(): (m[2] or m[1]) for m in LINK.finditer(text)}
+    for word in words:
+        found = None if chapter[:2] in OTHER_SENSES.get(word, ()) else _first_use(word, text)
+        link = found and text.rfind("{term}`", 0, found.start() + len("{term}`"))
+        if found and (at.get(link) != word or found.start() != link + len("{term}`")):
+            yield found.start(), f"{word!r} is not linked to the glossary where it stands first"
+    seen: set[str] = set()
+    for place, word in at.items():
+        if word in seen:
+            yield place, f"{word!r} is linked again"
+        seen.add(word)
+    if len(seen) < 4:
+        yield 0, f"links to {len(seen)} words of the glossary, not to 4 or more"
+    if text.count("](../notation.md)") != 1:
+        yield 0, f"links to the notation {text.count('](../notation.md)')} times, not once"
+
+
+def _first_use(word: str, text: str) -> re.Match | None:
+    """Where a word stands first in the running text; everything else is blanked out, each character in its place."""
+    prose = NO_PROSE.sub(lambda m: m["term"] or re.sub(r"[^\n]", " ", m[0]), text)
+    spelling = SPELLINGS.get(word, re.escape(word) + "s?")
+    spelling = re.sub(r"(?:\\ | )", r"\\s+", spelling)  # a word may be broken over two lines
+    return re.search(rf"(?<![\w-]){spelling}(?![\w+])", prose, 0 if word.isupper() else re.IGNORECASE)
+
+
+def exercises(text: str, chapter: str) -> Found:
+    """Few exercises, or in Parts II and III few solutions with a value that the run computed."""
+    found = solutions(text)
+    glued = sum("{glue:text}" in solution for solution in found.values())
+    if len(found) < 3:
+        yield 0, f"has {len(found)} exercises, not 3 or more"
+    if chapter[0] in "23" and glued < 3:
+        yield 0, f"has {glued} solutions with a glued value, not 3 or more"
+
+
+def cells(text: str, chapter: str) -> Found:
+    """A cell that is long, or holds an algorithm: functions, classes and loops belong in the package."""
+    for cell in re.finditer(r"^```\{code-cell\}[^\n]*\n(?:---\n.*?^---\n|(?::[^\n]*\n)*)(.*?)^```$", text, re.M | re.S):
+        code = cell[1].strip()
+        if len(code.splitlines()) > LONGEST_CELL:
+            yield cell.start(), f"a cell of {len(code.splitlines())} lines, more than {LONGEST_CELL}"
+        if any(isinstance(n, ast.FunctionDef | ast.ClassDef | ast.While) for n in ast.walk(ast.parse(code))):
+            yield cell.start(), "a cell defines a function or a class, or loops"
+
+
+def lectures(course: str) -> Found:
+    """A lecture that takes other than 50 minutes, or lacks what a teacher needs."""
+    starts = [m.end() for m in re.finditer(r"^\(lecture-\d\)=$", course, re.MULTILINE)]
+    for start, end in itertools.pairwise([*starts, len(course)]):
+        lecture = course[start:end]
+        minutes = sum(map(int, re.findall(r"^\| (\d+) \|", lecture, re.MULTILINE)))
+        if minutes != 50:
+            yield start, f"the lecture takes {minutes} minutes, not 50"
+        for name, (what, fewest) in NEEDED.items():
+            part = lecture.partition(f"**{name}")[2].partition("\n\n**")[0]
+            if len(re.findall(what, part, re.MULTILINE)) < fewest:
+                yield start, f"the lecture says little or nothing under {name!r}"
+
+
+def questions(handout: str) -> Found:
+    """A handout of other than three questions."""
+    asked = len(re.findall(r"^\d\. ", handout, re.MULTILINE))
+    if asked != 3:
+        yield 0, f"asks {asked} questions, not 3"
+
+
+def warnings(root: Path) -> Iterator[str]:
+    """A line for each warning in the texts of this folder."""
+    words = terms((root / "book" / "glossary.md").read_text())
+    pages = [(root / "book" / "course.md", lectures), *((p, questions) for p in root.glob("book/handouts/*.md"))]
+    for path in root.glob("notebooks/[0-9][0-9]_*.md"):
+        pages += [(path, lambda text, name=path.stem: links(text, name, words))]
+        pages += [(path, lambda text, name=path.stem, rule=rule: rule(text, name)) for rule in (exercises, cells)]
+    for path, rule in sorted(pages, key=lambda page: page[0]):
+        text = path.read_text()
+        yield from (f"{path.relative_to(root)}:{text.count(chr(10), 0, at) + 1}: {what}" for at, what in rule(text))
+
+
+if __name__ == "__main__":
+    found = list(warnings(ROOT))
+    print(*found, f"{len(found)} warnings of form", sep="\n")
