@@ -6,6 +6,8 @@ from pathlib import Path
 
 from ..config.declared import data_sets
 from ..config.profile import Profile
+from ..data.folders import LeftOut, class_folders, images_in
+from ..data.imagenet import listed_classes
 from ..errors import InputError
 
 FILE = 115_440  # bytes of an image file: the mean of ImageNet-1K's training images
@@ -74,11 +76,9 @@ def _counted(folder: Path, class_list: str) -> tuple[int, int, int, float]:
     """Sizes of a folder of one folder per class; no image is opened."""
     if not folder.is_dir():
         raise InputError(f"no folder {folder}; mend data_root, or empty it and give --classes and --images-per-class")
-    from ..data.imagenet import SUFFIXES, listed_classes  # it imports torch, which takes seconds
-
-    chosen = listed_classes(class_list) if class_list else [p.name for p in folder.iterdir() if p.is_dir()]
-    classes = [folder / name for name in chosen if not name.startswith(".")]
-    sizes = [p.stat().st_size for c in classes for p in c.rglob("*") if p.suffix.lower() in SUFFIXES]
+    left_out = LeftOut()
+    classes = [folder / c for c in (listed_classes(class_list) if class_list else class_folders(folder, left_out))]
+    sizes = [p.stat().st_size for c in classes for p in images_in(c, left_out)]
     if not sizes:
         raise InputError(f"no image in the class folders of {folder}; mend data_root")
     return len(sizes), len(classes), 3, sum(sizes) / len(sizes)

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import io
 import warnings
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +18,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 
 from ..errors import InputError
 
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 FILTER = Image.Resampling.BICUBIC
+TURNS = ("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
+TURNS = {orientation: Image.Transpose[name] for orientation, name in enumerate(TURNS, 2)}  # by EXIF's number
+PNG = b"\x89PNG\r\n\x1a\n"
+PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}  # chunks of a PNG that its pixels need
+TEXTS = {b"tEXt", b"zTXt", b"iTXt", b"iCCP"}  # chunks that Pillow refuses a file for, if they are large or broken
 # up to twice the limit Pillow only warns; here every file is asked, whatever the filters of its thread are
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 READERS = 8  # files read side by side; reading draws nothing, so their number changes no result
@@ -81,7 +86,19 @@ def check_images(paths: list[Path]) -> list[Checked]:
 def _rgb_of(content: bytes, name: str) -> Image.Image:
     """Decoded image in RGB, upright."""
     with opened(content, name, "repair or remove it, or set skip_unreadable=true") as image:
-        return _rgb(ImageOps.exif_transpose(image))
+        return _rgb(_upright(image))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """A copy, turned as EXIF says; as it is stored where EXIF is too broken to say so.
+
+    Pillow's own `exif_transpose` writes the whole block anew, and fails for any tag in it that cannot be written.
+    """
+    try:
+        method = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # of many kinds, and none is about the pixels
+        method = None
+    return image.copy() if method is None else image.transpose(method)
 
 
 @contextlib.contextmanager
@@ -92,17 +109,49 @@ def opened(content: bytes, name: str, mend: str) -> Iterator[Image.Image]:
         InputError: it is too large, is no image or a broken one, or cannot be used inside the block.
     """
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            if image.width * image.height > Image.MAX_IMAGE_PIXELS:
-                raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
-            image.load()
+        with _decoded(content) as image:
             yield image
     except Image.DecompressionBombError as error:
         raise InputError(f"image {name} is too large ({' '.join(str(error).split())}); {mend}") from error
-    except (OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, IndexError, MemoryError) as error:
+    except Exception as error:  # Pillow's readers raise errors of any kind for a broken file
         text = " ".join(str(error).split())
         reason = "not an image" if "cannot identify" in text or not text else text
+        reason = reason if content else "the file is empty"
         raise InputError(f"image {name} cannot be read ({reason}); {mend}") from error
+
+
+def _decoded(content: bytes) -> Image.Image:
+    """The decoded image; one of a PNG whose metadata alone is broken, too."""
+    try:
+        return _loaded(content)
+    except Image.DecompressionBombError:
+        raise
+    except Exception:  # see `opened`
+        bare = _bare_png(content)
+        if bare == content:
+            raise
+    return _loaded(bare)
+
+
+def _loaded(content: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(content))
+    if image.width * image.height > Image.MAX_IMAGE_PIXELS:
+        raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+    image.load()
+    return image
+
+
+def _bare_png(content: bytes) -> bytes:
+    """A PNG without its texts, and without any chunk of metadata that has a wrong checksum; another file as it is."""
+    if not content.startswith(PNG):
+        return content
+    kept, at = [PNG], len(PNG)
+    while chunk := content[at : at + 12 + int.from_bytes(content[at : at + 4])]:
+        kind, checksum = chunk[4:8], zlib.crc32(chunk[4:-4]).to_bytes(4)
+        if kind in PIXELS or (kind not in TEXTS and chunk[-4:] == checksum):
+            kept.append(chunk)
+        at += len(chunk)
+    return b"".join(kept)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

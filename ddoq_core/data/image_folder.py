@@ -2,7 +2,8 @@
 
 val/ holds class folders too, or, as ImageNet comes, all images side by side, with their classes in a file. Every image
 is decoded once before anything is made from it, so that a broken one is known by name from the start; the data set's
-key is the content of its files, wherever they lie. Nothing of the user's is moved or written to.
+key is the content of its files, wherever they lie. What is left out, and what is there twice, is said in a line each.
+Nothing of the user's is moved or written to.
 """
 
 import hashlib
@@ -17,7 +18,8 @@ from ..errors import InputError
 from ..processes import bar, report_line, world
 from ..store.artifacts import Store, Workspace
 from .dataset import Dataset, Split, content_key, cut, data_root
-from .image_files import SUFFIXES, check_images
+from .folders import LeftOut, class_folders, holding, images_in, is_system, look_alike, unified
+from .image_files import check_images
 from .imagenet import IMAGENET_MEAN, IMAGENET_STD, image_key, listed_classes, name_and_prompt, read_val_mapping
 from .imbalance import population
 
@@ -29,20 +31,22 @@ def image_folder(profile: Profile, store: Store | None) -> Dataset:
 
     `class_list` takes some of the classes. Folders that are wnids have ImageNet's names and prompts.
     """
-    root = data_root(profile, "train/ and val/")
-    class_ids = _chosen(root / "train", profile.class_list)
+    root, left_out = data_root(profile, "train/ and val/"), LeftOut()
+    class_ids = _chosen(root / "train", profile.class_list, left_out)
     files = {
-        "train": [_files(root / "train" / c, needed=True) for c in class_ids],
-        "val": _test_files(root / "val", class_ids, profile),
+        "train": [_files(root / "train" / c, left_out) for c in class_ids],
+        "val": _test_files(root / "val", class_ids, profile, left_out),
     }
+    _say(f"left out of {root}: {left_out}" if left_out else "")
     rows = checked_files(root, [f for part in files.values() for of_class in part for f in of_class], store)
     bad = {row["file"]: row["problem"] for row in rows if row["problem"]}
     if bad and not profile.skip_unreadable:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         raise InputError(f"{next(iter(bad.values()))}{more}")
-    if bad and multiprocessing.parent_process() is None:  # once, not by every worker
+    if bad:
         names = ", ".join(sorted(bad)[:5]) + (", ..." if len(bad) > 5 else "")
-        report_line(f"ddoq: {len(bad)} of {len(rows)} images cannot be read and are left out: {names}")
+        _say(f"{len(bad)} of {len(rows)} images cannot be read and are left out: {names}")
+    _say(copies(rows, [(part, c) for part in files for c, of_class in enumerate(files[part]) for _ in of_class]))
     train, test = (_folder_split(root, files[part], set(bad), profile.image_size) for part in ("train", "val"))
     for index, name in enumerate(class_ids):
         if not (train.labels == index).any():
@@ -64,9 +68,15 @@ def image_folder(profile: Profile, store: Store | None) -> Dataset:
     )  # fmt: skip
 
 
-def _chosen(folder: Path, class_list: str) -> list[str]:
+def _say(line: str) -> None:
+    """Once, not by every worker; nothing if there is nothing to say."""
+    if line and multiprocessing.parent_process() is None:
+        report_line(f"ddoq: {line}")
+
+
+def _chosen(folder: Path, class_list: str, left_out: LeftOut) -> list[str]:
     """Names of the class folders, in order: all, or those of the list, each of which must be there."""
-    found = _class_folders(folder)
+    found = _class_folders(folder, left_out)
     if not class_list:
         return found
     listed = listed_classes(class_list)
@@ -80,10 +90,10 @@ def _chosen(folder: Path, class_list: str) -> list[str]:
     return listed
 
 
-def _class_folders(folder: Path) -> list[str]:
+def _class_folders(folder: Path, left_out: LeftOut) -> list[str]:
     if not folder.is_dir():
         raise _not_laid_out(f"no folder {folder}")
-    names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    names = class_folders(folder, left_out)
     if not names:
         raise _not_laid_out(f"no class folder in {folder}")
     return names
@@ -93,16 +103,16 @@ def _not_laid_out(problem: str) -> InputError:
     return InputError(f"{problem}; an imagefolder holds train/CLASS/ and val/CLASS/ with images")
 
 
-def _files(folder: Path, *, needed: bool) -> list[Path]:
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    if needed and not found:
-        raise InputError(f"class folder {folder} holds no image; add some or remove the folder")
+def _files(folder: Path, left_out: LeftOut) -> list[Path]:
+    found = images_in(folder, left_out)
+    if not found:
+        raise InputError(f"class folder {folder} holds no image ({holding(folder)}); add some or remove the folder")
     return found
 
 
-def _test_files(folder: Path, class_ids: list[str], profile: Profile) -> list[list[Path]]:
+def _test_files(folder: Path, class_ids: list[str], profile: Profile, left_out: LeftOut) -> list[list[Path]]:
     """Files of val/ of every class, by folder or by the mapping; other classes are refused, unless a list chooses."""
-    flat = _loose_images(folder)
+    flat = _loose_images(folder, left_out)
     if profile.val_mapping:
         found = _mapped(folder, flat, Path(profile.val_mapping))
     elif flat:
@@ -111,23 +121,26 @@ def _test_files(folder: Path, class_ids: list[str], profile: Profile) -> list[li
             f"LOC_val_solution.csv or ILSVRC2012_validation_ground_truth.txt"
         )
     else:
-        found = {c: _files(folder / c, needed=False) for c in _chosen(folder, profile.class_list)}
+        found = {c: images_in(folder / c, left_out) for c in _chosen(folder, profile.class_list, left_out)}
+    of_train = {unified(c): c for c in class_ids}
+    found = {of_train.get(unified(c), c): files for c, files in found.items()}
     unknown = sorted(set(found) - set(class_ids))
     if unknown and not profile.class_list:
+        twin = look_alike(unknown[0], class_ids)
+        why = f", which has {twin!a} in place of {unknown[0]!a}: they look alike" if twin else ""
         raise InputError(
-            f"class {unknown[0]} is in {folder} but not in {folder.with_name('train')}; the two must agree"
+            f"class {unknown[0]} is in {folder} but not in {folder.with_name('train')}{why}; the two must agree"
         )
     return [found.get(c, []) for c in class_ids]
 
 
-def _loose_images(folder: Path) -> list[Path]:
+def _loose_images(folder: Path, left_out: LeftOut) -> list[Path]:
     """Images of a folder without class folders; none of one with them."""
     if not folder.is_dir():
         raise _not_laid_out(f"no folder {folder}")
-    entries = [p for p in folder.iterdir() if not p.name.startswith(".")]
-    if any(p.is_dir() for p in entries):
+    if any(p.is_dir() and not is_system(p.name) for p in folder.iterdir()):
         return []
-    return sorted(p for p in entries if p.suffix.lower() in SUFFIXES and p.is_file())
+    return images_in(folder, left_out)
 
 
 def _mapped(folder: Path, files: list[Path], mapping: Path) -> dict[str, list[Path]]:
@@ -145,7 +158,39 @@ def _mapped(folder: Path, files: list[Path], mapping: Path) -> dict[str, list[Pa
     found: dict[str, list[Path]] = {}
     for path in files:
         found.setdefault(wnids[image_key(path.name)], []).append(path)
+    absent = len(wnids) - len({image_key(path.name) for path in files})
+    if absent:
+        _say(f"{absent:,} of the {len(wnids):,} images that {mapping} names are not in {folder}; the others are read")
     return found
+
+
+def copies(rows: list[dict], places: list[tuple[str, int]]) -> str:
+    """What to say of pictures that are there more than once, by the checksums of `checked_files`; '' if none is.
+
+    Args:
+        places: part and class of each row.
+    """
+    first: dict[str, int] = {}
+    groups: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        if not row["problem"] and (before := first.setdefault(row["sha256"], i)) != i:
+            groups.setdefault(row["sha256"], [before]).append(i)
+    kinds: dict[str, list[list[int]]] = {
+        "in more than one class": [],
+        "in train and in val": [],
+        "twice in a class": [],
+    }
+    for group in groups.values():
+        there = {places[i] for i in group}
+        numbers = len({c for _, c in there}) > 1, len({part for part, _ in there}) > 1, len(there) < len(group)
+        for found, is_so in zip(kinds.values(), numbers, strict=True):
+            found += [group] if is_so else []
+    said = [
+        f"{len(found):,} {kind} (such as {' = '.join(rows[i]['file'] for i in found[0][:3])})"
+        for kind, found in kinds.items()
+        if found
+    ]
+    return f"pictures that are there more than once: {'; '.join(said)}; scores are off by them" if said else ""
 
 
 def checked_files(root: Path, files: list[Path], store: Store | None) -> list[dict]:

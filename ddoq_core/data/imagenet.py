@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
-from .image_files import SUFFIXES
+from .folders import is_image, unified
 
 CLASSES = Path(__file__).with_name("imagenet_classes.tsv")
 WNID = r"n\d{8}"
@@ -108,8 +108,8 @@ def read_val_mapping(path: Path) -> dict[str, str]:
 
 def image_key(name: str) -> str:
     """What an image is called in a mapping: its file name without folder and suffix."""
-    path = Path(name)
-    return path.stem if path.suffix.lower() in SUFFIXES else path.name
+    path = Path(unified(name))
+    return path.stem if is_image(path.name) else path.name
 
 
 def _lines(path: Path, knob: str) -> list[str]:

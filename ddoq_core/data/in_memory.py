@@ -7,8 +7,25 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from ..config.profile import Profile
+from ..errors import InputError
 from .dataset import Dataset, Split, content_key, cut
 from .imbalance import population
+
+
+def check_pairs(images: UInt8[Tensor, "n ..."], labels: Int64[Tensor, " m"], n_classes: int, files: str) -> None:
+    """Images and labels belong together: as many of both, and every label one of the classes.
+
+    Raises:
+        InputError: they do not; `files` says where they are from.
+    """
+    if len(images) != len(labels) or not len(labels):
+        raise InputError(f"{files}: {len(labels)} labels for {len(images)} images; fetch them again, from one place")
+    strange = torch.nonzero((labels < 0) | (labels >= n_classes)).flatten()
+    if len(strange):
+        raise InputError(
+            f"{files}: image {strange[0]} has label {labels[strange[0]]}, but the classes are 0 to {n_classes - 1}; "
+            f"fetch them again, or choose the dataset that they are of"
+        )
 
 
 def with_test_part(

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from ..data.folders import unified
 from ..errors import InputError
 from ..pipeline.distilled import GIVEN, METADATA, MOST, WEIGHTS
 
@@ -71,15 +72,16 @@ def _lines_of_images(path: Path, rows: list[dict], ipc: int) -> list[dict]:
     """The line of each image, after it has been seen that it is about this image."""
     try:
         read = [json.loads(line) for line in path.read_bytes().splitlines()]
-        lines = {str(line["file_name"]): line for line in read}
+        lines = {unified(str(line["file_name"])): line for line in read}
     except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         raise InputError(f"{path} is not one JSON object with a file_name on each line; mend or remove it") from error
-    different = sorted(set(lines) ^ {row["file"] for row in rows})
+    files = [unified(row["file"]) for row in rows]
+    different = sorted(set(lines) ^ set(files))
     if different or len(read) != len(lines):
         what = f"'{brief(different[0])}' is in one of the two only" if different else "one has two lines"
         raise InputError(f"{path} is not about the images of its folder: {what}; mend or remove it")
     for i, row in enumerate(rows):
-        line, label = lines[row["file"]], i // ipc
+        line, label = lines[files[i]], i // ipc
         if isinstance(line.get("label"), int) and line["label"] != label:
             raise InputError(
                 f"{path} gives {row['file']} label {brief(line['label'])}, but its folder is that of class {label}"
@@ -88,7 +90,7 @@ def _lines_of_images(path: Path, rows: list[dict], ipc: int) -> list[dict]:
             raise InputError(
                 f"{row['file']} is not the image that {path} is about: its checksum differs; copy it again"
             )
-    return [lines[row["file"]] for row in rows]
+    return [lines[file] for file in files]
 
 
 def _table(path: Path, shape: tuple[int, int]) -> list[float]:

@@ -1,9 +1,14 @@
 """Files of images: read rightly whatever their mode, and one clear line when they cannot be."""
 
+import io
+import random
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps, PngImagePlugin
 
 from ddoq_core.data.image_files import check_images, read_image
 from ddoq_core.errors import InputError
@@ -93,3 +98,118 @@ def test_a_cut_off_file_is_unreadable(tmp_path):
     path.write_bytes(path.read_bytes()[:900])
     with pytest.raises(InputError, match=r"half.jpg cannot be read"):
         read_image(path, 8)
+
+
+# broken metadata of sound pixels
+
+
+def _marked(form: str, orientation: int) -> tuple[bytes, slice]:
+    """A bright left half, stored with many tags of EXIF; and where in the file they are."""
+    image = Image.new("RGB", (40, 20))
+    image.paste((255, 255, 255), (0, 0, 20, 20))
+    exif = Image.Exif()
+    exif.update({0x0100: 40, 0x010E: "words", 0x0112: orientation, 0x011A: 72.0, 0x0132: "2020:01:01 00:00:00"})
+    exif[0x8769] = {0x829A: 0.01, 0x9003: "2020:01:01 00:00:00"}
+    file = io.BytesIO()
+    image.save(file, form, exif=exif, quality=95)
+    block = exif.tobytes()[6:]
+    start = file.getvalue().index(block)
+    return file.getvalue(), slice(start, start + len(block))
+
+
+def _checksummed(png: bytes) -> bytes:
+    """The same chunks, each with its right checksum."""
+    at, parts = 8, [png[:8]]
+    while at < len(png):
+        (size,) = struct.unpack(">I", png[at : at + 4])
+        parts += [png[at : at + 8 + size], struct.pack(">I", zlib.crc32(png[at + 4 : at + 8 + size]))]
+        at += 12 + size
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize("orientation", range(9))
+def test_a_photograph_is_turned_as_pillow_turns_it(tmp_path, orientation):
+    noise = np.random.default_rng(0).integers(0, 256, (20, 40, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = _saved(tmp_path, Image.fromarray(noise), "photo.png", exif=exif)
+    with Image.open(path) as image:
+        expected = np.asarray(ImageOps.fit(ImageOps.exif_transpose(image), (20, 20), Image.Resampling.BICUBIC))
+    assert np.array_equal(read_image(path, 20).permute(1, 2, 0), expected)
+
+
+def test_a_tag_that_cannot_be_written_does_not_keep_a_photograph_from_being_turned(tmp_path):
+    content, block = _marked("JPEG", 6)
+    tags = content[block]
+    at = tags.index(b"\x01\x00") if tags.startswith(b"MM") else tags.index(b"\x00\x01")
+    order = ">" if tags.startswith(b"MM") else "<"
+    entry = struct.pack(f"{order}HHIi", 0x0100, 9, 1, -5)  # a width of -5, as a signed number
+    path = tmp_path / "signed.jpg"
+    path.write_bytes(content[: block.start] + tags[:at] + entry + tags[at + 12 :] + content[block.stop :])
+    with Image.open(path) as image, pytest.raises(struct.error):
+        ImageOps.exif_transpose(image)
+    found = read_image(path, 20)
+    assert found[:, 2].float().mean() > 250 and found[:, -3].float().mean() < 5
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_no_broken_exif_hides_sound_pixels(tmp_path, form):
+    content, block = _marked(form, 6)
+    draws, path = random.Random(0), tmp_path / "fuzzed"
+    for _ in range(600):
+        broken = bytearray(content)
+        for _ in range(draws.choice([1, 1, 2, 4])):
+            broken[draws.randrange(block.start, block.stop)] = draws.choice([0, 128, 255, draws.randrange(256)])
+        path.write_bytes(_checksummed(bytes(broken)) if form == "PNG" else broken)
+        assert read_image(path, 20).float().mean() == pytest.approx(127.5, abs=3)
+        assert check_images([path])[0].problem == ""
+
+
+def _png(**how) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), RED).save(file, "PNG", **how)
+    return file.getvalue()
+
+
+def test_no_text_or_profile_of_a_png_hides_its_pixels(tmp_path):
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("long", "x" * 3_000_000, zip=True)
+    plain = PngImagePlugin.PngInfo()
+    plain.add_text("short", "y" * 30)
+    profile = _png(icc_profile=b"z" * 60)
+    at = profile.index(b"iCCP") + 4 + len("ICC Profile") + 2
+    for name, content in {
+        "long": _png(pnginfo=texts),
+        "checksum": _png(pnginfo=plain).replace(b"yyy", b"yzy"),
+        "density": _png(dpi=(72, 72)).replace(b"pHYs\0", b"pHYs\1"),
+        "profile": _checksummed(profile[:at] + b"\xff" * 8 + profile[at + 8 :]),
+    }.items():
+        path = tmp_path / f"{name}.png"
+        path.write_bytes(content)
+        assert read_image(path, 8)[:, 4, 4].tolist() == list(RED), name
+
+
+def test_pixels_that_are_broken_are_not_taken_for_metadata(tmp_path):
+    content = _png()
+    at = content.index(b"IDAT") + 6
+    for name, broken in {"flipped": content[:at] + b"\xff" + content[at + 1 :], "cut": content[: at + 4]}.items():
+        path = tmp_path / f"{name}.png"
+        path.write_bytes(broken)
+        with pytest.raises(InputError, match=rf"{name}.png cannot be read \(.*skip_unreadable"):
+            read_image(path, 8)
+
+
+@pytest.mark.parametrize(
+    "error", [struct.error("x"), zlib.error("x"), AttributeError("x"), RecursionError(), OSError()]
+)
+def test_whatever_a_reader_of_pillow_raises_the_file_is_named(tmp_path, monkeypatch, error):
+    path = _saved(tmp_path, Image.new("RGB", (8, 8)), "odd.png")
+
+    def refuse(image):
+        raise error
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", refuse)
+    with pytest.raises(InputError, match=r"odd.png cannot be read \(.+\); .*skip_unreadable") as caught:
+        read_image(path, 8)
+    assert "\n" not in str(caught.value) and check_images([path])[0].problem == str(caught.value)

@@ -91,6 +91,107 @@ def test_a_missing_or_damaged_idx_file_is_named(tmp_path):
         load_dataset(profile)
 
 
+def _mnist(root) -> Profile:
+    return Profile(dataset="mnist", data_root=str(root))
+
+
+BYTES = np.arange(10)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("train-labels-idx1-ubyte", _idx(np.arange(39) % 10), r"39 labels for 40 images"),
+        ("train-labels-idx1-ubyte", _idx(np.arange(41) % 10), r"41 labels for 40 images"),
+        ("t10k-labels-idx1-ubyte", _idx(np.arange(40) % 10), r"t10k-labels-idx1-ubyte.*: 40 labels for 20 images"),
+        ("train-labels-idx1-ubyte", _idx(np.arange(40) % 11), r"image 10 has label 10, but the classes are 0 to 9"),
+        ("train-labels-idx1-ubyte", _idx(np.zeros((40, 28, 28))), r"labels-idx1-ubyte.* is damaged .*00 00 08 03"),
+        ("train-images-idx3-ubyte", _idx(BYTES), r"images-idx3-ubyte.* is damaged .*00 00 08 01"),
+        ("train-labels-idx1-ubyte", bytes([0, 0, 13, 1]) + _idx(BYTES)[4:], r"is damaged .*begins with 00 00 0d 01"),
+        ("train-labels-idx1-ubyte", _idx(np.arange(40) % 10)[:-1], r"39 values, where its header says 40"),
+        ("train-labels-idx1-ubyte", _idx(np.arange(40) % 10) * 2, r"88 values, where its header says 40"),
+        ("train-labels-idx1-ubyte", b"\0\0\x08\x01\xff\xff\xff\xff", r"0 values, where its header says 4294967295"),
+        ("train-labels-idx1-ubyte", b"<html>404</html>", r"labels-idx1-ubyte.* is damaged .*begins with 3c 68"),
+        ("train-labels-idx1-ubyte", b"", r"labels-idx1-ubyte.* is damaged .*begins with nothing"),
+        ("t10k-images-idx3-ubyte", _idx(np.zeros((20, 32, 32))), r"are 28 x 28 for training, 32 x 32 for the test"),
+        ("t10k-images-idx3-ubyte", _idx(np.zeros((0, 28, 28))), r"20 labels for 0 images"),
+    ],
+    ids=lambda value: "" if isinstance(value, bytes) else None,
+)
+@pytest.mark.parametrize("zipped", [False, True])
+def test_images_and_labels_that_do_not_belong_together_are_refused(tmp_path, name, content, words, zipped):
+    _write_idx(tmp_path / "data", zipped=zipped)
+    path = tmp_path / "data" / (f"{name}.gz" if zipped else name)
+    path.write_bytes(gzip.compress(content) if zipped else content)
+    with pytest.raises(InputError, match=words) as caught:
+        load_dataset(_mnist(tmp_path / "data"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-9], lambda b: b[:20] + b"\xff" * 8 + b[28:], lambda b: b + b])
+def test_a_packed_file_that_is_cut_off_broken_or_doubled_is_named(tmp_path, damage):
+    _write_idx(tmp_path / "data", zipped=True)
+    path = tmp_path / "data" / "train-images-idx3-ubyte.gz"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match=r"train-images-idx3-ubyte.gz is damaged \("):
+        load_dataset(_mnist(tmp_path / "data"))
+
+
+def _repack(folder, place) -> None:
+    """`place(name, content)` gives the file of an IDX file, in the folder, and its bytes."""
+    for path in sorted(folder.glob("*-ubyte")):
+        content = path.read_bytes()
+        path.unlink()
+        name, content = place(path.name, content)
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda name, b: (name.replace("-idx", ".idx"), b),
+        lambda name, b: (name.replace("-idx", ".idx") + ".gz", gzip.compress(b)),
+        lambda name, b: (f"{name}/{name}", b),
+        lambda name, b: (f"{name.replace('-idx', '.idx')}/{name}", b),
+        lambda name, b: (f"{name}/{name.replace('-idx', '.idx')}", b),
+        lambda name, b: (f"{name}.gz/{name}", b),
+        lambda name, b: (f"{name}.gz", b),  # unpacked by a browser, which left the name
+        lambda name, b: (f"{name}.gz", gzip.compress(gzip.compress(b))),
+    ],
+    ids=[
+        "dot",
+        "dot, packed",
+        "folder",
+        "dotted folder",
+        "dot in a folder",
+        "folder .gz",
+        "not packed",
+        "twice packed",
+    ],
+)
+def test_idx_files_are_read_as_kaggle_and_browsers_leave_them(tmp_path, place):
+    _write_idx(tmp_path / "data", zipped=False)
+    expected = load_dataset(_mnist(tmp_path / "data"))
+    _repack(tmp_path / "data", place)
+    assert load_dataset(_mnist(tmp_path / "data")).key == expected.key
+
+
+def test_what_is_there_instead_of_idx_files_is_named(tmp_path):
+    (tmp_path / "archive.zip").write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"no train-images-idx3-ubyte .*\(it holds archive.zip\); unpack"):
+        load_dataset(_mnist(tmp_path))
+
+
+def test_the_content_of_digits_is_the_one_that_older_records_name(tmp_path, digits):
+    assert digits.content == "c62ab5bbe1fe3cf9"
+    for part, n in (("train", 40), ("t10k", 20)):
+        images = (np.arange(n * 784) % 251).reshape(n, 28, 28)
+        (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(_idx(images))
+        (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(_idx(np.arange(n) % 10))
+    assert load_dataset(_mnist(tmp_path)).content == "571d80160f409942"
+
+
 @pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist", "cifar10", "cifar100", "imagefolder"])
 def test_a_data_root_that_is_missing_or_not_set_is_an_error(dataset, tmp_path):
     with pytest.raises(InputError, match=rf"dataset {dataset} needs data_root"):

@@ -1,0 +1,119 @@
+"""Which folders and files of a tree of images count: class folders, and the image files in them at any depth.
+
+In: a folder. Out: what counts in it, in order, and a tally of what was left out. What systems and editors put beside
+images is never read: hidden files, thumbnails, copies. Links to files and to class folders are followed; links deeper
+down are not, so that no circle of links is walked.
+"""
+
+import os
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..errors import InputError
+
+# Pictures that Pillow opens by itself. Its stubs (.h5, .grib), films (.mpg), and .eps, which takes a program, are none.
+SUFFIXES = {
+    ".apng", ".avif", ".avifs", ".blp", ".bmp", ".bw", ".cur", ".dcx", ".dds", ".dib", ".fit", ".fits", ".flc", ".fli",
+    ".ftc", ".ftu", ".gbr", ".gif", ".icb", ".icns", ".ico", ".im", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe",
+    ".jpeg", ".jpf", ".jpg", ".jpx", ".mpo", ".msp", ".pbm", ".pcd", ".pcx", ".pfm", ".pgm", ".png", ".pnm", ".ppm",
+    ".psd", ".pxr", ".qoi", ".ras", ".rgb", ".rgba", ".sgi", ".tga", ".tif", ".tiff", ".vda", ".vst", ".webp", ".xbm",
+    ".xpm",
+}  # fmt: skip
+HIDDEN = "hidden or of the system"
+SYSTEM = {
+    "__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "#recycle", "$recycle.bin",
+    "system volume information", "lost+found",
+}  # fmt: skip
+
+
+class LeftOut(defaultdict):
+    """What of a tree is not read: by reason, how often which file. Empty if all is read."""
+
+    def __init__(self) -> None:
+        super().__init__(Counter)
+
+    def __str__(self) -> str:
+        """One line: how many for each reason, and the first."""
+        return "; ".join(f"{found.total():,} {reason} (such as {next(iter(found))})" for reason, found in self.items())
+
+
+def is_system(name: str) -> bool:
+    """Whether a file or folder is of a system or an editor: hidden, a lock, a copy that was saved."""
+    return name.startswith((".", "~$")) or name.endswith("~") or name.lower() in SYSTEM
+
+
+def is_image(name: str) -> bool:
+    """Whether the suffix is that of an image."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def class_folders(folder: Path, left_out: LeftOut) -> list[str]:
+    """Names of the class folders, sorted; InputError if two are one but for the form of their Unicode."""
+    names: dict[str, str] = {}
+    for path in sorted(folder.iterdir()):
+        if is_system(path.name):
+            if path.is_dir():
+                left_out[HIDDEN][str(path)] += 1
+        elif not path.is_dir():
+            left_out["outside any class folder"][str(path)] += 1
+        elif path.is_symlink() and folder.resolve().is_relative_to(path.resolve()):
+            left_out["linked to a folder that holds it"][str(path)] += 1
+        elif (twin := names.setdefault(unified(path.name), path.name)) != path.name:
+            raise InputError(
+                f"{folder} has two folders that look alike, {twin!a} and {path.name!a}: one name in two Unicode forms; "
+                f"put their images into one"
+            )
+    return sorted(names.values())
+
+
+def images_in(folder: Path, left_out: LeftOut) -> list[Path]:
+    """Images of a folder, at any depth, in order; InputError if a folder cannot be read."""
+    found = []
+    for place, folders, files in os.walk(folder, onerror=_refuse):
+        for name in folders:
+            if is_system(name) or os.path.islink(os.path.join(place, name)):
+                left_out[HIDDEN if is_system(name) else "linked below a class folder"][os.path.join(place, name)] += 1
+        folders[:] = [name for name in folders if not is_system(name)]
+        for name in files:
+            path, reason = os.path.join(place, name), _reason(place, name)
+            if not reason:
+                found.append(Path(path))
+            elif is_image(name) or not is_system(name):
+                left_out[reason][path] += 1
+    return sorted(found)
+
+
+def _reason(place: str, name: str) -> str:
+    """Why a file is not read; '' if it is."""
+    if is_system(name):
+        return HIDDEN
+    if not is_image(name):
+        return f"of the suffix {os.path.splitext(name)[1].lower()!r}, which is of no image"
+    return "" if os.path.isfile(os.path.join(place, name)) else "no file, or a link that leads nowhere"
+
+
+def _refuse(error: OSError) -> None:
+    raise InputError(f"folder {error.filename} cannot be read ({error.strerror}); may you read it?") from error
+
+
+def unified(name: str) -> str:
+    """A name in one form of Unicode: file systems keep an accent with its letter, or after it."""
+    return unicodedata.normalize("NFC", name)
+
+
+def look_alike(name: str, others: Iterable[str]) -> str:
+    """That of the other names which differs in case, spaces, underscores or invisible signs alone; '' if none does."""
+
+    def shape(text: str) -> str:
+        signs = unicodedata.normalize("NFKC", text).casefold()
+        return "".join(c for c in signs if not c.isspace() and c != "_" and unicodedata.category(c) != "Cf")
+
+    return next((other for other in others if shape(other) == shape(name)), "")
+
+
+def holding(folder: Path) -> str:
+    """What is in a folder, as part of a line that says what is missing there."""
+    names = sorted(p.name for p in folder.iterdir() if not is_system(p.name)) if folder.is_dir() else []
+    return f"it holds {', '.join(names[:6])}{', ...' if len(names) > 6 else ''}" if names else "it is empty"
