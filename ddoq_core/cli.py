@@ -23,7 +23,7 @@ EXTRAS = {  # packages that the light core does without, and what brings them
     "bench": ("faiss", "kmeans1d"),
     "book": ("IPython", "matplotlib"),
 }
-PRESETS = ("d4m", "rded")
+PRESETS = ("d4m", "rded", "tesla")
 
 
 @app.callback(help=__doc__)
@@ -148,24 +148,38 @@ def train(profile: ProfileName = "laptop", parameter: Parameters = None) -> None
 
 @app.command("eval")
 def evaluate(
-    folder: Annotated[Path, typer.Argument(parser=path_of, help="A folder of images for each class, of any package.")],
-    preset: Annotated[str, typer.Option(metavar="|".join(PRESETS), help="Published protocol of training.")] = "d4m",
+    folder: Annotated[
+        Path,
+        typer.Argument(parser=path_of, help="A folder of images for each class, or images_best.pt, of anybody."),
+    ],
+    preset: Annotated[
+        str,
+        typer.Option(metavar="|".join(PRESETS), help="Published protocol. Default: d4m, or tesla for a .pt."),
+    ] = "",
     profile: ProfileName = "laptop",
     parameter: Parameters = None,
     data_root: DataRoot = "",
     artifacts: Artifacts = "",
+    mean: Annotated[str, typer.Option(metavar="N,N,N", help="Mean of each channel, taken from a .pt's images.")] = "",
+    std: Annotated[str, typer.Option(metavar="N,N,N", help="Deviation of each channel, likewise.")] = "",
 ) -> None:
-    """Train and score students on any distilled folder.
+    """Train and score students on any distilled set.
 
-    Every assumption about the folder is printed. The profile sets data, teacher and networks; the preset sets the
+    Every assumption about the images is printed. The profile sets data, teacher and networks; the preset sets the
     training; -p overrides both.
     """
     checked = _checked(profile, parameter, data_root=data_root, artifacts=artifacts)
-    if preset not in PRESETS:
+    if preset and preset not in PRESETS:
         raise InputError(f"no preset '{preset}'{suggestion(preset, PRESETS)}; presets: {', '.join(PRESETS)}")
     from .foreign.protocols import evaluate_folder, evaluation_lines
 
-    done = evaluate_folder(folder, preset, checked, [parse_assignment(text)[0] for text in parameter or []])
+    try:
+        scale = [[float(number) for number in text.split(",") if number] for text in (mean, std)]
+    except ValueError as error:
+        raise InputError(f"--mean {mean} and --std {std} are numbers, one for each channel ({error})") from error
+    done = evaluate_folder(
+        folder, preset, checked, [parse_assignment(text)[0] for text in parameter or []], mean=scale[0], std=scale[1]
+    )
     _tell(*evaluation_lines(done), done.file)
 
 

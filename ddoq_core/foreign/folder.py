@@ -22,8 +22,9 @@ from torch import Tensor
 
 from ..config.profile import Profile
 from ..data.dataset import Dataset
-from ..data.image_files import SUFFIXES, read_image
-from ..data.image_folder import checked_files
+from ..data.folders import LeftOut, class_folders, images_in, unified
+from ..data.image_files import read_image
+from ..data.image_folder import checked_files, copies
 from ..data.in_memory import fitted
 from ..errors import InputError
 from ..pipeline.distilled import DistilledDataset, write_image, write_metadata
@@ -37,11 +38,12 @@ SIZES = "sizes.json"  # how many images had which width and height
 
 @dataclass(frozen=True)
 class ForeignSet:
-    """A folder of others, read: the set, how its images are weighted, and what was assumed of them."""
+    """Images of others, read: the set, how its images are weighted, and what was assumed of them."""
 
     distilled: DistilledDataset
     weights: str | float
     assumed: list[str]
+    soft: bool = False  # whether it has come with soft labels
 
 
 def read_foreign(store: Store, folder: Path, dataset: Dataset, profile: Profile) -> ForeignSet:
@@ -52,8 +54,9 @@ def read_foreign(store: Store, folder: Path, dataset: Dataset, profile: Profile)
             be read; weights that do not fit the images; a link that leads out of the folder.
     """
     _stay_inside(folder, [*folder.iterdir()])
-    names, order = class_order(folder, dataset)
-    of_classes = [_images(folder / name) for name in names]
+    left_out = LeftOut()
+    names, order = class_order(folder, dataset, left_out)
+    of_classes = [_images(folder / name, left_out) for name in names]
     files = [*itertools.chain(*of_classes)]
     _stay_inside(folder, files)
     ipc = _same_number(folder, names, of_classes)
@@ -65,7 +68,10 @@ def read_foreign(store: Store, folder: Path, dataset: Dataset, profile: Profile)
     distilled = _imported(store, folder, rows, known, dataset, profile)
     scheme, weighted = known.scheme(profile.weights)
     images = [f"images: {ipc} of each of {len(names)} classes, {_sizes(distilled, dataset, profile)}"]
-    return ForeignSet(distilled, scheme, [*images, f"class order: {order}", f"weights: {weighted}"])
+    said = [*images, f"class order: {order}", f"weights: {weighted}"]
+    said += [f"left out: {left_out}"] if left_out else []
+    twice = copies(rows, [("", i // ipc) for i in range(len(rows))])
+    return ForeignSet(distilled, scheme, [*said, *filter(None, [twice])])
 
 
 def _stay_inside(folder: Path, paths: list[Path]) -> None:
@@ -75,7 +81,7 @@ def _stay_inside(folder: Path, paths: list[Path]) -> None:
             raise InputError(f"{path} is a link that leads out of {folder}; put a copy in its place if it is yours")
 
 
-def class_order(folder: Path, dataset: Dataset) -> tuple[list[str], str]:
+def class_order(folder: Path, dataset: Dataset, left_out: LeftOut) -> tuple[list[str], str]:
     """Names of the class folders, in the order of the data set's classes, and how that was decided.
 
     They are the data set's own folder names, or its classes' names, or end in the index of the class: sorted as
@@ -84,12 +90,13 @@ def class_order(folder: Path, dataset: Dataset) -> tuple[list[str], str]:
     Raises:
         InputError: they are none of these, or one is missing; the folder's manifest names other classes.
     """
-    found = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    found = class_folders(folder, left_out)
     _check_table(folder, dataset)
+    called = {unified(name): name for name in found}
     names = [name.replace(" ", "_") for name in dataset.class_names]
     for known, what in ((dataset.class_ids, "data set's own names"), (names, "names of its classes")):
-        if sorted(known) == found:
-            return list(known), f"by name; the folders have the {what}"
+        if sorted(map(unified, known)) == sorted(called):
+            return [called[unified(name)] for name in known], f"by name; the folders have the {what}"
     numbers = {int(match[1]): name for name in found if (match := NUMBERED.fullmatch(name))}
     if len(numbers) != len(found) or sorted(numbers) != list(range(dataset.n_classes)):
         raise _other_classes(folder, found, dataset)
@@ -105,12 +112,12 @@ def _check_table(folder: Path, dataset: Dataset) -> None:
         return
     try:
         table = json.loads((folder / "manifest.json").read_text())["parameters"]["classes"]
-        theirs = [(row["directory"], row["name"]) for row in table]
+        theirs = [(str(row["directory"]), str(row["name"])) for row in table]
     except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return  # of no set of ours
     ours = zip(dataset.class_ids, dataset.class_names, strict=True)
     for index, pair in enumerate(itertools.zip_longest(theirs, ours)):
-        if pair[0] != pair[1]:
+        if pair[0] is None or pair[1] is None or [*map(unified, pair[0])] != [*map(unified, pair[1])]:
             a, b = (brief(f"{one[0]} ({one[1]})") if one else "none" for one in pair)
             raise InputError(f"class {index} of {folder} is {a}, but {b} in {dataset.name}; give the data set it is of")
 
@@ -128,12 +135,12 @@ def _other_classes(folder: Path, found: list[str], dataset: Dataset) -> InputErr
     return InputError(f"the folders of {folder} are not those of the {wanted}: {what}; give the data set it is of")
 
 
-def _images(folder: Path) -> list[Path]:
+def _images(folder: Path, left_out: LeftOut) -> list[Path]:
     """Images of a class, at any depth, in the order of the numbers in their names."""
-    files = [p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file() and p.name[0] != "."]
+    files = images_in(folder, left_out)
     if not files:
         raise InputError(f"class folder {folder} holds no image; a distilled set has some of every class")
-    return sorted(sorted(files), key=_numbers)
+    return sorted(files, key=_numbers)
 
 
 def _numbers(path: Path) -> list[str | int]:

@@ -1,13 +1,13 @@
-"""`ddoq eval`: students of anybody's distilled folder, by a published protocol, scored on the data set's test images.
+"""`ddoq eval`: students of anybody's distilled images, by a published protocol, scored on the data set's test images.
 
-In: a folder, a preset, a profile. Out: one row per student, as in `results.jsonl`, and what was assumed, line by line.
-A preset sets what its protocol fixes; the profile gives the data set, the teacher, the networks of the students, and
-what the preset leaves open; what the user has set by name wins over both.
+In: a folder or a file of tensors, a preset, a profile. Out: one row per student, as in `results.jsonl`, and what was
+assumed, line by line. A preset sets what its protocol fixes; the profile gives the data set, the teacher, the networks
+of the students, and what the preset leaves open; what the user has set by name wins over both.
 """
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,21 +15,24 @@ import numpy as np
 
 from ..config.profile import Profile
 from ..errors import InputError
-from ..methods import d4m, rded
+from ..methods import d4m, rded, tesla
 from ..methods.method import TrainingProtocol
-from ..pipeline.distilled import DistilledDataset
+from ..pipeline.distilled import GIVEN, DistilledDataset
 from ..processes import world
 from ..results.records import Records
 from ..runs.jobs import Job, Student, result_row, train_all
 from ..runs.run import Run, shaping_values
 from ..store.artifacts import Workspace
 from .folder import read_foreign
+from .tensors import read_foreign_tensors
 
-PROTOCOLS: dict[str, TrainingProtocol] = {"d4m": d4m.protocol, "rded": rded.protocol}
-LEFT_OPEN = {"students": ["resnet18"], "epochs": 300, "flip": True}  # by both presets; what is published
+PROTOCOLS: dict[str, TrainingProtocol] = {"d4m": d4m.protocol, "rded": rded.protocol, "tesla": tesla.protocol}
+LEFT_OPEN = {"students": ["resnet18"], "epochs": 300, "flip": True}  # by every preset; what is published
+MATCHING = {"students": ["convnet-128"], "epochs": 1000}  # of trajectory matching
 NOT_AS_PUBLISHED = {
     "d4m": "each image has a crop and a CutMix box of its own (one box for a batch there)",
     "rded": "the last epoch is scored (the best of the late ones there); patches are not shuffled",
+    "tesla": "crops and mirroring (DSA there); images of 8 bits",
 }
 
 
@@ -42,29 +45,53 @@ class Evaluation:
     file: Path  # where both are kept: the rows in results.jsonl, the lines beside it
 
 
-def evaluate_folder(folder: Path, preset: str, profile: Profile, named: Collection[str] = ()) -> Evaluation:
-    """Train and score `n_student_seeds` students of each network on a folder; what is finished is not redone.
+def evaluate_folder(
+    folder: Path, preset: str, profile: Profile, named: Collection[str] = (), *,
+    mean: Sequence[float] = (), std: Sequence[float] = (),
+) -> Evaluation:  # fmt: skip
+    """Train and score `n_student_seeds` students of each network on a folder, or a file of tensors.
+
+    What is finished is not redone. Soft labels that have come with tensors are the targets where the preset has no
+    teacher.
 
     Args:
-        preset: a key of PROTOCOLS.
+        preset: a key of PROTOCOLS; '' is d4m for a folder, tesla for tensors.
         named: knobs that the user has set, which the preset leaves alone.
+        mean, std: of the channels of tensors, see `read_foreign_tensors`.
     Raises:
-        InputError: no such folder, or one that is no distilled set of the profile's data set.
+        InputError: no such folder or file, or one that is no distilled set of the profile's data set.
     """
-    if not folder.is_dir():
-        raise InputError(f"no folder {folder}; give one that holds a folder of images for each class")
-    run = Run(profile)
-    foreign = read_foreign(run.store, folder, run.dataset, profile)
+    if not folder.exists():
+        raise InputError(
+            f"no folder {folder}; give one that holds a folder of images for each class, or images_best.pt"
+        )
+    if folder.is_dir() and (mean or std or preset == "tesla"):
+        raise InputError(f"{folder} is a folder, but --mean, --std and preset tesla are for tensors; leave them out")
+    run, preset = Run(profile), preset or ("d4m" if folder.is_dir() else "tesla")
+    if folder.is_dir():
+        foreign = read_foreign(run.store, folder, run.dataset, profile)
+    else:
+        foreign = read_foreign_tensors(run.store, folder, run.dataset, mean, std)
     target, fixed = PROTOCOLS[preset](profile, foreign.distilled)
+    target = GIVEN if target == "hard" and foreign.soft else target
+    teacher = run.teacher if target == "soft" else None
     fixed = {name: value for name, value in fixed.items() if name not in named}
     trained = profile.replace(**fixed, soft_labels="online")
-    assumed = [*foreign.assumed, *_protocol(preset, trained, fixed, named), _teacher(run)]
+    assumed = [*foreign.assumed, *_protocol(preset, trained, fixed, named)]
+    assumed += [_teacher(run)] if teacher else []
     tasks = [
-        Student(folder.resolve().name, foreign.distilled.ipc, student, target, 0, seed)
+        Student(
+            (folder if folder.is_dir() else folder.parent).resolve().name,
+            foreign.distilled.ipc,
+            student,
+            target,
+            0,
+            seed,
+        )
         for student in profile.students
         for seed in range(profile.n_student_seeds)
     ]
-    jobs = [Job(trained, t, target, foreign.weights, foreign.distilled.artifact, run.teacher) for t in tasks]
+    jobs = [Job(trained, t, target, foreign.weights, foreign.distilled.artifact, teacher) for t in tasks]
     made = train_all(jobs, profile.workers)
     rows = [
         result_row(trained, task, student, foreign.weights, "result.json") | {"preset": preset}
@@ -96,7 +123,8 @@ def _protocol(preset: str, trained: Profile, fixed: dict, named: Collection[str]
     lines = [f"preset {preset}: {_listed(fixed)}; {NOT_AS_PUBLISHED[preset]}"]
     if named:
         lines.append(f"set by you: {_listed(trained.subset(*named))}")
-    own = [f"{n} = {getattr(trained, n)} (published: {v})" for n, v in LEFT_OPEN.items() if n not in named]
+    published = LEFT_OPEN | (MATCHING if preset == "tesla" else {})
+    own = [f"{n} = {getattr(trained, n)} (published: {v})" for n, v in published.items() if n not in named]
     if own:
         lines.append(f"by the profile {trained.profile}: {', '.join(own)}")
     return lines

@@ -25,9 +25,11 @@ from ..errors import InputError
 from ..quantization.weights import companion_weights
 from ..store.artifacts import Artifact, Workspace
 from ..store.manifest import sha256_of
+from ..store.safe_files import read_tensors
 
 METADATA, WEIGHTS = "metadata.jsonl", "sample_weights.txt"
-GIVEN = "given"  # the weighting of a set whose weights have come without counts
+GIVEN = "given"  # the weighting of a set whose weights have come without counts; labels that have come with a set
+LABELS, LEARNED = "labels.safetensors", "learned.json"  # soft labels of a set of others, and its learned rate
 MOST = 2**53  # above it, whole numbers are no longer exact in double precision
 
 
@@ -63,6 +65,11 @@ class DistilledDataset:
     def labels(self) -> Int64[Tensor, " n"]:
         """Class index of every image."""
         return torch.tensor([row["label"] for row in self.metadata])
+
+    @property
+    def given_labels(self) -> Float[Tensor, "n classes"]:
+        """Shares of the classes in the label of every image, of a set that has come with soft labels."""
+        return read_tensors(self.artifact.path / LABELS)["shares"]
 
     @cached_property
     def counts(self) -> Int64[Tensor, " n"]:

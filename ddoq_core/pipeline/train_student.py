@@ -29,7 +29,7 @@ from ..randomness import torch_rng
 from ..store.artifacts import Artifact, Store, Workspace
 from ..store.checkpoints import Checkpoint
 from ..threads import threads
-from .distilled import DistilledDataset
+from .distilled import GIVEN, DistilledDataset
 from .relabel import PIECE, check_labels, stored_logits, teacher_logits
 from .teacher import accuracy, load_teacher, predict
 from .views import VIEW_KNOBS, Views, draw_views, mixed, rebatch, views_of
@@ -78,9 +78,9 @@ def train(
     """One student phi of a distilled set (Algorithm 4, line 7), trained and scored.
 
     Args:
-        teacher: asked for soft labels while training if `labels` is None; None for hard targets.
+        teacher: asked for soft labels while training if `labels` is None; None for other targets.
         labels: the soft labels that `relabel` stored.
-        target: soft (weighted KL to the teacher) or hard (weighted cross-entropy to the class).
+        target: soft (weighted KL to the teacher), hard (weighted cross-entropy to the class), given (to its labels).
         weights: how the images' weights follow from their counts, or their values.
         trainer: loss and schedule, where they are a method's own.
     Raises:
@@ -97,7 +97,7 @@ def train(
             targets = _soft(distilled, dataset, teacher, labels, profile)
             temperature, direction = profile.temperature, profile.loss
         else:
-            targets = _hard(distilled, profile)
+            targets = _fixed(distilled, target, profile)
             temperature, direction = 1.0, "forward"
         pixels, w = distilled.pixels().to(profile.device), image_weights(distilled, weights).to(profile.device)
         lessons = Lessons(pixels, w, dataset, profile, label_seed, targets)
@@ -198,10 +198,11 @@ def _soft(
     return of_epoch
 
 
-def _hard(distilled: DistilledDataset, profile: Profile) -> Callable[[int, Views], LogTargets]:
-    """The image's class; with CutMix, the classes of both images in proportion to their areas."""
-    classes = F.one_hot(distilled.labels, len(distilled.classes)).float().to(profile.device)
-    return lambda epoch, views: lambda rows, images: mixed(classes, views, rows).log()
+def _fixed(distilled: DistilledDataset, target: str, profile: Profile) -> Callable[[int, Views], LogTargets]:
+    """The image's class, or the shares that came with it; with CutMix, of both images in proportion to their areas."""
+    hard = F.one_hot(distilled.labels, len(distilled.classes)).float()
+    shares = (distilled.given_labels if target == GIVEN else hard).to(profile.device)
+    return lambda epoch, views: lambda rows, images: mixed(shares, views, rows).log()
 
 
 def weighted_kl(

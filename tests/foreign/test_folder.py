@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import shutil
+import unicodedata
 
 import numpy as np
 import pytest
@@ -233,3 +234,45 @@ def test_the_copy_is_keyed_by_the_content_and_nothing_in_the_folder_is_written(f
 def test_a_row_of_the_copy_names_the_file_that_it_was(folder, read):
     rows = read(folder("D4M")).distilled.metadata
     assert rows[-1]["source"] == "10/10-image10.png" and rows[-1]["file_name"] == "00010/class00010_id00001.png"
+
+
+# ---- what other systems make of a folder
+
+
+def test_what_systems_leave_behind_is_no_class_and_no_image(folder, read):
+    expected = read(folder("ours")).distilled.artifact.key
+    root = folder("ours")
+    for name in ("00003/._a.png", "00003/.cache/a.png", "__MACOSX/00003/._a.png", "00003/Thumbs.db", ".git/a.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"\0")
+    (root / "loop").symlink_to(root)
+    (root / "00003" / "a.heic").write_bytes(b"\0")
+    found = read(root)
+    assert found.distilled.artifact.key == expected
+    line = said(found, "left out")
+    assert "1 of the suffix '.heic', which is of no image" in line and "1 linked to a folder that holds it" in line
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_match_in_whatever_unicode_form_they_are_written(store, folder, birds, tiny, forms):
+    theirs, ours = (unicodedata.normalize(form, "\N{LATIN SMALL LETTER E WITH ACUTE}cureuil") for form in forms)
+    root = folder("wnids")
+    (root / WNIDS[3]).rename(root / theirs)
+    ids = [*WNIDS[:3], ours, *WNIDS[4:]]
+    dataset = dataclasses.replace(birds, class_ids=ids)
+    classes = [row | {"directory": theirs} if row["directory"] == ours else row for row in dataset.classes]
+    (root / "manifest.json").write_text(json.dumps({"parameters": {"classes": classes}}))
+    write_metadata(root, count=[1] * (N * IPC))
+    text = (root / "metadata.jsonl").read_text()
+    rows = [json.loads(line) for line in text.splitlines()]
+    changed = [row | {"file_name": unicodedata.normalize(forms[1], row["file_name"])} for row in rows]
+    (root / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in changed))
+    found = read_foreign(store, root, dataset, tiny)
+    assert found.distilled.labels.tolist() == [c for c in range(N) for _ in range(IPC)]
+    assert found.distilled.pixels()[3 * IPC, 0, 0, 0] == grey(3, 0)
+
+
+def test_a_picture_that_two_classes_have_is_said(folder, read):
+    root = folder("ours")
+    shutil.copy(root / "00000" / "class00000_id00000.png", root / "00003" / "class00003_id00001.png")
+    assert "1 in more than one class (such as 00000/class00000_id00000.png = 00003/" in said(read(root), "pictures")

@@ -30,7 +30,7 @@ LAYOUTS = {  # of class c, image k
     "SRe2L": "new{c:03d}/class{c:03d}_id{k:03d}.jpg",
     "random subset": "{wnid}/{wnid}_{k}.png",
 }
-FIXED = {  # what defines a protocol: D4M's validate/train_FKD.py, RDED's validation and argument.py
+FIXED = {  # what defines a protocol for folders: D4M's validate/train_FKD.py, RDED's validation and argument.py
     "d4m": {"lr_schedule": "cosine", "crop_scale": 0.08, "batch_size": 11, "epochs": 3},
     "rded": {"lr_schedule": "half-cosine", "crop_scale": 0.5, "batch_size": 10, "epochs": 9},  # three of the profile's
 }
@@ -85,7 +85,7 @@ def times(birds) -> dict[Path, int]:
     return {p: p.stat().st_mtime_ns for p in Path(birds.artifacts).glob("*/*/manifest.json")}
 
 
-@pytest.mark.parametrize("preset", PROTOCOLS)
+@pytest.mark.parametrize("preset", FIXED)
 def test_a_set_gives_the_identical_student_in_every_layout_that_keeps_its_pixels(birds, ours, folder, preset):
     (own,) = evaluate_folder(ours, preset, birds).rows
     for layout in ("D4M", "random subset"):
@@ -114,7 +114,7 @@ def test_a_students_labels_are_right_though_imagefolder_would_mix_up_these_folde
     assert evaluate_folder(folder("D4M"), "hard", learning).rows[0]["top1"] > 60
 
 
-@pytest.mark.parametrize("preset", PROTOCOLS)
+@pytest.mark.parametrize("preset", FIXED)
 def test_a_preset_sets_what_defines_its_protocol_and_you_win_over_it(birds, ours, preset, monkeypatch):
     seen = []
     monkeypatch.setattr(module, "train_all", lambda jobs, workers: seen.extend(jobs) or [])
@@ -203,7 +203,8 @@ def test_bad_folders_are_told_before_a_teacher_is_trained(birds, tmp_path, monke
 
 
 def test_the_command_prints_the_assumptions_and_the_accuracy(birds, ours, monkeypatch, capsys):
-    words = [f"{n}={json.dumps(v)}" for n, v in vars(birds).items() if v != getattr(Profile(), n) and v != ""]
+    values = {n: v for n, v in vars(birds).items() if v != getattr(Profile(), n)}
+    words = [f"{n}={v if isinstance(v, str) else json.dumps(v)}" for n, v in values.items()]
     monkeypatch.setattr("sys.argv", ["ddoq", "eval", str(ours), *(w for word in words for w in ("-p", word))])
     with pytest.raises(SystemExit) as stop:
         cli.app()
