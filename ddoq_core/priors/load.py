@@ -27,7 +27,10 @@ KNOBS = ("device", "precision", "negative_prompt", "compiled")  # of a profile t
 REGISTRY = {pipeline: name for name, pipeline in priors().items()}  # by the class that model_index.json names
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 FITTED = "dit"  # what `pretrain` makes is read as
-HUB_ID = r"[\w.-]+/[\w.-]+"
+HUB, HUB_ID = "https://huggingface.co/", r"[\w.-]+/[\w.-]+"
+# of a model on the hub: what describes it, and its weights without those of other precisions (.fp16) or without EMA
+FETCHED = ("*.json", "*.txt", "*model.safetensors", "*model-?????-of-?????.safetensors")
+MOVED = {"runwayml/stable-diffusion-v1-5": "stable-diffusion-v1-5/stable-diffusion-v1-5"}
 
 
 @runtime_checkable
@@ -119,20 +122,25 @@ def prior_artifact(profile: Profile) -> Artifact:
 
 
 def _folder(prior_path: str) -> Path:
-    """The folder itself, or a snapshot of the model of that name on the hub, without what is not needed of it."""
-    path = Path(prior_path)
-    if path.exists() or not re.fullmatch(HUB_ID, prior_path):
+    """The folder itself, or a snapshot of the model of that name on the hub: one variant of each part's weights."""
+    path, name = Path(prior_path), prior_path.removeprefix(HUB).rstrip("/")
+    if path.exists() or not re.fullmatch(HUB_ID, name):
         return path
     from huggingface_hub import snapshot_download
 
-    wanted = ["model_index.json", *(f"{d}/*" for pipeline in REGISTRY for d in _file_of(pipeline).FOLDERS)]
+    parts = sorted({d for pipeline in REGISTRY for d in _file_of(pipeline).FOLDERS})
+    wanted = ["model_index.json", *(f"{d}/{pattern}" for d in parts for pattern in FETCHED)]
     try:
-        return Path(snapshot_download(prior_path, allow_patterns=wanted, ignore_patterns=["*.bin", "*non_ema*"]))
+        found = Path(snapshot_download(name, allow_patterns=wanted))
+        networks = [d for d in parts if (found / d / "config.json").is_file()]
+        if half := [f"{d}/*.fp16*safetensors" for d in networks if not any((found / d).glob("*.safetensors"))]:
+            snapshot_download(name, allow_patterns=half)
+        return found
     except Exception as error:  # of many kinds: no network, no such name, no access
         reason = " ".join(str(error).split())[:150]
+        mend = f"it has moved: set prior_path={MOVED[name]}" if name in MOVED else "mend prior_path"
         raise InputError(
-            f"prior_path = {prior_path} is no folder, and the hub does not give a model of that name ({reason}); "
-            f"mend prior_path"
+            f"prior_path = {prior_path} is no folder, and the hub does not give a model of that name ({reason}); {mend}"
         ) from error
 
 
