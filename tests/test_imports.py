@@ -13,7 +13,7 @@ PACKAGE = file_of("ddoq_core").parent
 # Each room imports from those before its own line, and from its own line itself.
 ROOMS = (
     ("errors",),
-    ("threads", "randomness"),
+    ("threads", "randomness", "finite"),
     ("quantization",),
     ("theory",),
     ("config", "processes"),

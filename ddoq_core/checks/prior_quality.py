@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..config.profile import Profile
 from ..data.dataset import Dataset, Split
+from ..finite import finite
 from ..pipeline.synthesize import DENOISE_KNOBS, synthesize_images
 from ..pipeline.teacher import load_teacher
 from ..priors.load import KNOBS, GenerativePrior, load_prior, prior_modules
@@ -59,7 +60,8 @@ def _reconstruction_error(model: GenerativePrior, split: Split, profile: Profile
     """Mean of it over a split, at the prior's size."""
     total = 0.0
     for rows in torch.arange(len(split)).split(BATCH):
-        total += reconstruction_errors(model, split.images(rows, model.image_size, profile.resize)).sum().item()
+        errors = reconstruction_errors(model, split.images(rows, model.image_size, profile.resize))
+        total += finite(errors, lambda i, rows=rows: f"image {split.ids[rows[i]]}").sum().item()
     return total / len(split)
 
 
@@ -72,5 +74,6 @@ def _recognised(model: GenerativePrior, dataset: Dataset, teacher: Artifact, pro
     for rows in bar(torch.arange(dataset.n_classes * PER_CLASS).split(BATCH), desc="assess"):
         noise = [torch_rng(profile.seed, "assess", *divmod(i, PER_CLASS)) for i in rows.tolist()]
         images = synthesize_images(model, None, classes[rows // PER_CLASS], noise, dataset.image_size, **knobs)
+        finite(images, lambda i, rows=rows: f"image {rows[i] % PER_CLASS} of class {rows[i] // PER_CLASS}")
         right.append(network(dataset.normalise(images.to(profile.device))).argmax(1).cpu() == rows // PER_CLASS)
     return torch.cat(right).reshape(dataset.n_classes, PER_CLASS)

@@ -22,6 +22,7 @@ from torch import Tensor
 from ..data.dataset import Dataset
 from ..data.image_files import opened
 from ..errors import InputError
+from ..finite import finite
 from ..quantization.weights import companion_weights
 from ..store.artifacts import Artifact, Workspace
 from ..store.manifest import sha256_of
@@ -101,7 +102,8 @@ def image_name(label: int, item: int) -> str:
 
 
 def write_image(work: Workspace, label: int, item: int, image: Float[Tensor, "C H W"]) -> None:
-    """Write image `item` of a class, unless an earlier run did."""
+    """Write image `item` of a class, unless an earlier run did; one that is not finite is an InputError."""
+    finite(image[None], lambda _: f"image {item} of class {label}")
     write_picture(work, image_name(label, item), image)
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from ..config.profile import Profile
 from ..data.dataset import Dataset, Split
 from ..errors import InputError
+from ..finite import finite
 from ..priors.load import KNOBS, PRECISIONS, GenerativePrior, load_prior, prior_modules
 from ..processes import bar, world
 from ..randomness import torch_rng
@@ -39,7 +40,7 @@ def encode(store: Store, dataset: Dataset, prior: Artifact, profile: Profile) ->
     """
 
     def write(model: GenerativePrior, index: Int64[Tensor, " n"], path: Path) -> None:
-        latents = encode_images(model, dataset.train, index, **profile.subset(*ENCODE_KNOBS))
+        latents = _sound_latents(model, dataset.train, index, profile)
         safetensors.torch.save_file({"latents": latents.to(dtype), "index": index}, path)
 
     def share(work: Workspace) -> None:
@@ -90,7 +91,7 @@ class PassingLatents(Latents):
 
     def of_class(self, label: int) -> Float[Tensor, "n c h w"]:
         split = self.dataset.train
-        return encode_images(self._model, split, split.of_class(label), **self.profile.subset(*ENCODE_KNOBS))
+        return _sound_latents(self._model, split, split.of_class(label), self.profile)
 
 
 class StoredLatents(Latents):
@@ -107,6 +108,14 @@ class StoredLatents(Latents):
 
 def _shaping(profile: Profile) -> dict:
     return profile.keyed("resize", "precision") | {"sample": {"seed": profile.seed} if profile.encode_sample else None}
+
+
+def _sound_latents(
+    prior: GenerativePrior, split: Split, index: Int64[Tensor, " n"], profile: Profile
+) -> Float[Tensor, "n c h w"]:
+    """What `encode_images` gives; an image whose latents are not finite is an InputError."""
+    latents = encode_images(prior, split, index, **profile.subset(*ENCODE_KNOBS))
+    return finite(latents, lambda i: f"image {split.ids[index[i]]} of class {split.labels[index[i]]}")
 
 
 def encode_images(

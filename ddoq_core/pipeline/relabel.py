@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..config.profile import Profile
 from ..data.dataset import Dataset
 from ..errors import InputError
+from ..finite import finite
 from ..processes import bar, report_line, world
 from ..store.artifacts import Artifact, Store, Workspace
 from ..store.safe_files import open_tensors
@@ -53,6 +54,8 @@ def relabel(
                 epochs = range(first, min(first + together, profile.epochs))
                 drawn = (draw_views(n, size, label_seed, epoch, **knobs).to(profile.device) for epoch in epochs)
                 logits = [_epoch_logits(network, dataset, pixels, views) for views in drawn]
+                for of_epoch in logits:
+                    finite(of_epoch, lambda i: f"soft label of {distilled.metadata[i]['file_name']}")
                 save_file({"logits": torch.stack(logits)}, path)
 
             work.chunk(_file(first), write)

@@ -19,7 +19,8 @@ PLUMBING = {
 }
 PLUMBING |= {f"{PACKAGE}.methods.{name}" for name in ("method", "account")}
 PLUMBING |= {f"{PACKAGE}.store.{name}" for name in ("artifacts", "locks", "manifest", "source")}
-SAYING = {"InputError", "OwnError", "report_line", "bar", "opened", "data_root"}  # are called with words for people
+# are called with words for people
+SAYING = {"InputError", "OwnError", "report_line", "bar", "opened", "data_root", "finite"}
 DECLARED = {"METHOD", "Knobs", "protocol", "SIZES"}  # of a method or a data set, besides what computes
 
 
