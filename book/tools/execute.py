@@ -24,6 +24,7 @@ import papermill
 from freshness import freshness_key, stored_key
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
+from twins import differences
 
 from ddoq_book.provenance import FOLDERS
 from ddoq_core.config.knobs import unknown_name
@@ -33,6 +34,7 @@ from ddoq_core.processes import die_with_parent
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK_ONLY = ("papermill", "widgets", "jupytext")
+LACK = "often for lack of memory; end other programs or take smaller values, and give the same command again"
 CELL_ONLY = ("papermill", "execution", "ExecuteTime")
 QUIET = {"extra_arguments": ["--IPKernelApp.log_level=CRITICAL"]}  # the kernel's own log; errors of cells are raised
 
@@ -59,6 +61,8 @@ def execute_all(notebooks: Path, profile: str, out: Path, artifacts: str) -> Non
         InputError: a parameter that neither the package nor a notebook declares, or a value out of range.
         SystemExit: a notebook fails; which line of which error, and where the executed part is, has been said.
     """
+    for line in differences(notebooks):
+        print(f"ddoq: {line}", file=sys.stderr, flush=True)
     sources = sorted(notebooks.glob("[0-9][0-9]_*.md"))
     parsed = {source: jupytext.read(source) for source in sources}
     values = profile_values(profile, artifacts, [declared(notebook) for notebook in parsed.values()])
@@ -93,16 +97,18 @@ def side_by_side(lanes: list[list[Stale]], out: Path) -> None:
         for lane in lanes:
             process = context.Process(target=run_lane, args=(lane, out, os.getpid()))
             process.start()
-            running[process.sentinel] = process
+            running[process.sentinel] = process, lane
         while running:
             for sentinel in multiprocessing.connection.wait(list(running)):
-                process = running.pop(sentinel)
+                process, lane = running.pop(sentinel)
                 process.join()
+                if process.exitcode > 0:
+                    sys.exit(1)
                 if process.exitcode:
-                    killed = f"ddoq: a process that ran notebooks was ended by signal {-process.exitcode}"
-                    sys.exit(1 if process.exitcode > 0 else killed)
+                    name = next((s.name for s in lane if stored_key(out / f"{s.name}.ipynb") != s.stamp["key"]), "")
+                    sys.exit(f"ddoq: {name}: its process was ended by signal {-process.exitcode}, {LACK}")
     finally:
-        for process in running.values():
+        for process, _ in running.values():
             process.kill()  # nbclient may hold back a milder signal until its cell ends; kernels end with their parent
             process.join()
 
@@ -119,7 +125,7 @@ def run(lane: list[Stale], out: Path) -> None:
     Raises:
         SystemExit: one fails; says which line of which error, and where the executed part is.
     """
-    logging.getLogger("papermill").setLevel(logging.ERROR)  # it warns of every knob that a notebook does not declare
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # it warns of every undeclared knob; errors are raised
     for stale in lane:
         began = time.monotonic()
         executed = execute(stale.notebook, stale.name, stale.parameters, out)
@@ -155,6 +161,8 @@ def profile_values(profile: str, artifacts: str, declarations: list[dict]) -> di
         for name in set(names) & set(sizes):
             if not _same_kind(sizes[name], names[name]):
                 raise InputError(f"{name} = {sizes[name]!r} in profile {path.name}, but it is like {names[name]!r}")
+            if isinstance(sizes[name], list) and len({*sizes[name]}) < len(sizes[name]):
+                raise InputError(f"{name} = {sizes[name]} in profile {path.name} holds a value twice; give it once")
     return content | sizes
 
 
@@ -178,6 +186,8 @@ def execute(notebook: NotebookNode, name: str, parameters: dict, out: Path) -> N
     except PapermillExecutionError as error:
         last_line = next(iter(reversed(error.evalue.strip().splitlines())), "")
         sys.exit(f"{name}: {error.ename}: {last_line}\n{name}: the executed part is in {partial}")
+    except RuntimeError as error:  # of nbclient: the kernel died, or never answered
+        sys.exit(f"{name}: {error}, {LACK}\n{name}: the executed part is in {partial}")
     partial.unlink()
     return cleaned(executed, name)
 

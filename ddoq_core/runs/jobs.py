@@ -18,6 +18,7 @@ from pathlib import Path
 from ..config.profile import Profile
 from ..data.dataset import Dataset
 from ..data.loaders import load_dataset
+from ..errors import InputError
 from ..pipeline.distilled import DistilledDataset
 from ..pipeline.train_student import Trainer, Weights, train
 from ..processes import bar, die_with_parent, world
@@ -84,9 +85,15 @@ def train_all(
             pool = pool_if_any.enter_context(_pool(min(workers, len(once))))
             with _interrupts_held():  # the workers start here
                 results = pool.map(train_student, once)
-        for job, artifact in zip(once, bar(results, total=len(once), desc="students"), strict=True):
-            finished(job, artifact)
-            made[job.identity] = artifact
+        try:
+            for job, artifact in zip(once, bar(results, total=len(once), desc="students"), strict=True):
+                finished(job, artifact)
+                made[job.identity] = artifact
+        except concurrent.futures.BrokenExecutor as error:
+            raise InputError(
+                f"a process that trained a student was ended, often for lack of memory; what is finished is kept: "
+                f"lower workers (here {workers}) and give the same command again"
+            ) from error
     return [made[job.identity] for job in jobs]
 
 

@@ -1,6 +1,8 @@
 """The driver that runs the notebooks: what it refuses, what it passes on, what it leaves behind, when it runs again."""
 
 import json
+import multiprocessing
+import os
 import shutil
 import signal
 import subprocess
@@ -97,6 +99,12 @@ def test_a_value_of_the_wrong_type_is_refused(notebooks, profile):
         execute.profile_values(profile("epochs: many"), "artifacts", declarations(notebooks))
 
 
+def test_a_value_that_stands_twice_in_a_list_is_refused(notebooks, profile):
+    declared = [{"widths": [0, 4]}]
+    with pytest.raises(InputError, match=r"widths = \[4, 0, 4\] in profile mine.yaml holds a value twice"):
+        execute.profile_values(profile("notebooks: {widths: [4, 0, 4]}"), "artifacts", declared)
+
+
 def test_a_whole_number_stands_for_a_real_one(notebooks, profile):
     assert execute.profile_values(profile("notebooks: {scale: 2}"), "artifacts", declarations(notebooks))["scale"] == 2
 
@@ -144,6 +152,7 @@ def test_standard_error_does_not_reach_the_page(executed):
 
 def test_a_failing_notebook_says_its_last_line_and_where_its_executed_part_is(notebooks, profile, tmp_path, capfd):
     (notebooks / "11_page.md").write_text(NOTEBOOK + '\n```{code-cell} ipython3\nraise ValueError("no\\nluck")\n```\n')
+    (notebooks / "11_page.ipynb").unlink()
     with pytest.raises(SystemExit) as stop:
         execute.execute_all(notebooks, profile("seed: 1"), tmp_path / "out", "artifacts")
     partial, said = tmp_path / "out" / "failed" / "11_page.ipynb", capfd.readouterr().err
@@ -151,6 +160,43 @@ def test_a_failing_notebook_says_its_last_line_and_where_its_executed_part_is(no
     assert said.startswith("11_page: ValueError: luck") and str(partial) in said and len(said.splitlines()) == 2
     assert "10 mine" in partial.read_text()
     assert not (tmp_path / "out" / "11_page.ipynb").exists()
+
+
+def with_cell(code: str) -> str:
+    return f"{NOTEBOOK}\n```{{code-cell}} ipython3\n{code}\n```\n"
+
+
+def test_a_notebook_whose_kernel_is_killed_is_named_with_a_hint_and_no_traceback(notebooks, profile, tmp_path, capfd):
+    (notebooks / "11_page.md").write_text(with_cell("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"))
+    (notebooks / "11_page.ipynb").unlink()
+    with pytest.raises(SystemExit) as stop:
+        execute.execute_all(notebooks, profile("seed: 1"), tmp_path / "out", "artifacts")
+    partial, said = tmp_path / "out" / "failed" / "11_page.ipynb", capfd.readouterr().err.splitlines()
+    assert stop.value.code == 1 and len(said) == 2
+    assert said[0].startswith("11_page: ") and "memory" in said[0] and str(partial) in said[1]
+    assert "10 mine" in partial.read_text()
+
+
+def test_a_kernel_that_never_answers_is_one_line(notebooks, tmp_path, monkeypatch):
+    def silent(*arguments, **how):
+        raise RuntimeError("Kernel didn't respond in 60 seconds")
+
+    monkeypatch.setattr(execute.papermill, "execute_notebook", silent)
+    with pytest.raises(SystemExit, match=r"^11_page: Kernel didn't respond in 60 seconds, often for lack of memory"):
+        execute.execute(jupytext.reads(NOTEBOOK, "md:myst"), "11_page", {}, tmp_path)
+
+
+def end_at_the_second(lane, out, parent):
+    execute.nbformat.write(execute.nbformat.v4.new_notebook(metadata={"ddoq": lane[0].stamp}), out / "21_first.ipynb")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_of_a_process_that_is_killed_the_notebook_that_it_ran_is_named(tmp_path, monkeypatch):
+    lane = [execute.Stale(name, None, {}, {"key": name}) for name in ("21_first", "31_second", "34_third")]
+    monkeypatch.setattr(execute.multiprocessing, "get_context", lambda how: multiprocessing.get_context("fork"))
+    monkeypatch.setattr(execute, "run_lane", end_at_the_second)
+    with pytest.raises(SystemExit, match=r"^ddoq: 31_second: its process was ended by signal 9, .* memory"):
+        execute.side_by_side([lane], tmp_path)
 
 
 def test_notebooks_that_use_the_artifacts_run_in_turn_and_the_others_beside_them(notebooks, profile, tmp_path):
