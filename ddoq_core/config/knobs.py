@@ -58,7 +58,10 @@ def checked_value(knob: dataclasses.Field, value):
     m = knob.metadata
     if m["path"]:
         return os.path.expanduser(value)
-    for item in value if isinstance(value, list) else [value]:
+    items = value if isinstance(value, list) else [value]
+    for item in items:
+        if items.count(item) > 1:
+            raise InputError(f"{knob.name} = {value}, but {item} stands there twice; give it once")
         if m["of"] and item not in m["of"]:
             raise InputError(
                 f"{knob.name} = {item!r}, but it is one of {', '.join(m['of'])}{suggestion(str(item), m['of'])}"

@@ -89,6 +89,28 @@ def test_a_value_that_yaml_takes_for_a_number_or_date_and_cannot_read_is_one_lin
         Profile.load(tmp_path / "bad.yaml")
 
 
+LISTS = {name: getattr(Profile(), name) for name, knob in Profile.knobs().items() if str(knob.type).startswith("list")}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_what_stands_twice_in_a_list_is_refused_and_never_counted_twice(tmp_path, name):
+    first, text = LISTS[name][0], ", ".join(map(str, [*LISTS[name], LISTS[name][0]]))
+    (tmp_path / "mine.yaml").write_text(f"{name}: [{text}]\n")
+    ways = (
+        lambda: Profile.of(dict([parse_assignment(f"{name}=[{text}]")])),
+        lambda: Profile.load(tmp_path / "mine.yaml"),
+        lambda: Profile().replace(**{name: [*LISTS[name], first]}),
+    )
+    for way in ways:
+        with pytest.raises(InputError, match=rf"{name} = \[.*\], but {first} stands there twice; give it once"):
+            way()
+
+
+def test_a_value_that_is_written_in_two_ways_stands_there_twice():
+    with pytest.raises(InputError, match=r"ipc .* 10 stands there twice"):
+        Profile.of(dict([parse_assignment("ipc=[10, 0xa]")]))
+
+
 def test_weights_are_a_name_or_an_exponent():
     assert Profile.of({"weights": 0.5}).weights == 0.5
     assert Profile.of({"weights": "sqrt"}).weights == "sqrt"
