@@ -14,7 +14,7 @@ INSTALLED := $(VENV)/.installed
 
 DDOQ       := $(VENV)/bin/ddoq
 SECOND     := --student resnet18 --ipc 10 --labels soft --method random_real --method d4m --method ddoq
-ON_FASHION := -p dataset=fashion_mnist -p train_size=6000 -p data_root=$(FASHION)
+ON_FASHION := -p dataset=fashion_mnist -p train_size=6000 -p 'data_root=$(FASHION)'
 
 .DEFAULT_GOAL := help
 .PHONY: help book test test-slow test-gpu lint table ablations lab install clean
@@ -25,7 +25,7 @@ help: ## say what can be made
 	@echo "Variables: PYTHON=$(PYTHON) (makes .venv), PROFILE=$(PROFILE), ARTIFACTS=$(ARTIFACTS), WORKERS=$(WORKERS) (of the tests)"
 
 book: $(INSTALLED) ## execute the notebooks, render the book to _build/html/index.html, check it
-	$(PY) book/tools/execute.py --profile $(PROFILE) --out book/chapters --artifacts $(ARTIFACTS)
+	$(PY) book/tools/execute.py --profile '$(PROFILE)' --out book/chapters --artifacts '$(ARTIFACTS)'
 	$(PY) book/tools/render.py
 
 test: $(INSTALLED) ## fast tests: mathematics, promises, every notebook at smoke size, the book in a browser
@@ -43,23 +43,23 @@ lint: $(INSTALLED) ## ruff, and warnings of form in the chapters
 	$(PY) book/tools/prose.py
 
 table: $(INSTALLED) ## the long run of Table 1 (hours); goes on from book/results. FASHION=folder of Fashion-MNIST's files, of which 6,000 training images are taken
-	$(DDOQ) record table --out book/results/table --artifacts $(ARTIFACTS) --student convnet-32
-	$(DDOQ) record table --out book/results/table --artifacts $(ARTIFACTS) $(SECOND)
-	$(DDOQ) record baselines --out book/results/baselines --artifacts $(ARTIFACTS)
+	$(DDOQ) record table --out book/results/table --artifacts '$(ARTIFACTS)' --student convnet-32
+	$(DDOQ) record table --out book/results/table --artifacts '$(ARTIFACTS)' $(SECOND)
+	$(DDOQ) record baselines --out book/results/baselines --artifacts '$(ARTIFACTS)'
 ifdef FASHION
-	$(DDOQ) record table --out book/results/table --artifacts $(ARTIFACTS) --student convnet-32 $(ON_FASHION)
-	$(DDOQ) record table --out book/results/table --artifacts $(ARTIFACTS) $(SECOND) $(ON_FASHION)
-	$(DDOQ) record baselines --out book/results/baselines --artifacts $(ARTIFACTS) $(ON_FASHION)
+	$(DDOQ) record table --out book/results/table --artifacts '$(ARTIFACTS)' --student convnet-32 $(ON_FASHION)
+	$(DDOQ) record table --out book/results/table --artifacts '$(ARTIFACTS)' $(SECOND) $(ON_FASHION)
+	$(DDOQ) record baselines --out book/results/baselines --artifacts '$(ARTIFACTS)' $(ON_FASHION)
 endif
 
 ablations: $(INSTALLED) ## the long runs of the protocol's tuning, of its second round and of chapter 34; FASHION as above
-	$(DDOQ) record tuning --out book/results/tuning --artifacts $(ARTIFACTS)
-	$(DDOQ) record ablations --out book/results/ablations --artifacts $(ARTIFACTS)
-	$(DDOQ) record zipf --out book/results/zipf --artifacts $(ARTIFACTS)
-	$(DDOQ) record controlled --out book/results/controlled --artifacts $(ARTIFACTS)
-	$(DDOQ) record weights --out book/results/weights --artifacts $(ARTIFACTS)
+	$(DDOQ) record tuning --out book/results/tuning --artifacts '$(ARTIFACTS)'
+	$(DDOQ) record ablations --out book/results/ablations --artifacts '$(ARTIFACTS)'
+	$(DDOQ) record zipf --out book/results/zipf --artifacts '$(ARTIFACTS)'
+	$(DDOQ) record controlled --out book/results/controlled --artifacts '$(ARTIFACTS)'
+	$(DDOQ) record weights --out book/results/weights --artifacts '$(ARTIFACTS)'
 ifdef FASHION
-	$(DDOQ) record weights --out book/results/weights --artifacts $(ARTIFACTS) $(ON_FASHION)
+	$(DDOQ) record weights --out book/results/weights --artifacts '$(ARTIFACTS)' $(ON_FASHION)
 endif
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab

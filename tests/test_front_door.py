@@ -1,6 +1,9 @@
 """The names of the package's front door, and the script of the page *Run it on your own data* that uses them."""
 
 import re
+import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,28 @@ def test_the_front_door_has_the_names_that_scripts_of_the_pages_take_and_no_othe
              for name in line.split(", ")}  # fmt: skip
     assert taken == set(ddoq_core.__all__)
     assert {name for name in taken if getattr(ddoq_core, name).__name__ != name} == set()
+
+
+LAUNCHER = r"torchrun |accelerate launch |torch\.distributed\.run "
+PORT = r"--standalone|--main_process_port 0|--rdzv-endpoint \"\$head:\$port\""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_two_runs_that_a_page_starts_on_one_host_do_not_meet_at_one_port(page):
+    commands = [line for line in page.read_text().replace("\\\n", "").splitlines() if re.search(LAUNCHER, line)]
+    assert [line for line in commands if not re.search(PORT, line)] == []
+    assert commands or page.name not in ("README.md", "scale.md")
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+def test_folders_with_a_space_in_their_names_reach_the_commands_of_make_whole():
+    root = Path(__file__).parents[1]
+    given = ["FASHION=/my data", "ARTIFACTS=my artifacts", "PROFILE=my profile.yaml"]
+    command = ["make", "--dry-run", "--assume-old=.venv/.installed", "book", "table", "ablations", *given]
+    lines = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.splitlines()
+    words = [shlex.split(line) for line in lines if "--artifacts" in line]
+    assert len(words) > 5 and all(line[line.index("--artifacts") + 1] == "my artifacts" for line in words)
+    assert any("my profile.yaml" in line for line in words) and any("data_root=/my data" in line for line in words)
 
 
 def test_a_name_that_the_front_door_lacks_is_an_attribute_error():

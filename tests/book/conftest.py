@@ -28,8 +28,11 @@ FLAGS = [
 
 @pytest.fixture(scope="session")
 def smoke_tree(tmp_path_factory) -> Path:
-    """A copy of what the book is made from, in which every notebook has been executed at the profile `smoke`."""
-    tree = tmp_path_factory.mktemp("smoke")
+    """A copy of what the book is made from, in which every notebook has been executed at the profile `smoke`.
+
+    Its name has a space, as the names of people's folders have.
+    """
+    tree = tmp_path_factory.mktemp("smoke book")
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
