@@ -193,7 +193,8 @@ def end_at_the_second(lane, out, parent):
 
 def test_of_a_process_that_is_killed_the_notebook_that_it_ran_is_named(tmp_path, monkeypatch):
     lane = [execute.Stale(name, None, {}, {"key": name}) for name in ("21_first", "31_second", "34_third")]
-    monkeypatch.setattr(execute.multiprocessing, "get_context", lambda how: multiprocessing.get_context("fork"))
+    context = multiprocessing.get_context("fork")  # so that the process knows `end_at_the_second`
+    monkeypatch.setattr(execute.multiprocessing, "get_context", lambda how: context)
     monkeypatch.setattr(execute, "run_lane", end_at_the_second)
     with pytest.raises(SystemExit, match=r"^ddoq: 31_second: its process was ended by signal 9, .* memory"):
         execute.side_by_side([lane], tmp_path)

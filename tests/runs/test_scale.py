@@ -9,19 +9,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from ddoq_core.config.profile import Profile
+from ddoq_core.data.dataset import Dataset
 from ddoq_core.networks.classifiers import make_network
 from ddoq_core.pipeline import train_student as module
 from ddoq_core.pipeline.train_student import Lessons
 from ddoq_core.processes import Processes
 from ddoq_core.store.artifacts import Workspace
 
+from ..stand_ins import stand_in
 from .test_run import command, identity, wait_for
 
 METHODS = ["random_real", "random_generated", "sre2l", "rded", "ddoq"]
@@ -45,7 +46,7 @@ def test_the_shares_of_all_processes_make_up_every_batch(squares, tiny, monkeypa
     places, shares = [[], [], []], torch.zeros(3)
     for rank in range(size):
         monkeypatch.setattr(module, "world", lambda rank=rank: Processes(rank, size))
-        lessons = Lessons(pixels, torch.ones(9), squares, tiny.replace(batch_size=4), 0, None)
+        lessons = Lessons(pixels, torch.ones(9), squares, tiny.replace(batch_size=4), 0, lambda *_: None)
         for i, (own, share) in enumerate(lessons.shares):
             assert len(own)
             shares[i] += share
@@ -60,7 +61,7 @@ def train_one_of_two(rank: int, folder: Path, port: int) -> None:
     rng = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (12, 1, 8, 8), dtype=torch.uint8, generator=rng)
     profile = Profile.of({"image_size": 8, "batch_size": 5, "epochs": 2, "cutmix": False})
-    dataset = SimpleNamespace(normalise=lambda images: images)
+    dataset = stand_in(Dataset, normalise=lambda images: images)
     targets = lambda epoch, views: lambda rows, images: torch.full((len(rows), 3), 1 / 3).log()  # noqa: E731
     network = make_network("convnet-4-bn", 3, 1, 8, rng)
     lessons = Lessons(pixels, torch.ones(12), dataset, profile, 0, targets)
