@@ -18,11 +18,11 @@ from .cluster import class_file, level_entries
 from .distilled import DistilledDataset, write_image, write_metadata
 
 
-def store_prototypes(store: Store, points: Float[Tensor, "C K c h w"], counts: Tensor | None = None) -> Artifact:
+def store_prototypes(store: Store, points: Tensor, counts: Tensor | None = None) -> Artifact:
     """K prototypes of every class, in latents of the prior, as `synthesize` takes them with ipc = K.
 
     Args:
-        points: finite; class by class, in the order of the data set.
+        points: (C, K, c, h, w), finite; class by class, in the order of the data set.
         counts: (C, K), real images that each stands for, 0 or more; None is 1 each.
     Raises:
         InputError: points that are not finite; counts that are negative, or not one for each point.
