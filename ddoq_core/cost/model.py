@@ -69,6 +69,8 @@ class _Counted:
         yield from (*self.fitted(), *self.on_real_images(), *self.encoded(), *self.clustered())
         for method in {m.images: m for m in self._accounts}.values():
             yield from method.cost(self._accounts[method])
+        for name in dict.fromkeys(task.method for task in self.plan):
+            yield from METHODS[name].weighing(self._accounts[METHODS[name]])
         yield from (cost for ipc in levels_of(self.profile) for cost in self.labelled(ipc))
         yield from self.students()
 

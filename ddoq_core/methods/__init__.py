@@ -16,6 +16,7 @@ ORDER = (
     "ddoq",
     "ddoq_proportional",
     "ddoq_companion",
+    "ddoq_adaptive",
     "ddoq_permuted",
     "d4m_medoid",
     "ddoq_medoid",

@@ -88,6 +88,7 @@ class Method:
 
     # what it costs
     cost: Callable[[Account], Iterable[Cost]] | None = None  # every artifact that it alone makes
+    weighing: Callable[[Account], Iterable[Cost]] = lambda account: ()  # what it makes for the weights of its images
     uses: tuple[str, ...] = ()  # prior, encode, cluster, or the images of another method
     fits: Callable[[Account], set[tuple[str, int]]] = lambda account: set()  # classifiers on all real images, by seed
 

@@ -179,8 +179,10 @@ def test_nothing_is_computed_and_nothing_drawn():
 def test_a_run_makes_exactly_the_artifacts_that_were_told(finished):
     told_of = {(c.step, c.network, c.ipc): c.times for c in costs(finished.profile, Images.of(finished.profile))}
     made = {(t.step, t.network, t.ipc): len(t.seconds) for t in timings(finished)}
-    # told as rows with values of their own, but the only image of a class has the weight 1 in both: they share students
-    told_of["train", "convnet-8, soft labels", 1] -= finished.profile.n_seeds
+    # told as rows with values of their own, but the only image of a class has the weight 1 in all: they share students
+    told_of["train", "convnet-8, soft labels", 1] -= 2 * finished.profile.n_seeds
+    assert {told_of.pop(("exponents", "", ipc)) for ipc in (1, 2)} == {finished.profile.n_seeds}
+    assert len(list(finished.store.root.glob("exponents/*/run.json"))) == 2 * finished.profile.n_seeds
     assert made == told_of
 
 

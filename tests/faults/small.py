@@ -30,6 +30,7 @@ STEPS: dict[str, Callable[[Run], object]] = {
     "encode": lambda run: run.latents,
     "cluster": lambda run: run.prototypes(),
     "synthesize": lambda run: run.distilled("ddoq", 2),
+    "exponents": lambda run: run.train_students(say=lambda line: None),  # of the row ddoq_adaptive
     "medoid": lambda run: run.distilled("d4m_medoid", 2),
     "generate": lambda run: run.distilled("random_generated", 2),
     "random_real": lambda run: run.distilled("random_real", 2),

@@ -50,7 +50,8 @@ def timings(run: Run) -> list[Timing]:
     """Seconds of every artifact that a finished run's students were made from, themselves included.
 
     They are found backwards from results.jsonl, by the keys in each run.json; nothing is made. An artifact that was
-    interrupted holds the seconds since it was taken up again.
+    interrupted holds the seconds since it was taken up again. What a method makes for its weights alone is not found:
+    a student's key has the values of the weights.
 
     Raises:
         InputError: the run is not finished.

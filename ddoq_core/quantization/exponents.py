@@ -1,0 +1,74 @@
+"""Which power of the masses weights K pictures best, if each is one draw from its cell: the exact form, estimated.
+
+Cell k has the mass w_k, and f the mean m_k and the variance s_k^2 over the pictures that may be drawn for it. Weights W
+with sum 1 miss E f by the squared bias |sum_k (W_k - w_k) m_k|^2 and the variance sum_k W_k^2 s_k^2. W proportional to
+w^alpha has alpha = 1 without bias, and alpha = 0, if the s_k are equal, with the least variance; which alpha in [0, 1]
+is best, depends on f. Here m and s^2 are estimated from values of f in every cell.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+ALPHAS = torch.linspace(0, 1, 101, dtype=torch.float64)
+RESAMPLES = 100  # of the values, for the deviation of an exponent
+
+
+def squared_errors(
+    counts: Int64[Tensor, " K"], values: Float[Tensor, "n c"], cell: Int64[Tensor, " n"]
+) -> Float[Tensor, " A"]:
+    """Mean squared error of the weighted sum of one draw a cell, for every exponent of `ALPHAS`.
+
+    Unbiased given the counts: the squared bias at the estimated means is too large on average by
+    sum_k (W_k - w_k)^2 s_k^2 / n_k, which is taken off, so that a value may be negative.
+
+    Args:
+        counts: masses of the cells, up to a factor.
+        values: of f, n of them; a cell of one value has the variance of all cells together, and a cell of none
+            also the mean of all values.
+        cell: which cell each value belongs to.
+    """
+    values, K = values.double(), len(counts)
+    sizes = cell.bincount(minlength=K).double()
+    sums = torch.zeros(K, values.shape[1], dtype=torch.float64).index_add(0, cell, values)
+    means = torch.where(sizes[:, None] > 0, sums / sizes.clip(1)[:, None], values.mean(0))
+    squares = torch.zeros(K, dtype=torch.float64).index_add(0, cell, (values - means[cell]).square().sum(1))
+    pooled = squares.sum() / (sizes - 1).clip(0).sum().clip(1)
+    variances = torch.where(sizes > 1, squares / (sizes - 1).clip(1), pooled)
+    masses = counts.double() / counts.sum()
+    powers = masses ** ALPHAS[:, None]
+    weights = powers / powers.sum(1, keepdim=True)
+    away = weights - masses
+    return (away @ means).square().sum(1) - away.square() @ (variances / sizes.clip(1)) + weights.square() @ variances
+
+
+def best_exponent(errors: Float[Tensor, "*C A"]) -> Float[Tensor, "*C"]:
+    """The exponent of the least squared error."""
+    return ALPHAS[errors.argmin(-1)]
+
+
+def deviation(
+    counts: Int64[Tensor, " K"], values: Float[Tensor, "n c"], cell: Int64[Tensor, " n"], rng: np.random.Generator
+) -> float:
+    """Standard deviation of the best exponent, by the bootstrap: the values of each cell are drawn again."""
+    order = cell.argsort(stable=True)
+    values, cell = values[order], cell[order]
+    sizes = cell.bincount(minlength=len(counts))
+    first, size = (sizes.cumsum(0) - sizes)[cell], sizes[cell]
+    again = [first + (torch.from_numpy(rng.random(len(cell))) * size).long() for _ in range(RESAMPLES)]
+    return best_exponent(torch.stack([squared_errors(counts, values[i], cell) for i in again])).std().item()
+
+
+def shrunk(
+    own: Float[Tensor, " C"], deviations: Float[Tensor, " C"], together: float
+) -> tuple[Float[Tensor, " C"], float]:
+    """Exponents of C classes, drawn towards the one of all classes together; and the variance between classes.
+
+    Class c keeps the share tau^2 / (tau^2 + deviation_c^2) of its distance, tau^2 = max(0, mean[(own - together)^2 -
+    deviation^2]): what the exponents differ by beyond their noise.
+    """
+    between = ((own - together).square() - deviations.square()).mean().clip(0)
+    total = between + deviations.square()
+    kept = torch.where(total > 0, between / total, 0.0)
+    return together + kept * (own - together), between.item()
