@@ -58,8 +58,11 @@ ablations: $(INSTALLED) ## the long runs of the protocol's tuning, of its second
 	$(DDOQ) record zipf --out book/results/zipf --artifacts '$(ARTIFACTS)'
 	$(DDOQ) record controlled --out book/results/controlled --artifacts '$(ARTIFACTS)'
 	$(DDOQ) record weights --out book/results/weights --artifacts '$(ARTIFACTS)'
+	$(DDOQ) record exponents --out book/results/exponents --artifacts '$(ARTIFACTS)'
+	$(DDOQ) record exponents_controlled --out book/results/exponents --artifacts '$(ARTIFACTS)'
 ifdef FASHION
 	$(DDOQ) record weights --out book/results/weights --artifacts '$(ARTIFACTS)' $(ON_FASHION)
+	$(DDOQ) record exponents --out book/results/exponents --artifacts '$(ARTIFACTS)' $(ON_FASHION)
 endif
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab

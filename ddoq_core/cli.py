@@ -185,7 +185,7 @@ def evaluate(
 
 @app.command()
 def record(
-    study: Annotated[str, typer.Argument(help="table, tuning, ablations, zipf, controlled, weights or baselines.")],
+    study: Annotated[str, typer.Argument(help="For instance table; an unknown name lists all.")],
     out: Annotated[Path, typer.Option(parser=path_of, metavar="FOLDER", help="Folder of the records; they are kept.")],
     profile: ProfileName = "table",
     parameter: Parameters = None,

@@ -97,9 +97,23 @@ def _of_images(run: MethodRun, network: nn.Module, points: Float[Tensor, "C K c 
     def of_class(label: int) -> Values:
         latents, index = run.class_latents(label)
         logits = predict(network, run.dataset, run.dataset.train.subset(index), run.profile.device)
-        return logits, assign(latents.flatten(1).float(), points[label].flatten(1).float()).long()
+        strata = run.dataset.train.parts_of_class(label) if run.profile.quantizer == "stratified" else None
+        return logits, _cells(latents.flatten(1).float(), points[label].flatten(1).float(), strata)
 
     return of_class
+
+
+def _cells(
+    latents: Float[Tensor, "n d"], points: Float[Tensor, "K d"], strata: Int64[Tensor, " n"] | None
+) -> Int64[Tensor, " n"]:
+    """The nearest point of each latent; of a stratified codebook the nearest among those of its sub-population."""
+    if strata is None:
+        return assign(latents, points).long()
+    parts, cell = strata.unique(), torch.empty_like(strata)
+    each = len(points) // len(parts)
+    for first, part in zip(range(0, len(points), each), parts, strict=True):
+        cell[strata == part] = first + assign(latents[strata == part], points[first : first + each]).long()
+    return cell
 
 
 def _of_draws(

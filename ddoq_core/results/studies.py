@@ -26,6 +26,7 @@ class StudyPart:
     tasks: list[Student]
     beside: Callable[[Run, Student], dict]  # what else a row carries of the images that its student saw
     finished: Callable[[list[Student], Path], None] = lambda done, folder: None  # with the students in the file
+    before: Callable[[Path], None] = lambda folder: None  # with the folder of the file, before students are trained
 
 
 def record_study(study: str, profile: Profile, out: Path, wanted: dict[str, list]) -> Iterator[Path]:
@@ -45,6 +46,8 @@ def record_study(study: str, profile: Profile, out: Path, wanted: dict[str, list
         tasks = [t for t in part.tasks if all(getattr(t, name) in (*few, None) for name, few in wanted.items())]
         if tasks:
             found = True
+            out.mkdir(parents=True, exist_ok=True)
+            part.before(out)
             record(part.run, out / part.file, tasks, part.beside)
             part.finished(tasks, out)
             yield out / part.file

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ddoq_core.methods.ddoq_adaptive import EXPONENTS, METHOD, exponents
+from ddoq_core.methods.ddoq_adaptive import EXPONENTS, METHOD, _cells, exponents
 from ddoq_core.pipeline.cluster import load_prototypes
 from ddoq_core.pipeline.teacher import load_teacher, predict
 from ddoq_core.quantization.exponents import best_exponent, squared_errors
@@ -67,3 +67,10 @@ def test_draws_do_not_depend_on_the_batch_in_which_they_are_made(run):
     )
     for one, two in pairs:
         assert one["errors"] == pytest.approx(two["errors"], rel=1e-3)
+
+
+def test_the_cells_of_a_stratified_codebook_are_within_its_sub_populations():
+    latents, strata = torch.tensor([[0.0], [1.0], [9.0], [10.0], [0.4]]), torch.tensor([4, 4, 4, 7, 7])
+    points = torch.tensor([[0.0], [8.0], [1.0], [11.0]])  # two of the sub-population 4, two of 7
+    assert _cells(latents, points, strata).tolist() == [0, 0, 1, 3, 2]
+    assert _cells(latents, points, None).tolist() == [0, 2, 1, 3, 0]

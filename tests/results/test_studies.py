@@ -19,7 +19,8 @@ CALLED = []
 def one_part(profile: Profile):
     """A study of a single file."""
     tasks = [Student("d4m", ipc, "convnet-2", labels, 0, 0) for ipc in (1, 10) for labels in ("soft", "hard")]
-    yield StudyPart("one.jsonl", stand_in(Run), tasks, lambda run, task: {}, lambda done, out: CALLED.append(done))
+    ends = {"before": CALLED.append, "finished": lambda done, out: CALLED.append(done)}
+    yield StudyPart("one.jsonl", stand_in(Run), tasks, lambda run, task: {}, **ends)
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def test_a_restriction_leaves_out_the_other_students_and_the_part_is_finished_wi
     assert list(record_study("one", Profile(), tmp_path, {"ipc": [10], "labels": ["soft"]})) == [tmp_path / "one.jsonl"]
     ((file, tasks),) = recorded
     assert file == tmp_path / "one.jsonl" and [(t.ipc, t.labels) for t in tasks] == [(10, "soft")]
-    assert [tasks] == CALLED
+    assert [tmp_path, tasks] == CALLED  # before, and when it is finished
 
 
 def test_nothing_that_is_wanted_and_no_such_study_are_one_line(recorded, tmp_path):
@@ -52,5 +53,6 @@ def test_nothing_that_is_wanted_and_no_such_study_are_one_line(recorded, tmp_pat
 
 
 def test_every_study_that_is_declared_is_a_function_of_the_book(declared_studies):
-    assert set(declared_studies.names) == {"table", "tuning", "ablations", "zipf", "controlled", "weights", "baselines"}
+    first, *others = ["table", "tuning", "ablations", "zipf", "controlled", "weights", "baselines", "exponents"]
+    assert set(declared_studies.names) == {first, *others, "exponents_controlled"}
     assert all(callable(entry.load()) for entry in declared_studies)

@@ -30,11 +30,12 @@ def imbalance_runs(profile: Profile) -> Iterator[tuple[str, Run]]:
     """File name and run of every codebook and exponent, with the prior and the teacher of all images."""
     base = Run(profile.replace(superclasses=SUPERCLASSES))
     for codebook, exponent in itertools.product(CODEBOOKS, EXPONENTS):
-        run = _unequal(base, codebook, exponent, ["d4m", "ddoq", "ddoq_proportional"])
+        run = unequal_run(base, codebook, exponent, ["d4m", "ddoq", "ddoq_proportional"])
         yield f"{profile.dataset}-{codebook}-s{exponent:g}.jsonl", run
 
 
-def _unequal(base: Run, codebook: str, exponent: float, methods: list[str]) -> Run:
+def unequal_run(base: Run, codebook: str, exponent: float, methods: list[str]) -> Run:
+    """A run on few images whose sub-populations have the masses k^-exponent, with the prior and teacher of all."""
     return Run(
         base.profile.replace(
             train_size=TRAIN_SIZE, zipf=exponent, strength=STRENGTH, quantizer=codebook, ipc=IMBALANCE_LEVELS,
@@ -53,7 +54,7 @@ def controlled_study(profile: Profile) -> Iterator[StudyPart]:
     """The declared study, a file for each block and exponent: stratified codebooks, 12 distillations of 2 students."""
     base = Run(profile.replace(superclasses=SUPERCLASSES))
     for (ipc, labels), exponent in itertools.product(BLOCKS, UNEQUAL):
-        run = _unequal(base, "stratified", exponent, list(WEIGHTINGS))
+        run = unequal_run(base, "stratified", exponent, list(WEIGHTINGS))
         tasks = [
             Student(method, ipc, student, labels, distillation, seed)
             for student, distillation in itertools.product(STUDENTS, FRESH)

@@ -81,7 +81,7 @@ def weights_study(profile: Profile) -> Iterator[StudyPart]:
             for method in block.methods
         ]
         file = f"{profile.dataset}-{block.name}.jsonl"
-        yield StudyPart(file, run, tasks, images_seen, lambda done, out: _keep(profile.dataset, spreads, out))
+        yield StudyPart(file, run, tasks, images_seen, before=lambda out: _keep(profile.dataset, spreads, out))
 
 
 def _spreads(dataset: str, runs: dict[str, Run]) -> list[dict]:

@@ -96,7 +96,7 @@ def test_the_spreads_are_kept_beside_the_records_and_not_measured_again(parts, t
     folder = tmp_path / "book" / "results" / codebooks.FOLDER
     folder.mkdir(parents=True)
     monkeypatch.undo()
-    first.finished([], folder)
+    first.before(folder)
     assert json.loads((folder / spreads_file("mnist5k")).read_text()) == spreads(Lloyd_10=0.7)
     monkeypatch.setattr(codebooks, "ROOT", tmp_path)
     assert module._spreads("mnist5k", {}) == spreads(Lloyd_10=0.7)

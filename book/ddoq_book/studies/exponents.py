@@ -1,0 +1,72 @@
+"""The studies `exponents` and `exponents_controlled`: which power of the masses is best for students, and which one the
+training data predict.
+
+The powers 0 and 1 are the rows d4m and ddoq_proportional of the studies `weights` and `controlled`, of the same images
+and first weights. Here are those between and the estimated ones. The predictions are kept before a student is trained.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ddoq_core.config.profile import Profile
+from ddoq_core.methods.ddoq_adaptive import EXPONENTS, exponents
+from ddoq_core.results.studies import StudyPart
+from ddoq_core.runs.jobs import Student
+from ddoq_core.runs.run import Run
+from ddoq_core.store.artifacts import Workspace
+
+from ..codebooks import LEVELS
+from .images_seen import images_seen
+from .unequal_masses import FRESH, UNEQUAL, WEIGHTINGS, fresh_students, unequal_run
+from .weightings import CODEBOOKS, OPTIMISERS
+
+POWERS = (0.25, 0.5, 0.75)
+SAMPLED = 8  # draws of the sampler from every prototype
+ESTIMATORS = {"images": {}, "draws": {"adaptive_draws": SAMPLED}}  # what the exponents are estimated from
+SETTINGS = {f"power-{a:g}": ("ddoq", {"weights": a}) for a in POWERS}
+SETTINGS |= {name: ("ddoq_adaptive", values) for name, values in ESTIMATORS.items()}
+WIDTH = "convnet-8"  # student of the controlled part, the one between
+SHOWN = slice(None, None, 25)  # of the exponents at which the error is predicted: 0, 1/4, 1/2, 3/4, 1
+
+
+def exponents_study(profile: Profile) -> Iterator[StudyPart]:
+    """One pass, optimiser B, 10 images per class, decoded, soft labels: a file for each setting."""
+    run = Run(profile.replace(ipc=LEVELS, targets=["soft"], **CODEBOOKS["one pass"], **OPTIMISERS["B"]))
+    yield from _parts(profile.dataset, run, 10, profile.students[0])
+
+
+def controlled_exponents(profile: Profile) -> Iterator[StudyPart]:
+    """The controlled study's stratified codebooks of 5 points, soft labels: a file for each exponent and setting."""
+    base = Run(profile.replace(superclasses=2))
+    for s in UNEQUAL:
+        yield from _parts(f"{profile.dataset}-s{s:g}", unequal_run(base, "stratified", s, list(WEIGHTINGS)), 5, WIDTH)
+
+
+def _parts(name: str, base: Run, ipc: int, student: str) -> Iterator[StudyPart]:
+    for setting, (method, values) in SETTINGS.items():
+        tasks = [Student(method, ipc, student, "soft", i, fresh_students(i)[0]) for i in FRESH]
+        run = Run(base.profile.replace(**values))
+        file = f"{name}-ipc{ipc:03d}-{setting}.jsonl"
+        yield StudyPart(file, run, tasks, images_seen, before=lambda folder: _predict(name, base, ipc, folder))
+
+
+def _predict(name: str, base: Run, ipc: int, folder: Path) -> None:
+    """Keep what each estimator says of each distillation, once."""
+    file = predictions_file(name, ipc)
+    if (folder / file).exists():
+        return
+    found = []
+    for estimator, values in ESTIMATORS.items():
+        run = Run(base.profile.replace(**values))
+        for i in FRESH:
+            rows = exponents(run, ipc, i).jsonl(EXPONENTS)
+            found.append({"estimator": estimator, "distill_seed": i, "together": rows[0]["together"]})
+            found[-1] |= {key: [round(row[key], 4) for row in rows] for key in ("exponent", "own", "deviation")}
+            errors = zip(*(row["errors"][SHOWN] for row in rows), strict=True)
+            found[-1]["errors"] = [round(sum(at), 6) for at in errors]
+    Workspace(folder).json(file, found)
+
+
+def predictions_file(name: str, ipc: int) -> str:
+    """Name of the file that keeps the predictions beside the records."""
+    return f"{name}-ipc{ipc:03d}-predicted.json"
