@@ -183,3 +183,28 @@ def empirical_gaps(K: int, sizes: Sequence[int], reps: int, seed: int) -> Empiri
             away = math.sqrt(shares.distortion + np.mean((X - shares.points) ** 2))  # W_2 of samples to the law
             limits[i, rep] = empirical_gap(math.sqrt(best), away)
     return EmpiricalGaps(tuple(sizes), gaps, limits)
+
+
+@dataclass(frozen=True)
+class AlternatingCircle:
+    """2 K atoms on the unit circle with gaps s - e and s + e in turn, s = pi / K; the samples are evenly spaced.
+
+    Evenly spaced atoms have two optimal quantizers. The one that joins atoms across the wide gaps is a wrong guess.
+    """
+
+    K: int
+    gap: float  # distortion of that guess above the least
+    bound: float  # of Theorem 3
+
+    @property
+    def ratio(self) -> float:
+        """It tends to cos(pi / 2K) as e -> 0: Theorem 3 is attained to first order, up to this."""
+        return self.gap / self.bound
+
+
+def alternating_circle(K: int, e: float = 1e-6) -> AlternatingCircle:
+    """In closed form: a pair of angle 2 a has its mean at radius cos a and costs sin(a)^2."""
+    s = math.pi / K
+    least, right = math.sin((s - e) / 2) ** 2, math.cos(s / 2)
+    wrong = 1 + right**2 - 2 * right * math.cos((s + e) / 2)
+    return AlternatingCircle(K, wrong - least, empirical_gap(math.sqrt(least), 2 * math.sin(e / 4)))

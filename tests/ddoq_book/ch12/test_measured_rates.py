@@ -4,10 +4,15 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from scipy.integrate import quad
+from scipy.stats import norm
 
 from ddoq_book.ch12 import measured_rates
+from ddoq_book.ch13.linear_rates import linearise
+from ddoq_core.quantization import distortion
 from ddoq_core.quantization.closed_forms import CLOSED_FORMS
+from ddoq_core.theory.enumeration import AtomCloud, enumerate_cloud
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +87,37 @@ def test_the_gap_of_theorem_3_is_below_its_bound_and_falls_like_1_over_n():
     scaled = 1000 * gaps.gaps[1]
     assert scaled.mean() == pytest.approx(2 - 2 / math.pi, abs=4 * scaled.std() / 150**0.5)
     assert np.log(gaps.bounds[0].mean() / gaps.bounds[1].mean()) / np.log(10) == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_limit_of_n_times_the_gap_is_that_of_a_nondegenerate_minimum():
+    """tr(H^-1 Sigma) / 2 with H the Hessian and Sigma the covariance of the gradient: here 2 - 2 / pi."""
+    at = linearise(norm(), 2)
+    H, noise = 2 * at.drift[:2, :2], 4 * at.noise[:2, :2]
+    assert np.linalg.eigvalsh(H)[0] > 0.3
+    assert np.trace(np.linalg.solve(H, noise)) / 2 == pytest.approx(2 - 2 / math.pi, rel=1e-4)
+
+
+@pytest.mark.parametrize("K", [2, 4, 10, 40, 200])
+def test_theorem_3_is_attained_to_first_order_where_two_quantizers_are_equally_good(K):
+    """A bound with constants 10 % smaller would be exceeded from K = 4 on."""
+    found = measured_rates.alternating_circle(K)
+    assert found.gap < found.bound and found.ratio == pytest.approx(math.cos(math.pi / (2 * K)), rel=1e-5)
+
+
+@pytest.mark.parametrize("K", [2, 3])
+def test_on_the_alternating_circle_the_narrow_pairs_are_optimal_and_on_even_atoms_both_pairings(K):
+    e, s = 0.05, math.pi / K
+    angles = {x: np.concatenate([[2 * s * k - (s - x) / 2, 2 * s * k + (s - x) / 2] for k in range(K)]) for x in (e, 0)}
+    places = {x: np.stack([np.cos(a), np.sin(a)], 1) for x, a in angles.items()}
+    least = {x: _least_of_all_divisions(at, K) for x, at in places.items()}
+    narrow, wide = (torch.from_numpy((P[0::2] + P[1::2]) / 2) for P in (places[0], np.roll(places[0], -1, 0)))
+    for guess in (narrow, wide):
+        assert distortion(torch.from_numpy(places[0]), guess) == pytest.approx(least[0], rel=1e-9)
+    assert least[e] == pytest.approx(math.sin((s - e) / 2) ** 2, rel=1e-9)
+    gap = distortion(torch.from_numpy(places[e]), wide) - least[e]
+    assert gap == pytest.approx(measured_rates.alternating_circle(K, e).gap, rel=1e-9)
+
+
+def _least_of_all_divisions(places, K):
+    cloud = AtomCloud(places, np.full(len(places), 1 / len(places)))
+    return enumerate_cloud(cloud, K, 1, 1, np.random.default_rng(0)).costs.min()
