@@ -65,6 +65,15 @@ def _sigma3(law: Any) -> float:
     return minimize_scalar(lambda a: law.expect(lambda x: np.abs(x - a) ** 3)).fun ** (1 / 3)
 
 
+def pierce_constant(d: int, eta: float) -> float:
+    """C of Proposition 4 as the proof by random coding gives it: far from sharp, but one for all laws."""
+    theta = eta * d / 2
+    ball, sphere = math.pi ** (d / 2) / math.gamma(d / 2 + 1), 2 * math.pi ** (d / 2) / math.gamma(d / 2)
+    c = math.gamma(d + theta) / (math.gamma(d) * math.gamma(theta)) / sphere  # g has mass 1
+    squared = math.gamma(1 + 2 / d) * (2 ** (-d - theta) * c * ball / 2) ** (-2 / d) * 2 ** (2 + eta)
+    return math.sqrt(squared)
+
+
 @dataclass(frozen=True)
 class HeavyTail:
     """K^2 G on [e, e^y] of the law p(x) ~ x^-3 (log x)^-2, which has a variance but no moment above 2.

@@ -14,7 +14,14 @@ from numpy import ndarray
 from scipy.stats import expon, laplace, norm
 from torch import Tensor
 
-from ddoq_core.quantization import best_of_restarts, exact_quantizer, minibatch, random_samples, uniform_quantizer
+from ddoq_core.quantization import (
+    best_of_restarts,
+    exact_quantizer,
+    kmeans_plus_plus,
+    minibatch,
+    random_samples,
+    uniform_quantizer,
+)
 from ddoq_core.quantization.voronoi import Quantizer
 from ddoq_core.randomness import numpy_rng
 from ddoq_core.results.intervals import Mean

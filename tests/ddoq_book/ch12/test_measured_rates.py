@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from ddoq_book.ch12 import measured_rates
 from ddoq_book.ch13.linear_rates import linearise
-from ddoq_core.quantization import distortion
+from ddoq_core.quantization import best_of_restarts, distortion
 from ddoq_core.quantization.closed_forms import CLOSED_FORMS
 from ddoq_core.theory.enumeration import AtomCloud, enumerate_cloud
 
@@ -121,3 +121,43 @@ def test_on_the_alternating_circle_the_narrow_pairs_are_optimal_and_on_even_atom
 def _least_of_all_divisions(places, K):
     cloud = AtomCloud(places, np.full(len(places), 1 / len(places)))
     return enumerate_cloud(cloud, K, 1, 1, np.random.default_rng(0)).costs.min()
+
+
+def test_the_constant_of_pierces_lemma_serves_laws_with_and_without_tails(on_a_line):
+    C = measured_rates.pierce_constant(1, 1.0)
+    assert C == pytest.approx(math.sqrt(2048))  # worked out by hand
+    assert all(rate.constant(G) <= C for rate in on_a_line.values() for G in rate.scaled)
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_random_codes_of_the_proof_cost_no_more_than_its_bound(d):
+    """The step before the mean over X, at fixed x: 0 and K - 1 draws of the density c (1 + |y|)^(-d - theta)."""
+    eta, K, rng = 1.0, 50, np.random.default_rng(0)
+    theta = eta * d / 2
+    r = rng.beta(d, theta, (2000, K - 1))
+    y = rng.standard_normal((2000, K - 1, d))
+    y *= (r / (1 - r))[:, :, None] / np.linalg.norm(y, axis=2, keepdims=True)
+    ball = math.pi ** (d / 2) / math.gamma(d / 2 + 1)
+    c = math.gamma(d + theta) / (math.gamma(d) * math.gamma(theta)) / (d * ball)
+    for size in (0.5, 1.0, 3.0):
+        x = np.zeros(d)
+        x[0] = size
+        cost = np.minimum(((y - x) ** 2).sum(2).min(1), size**2).mean()
+        rate = 2 ** (-d - theta) * c * ball * (K - 1)
+        assert cost <= math.gamma(1 + 2 / d) * rate ** (-2 / d) * (1 + size) ** (2 + eta)
+
+
+@pytest.mark.parametrize("d", [2, 100])
+def test_signs_over_minima_and_the_excess_stay_below_the_bound_of_any_dimension(d):
+    """Samples of the sphere of radius 1: the excess of their optimal quantizer is far below 5 K / n^(1/2), also at d = 100.
+
+    At d = 100 it is a large part of n^(-1/2): a bound that fell like 1 / n would be wrong here.
+    """
+    rng, K, n = np.random.default_rng(0), 4, 100
+    X, fresh = (torch.from_numpy(rng.standard_normal((m, d))) for m in (n, 20_000))
+    X, fresh = (cloud / cloud.norm(dim=1, keepdim=True) for cloud in (X, fresh))
+    found = best_of_restarts(X, K, n_restarts=10, rng=rng).points
+    best = best_of_restarts(fresh, K, n_restarts=3, rng=rng, max_iter=50).points
+    excess = distortion(fresh, found) - distortion(fresh, best)
+    assert 0 < excess < 5 * K / math.sqrt(n)
+    assert d == 2 or excess > 1.5 * K / n
