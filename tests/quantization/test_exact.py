@@ -171,9 +171,7 @@ def test_a_difference_quotient_has_truncation_and_rounding():
     """Its error falls like h^2 as long as truncation rules; at 1e-5 that would leave less than is there in all."""
     x = np.array([-2.4, -0.4, 0.2, 0.7, 2.6])
     exact = exact_gradient(NORMAL, x)
-    wide, near, small, tiny = (
-        np.abs(exact - finite_differences(NORMAL, x, h)).max() for h in (1e-3, 1e-4, 1e-5, 1e-7)
-    )
+    wide, near, small, tiny = (np.abs(exact - finite_differences(NORMAL, x, h)).max() for h in (1e-3, 1e-4, 1e-5, 1e-7))
     assert wide / near == pytest.approx(100, rel=0.01)
     assert 0.1 < small / (1e-4 * wide) < 10 and tiny > 10 * small  # rounding grows as h falls
 

@@ -158,13 +158,13 @@ def test_the_curvature_of_the_mean_of_two_atoms_is_half_of_what_the_constant_all
 
 
 def test_the_mean_deviation_of_a_variable_in_an_interval_is_largest_at_its_ends():
-    """E|Q - q| <= 2 q (1 - q / m) on [0, m], equality for the ends alone: the step from 2 to 3 / 2, and from c to c'."""
+    """E|Q - q| <= 2 q (1 - q / m) on [0, m], equality for the ends alone: from 2 to 3 / 2, from c to c'."""
     rng = numpy_rng(0, "test", "deviation")
     for _ in range(200):
         Q, w = rng.random(5), rng.dirichlet(np.full(5, 0.4))
         q = w @ Q
         assert w @ np.abs(Q - q) <= 2 * q * (1 - q) + 1e-12
-    assert 0.3 * 0.7 + 0.7 * 0.3 == pytest.approx(2 * 0.3 * 0.7)  # Q in {0, 1}, q = .3
+    assert pytest.approx(2 * 0.3 * 0.7) == 0.3 * 0.7 + 0.7 * 0.3  # Q in {0, 1}, q = .3
 
 
 @pytest.mark.parametrize("process", BOTH)

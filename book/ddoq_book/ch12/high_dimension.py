@@ -31,7 +31,7 @@ class FewPoints:
 
 
 def few_points(dimensions: Sequence[int], K: int, n_books: int, seed: int) -> tuple[FewPoints, ...]:
-    """n_books independent codebooks for each d, with fresh judges for each; at K = infinity the order would be another."""
+    """n_books independent codebooks for each d, judged by fresh samples."""
     found = []
     for d in dimensions:
         floor, costs = shannon_bound(d, K) / d, []
@@ -84,7 +84,7 @@ def digits_and_twins(K: int, seeds: Sequence[int]) -> tuple[RealCloud, ...]:
 
 def _share_left(X: Tensor, K: int, rng: np.random.Generator) -> float:
     first, second = X.float().chunk(2)
-    book = best_of_restarts(first, K, n_restarts=1, rng=rng, max_iter=20)
+    book = best_of_restarts(first, K, n_restarts=1, rng=rng, max_iter=10)
     return distortion(second, book.points) / distortion(second, first.mean(0, keepdim=True))
 
 

@@ -181,7 +181,8 @@ def power_table(found: dict[str, Sequence[ReturnedLaw]]) -> Table:
     """How many hypotheses each test rejects, for each score: a family of tests at 5 % (Bonferroni)."""
     rows = []
     for name, laws in found.items():
-        counts = (sum(p < 0.05 / len(laws) for p in values) for values in zip(*((at.p, at.moments_p) for at in laws)))
+        pairs = [(at.p, at.moments_p) for at in laws]
+        counts = (sum(p < 0.05 / len(laws) for p in values) for values in zip(*pairs, strict=True))
         rows.append((name, len(laws), *counts))
     columns = ("score", "hypotheses", "rejected by distribution functions", "rejected by moments, given the start")
     at = found[next(iter(found))][0]

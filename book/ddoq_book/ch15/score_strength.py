@@ -1,4 +1,4 @@
-"""Can a test see that a score is too weak? A control for the tests of Proposition 8, and moments that have the power."""
+"""Can a test see that a score is too weak? A control for the tests of Proposition 8, and moments with the power."""
 
 import math
 from dataclasses import dataclass

@@ -25,7 +25,9 @@ QUANTILES = 20_000  # of mu_T, which stand for it
 PLACES = (np.arange(8) + 0.5) / 8  # on the way from a point to the point of its cell
 
 
-def posterior_variance(data: GaussianMixture, process: Process, T: float, x: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+def posterior_variance(
+    data: GaussianMixture, process: Process, T: float, x: Float[Tensor, " n"]
+) -> Float[Tensor, " n"]:
     """Var(X_0 | X_T = x) of a cloud on a line."""
     r, z = data.noised(process, T).responsibilities(x[:, None]), data.means[:, 0]
     return r @ z.square() - (r @ z).square()

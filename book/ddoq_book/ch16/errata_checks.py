@@ -57,7 +57,9 @@ def slips(K: int, n_paths: int, seed: int) -> Slips:
     kl = Slip(_kl(STUDENT, TEACHER), _kl(TEACHER, STUDENT))  # Algorithm 4, line 7: the usual loss is the second
     kernel = {d: _kernel_mass(KERNEL_TIME, d) for d in (1, 2)}
     chain, covariance = _hoelder(HALF_SIDE), _covariance(FIRST, SECOND, n_paths, seed)
-    return Slips(kernel, _largest_constant(), chain, _closed_cells(), _scaled_mass(SCALING_TIME), covariance, K, *weights, kl)
+    return Slips(
+        kernel, _largest_constant(), chain, _closed_cells(), _scaled_mass(SCALING_TIME), covariance, K, *weights, kl
+    )
 
 
 def _kernel_mass(t: float, d: int) -> Slip:

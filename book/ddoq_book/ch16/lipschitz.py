@@ -81,7 +81,9 @@ def bounded_errors(
             start = start_measures(data, process, T, K)["optimal"]
             for delta in deltas:
                 error = expectation_error(data, process, start.measure, delta, T)
-                found.append(BoundedError(process, K, delta, T, R, error, log_bounds(data, process, R, start, delta, T)))
+                found.append(
+                    BoundedError(process, K, delta, T, R, error, log_bounds(data, process, R, start, delta, T))
+                )
     return tuple(found)
 
 

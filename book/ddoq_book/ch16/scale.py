@@ -1,4 +1,4 @@
-"""The noise of Stable Diffusion v1.5 in the clocks of this book, and the radius of its latents: what constants say there."""
+"""The noise of Stable Diffusion v1.5 in the clocks of this book, and the radius of its latents."""
 
 import math
 from dataclasses import dataclass

@@ -41,5 +41,5 @@ def test_masses_follow_p_to_the_r_over_1_plus_r_and_costs_become_equal(r):
 
 def test_the_table_has_a_row_for_each_power_and_powers_below_1_are_refused():
     assert len(powers_table([power_quantizer(5, 1), power_quantizer(5, 2)]).rows) == 2
-    with pytest.raises(InputError, match="r = 0.5"):
+    with pytest.raises(InputError, match=r"r = 0\.5"):
         power_quantizer(5, 0.5)

@@ -1,4 +1,4 @@
-"""The averaged constant, log-concave data, other linear noise: bounds that hold, and are attained where that is said."""
+"""The averaged constant, log-concave data, other linear noise: bounds that hold, and are attained where they say so."""
 
 import math
 
@@ -78,9 +78,9 @@ def test_normal_data_attain_the_constant_of_log_concave_ones_on_every_pair_of_pa
     rho, T, rng = 2.5, 1.3, numpy_rng(0, "test", "paths")
     data = GaussianMixture([1.0], [[0.3] * d], [rho**-0.5])
     x = torch.from_numpy(rng.standard_normal((2, 4, d)))
-    ends = reverse(data, process, x, delta, T, n_steps=4000, rng=rng)
+    ends = reverse(data, process, x, delta, T, n_steps=1200, rng=rng)
     ratio = (ends[0] - ends[1]).norm(dim=1) / (x[0] - x[1]).norm(dim=1)
-    np.testing.assert_allclose(ratio, closed(process, rho, delta, T), rtol=2e-3)
+    np.testing.assert_allclose(ratio, closed(process, rho, delta, T), rtol=5e-3)
     alpha, beta, _ = process.bridge(delta, T)
     a, v = process.decay(T), process.variance(T)
     assert closed(process, rho, delta, T) == pytest.approx(beta + alpha * (a / v) / (rho + a**2 / v))
