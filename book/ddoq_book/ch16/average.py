@@ -99,15 +99,16 @@ def averages_figure(data: GaussianMixture, process: Process, times: Sequence[flo
     figure, axes = subplots()
     grid = np.geomspace(min(times), max(times), 15).tolist()
     R = data.means.abs().max().item()
-    for name, of, colour, style in (
-        ("Λ, any data", lambda T: law_constant(process, R, 0.0, T), INK, "--"),
-        ("these atoms, worst place", lambda T: constant_of_measure(data, process, 0.0, T), GREEN, "-"),
-        ("these atoms, averaged", lambda T: averaged_constant(data, process, T), BLUE, "-"),
-        ("√3 / a_T, any data averaged", lambda T: math.sqrt(3) / process.decay(T), MUTED, "--"),
+    beside, below = {}, {"xytext": (6, -9)}
+    for name, of, colour, style, place in (
+        ("Λ, any data", lambda T: law_constant(process, R, 0.0, T), INK, "--", beside),
+        ("these atoms, worst place", lambda T: constant_of_measure(data, process, 0.0, T), GREEN, "-", beside),
+        ("these atoms, averaged", lambda T: averaged_constant(data, process, T), BLUE, "-", below),
+        ("√3 / a_T, any data averaged", lambda T: math.sqrt(3) / process.decay(T), MUTED, "--", beside),
     ):
         values = [of(T) for T in grid]
         axes.plot(grid, values, style, color=colour)
-        label(axes, grid[-1], values[-1], name, colour)
+        label(axes, grid[-1], values[-1], name, colour, **place)
     axes.set(xscale="log", yscale="log", xlabel="time T of the noise", ylabel="constant in front of the distance")
     axes.set_xlim(right=grid[-1] * 12)
     return figure
