@@ -1,7 +1,8 @@
 """The constants of the paper's statements, as printed, as corrected, and the sharp ones where they are known.
 
 R is the radius of a ball around the support of mu, T the time of the noise, delta in [0, T) the time at which the
-reverse process is stopped. Constants that overflow are given by their logarithm.
+reverse process is stopped. Constants that overflow are given by their logarithm. Only variances enter: of a support
+with diameter D in a ball of radius rho about any centre, R may be D / 2, but in `law_constant` (rho D / 2)^(1/2).
 """
 
 import math
@@ -33,13 +34,26 @@ def law_constant(process: Process, R: float, delta: float, T: float) -> float:
 
 
 def kl_constant(process: Process, R: float, delta: float, T: float) -> float:
-    """c with KL(nu_delta || mu_delta) <= c W_2(mu_T, nu_T)^2, for any nu_T, atoms too.
+    """c with KL(nu_delta || mu_delta) <= c W_2(mu_T, nu_T)^2, for any nu_T, atoms too."""
+    steepness, bridge = _slopes(process, R, delta, T)
+    return (steepness**2 + bridge**2) / 2
 
-    For the Voronoi weights of a stationary grid also TV(nu_delta, mu_delta) <= c G: that is c W_2^2 again, not W_2.
+
+def total_variation_constant(process: Process, R: float, delta: float, T: float) -> float:
+    """c' <= c with TV(nu_delta, mu_delta) <= c' G for the Voronoi weights of a stationary grid: W_2^2 again, not W_2.
+
+    It is a quarter of a bound on E|S^2 - E S^2|, where S = A + B is the slope of the log-likelihood in x, A that of the
+    posterior, of variance s^2 at most, and B normal of variance b^2: the better of 2 (s^2 + b^2) and of three terms.
     """
+    s, b = _slopes(process, R, delta, T)
+    parts = 3 / 2 * s**2 + 2 * math.sqrt(2 / math.pi) * s * b + 4 * b**2 / math.sqrt(2 * math.pi * math.e)
+    return min(kl_constant(process, R, delta, T), parts / 4)
+
+
+def _slopes(process: Process, R: float, delta: float, T: float) -> tuple[float, float]:
+    """Standard deviations of the two parts of the slope: of the posterior at most, and of the bridge."""
     _, beta, v = process.bridge(delta, T)
-    bridge = beta**2 / v if delta else 0.0
-    return ((R * process.decay(T) / process.variance(T)) ** 2 + bridge) / 2
+    return R * process.decay(T) / process.variance(T), beta / math.sqrt(v) if delta else 0.0
 
 
 def curvature_constant(process: Process, R: float, delta: float, T: float) -> float:
@@ -50,7 +64,7 @@ def curvature_constant(process: Process, R: float, delta: float, T: float) -> fl
     alpha, beta, v = process.bridge(delta, T)
     k = process.decay(T) / process.variance(T)
     smoothing = beta**2 * math.sqrt(2 / (math.pi * v)) if delta else 0.0
-    return 2 * alpha * k**2 * R**3 + 2 * beta * k * R + smoothing
+    return 3 / 2 * alpha * k**2 * R**3 + 2 * beta * k * R + smoothing
 
 
 def flow_slope(process: Process, R: float, delta: float, T: float) -> float:
@@ -64,6 +78,11 @@ def flow_slope(process: Process, R: float, delta: float, T: float) -> float:
 def score_monotonicity(R: float, t: float) -> float:
     """Lemma 12: the eigenvalues of Hess log p_t are at most R^2 / t^2 - 1 / t, under Brownian motion."""
     return (R / t) ** 2 - 1 / t
+
+
+def log_concave_noise(process: Process, R: float, T: float) -> bool:
+    """Whether Lemma 12 proves the law at T log-concave: where the noise is at least as large as the data."""
+    return process.signal_to_noise(T) * R**2 <= 1
 
 
 def empirical_gap(error: float, distance: float) -> float:

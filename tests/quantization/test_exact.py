@@ -165,3 +165,24 @@ def test_what_cannot_be_quantized_is_refused(quantizer):
         quantizer(NORMAL, 0)
     with pytest.raises(InputError, match="no finite variance"):
         quantizer(t(2), 3)
+
+
+def test_a_difference_quotient_has_truncation_and_rounding():
+    """Its error falls like h^2 as long as truncation rules; at 1e-5 that would leave less than is there in all."""
+    x = np.array([-2.4, -0.4, 0.2, 0.7, 2.6])
+    exact = exact_gradient(NORMAL, x)
+    wide, near, small, tiny = (np.abs(exact - finite_differences(NORMAL, x, h)).max() for h in (1e-3, 1e-4, 1e-5, 1e-7))
+    assert wide / near == pytest.approx(100, rel=0.01)
+    assert 0.1 < small / (1e-4 * wide) < 10 and tiny > 10 * small  # rounding grows as h falls
+
+
+def test_a_point_without_mass_is_off_the_centroid_of_nothing_and_still_the_gradient_is_zero():
+    x = np.append(exact_quantizer(uniform(), 3).points, 5.0)
+    assert np.abs(exact_gradient(uniform(), x)).max() < 1e-12
+
+
+def test_a_moment_above_the_second_is_enough_for_the_rate_and_not_needed():
+    """p(x) ~ x^-3 (log x)^-4: int p^(1/3), which the limit needs, is finite, and no moment above the second is."""
+    third = quad(lambda s: s ** (-4 / 3), 1, np.inf)[0]  # int p^(1/3) dx by x = e^s
+    moments = [quad(lambda s: np.exp(0.1 * s) / s**4, 1, end)[0] for end in (200, 400, 600)]
+    assert third == pytest.approx(3) and moments[1] > 100 * moments[0] and moments[2] > 100 * moments[1]

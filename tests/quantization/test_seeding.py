@@ -39,3 +39,11 @@ def test_all_samples_can_be_chosen():
 
 def test_equal_samples_still_give_k_points():
     assert kmeans_plus_plus(torch.ones(6, 2), 4, numpy_rng(0, "test")).shape == (4, 2)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_k_means_plus_plus_seeds_spread_nearly_like_optimal_points(d):
+    """E|x|^2 of seeds of N(0, I_d): d if their density were p, d + 2 if p^(d/(d+2)), from which they are not far."""
+    X = torch.from_numpy(numpy_rng(0, "test", "seeds", d).standard_normal((10_000, d)))
+    seeds = [kmeans_plus_plus(X, 200, numpy_rng(s, "test", "seeds")).square().sum(1).mean().item() for s in range(4)]
+    assert d + 1 < np.mean(seeds) < d + 2

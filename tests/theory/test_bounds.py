@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import ot
 import pytest
 import torch
 from scipy.integrate import quad
@@ -71,18 +72,42 @@ def test_two_atoms_attain_the_law_constant(process, delta):
 
 
 @pytest.mark.parametrize("process", BOTH)
-def test_no_random_cloud_exceeds_the_law_constant(process):
-    rng, T = numpy_rng(0, "test", "law constant"), 0.7
-    for trial in range(60):
-        n, d, delta = int(rng.integers(2, 7)), int(rng.integers(1, 4)), float(rng.choice([0, 0.2]))
-        points = rng.standard_normal((n, d))
-        points /= np.linalg.norm(points, axis=1).max()
-        cloud = atoms(torch.from_numpy(points), torch.from_numpy(rng.dirichlet(np.ones(n))))
-        x = torch.from_numpy(2 * rng.standard_normal((1, d)))
-        y = x + 0.01 * torch.from_numpy(rng.standard_normal((1, d)))
-        laws = [cloud.reversed(process, start, torch.ones(1), delta, T) for start in (x, y)]
-        moved = (laws[0].masses @ laws[0].means - laws[1].masses @ laws[1].means).norm()  # at most W_1 of the laws
-        assert moved <= bounds.law_constant(process, 1, delta, T) * (x - y).norm() * (1 + 1e-9), trial
+def test_no_random_cloud_exceeds_the_law_constant_in_w1(process):
+    """W_1 by linear program: the worst of all Lipschitz functions, not the mean; d = 1 to 5, clouds off centre too.
+
+    Of a cloud in a ball of radius rho, of diameter D, R^2 is rho D / 2 with the ball about any centre.
+    """
+    rng, largest = numpy_rng(0, "test", "law constant"), 0.0
+    for trial in range(300):
+        T, d, n = float(rng.choice([0.2, 0.7, 2.0])), int(rng.integers(1, 6)), int(rng.integers(2, 9))
+        z = rng.standard_normal((n, d))
+        z = np.concatenate([z, -z]) if trial % 3 == 0 else z
+        rho, D = np.linalg.norm(z, axis=1).max(), ot.dist(z, z, metric="euclidean").max()
+        shift = rng.standard_normal(d) if trial % 2 else np.zeros(d)
+        cloud = atoms(torch.from_numpy(z + shift), torch.from_numpy(rng.dirichlet(np.full(len(z), 0.5))))
+        mu_T, h = cloud.noised(process, T), 1e-3
+        x = process.decay(T) * shift + rng.standard_normal((1, d)) * rng.choice([0.1, 1.0])
+        e = rng.standard_normal((1, d))
+        y = x + h * e / np.linalg.norm(e)
+        r = mu_T.responsibilities(torch.from_numpy(np.concatenate([x, y]))).numpy()
+        r /= r.sum(1, keepdims=True)
+        moved = ot.emd2(r[0], r[1], ot.dist(z, z, metric="euclidean")) / h
+        bound = bounds.law_constant(process, math.sqrt(rho * D / 2), 0.0, T)
+        assert moved <= bound * (1 + 1e-6), trial
+        largest = max(largest, moved / bound)
+    assert largest > 0.7  # the constant is near what is seen; where it is attained, the next test says
+
+
+@pytest.mark.parametrize("process", BOTH)
+@pytest.mark.parametrize("d", [2, 5])
+def test_theorem_13_is_attained_in_space_by_a_shifted_start_and_by_a_nonlinear_function(process, d):
+    """Two atoms, the mass near 0 shifted along their axis: W_1 at 0 over W_1 at T is Lambda, also for f = |x - z_1|."""
+    axis = torch.zeros(1, d, dtype=torch.float64)
+    axis[0, 0], T, h = 1.3, 0.8, 1e-4
+    two = atoms(torch.cat([-axis, axis]))
+    r = two.noised(process, T).responsibilities(torch.cat([-h * axis, h * axis]) / axis.norm())
+    moved = (r[1, 1] - r[0, 1]).item() * 2 * axis.norm().item()  # of f, the distance to the first atom
+    assert moved / (2 * h) == pytest.approx(bounds.law_constant(process, 1.3, 0.0, T), rel=1e-6)
 
 
 def test_two_atoms_attain_lemma_12():
@@ -118,7 +143,28 @@ def test_a_stationary_grid_is_of_second_order_in_w1_and_in_total_variation(proce
         nu = FOUR_ATOMS.reversed(process, points, weights, delta, T)
         half = bounds.curvature_constant(process, R, delta, T) / 2
         assert 0 < wasserstein1_on_line(nu, mu) <= half * best.distortion
-        assert 0 < total_variation(nu, mu, grid) <= bounds.kl_constant(process, R, delta, T) * best.distortion
+        tv, c = total_variation(nu, mu, grid), bounds.total_variation_constant(process, R, delta, T)
+        assert 0 < tv <= c * best.distortion <= bounds.kl_constant(process, R, delta, T) * best.distortion
+
+
+@pytest.mark.parametrize("process", BOTH)
+def test_the_curvature_of_the_mean_of_two_atoms_is_half_of_what_the_constant_allows(process):
+    """u = R tanh(kappa R x) has |u''| up to 4 / (3 sqrt 3) kappa^2 R^3, conjectured to be the most; proved is 3 / 2."""
+    R, T, x = 1.3, 0.8, np.linspace(-4, 4, 80_001)
+    k = process.decay(T) / process.variance(T)
+    bent = np.abs(np.gradient(np.gradient(R * np.tanh(k * R * x), x), x)).max()
+    assert bent == pytest.approx(4 / (3 * math.sqrt(3)) * k**2 * R**3, rel=1e-4)
+    assert bounds.curvature_constant(process, R, 0.0, T) == pytest.approx(1.5 * k**2 * R**3)
+
+
+def test_the_mean_deviation_of_a_variable_in_an_interval_is_largest_at_its_ends():
+    """E|Q - q| <= 2 q (1 - q / m) on [0, m], equality for the ends alone: from 2 to 3 / 2, from c to c'."""
+    rng = numpy_rng(0, "test", "deviation")
+    for _ in range(200):
+        Q, w = rng.random(5), rng.dirichlet(np.full(5, 0.4))
+        q = w @ Q
+        assert w @ np.abs(Q - q) <= 2 * q * (1 - q) + 1e-12
+    assert pytest.approx(2 * 0.3 * 0.7) == 0.3 * 0.7 + 0.7 * 0.3  # Q in {0, 1}, q = .3
 
 
 @pytest.mark.parametrize("process", BOTH)

@@ -65,6 +65,15 @@ def _sigma3(law: Any) -> float:
     return minimize_scalar(lambda a: law.expect(lambda x: np.abs(x - a) ** 3)).fun ** (1 / 3)
 
 
+def pierce_constant(d: int, eta: float) -> float:
+    """C of Proposition 4 as the proof by random coding gives it: far from sharp, but one for all laws."""
+    theta = eta * d / 2
+    ball, sphere = math.pi ** (d / 2) / math.gamma(d / 2 + 1), 2 * math.pi ** (d / 2) / math.gamma(d / 2)
+    c = math.gamma(d + theta) / (math.gamma(d) * math.gamma(theta)) / sphere  # g has mass 1
+    squared = math.gamma(1 + 2 / d) * (2 ** (-d - theta) * c * ball / 2) ** (-2 / d) * 2 ** (2 + eta)
+    return math.sqrt(squared)
+
+
 @dataclass(frozen=True)
 class HeavyTail:
     """K^2 G on [e, e^y] of the law p(x) ~ x^-3 (log x)^-2, which has a variance but no moment above 2.
@@ -183,3 +192,28 @@ def empirical_gaps(K: int, sizes: Sequence[int], reps: int, seed: int) -> Empiri
             away = math.sqrt(shares.distortion + np.mean((X - shares.points) ** 2))  # W_2 of samples to the law
             limits[i, rep] = empirical_gap(math.sqrt(best), away)
     return EmpiricalGaps(tuple(sizes), gaps, limits)
+
+
+@dataclass(frozen=True)
+class AlternatingCircle:
+    """2 K atoms on the unit circle with gaps s - e and s + e in turn, s = pi / K; the samples are evenly spaced.
+
+    Evenly spaced atoms have two optimal quantizers. The one that joins atoms across the wide gaps is a wrong guess.
+    """
+
+    K: int
+    gap: float  # distortion of that guess above the least
+    bound: float  # of Theorem 3
+
+    @property
+    def ratio(self) -> float:
+        """It tends to cos(pi / 2K) as e -> 0: Theorem 3 is attained to first order, up to this."""
+        return self.gap / self.bound
+
+
+def alternating_circle(K: int, e: float = 1e-6) -> AlternatingCircle:
+    """In closed form: a pair of angle 2 a has its mean at radius cos a and costs sin(a)^2."""
+    s = math.pi / K
+    least, right = math.sin((s - e) / 2) ** 2, math.cos(s / 2)
+    wrong = 1 + right**2 - 2 * right * math.cos((s + e) / 2)
+    return AlternatingCircle(K, wrong - least, empirical_gap(math.sqrt(least), 2 * math.sin(e / 4)))

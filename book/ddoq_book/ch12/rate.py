@@ -17,7 +17,7 @@ from ddoq_core.theory.bounds import ball_bound, random_coding_bound, shannon_bou
 from ddoq_core.theory.zador import ZADOR
 
 from ..style import BLUE, BROWN, GREEN, INK, MUTED, VERMILION, figure_style, label, subplots
-from .measured_rates import EmpiricalGaps, HeavyTail, LineRate, LloydRate
+from .measured_rates import AlternatingCircle, EmpiricalGaps, HeavyTail, LineRate, LloydRate
 
 SHORT = {"uniform on [0, 1]": "Uniform"}  # a name that is too long for a column
 
@@ -186,3 +186,10 @@ def dimensions_figure(dimensions: Sequence[int], K_max: int) -> Figure:
         label(axes, levels[-1], share[-1], f"d = {d:,}", colour)
     axes.set(xscale="log", ylim=(0, 1.05), xlabel="number of points K", ylabel="least G, as a share of that of K = 1")
     return figure
+
+
+def attained_table(found: Sequence[AlternatingCircle]) -> Table:
+    """Theorem 3 where it is attained to first order."""
+    columns = "K", Column("gap over the bound", ".5f"), Column("cos(π / 2K)", ".5f")
+    rows = ((at.K, at.ratio, math.cos(math.pi / (2 * at.K))) for at in found)
+    return Table.of_rows("2K atoms on a circle, two equally good quantizers of the samples", columns, rows)

@@ -71,7 +71,7 @@ def step_laws_table(found: Sequence[StepsOutcome], n: int, best: ExactQuantizer)
     ]
     notes = (
         f"{n:,} samples, n = {found[0].running.n} seeds, 95 % intervals. G(x*) = {best.distortion:.5f}.",
-        "Errors are max |xᵢ − xᵢ*| and max |wᵢ − μ(Cᵢ*)| over i; D is min |X − xᵢ|².",
+        "Errors are max |xᵢ − xᵢ*| and max |wᵢ − μ(Cᵢ*)| over i; the distance is that to the winner.",
         "Linear theory: how errors fall in the end, the share of the start's error that is left along the slowest "
         "direction, and in brackets the level of the noise, once the start is forgotten.",
     )
@@ -83,7 +83,7 @@ def step_laws_table(found: Sequence[StepsOutcome], n: int, best: ExactQuantizer)
         Column("start left", lambda share: f"{100 * share:.1f} %"),
         Column("error of points", _with_level),
         Column("error of weights", _with_level),
-        Column("running mean of D", ".4f"),
+        Column("running mean of the squared distance", ".4f"),
     )
     return Table.of_rows("CLVQ: steps, conditions, errors", columns, rows, notes)
 
@@ -139,7 +139,7 @@ def running_figure(traces: dict[str, LearningErrors], best: ExactQuantizer) -> F
     axes.plot([steps[0], n], [0.1, 0.1 * steps[0] / n], "--", color=INK, linewidth=1.2)
     label(axes, steps[0], 0.1, "∝ 1/k", xytext=(8, -22))
     axes.set(xscale="log", yscale="log", ylim=(LEAST_EXCESS, None), xlabel="samples k")
-    axes.set_ylabel("running mean of D over $G(x^*)$, less 1")
+    axes.set_ylabel("running mean of the squared distance over $G(x^*)$, less 1")
     for name, at in _apart(ends, math.log(axes.get_ylim()[1] / LEAST_EXCESS) / 18, log=True).items():
         label(axes, n, at, name, STEP_COLOURS[name])
     return figure

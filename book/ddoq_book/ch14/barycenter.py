@@ -14,7 +14,14 @@ from numpy import ndarray
 from scipy.stats import expon, laplace, norm
 from torch import Tensor
 
-from ddoq_core.quantization import best_of_restarts, exact_quantizer, minibatch, random_samples, uniform_quantizer
+from ddoq_core.quantization import (
+    best_of_restarts,
+    exact_quantizer,
+    kmeans_plus_plus,
+    minibatch,
+    random_samples,
+    uniform_quantizer,
+)
 from ddoq_core.quantization.voronoi import Quantizer
 from ddoq_core.randomness import numpy_rng
 from ddoq_core.results.intervals import Mean
@@ -125,13 +132,19 @@ def _count(K: float) -> str:
 
 
 def plane_moments(K: int, n: int, seeds: Sequence[int]) -> dict[str, Float[ndarray, "seeds weights"]]:
-    """E|x|^2 under the weights of WEIGHT_POWERS on N(0, I_2): converged Lloyd, and D4M's single pass from K samples."""
-    found: dict[str, list] = {"Lloyd, converged": [], "one mini-batch pass from samples": []}
+    """E|x|^2 under the weights of WEIGHT_POWERS on N(0, I_2): converged Lloyd, one pass from each of two starts.
+
+    K of the samples have the density p; k-means++ draws far samples more often, and lets them lie about where optimal
+    points do.
+    """
+    passes = (f"one mini-batch pass from {start}" for start in ("samples", "k-means++"))
+    found: dict[str, list] = {name: [] for name in ("Lloyd, converged", *passes)}
     for seed in seeds:
         X = torch.from_numpy(numpy_rng(seed, "plane").standard_normal((n, 2)))
         rng = numpy_rng(seed, "plane", "start")
         one_pass = minibatch(X, random_samples(X, K, rng), passes=1)
-        books = best_of_restarts(X, K, n_restarts=1, rng=rng), one_pass
+        seeded = minibatch(X, kmeans_plus_plus(X, K, numpy_rng(seed, "plane", "k-means++")), passes=1)
+        books = best_of_restarts(X, K, n_restarts=1, rng=rng), one_pass, seeded
         for name, book in zip(found, books, strict=True):
             masses = book.weights.numpy()
             found[name].append([second_moment(book.points.numpy(), masses, alpha) for alpha in WEIGHT_POWERS.values()])

@@ -31,6 +31,7 @@ from ddoq_core.theory.measures import FOUR_ATOMS, GaussianMixture, atoms, law_on
 from ddoq_core.theory.transport import wasserstein1_of_samples
 
 from ..style import BLUE, GREEN, MUTED, VERMILION, figure_style, subplots
+from .score_strength import joint_moments_p, scaled_score
 
 BOTH = (BROWNIAN, ORNSTEIN_UHLENBECK)
 REVERSE_STEPS = {  # name, step of `reverse`, colour, marker
@@ -134,6 +135,7 @@ class ReturnedLaw:
     process: Process
     distance: float  # Kolmogorov-Smirnov, the largest over PROJECTIONS directions
     p: float  # Bonferroni's
+    moments_p: float  # of ends given their starts, `joint_moments_p`
     n_steps: int
     delta: float
     T: float
@@ -141,18 +143,19 @@ class ReturnedLaw:
 
 
 def returned_laws(
-    dimensions: Sequence[int], n: int, n_steps: int, delta: float, T: float, seed: int
+    dimensions: Sequence[int], n: int, n_steps: int, delta: float, T: float, seed: int, factor: float = 1.0
 ) -> tuple[ReturnedLaw, ...]:
-    """Every measure in every dimension, noised and reversed by both processes."""
+    """Every measure in every dimension, noised and reversed by both processes; with a factor, by a wrong score."""
     found = []
     for d in dimensions:
         for name, measure in measures(d, seed).items():
             for process in BOTH:
                 rng = numpy_rng(seed, "15", "return", d, name, process.name)
                 begin = measure.noised(process, T).sample(n, rng)
-                end = reverse(measure, process, begin, delta, T, n_steps=n_steps, rng=rng)
+                end = reverse(scaled_score(measure, factor), process, begin, delta, T, n_steps=n_steps, rng=rng)
                 off, p = projected_ks(end, measure.noised(process, delta), rng)
-                found.append(ReturnedLaw(name, d, process, off, p, n_steps, delta, T, n))
+                given = joint_moments_p(measure, process, begin, end, delta, T)
+                found.append(ReturnedLaw(name, d, process, off, p, given, n_steps, delta, T, n))
     return tuple(found)
 
 
@@ -162,15 +165,29 @@ def returns_table(found: Sequence[ReturnedLaw]) -> Table:
         Column("data", lambda at: f"{at[0]}, d = {at[1]}"),
         "process",
         Column("largest distance of distribution functions", ".4f"),
-        Column("p", ".2f"),
+        Column("p-value", ".2f"),
+        Column("p-value of moments, given the start", ".2f"),
     )
     blocks = tuple(
-        (data, tuple((at.process.name, at.distance, at.p) for at in rows))
+        (data, tuple((at.process.name, at.distance, at.p, at.moments_p) for at in rows))
         for data, rows in groupby(found, key=lambda at: (at.data, at.d))
     )
     n, n_steps, delta, T = (getattr(found[0], name) for name in ("n", "n_steps", "delta", "T"))
     note = f"n = {n:,} paths, {n_steps} steps of the exponential integrator, δ = {delta:g}, T = {T:g}."
     return Table("The law comes back", columns, blocks, (note,))
+
+
+def power_table(found: dict[str, Sequence[ReturnedLaw]]) -> Table:
+    """How many hypotheses each test rejects, for each score: a family of tests at 5 % (Bonferroni)."""
+    rows = []
+    for name, laws in found.items():
+        pairs = [(at.p, at.moments_p) for at in laws]
+        counts = (sum(p < 0.05 / len(laws) for p in values) for values in zip(*pairs, strict=True))
+        rows.append((name, len(laws), *counts))
+    columns = ("score", "hypotheses", "rejected by distribution functions", "rejected by moments, given the start")
+    at = found[next(iter(found))][0]
+    note = f"n = {at.n:,} paths and {at.n_steps} steps for each; a hypothesis is rejected at 5 % over their number."
+    return Table.of_rows("What the tests can see", columns, rows, (note,))
 
 
 def projected_ks(x: Float[Tensor, "n d"], law: GaussianMixture, rng: np.random.Generator) -> tuple[float, float]:

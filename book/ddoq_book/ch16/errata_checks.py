@@ -14,12 +14,15 @@ from ddoq_core.quantization import exact_quantizer
 from ddoq_core.randomness import numpy_rng
 from ddoq_core.results.intervals import Mean
 from ddoq_core.results.table import As, Table
+from ddoq_core.theory.bounds import log_pathwise_constant, log_printed_constant
+from ddoq_core.theory.diffusion import BROWNIAN
 
 TEACHER, STUDENT = np.array([0.7, 0.2, 0.1]), np.array([0.4, 0.4, 0.2])
 KERNEL_TIME = 0.3  # t of the kernel g_t
 HALF_SIDE = 4.0  # a of the uniform law on [-a, a]
 SCALING_TIME = 1.0  # t of the scaled law
 FIRST, SECOND = 1.0, 2.0  # times of the path
+STOP, HORIZONS = 0.5, np.geomspace(0.51, 1000, 400)  # delta of the largest constant, and the T that are tried
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Slips:
     """One number, or several, for each slip."""
 
     kernel_mass: dict[int, Slip]  # by d
+    largest_constant: Slip  # logarithm of C of Theorem 13 over all T tried
     hoelder: Slip  # both sides of an inequality
     closed_cells: Slip
     scaled_mass: Slip
@@ -53,13 +57,22 @@ def slips(K: int, n_paths: int, seed: int) -> Slips:
     kl = Slip(_kl(STUDENT, TEACHER), _kl(TEACHER, STUDENT))  # Algorithm 4, line 7: the usual loss is the second
     kernel = {d: _kernel_mass(KERNEL_TIME, d) for d in (1, 2)}
     chain, covariance = _hoelder(HALF_SIDE), _covariance(FIRST, SECOND, n_paths, seed)
-    return Slips(kernel, chain, _closed_cells(), _scaled_mass(SCALING_TIME), covariance, K, *weights, kl)
+    return Slips(
+        kernel, _largest_constant(), chain, _closed_cells(), _scaled_mass(SCALING_TIME), covariance, K, *weights, kl
+    )
 
 
 def _kernel_mass(t: float, d: int) -> Slip:
     """Lemma 12, Theorem 13, Appendix A: g_t has the factor (2 pi t)^(-d/2), not its inverse, and mass 1."""
     line = quad(lambda x: math.exp(-(x**2) / (2 * t)), -math.inf, math.inf)[0]
     return Slip(line**d * (2 * math.pi * t) ** (d / 2), line**d * (2 * math.pi * t) ** (-d / 2))
+
+
+def _largest_constant() -> Slip:
+    """Theorem 13 promises one C for all T: eq. 30 as printed grows with T without end, corrected it has a maximum."""
+    horizons = HORIZONS.tolist()
+    printed = max(log_printed_constant(BROWNIAN, 1.0, STOP, T, 1) for T in horizons)
+    return Slip(printed, max(log_pathwise_constant(BROWNIAN, 1.0, STOP, T) for T in horizons))
 
 
 def _hoelder(a: float) -> Slip:
@@ -101,6 +114,8 @@ def slips_table(found: Slips) -> Table:
         ("Lemma 12, Theorem 13, A", f"mass of g_t, t = {t:g}, d = {d}", *_cells(slip, "{:.3f}"))
         for d, slip in found.kernel_mass.items()
     ]
+    largest = f"largest log C, T ≤ {HORIZONS[-1]:,.0f}, R = d = 1, δ = {STOP:g}"
+    rows.append(("Theorem 13, eq. 30", largest, *_cells(found.largest_constant, "{:.2f}")))
     sides = _cells(found.hoelder, "{:.3f} ≤ {:.3f}")
     rows.append(("Theorem 5, proof", f"Hölder's step, uniform law on [−{a:g}, {a:g}], K = 1", *sides))
     closed = "mass of Σ μ(Cᵢ) δ(xᵢ), μ = δ₀, x = (−1, 1)"
@@ -109,8 +124,8 @@ def slips_table(found: Slips) -> Table:
     rows.append(("Theorem 13, step 1", scaled, *_cells(found.scaled_mass, "{:.4f}")))
     covariance = f"covariance of x at times {FIRST:g} and {SECOND:g}"
     rows.append(("Theorem 13, step 1", covariance, *_cells(found.covariance, "{:.3f}")))
-    largest = _cell((found.largest_weight, found.mean_weight), "{:.3f}, mean {:.3f}")
-    rows.append(("before eq. 33", f"largest weight w, N(0, 1), K = {K:,}", "below 1", largest))
+    heaviest = _cell((found.largest_weight, found.mean_weight), "{:.3f}, mean {:.3f}")
+    rows.append(("before eq. 33", f"largest weight w, N(0, 1), K = {K:,}", "below 1", heaviest))
     roots = _cell((found.mean_root, found.mean_weight), "{:.4f}, mean square {:.3f}")
     rows.append(("eq. 33", f"mean of √w, N(0, 1), K = {K:,}", None, roots))
     kl = _cell(found.kl.printed, "student first: {:.5f}"), _cell(found.kl.corrected, "teacher first: {:.5f}")

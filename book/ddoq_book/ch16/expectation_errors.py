@@ -14,6 +14,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from ddoq_core.quantization.exact import exact_quantizer, uniform_quantizer
+from ddoq_core.theory.bounds import log_concave_noise
 from ddoq_core.theory.diffusion import Process, probability_flow, reverse
 from ddoq_core.theory.measures import GaussianMixture, atoms, law_on_line
 from ddoq_core.theory.transport import expectation_error, wasserstein1_on_line
@@ -39,11 +40,12 @@ class StartMeasure:
 def start_measures(data: GaussianMixture, process: Process, T: float, K: int) -> dict[str, StartMeasure]:
     """Optimal quantizer of mu_T, best K equal masses, and the optimal points with equal masses (D4M's construction).
 
-    mu_T must be log-concave, as Lemma 12 says it is when R^2 <= T under Brownian motion.
+    Where mu_T is log-concave by Lemma 12 the first is proved to be optimal; else it is the best grid that was found.
     """
-    mu_T = data.noised(process, T)
+    mu_T, R = data.noised(process, T), data.means.abs().max().item()
     law = law_on_line(mu_T)
-    best, equal = exact_quantizer(law, K, log_concave=True), uniform_quantizer(law, K)
+    best = exact_quantizer(law, K, log_concave=log_concave_noise(process, R, T))
+    equal = uniform_quantizer(law, K)
     shifted = equal.distortion + np.mean((best.points - equal.points) ** 2)  # both orders are increasing: optimal
     found = {
         "optimal": (best.points, best.weights, best.distortion),
@@ -55,6 +57,20 @@ def start_measures(data: GaussianMixture, process: Process, T: float, K: int) ->
         x, w = torch.from_numpy(points)[:, None], torch.from_numpy(weights / weights.sum())
         made[name] = StartMeasure(x, w, wasserstein1_on_line(atoms(x, w), mu_T), math.sqrt(squared))
     return made
+
+
+def constant_of_measure(
+    data: GaussianMixture, process: Process, delta: float, T: float, grid: Float[ndarray, " n"] | None = None
+) -> float:
+    """Lambda of one cloud on a line: beta + alpha kappa sup_x Var(X_0 | X_T = x). No smaller one holds for its starts.
+
+    On a line the kernel from x increases with x, so W_1 of two kernels is the difference of their means.
+    """
+    alpha, beta, _ = process.bridge(delta, T)
+    x = np.linspace(-8, 8, 8001) if grid is None else grid
+    r, z = data.noised(process, T).responsibilities(torch.from_numpy(x)[:, None]), data.means[:, 0]
+    variance = (r @ z.square() - (r @ z).square()).max().item()
+    return beta + alpha * process.decay(T) / process.variance(T) * variance
 
 
 def worst_function(mu: GaussianMixture, nu: GaussianMixture) -> Callable[[Float[ndarray, " n"]], Float[ndarray, " n"]]:

@@ -22,22 +22,25 @@ from ddoq_core.theory.measures import GaussianMixture
 from ddoq_core.theory.transport import expectation_error
 
 from ..style import BLUE, BROWN, GREEN, INK, MUTED, PURPLE, VERMILION, figure_style, label, subplots
-from .expectation_errors import ErrorRates, StartMeasure, start_measures, worst_function
+from .expectation_errors import ErrorRates, StartMeasure, constant_of_measure, start_measures, worst_function
 from .monotone_drift import MonotoneDrifts
 
 
 @dataclass(frozen=True)
 class LogBounds:
-    """Logarithms of five bounds on the error in expectation: some of them are too large for a float."""
+    """Logarithms of six bounds on the error in expectation: some of them are too large for a float."""
 
     printed: float  # C W_2 of eq. 30
     corrected: float
     by_W1: float  # C W_1, corrected
     sharp: float  # Lambda W_1
+    of_measure: float  # the same with the constant of this measure
     second_order: float
 
 
-def log_bounds(process: Process, R: float, start: StartMeasure, delta: float, T: float) -> LogBounds:
+def log_bounds(
+    data: GaussianMixture, process: Process, R: float, start: StartMeasure, delta: float, T: float
+) -> LogBounds:
     """What bounds the error of a stationary grid on a line."""
     pathwise = log_pathwise_constant(process, R, delta, T)
     return LogBounds(
@@ -45,6 +48,7 @@ def log_bounds(process: Process, R: float, start: StartMeasure, delta: float, T:
         pathwise + math.log(start.W2),
         pathwise + math.log(start.W1),
         math.log(law_constant(process, R, delta, T) * start.W1),
+        math.log(constant_of_measure(data, process, delta, T) * start.W1),
         math.log(curvature_constant(process, R, delta, T) / 2 * start.W2**2),
     )
 
@@ -77,13 +81,15 @@ def bounded_errors(
             start = start_measures(data, process, T, K)["optimal"]
             for delta in deltas:
                 error = expectation_error(data, process, start.measure, delta, T)
-                found.append(BoundedError(process, K, delta, T, R, error, log_bounds(process, R, start, delta, T)))
+                found.append(
+                    BoundedError(process, K, delta, T, R, error, log_bounds(data, process, R, start, delta, T))
+                )
     return tuple(found)
 
 
 def bounds_table(found: Sequence[BoundedError]) -> Table:
     """One row per delta, in blocks of a process and K."""
-    bounds = "C W₂, as printed", "C W₂, corrected", "C W₁, corrected", "Λ W₁", "second order"
+    bounds = "C W₂, as printed", "C W₂, corrected", "C W₁, corrected", "Λ W₁", "Λ W₁ of these atoms", "second order"
     columns = (
         Column("Process", lambda at: f"{at[0].name}, K = {at[1]} points"),
         Column("δ", "g"),
@@ -189,13 +195,15 @@ def bounds_figure(data: GaussianMixture, R: float, process: Process, T: float, K
     pathwise = np.array([math.exp(log_pathwise_constant(process, R, t, T)) for t in deltas.tolist()])
     printed = np.array([math.exp(log_printed_constant(process, R, t, T, 1)) for t in deltas.tolist()])
     sharp = np.array([law_constant(process, R, t, T) for t in deltas.tolist()])
+    own = np.array([constant_of_measure(data, process, t, T) for t in deltas.tolist()])
     error = np.array([expectation_error(data, process, start.measure, t, T) for t in deltas.tolist()])
     beside, left, above = {"xytext": (8, 6)}, {"xytext": (-8, -6), "ha": "right"}, {"xytext": (0, 9)}
     steep = int((start.W2 * printed < 100).argmax())  # where the exponential bounds enter the figure
     for name, values, at, colour, style, place in (
         ("C W₂, as printed", start.W2 * printed, steep, VERMILION, ":", beside),
         ("C W₁, corrected", start.W1 * pathwise, steep, BROWN, "-.", left),
-        ("Λ W₁, which no start exceeds", start.W1 * sharp, 0, INK, "--", above),
+        ("Λ W₁, for any data", start.W1 * sharp, 0, INK, "--", above),
+        ("the same for these atoms", start.W1 * own, 0, GREEN, "--", {"xytext": (0, -14)}),
         ("error of the optimal quantizer", error, 0, BLUE, "-", above),
     ):
         axes.plot(deltas, values, style, color=colour)

@@ -10,7 +10,7 @@ from scipy.stats import expon, laplace, norm, uniform
 
 from ddoq_book.ch13.linear_rates import cell_masses, eq15, linearise, step_laws
 from ddoq_core.errors import InputError
-from ddoq_core.quantization import clvq
+from ddoq_core.quantization import clvq, exact_gradient, exact_quantizer
 
 
 def test_two_points_of_the_normal_law_are_as_worked_out_by_hand():
@@ -40,6 +40,40 @@ def test_moving_points_moves_mass_but_makes_none():
 def test_the_laplace_law_is_flat_for_an_even_number_of_points():
     with pytest.raises(InputError, match=r"K = 2 points of laplace is flat"):
         linearise(laplace(), 2)
+
+
+def test_steps_on_the_flat_distortion_leave_an_error_like_one_over_their_sum():
+    """Laplace law, K = 2, both points shifted: the drift is of second order, so there is a rate, though a slow one."""
+    law, best = laplace(), exact_quantizer(laplace(), 2).points
+    for steps in (np.full(40_000, 0.05), 20 / (np.arange(400_000) + 400)):
+        x, products = best + 0.3, []
+        for k, gamma in enumerate(steps):
+            x = x - gamma / 2 * laplace_gradient(x)
+            if k in (len(steps) // 4, len(steps) - 1):
+                products.append((x - best).mean() * steps[: k + 1].sum())
+        assert products[1] == pytest.approx(products[0], rel=0.15)
+        assert 0 < (x - best).mean() < 0.05
+    at = best + 0.07
+    assert laplace_gradient(at) == pytest.approx(exact_gradient(law, at), abs=1e-12)
+
+
+def laplace_gradient(x):
+    """Of two points of the Laplace law by closed forms: -2 int_{C_i} (xi - x_i) p, its boundary right of 0."""
+    edge = (x[0] + x[1]) / 2
+    tail = math.exp(-edge) / 2
+    right = tail * (1 + edge), tail  # first moment and mass of [edge, infinity)
+    return -2 * np.array([-right[0] - x[0] * (1 - right[1]), right[0] - x[1] * right[1]])
+
+
+@pytest.mark.parametrize("K", [2, 3, 5, 10, 20])
+def test_the_slowest_rate_of_the_normal_law_is_at_most_the_distortion_over_the_number_of_points(K):
+    """Moved together by h, points of N(0, 1) cost 2 G h^2 / 2 more, by Stein's identity: lambda <= G / K."""
+    at = linearise(norm(), K)
+    together = np.ones(K) @ at.drift[:K, :K] @ np.ones(K)
+    assert together == pytest.approx(at.best.distortion, rel=1e-6)  # half the second derivative in h
+    assert at.slowest <= at.best.distortion / K * (1 + 1e-6)
+    assert at.slowest > 0.99 * at.best.distortion / K  # a bound 10 % smaller is not one
+    assert (at.slowest == pytest.approx(at.best.distortion / 2, rel=1e-6)) == (K == 2)
 
 
 def test_which_sums_are_finite():

@@ -20,10 +20,10 @@ def test_divergences_of_normal_starts_fall_with_delta():
     assert normal_divergences_table(found).column("δ = 2")[0] == 0.5
 
 
-def test_both_divergences_from_atoms_stay_below_their_bound():
+def test_both_divergences_from_atoms_stay_below_their_bounds():
     found = atomic_starts([3, 10], [0.4, 0.1, 0.0], 1.0)
     for at in found:
-        assert 0 < at.kl < at.bound and 0 < at.tv < at.bound
+        assert 0 < at.kl < at.kl_bound and 0 < at.tv < at.tv_bound <= at.kl_bound and at.optimal
     assert [len(rows) for _, rows in atomic_starts_table(found).blocks] == [2, 2, 2]
 
 
@@ -37,3 +37,9 @@ def test_divergences_fall_along_the_reverse_process():
     found = divergences(GaussianMixture([1.0], [[0.5]], [0.9]), [1.0, 0.4, 0.1], 1.0, 100, 2, 0)
     for before, after in pairwise(found):
         assert after.kl < before.kl and after.tv < before.tv
+
+
+def test_where_the_noise_is_too_small_for_a_proof_no_start_is_called_optimal_and_the_bounds_hold():
+    found = atomic_starts([3], [0.1], 0.5)
+    assert not found[0].optimal and found[0].kl < found[0].kl_bound and found[0].tv < found[0].tv_bound
+    assert "the best stationary grids found" in atomic_starts_table(found).notes[0]

@@ -21,7 +21,7 @@ def test_every_law_comes_back_in_every_dimension():
     """18 tests at significance 0.001 each."""
     found = reversal.returned_laws([1, 2, 5], 1000, 100, 0.1, 1.0, 0)
     assert len(found) == 18 and all(at.p > 1e-3 for at in found)
-    assert reversal.returns_table(found).column("p") == [at.p for at in found]
+    assert reversal.returns_table(found).column("p-value") == [at.p for at in found]
 
 
 def test_more_steps_bring_every_sampler_nearer_to_the_law():

@@ -4,7 +4,9 @@ import math
 
 import pytest
 
-from ddoq_book.ch16.errata_checks import Slips, slips, slips_table
+from ddoq_book.ch16.errata_checks import STOP, Slips, slips, slips_table
+from ddoq_core.theory.bounds import log_pathwise_constant, log_printed_constant
+from ddoq_core.theory.diffusion import BROWNIAN, ORNSTEIN_UHLENBECK
 
 
 @pytest.fixture(scope="module")
@@ -47,4 +49,30 @@ def test_the_order_of_kl_matters(found):
 
 
 def test_the_table_has_a_row_for_each_slip(found):
-    assert len(slips_table(found).rows) == 9
+    assert len(slips_table(found).rows) == 10
+
+
+def test_one_constant_serves_all_times_but_not_the_printed_one(found):
+    """Brownian motion: log C has its maximum log(delta / R^2) + R^2 / delta - 1 at T = R^2. Erratum 22 was wrong."""
+    assert found.largest_constant.corrected == pytest.approx(math.log(STOP) + 1 / STOP - 1, abs=1e-3)
+    assert found.largest_constant.printed > 400
+    for R, delta in ((1.3, 0.2), (0.9, 0.5)):
+        best = math.log(delta / R**2) + R**2 / delta - 1
+        assert log_pathwise_constant(BROWNIAN, R, delta, R**2) == pytest.approx(best)
+        assert all(log_pathwise_constant(BROWNIAN, R, delta, R**2 * f) < best for f in (0.9, 1.1, 10, 1e6))
+
+
+@pytest.mark.parametrize("d", [1, 7])
+def test_the_printed_constant_grows_like_the_exponential_of_half_d_t(d):
+    slopes = {BROWNIAN: d / 2, ORNSTEIN_UHLENBECK: (d - 1) / 2}  # the second has 1/2 less by the decay of beta
+    for process, slope in slopes.items():
+        ends = [log_printed_constant(process, 1.0, 0.2, T, d) for T in (200.0, 400.0)]
+        assert (ends[1] - ends[0]) / 200 == pytest.approx(slope, abs=0.005)
+
+
+def test_the_other_process_has_its_largest_constant_where_the_drift_is_neutral():
+    R, delta = 1.3, 0.2
+    best = -math.log(math.sqrt(1 + R**4) - R**2)  # zero of 1/2 + R^2 a^2 / v^2 - 1 / v
+    times = [best * f for f in (0.9, 1.0, 1.1)] + [50.0]
+    values = [log_pathwise_constant(ORNSTEIN_UHLENBECK, R, delta, T) for T in times]
+    assert max(values) == values[1] and values[3] < -10

@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from ddoq_book.ch16.expectation_errors import error_rates, one_draw_each, start_measures, worst_function
+from ddoq_book.ch16.expectation_errors import (
+    constant_of_measure,
+    error_rates,
+    one_draw_each,
+    start_measures,
+    worst_function,
+)
 from ddoq_core.randomness import numpy_rng
 from ddoq_core.theory.bounds import law_constant
 from ddoq_core.theory.diffusion import BROWNIAN, ORNSTEIN_UHLENBECK
@@ -50,3 +56,29 @@ def test_one_draw_for_each_point_is_farther_than_the_law():
     draws = one_draw_each(FOUR_ATOMS, BROWNIAN, 1.0, 0.1, 32, numpy_rng(0, "test"), n=5)
     start = start_measures(FOUR_ATOMS, BROWNIAN, 1.0, 32)["optimal"]
     assert draws.min() > 20 * expectation_error(FOUR_ATOMS, BROWNIAN, start.measure, 0.1, 1.0)
+
+
+@BOTH
+@pytest.mark.parametrize("delta", [0.0, 0.3])
+def test_the_constant_of_a_measure_is_attained_by_one_of_its_starts_and_by_none_exceeded(process, delta):
+    places = torch.linspace(-3, 3, 61, dtype=torch.float64)[:, None]
+    rates = []
+    for x in places:
+        ends = [FOUR_ATOMS.reversed(process, (x + h)[None], torch.ones(1), delta, 1.0) for h in (-1e-3, 1e-3)]
+        rates.append(wasserstein1_on_line(*ends) / 2e-3)
+    found = constant_of_measure(FOUR_ATOMS, process, delta, 1.0)
+    assert 0.99 * found < max(rates) < found * (1 + 1e-4)  # a constant 10 % smaller would be exceeded
+
+
+def test_the_constant_of_the_four_atoms_is_far_below_that_of_all_measures_which_two_atoms_have():
+    R = torch.tensor([[-1.0], [1.0]])
+    for process, value in ((BROWNIAN, 0.4128), (ORNSTEIN_UHLENBECK, 0.4192)):
+        assert constant_of_measure(FOUR_ATOMS, process, 0.0, 1.0) == pytest.approx(value, abs=5e-5)
+        of_two = constant_of_measure(atoms(R), process, 0.2, 1.0)
+        assert of_two == pytest.approx(law_constant(process, 1.0, 0.2, 1.0), rel=1e-9)
+
+
+def test_a_start_of_a_law_that_is_not_proved_log_concave_is_found_and_its_bounds_hold():
+    start = start_measures(FOUR_ATOMS, BROWNIAN, 0.1, 6)["optimal"]
+    error = expectation_error(FOUR_ATOMS, BROWNIAN, start.measure, 0.0, 0.1)
+    assert 0 < error < law_constant(BROWNIAN, 1.0, 0.0, 0.1) * start.W1
