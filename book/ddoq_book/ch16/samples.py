@@ -120,8 +120,10 @@ def _panel(axes: Axes, at: SampleErrors) -> None:
     names = [*(f"K = {K}" for K in at.levels), "all N"]
     for j, (name, colour) in enumerate(zip(names, (*CYCLE[: len(at.levels)], INK), strict=True)):
         axes.plot(at.sizes, mean[:, j], "o-", color=colour)
-        label(axes, at.sizes[-1], mean[-1, j], name, colour, xytext=(5, -6 if name == "all N" else 2))
+        label(axes, at.sizes[-1], mean[-1, j], name, colour, xytext=(5, 7 - 7 * j))
     axes.plot(at.sizes, chance, "--", color=MUTED)
-    label(axes, at.sizes[0], chance[0], "½ √(I/N)", MUTED, xytext=(6, 6))
+    middle = len(at.sizes) // 2
+    label(axes, at.sizes[middle], chance[middle], "½ √(I/N)", MUTED, xytext=(6, 6))
     axes.set(xscale="log", yscale="log", xlabel="number of samples N", title=f"d = {at.d}")
-    axes.set_xlim(right=at.sizes[-1] * 5)
+    axes.set_xlim(right=at.sizes[-1] * 8)
+    axes.minorticks_off()
