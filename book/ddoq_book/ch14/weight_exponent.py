@@ -76,7 +76,7 @@ class CellDraws:
         return 1 / (1 + 1 / self.signal)
 
 
-def normal_cells(d: int, T: float, K: int, seed: int) -> CellDraws:
+def normal_draws(d: int, T: float, K: int, seed: int) -> CellDraws:
     """N(0, I_d), Brownian noise to T, K points by Lloyd's algorithm, f(y) = |y|^2, the exact reverse SDE to 0.
 
     From x it ends in N(x / (1 + T), T / (1 + T) I), so that mean and variance of f are known.

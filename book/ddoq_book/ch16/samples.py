@@ -108,10 +108,12 @@ def sample_errors_table(found: Sequence[SampleErrors]) -> Table:
 @figure_style()
 def sample_errors_figure(found: Sequence[SampleErrors]) -> Figure:
     """Total variation against N for every K, one panel per dimension."""
-    figure, panels = subplots(columns=len(found), height=3.4, squeeze=False)
+    figure, panels = subplots(columns=len(found), height=3.4, squeeze=False, sharey=True)
     for at, axes in zip(found, panels[0], strict=True):
         _panel(axes, at)
-    panels[0, 0].set_ylabel("total variation at time 0")
+    panels[0, 0].set(
+        ylabel="total variation at time 0", ylim=(0.4 * min(at.tv[:, -1, -1].mean() for at in found), None)
+    )
     return figure
 
 

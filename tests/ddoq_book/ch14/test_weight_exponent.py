@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ddoq_book.ch14.weight_exponent import ALPHAS, CellDraws, exponents_figure, exponents_table, normal_cells
+from ddoq_book.ch14.weight_exponent import ALPHAS, CellDraws, exponents_figure, exponents_table, normal_draws
 
 FINE = np.linspace(-3, 3, 6001)
 
@@ -65,7 +65,7 @@ def test_one_draw_from_each_of_equal_cells_has_the_variance_within_and_no_bias()
 
 def test_normal_cells_have_the_moments_of_the_law():
     """sum w (mean of |Y|^2) is E|X_0|^2 less what quantization took, and the draws' variances are those of |N|^2."""
-    at = normal_cells(2, 0.25, 50, 0)
+    at = normal_draws(2, 0.25, 50, 0)
     assert at.masses.sum() == pytest.approx(1) and 1.9 < at.masses @ at.means < 2.05
     rng = np.random.default_rng(0)
     y = np.sqrt(at.means[0] - 0.4) * np.array([1.0, 0.0]) + np.sqrt(0.2) * rng.standard_normal((200_000, 2))
