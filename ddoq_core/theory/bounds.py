@@ -67,6 +67,20 @@ def curvature_constant(process: Process, R: float, delta: float, T: float) -> fl
     return 3 / 2 * alpha * k**2 * R**3 + 2 * beta * k * R + smoothing
 
 
+def renoised_total_variation(signal_to_noise: float) -> float:
+    """phi(1) a^2/v: TV(S(nu_T), S(mu_T)) <= this times G for every Markov kernel S, sharp.
+
+    nu_T is the law of a clean codebook whose points are the means of their cells, with the masses of these, noised
+    like mu_T. (a^2/v) E|N^2 - 1| / 2 bounds the second derivative of E f(a z + v^(1/2) N) in z, for 0 <= f <= 1.
+    """
+    return signal_to_noise / math.sqrt(2 * math.pi * math.e)
+
+
+def renoised_curvature(process: Process, T: float) -> float:
+    """a^2 (2 / pi v)^(1/2): |E f(S(nu_T)) - E f(S(mu_T))| <= l/2 times this times G where f after S is l-Lipschitz."""
+    return process.decay(T) ** 2 * math.sqrt(2 / (math.pi * process.variance(T)))
+
+
 def flow_slope(process: Process, R: float, delta: float, T: float) -> float:
     """Slope at 0 of the probability-flow map from T to delta, for two atoms of equal mass at -R and R.
 

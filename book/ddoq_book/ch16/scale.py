@@ -29,8 +29,22 @@ class LatentScale:
         ratio = (1 - self.signal) / self.signal
         return math.log1p(2 * process.rate * ratio) / (2 * process.rate) if process.rate else ratio
 
+    @property
+    def signal_to_noise(self) -> float:
+        """a^2 / v, in the clock of every process."""
+        return self.signal / (1 - self.signal)
 
-def stable_diffusion() -> LatentScale:
-    """Of version 1.5."""
+    def of_round_cells(self) -> float:
+        """Bound on the total variation after re-noising, of normal cells of covariance I: half a root of chi^2.
+
+        E exp{s <D, D'>} = (1 - s^2)^(-d/2) for independent standard normal D, D', if s = a^2/v < 1.
+        """
+        s = self.signal_to_noise
+        exponent = -self.d / 2 * math.log1p(-(s**2)) if s < 1 else math.inf
+        return math.sqrt(math.expm1(exponent)) / 2 if exponent < 700 else math.inf
+
+
+def stable_diffusion(strength: float = 1.0) -> LatentScale:
+    """Of version 1.5, noised to this share of its schedule."""
     betas = np.linspace(math.sqrt(FIRST), math.sqrt(LAST), STEPS) ** 2
-    return LatentScale(D, float(np.prod(1 - betas)))
+    return LatentScale(D, float(np.prod(1 - betas[: round(strength * STEPS)])))
