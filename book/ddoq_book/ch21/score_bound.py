@@ -129,11 +129,11 @@ def score_bounds_table(found: Sequence[ScoreBound]) -> Table:
     """One row per level at which the process stops."""
     columns = (
         Column("stops at level", ".3g"),
-        Column("∫ε² dt", ".0f"),
+        Column("∫ε² dt", ".1f"),
         Column("largest error", ".0f"),
         Column("c′ a² G", ".1f"),
         Column("section 8", ".0f"),
-        Column("∫ where the process is", ".0f"),
+        Column("∫ where the process is", ".1f"),
         Column("what the score adds", ".2f"),
         Column("1 − TV, at least", ".0e"),
     )
