@@ -27,6 +27,8 @@ from ddoq_core.threads import threads
 from .class_cloud import ClassCloud
 from .score_error import ExactScore, signal_at, signals
 
+STOPS = (0.15, 0.3, 0.6, 0.8, 0.95)  # where the process stops, as shares of its start
+TIMES = 12  # at which the error is measured
 PLACES = ("data", "start")  # mu_t, and nu_t: where the exact reverse process is that began at the codebook
 
 
