@@ -2,7 +2,7 @@
 
 R is the radius of a ball around the support of mu, T the time of the noise, delta in [0, T) the time at which the
 reverse process is stopped. Constants that overflow are given by their logarithm. Only variances enter: of a support
-with diameter D in a ball of radius rho about any centre, R may be D / 2, but in `law_constant` (rho D / 2)^(1/2).
+with diameter D in a ball of radius R_0 about any centre, R may be D / 2, but in `law_constant` (R_0 D / 2)^(1/2).
 """
 
 import math
