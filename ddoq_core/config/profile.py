@@ -43,8 +43,23 @@ class SharedKnobs:
     skip_unreadable: bool = knob(False, "leave out images that cannot be read, listed and counted, instead of stopping")
 
     # the generative prior and the teacher
-    prior: str = knob("pretrain", "latent diffusion model: fitted on the spot, or a folder", of=("pretrain", *priors()))
+    prior: str = knob(
+        "pretrain",
+        "latent diffusion model: fitted on the spot, the exact score of the latents, or a folder",
+        of=("pretrain", *priors()),
+    )
     prior_path: str = knob("", "folder of the prior in diffusers' layout, or its name on the hub", path=True)
+    autoencoder_path: str = knob(
+        "", "folder or file of an autoencoder, or its name on the hub (prior = exact)", path=True, since="0.2"
+    )
+    locality: str | float = knob(
+        "local",
+        "where the exact score looks (prior = exact): local, windows that grow with the noise; global, the whole "
+        "latent; or the side of windows that do not grow",
+        like="local|global",
+        low=1,
+        since="0.2",
+    )
     vae_epochs: int = knob(6, "epochs of the autoencoder (prior = pretrain)", low=1)
     diffusion_epochs: int = knob(34, "epochs of the diffusion transformer (prior = pretrain)", low=1)
     teacher: str = knob(
