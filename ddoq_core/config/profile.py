@@ -66,6 +66,19 @@ class SharedKnobs:
         "convnet-32", "network of the teacher: convnet-WIDTH, resnet18, resnet18-small, ...", like=NETWORK
     )
     teacher_path: str = knob("", "state dict of the teacher; 'pretrained': torchvision's; empty trains it", path=True)
+    teacher_size: int = knob(
+        0,
+        "side of pictures, as the teacher sees them, where students see them smaller, at image_size; 0: image_size",
+        low=0,
+        high=1024,
+        since="0.2",
+    )
+    teacher_normalisation: str = knob(
+        "data",
+        "mean and deviation that teacher_path was trained with: the data's; ImageNet's; half, to [-1, 1]; none, [0, 1]",
+        of=("data", "imagenet", "half", "none"),
+        since="0.2",
+    )
     teacher_epochs: int = knob(12, "epochs of the teacher on the real images", low=1)
 
     # Algorithm 4
@@ -181,6 +194,11 @@ class Profile(method_knobs(), SharedKnobs):
     def knobs(cls) -> dict[str, dataclasses.Field]:
         """All knobs by name."""
         return {f.name: f for f in dataclasses.fields(cls)}
+
+    @property
+    def picture_size(self) -> int:
+        """Side of the distilled pictures, and of what prior and teacher see."""
+        return self.teacher_size or self.image_size
 
     def replace(self, **changes) -> "Profile":
         """The same profile with some values changed, checked."""

@@ -6,6 +6,7 @@ latents are scaled.
 """
 
 import hashlib
+import inspect
 import json
 import re
 from collections.abc import Iterable
@@ -145,9 +146,8 @@ def _of_two_files(encoder: Path, decoder: Path) -> AutoencoderTiny:
 def save_autoencoder(vae: AutoencoderKL | AutoencoderTiny, folder: Path) -> None:
     """Write it as `read_autoencoder` and diffusers read it, without what diffusers writes and then warns of."""
     vae.save_pretrained(folder, safe_serialization=True)
-    config = json.loads((folder / "config.json").read_text())
-    if isinstance(vae, AutoencoderTiny):
-        config.pop("block_out_channels")  # follows from the others
+    config, asked = json.loads((folder / "config.json").read_text()), inspect.signature(type(vae)).parameters
+    config = {name: value for name, value in config.items() if name in asked or name.startswith("_")}
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
@@ -173,7 +173,7 @@ def autoencoder_place(name: str) -> Path:
         raise InputError(f"autoencoder_path = {name} is no folder, and the hub does not give it ({reason})") from error
 
 
-def content_of(path: Path) -> str:
+def autoencoder_digest(path: Path) -> str:
     """Digest of the files of an autoencoder, which must be there."""
     content = [[file.name, sha256_of(file)] for file in _files(path)]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]

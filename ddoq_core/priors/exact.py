@@ -24,8 +24,8 @@ from ..store.artifacts import Artifact, Store, Workspace
 from ..store.safe_files import read_tensors
 from ..threads import threads
 from .autoencoder import (
+    autoencoder_digest,
     autoencoder_place,
-    content_of,
     measure_scale,
     read_autoencoder,
     save_autoencoder,
@@ -214,7 +214,7 @@ def encoder_artifact(store: Store, dataset: Dataset, profile: Profile) -> Artifa
 
     with threads(profile.threads):
         return store.make(
-            "autoencoder", build, parameters={"content": content_of(place)} | profile.keyed("resize"),
+            "autoencoder", build, parameters={"content": autoencoder_digest(place)} | profile.keyed("resize"),
             inputs=[dataset.key], modules=(__name__,), label=dataset.name, plan=profile.subset("threads"),
         )  # fmt: skip
 

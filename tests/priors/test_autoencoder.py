@@ -13,7 +13,7 @@ from ddoq_core.errors import InputError
 from ddoq_core.networks.fitting import initialised
 from ddoq_core.priors.autoencoder import (
     AutoencoderTAEF2,
-    content_of,
+    autoencoder_digest,
     images_of,
     latents_of,
     measure_scale,
@@ -112,8 +112,8 @@ def test_two_pairs_in_a_folder_are_told_apart_by_one_of_their_files(tmp_path):
         read_autoencoder(tmp_path)
     assert type(read_autoencoder(tmp_path / "a_encoder.safetensors")) is AutoencoderTAEF2
     assert type(read_autoencoder(tmp_path / "b_decoder.safetensors")) is AutoencoderTiny
-    assert content_of(tmp_path / "a_encoder.safetensors") == content_of(tmp_path / "a_decoder.safetensors")
-    assert content_of(tmp_path / "a_encoder.safetensors") != content_of(tmp_path / "b_encoder.safetensors")
+    a, b = (autoencoder_digest(tmp_path / f"{name}_encoder.safetensors") for name in "ab")
+    assert a == autoencoder_digest(tmp_path / "a_decoder.safetensors") != b
 
 
 @torch.no_grad()
