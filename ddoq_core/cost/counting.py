@@ -127,7 +127,7 @@ def _exact(profile: Profile, channels: int) -> Prior:
         image, latent = (torch.empty(1, *of, device=META) for of in ((channels, side, side), shape))
         encode, decode = flops(lambda: latents_of(vae, image, None)), flops(lambda: images_of(vae, latent))
     return Prior(
-        f"the exact score of the latents, which is not fitted, and {vae.config._class_name}", shape, side, n, n,
+        f"the exact score of the latents, which is not fitted, and {type(vae).__name__}", shape, side, n, n,
         encode, decode, call=0, embed=0, train_autoencoder=0, train_network=0, order=1, extra=0,
     )  # fmt: skip
 
