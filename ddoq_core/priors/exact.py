@@ -156,7 +156,7 @@ class ExactPrior(LatentDiffusion):
         self, x: Float[Tensor, "b c h w"], t: Tensor, labels: Int64[Tensor, " b"]
     ) -> Float[Tensor, "b c h w"]:
         """The noise in x that the posterior mean leaves: (x - a E[z_0 | x]) / s."""
-        signal = self._signals[t].item()
+        signal = self._signals[int(t)].item()
         a, s = signal**0.5, (1 - signal) ** 0.5
         means = torch.empty_like(x, dtype=torch.float32)  # squared distances leave half precision
         for label in labels.unique().tolist():
