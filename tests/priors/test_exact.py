@@ -190,7 +190,7 @@ def test_the_pipeline_distils_with_it(run):
 
 
 def test_an_autoencoder_that_is_not_there_is_named(tiny, squares, store):
-    with pytest.raises(InputError, match="needs autoencoder_path"):
+    with pytest.raises(InputError, match="set autoencoder_path"):
         encoder_artifact(store, squares, tiny.replace(prior="exact"))
     with pytest.raises(InputError, match="no folder or file nowhere"):
         encoder_artifact(store, squares, tiny.replace(prior="exact", autoencoder_path="nowhere"))
