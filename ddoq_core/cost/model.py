@@ -41,11 +41,14 @@ def costs(profile: Profile, images: Images) -> list[Cost]:
     """The cost of every artifact of a run of this profile, in the order in which it makes them.
 
     Raises:
-        InputError: no network of a name in the profile, or an IPC above the size of a class.
+        InputError: no network of a name in the profile, an IPC above the size of a class, or the exact score of
+            latents that are not kept.
     """
     highest = max(levels_of(profile))
     if highest > images.per_class:
         raise InputError(f"ipc = {highest}, but a class has {images.per_class} training images; lower ipc")
+    if profile.prior == "exact" and not profile.keep_latents:
+        raise InputError("prior = exact is made from latents that are kept; set keep_latents=true")
     return [cost for cost in _Counted(profile, images).all() if cost.times]
 
 
