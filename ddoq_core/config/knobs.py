@@ -68,9 +68,10 @@ def checked_value(knob: dataclasses.Field, value):
             )
         if m["like"] and isinstance(item, str) and not re.fullmatch(m["like"], item):
             raise InputError(f"{knob.name} = {item!r}, but it is {knob.metadata['meaning']}")
-        if m["low"] is not None and not item >= m["low"]:
+        is_number = not isinstance(item, str)
+        if is_number and m["low"] is not None and not item >= m["low"]:
             raise InputError(f"{knob.name} = {item}, but it is at least {m['low']}")
-        if m["high"] is not None and not item <= m["high"]:
+        if is_number and m["high"] is not None and not item <= m["high"]:
             raise InputError(f"{knob.name} = {item}, but it is at most {m['high']}")
     return value
 

@@ -43,14 +43,42 @@ class SharedKnobs:
     skip_unreadable: bool = knob(False, "leave out images that cannot be read, listed and counted, instead of stopping")
 
     # the generative prior and the teacher
-    prior: str = knob("pretrain", "latent diffusion model: fitted on the spot, or a folder", of=("pretrain", *priors()))
+    prior: str = knob(
+        "pretrain",
+        "latent diffusion model: fitted on the spot, the exact score of the latents, or a folder",
+        of=("pretrain", *priors()),
+    )
     prior_path: str = knob("", "folder of the prior in diffusers' layout, or its name on the hub", path=True)
+    autoencoder_path: str = knob(
+        "", "folder or file of an autoencoder, or its name on the hub (prior = exact)", path=True, since="0.2"
+    )
+    locality: str | float = knob(
+        "local",
+        "where the exact score looks (prior = exact): local, windows that grow with the noise; global, the whole "
+        "latent; or the side of windows that do not grow",
+        like="local|global",
+        low=1,
+        since="0.2",
+    )
     vae_epochs: int = knob(6, "epochs of the autoencoder (prior = pretrain)", low=1)
     diffusion_epochs: int = knob(34, "epochs of the diffusion transformer (prior = pretrain)", low=1)
     teacher: str = knob(
         "convnet-32", "network of the teacher: convnet-WIDTH, resnet18, resnet18-small, ...", like=NETWORK
     )
     teacher_path: str = knob("", "state dict of the teacher; 'pretrained': torchvision's; empty trains it", path=True)
+    teacher_size: int = knob(
+        0,
+        "side of pictures, as the teacher sees them, where students see them smaller, at image_size; 0: image_size",
+        low=0,
+        high=1024,
+        since="0.2",
+    )
+    teacher_normalisation: str = knob(
+        "data",
+        "mean and deviation that teacher_path was trained with: the data's; ImageNet's; half, to [-1, 1]; none, [0, 1]",
+        of=("data", "imagenet", "half", "none"),
+        since="0.2",
+    )
     teacher_epochs: int = knob(12, "epochs of the teacher on the real images", low=1)
 
     # Algorithm 4
@@ -166,6 +194,11 @@ class Profile(method_knobs(), SharedKnobs):
     def knobs(cls) -> dict[str, dataclasses.Field]:
         """All knobs by name."""
         return {f.name: f for f in dataclasses.fields(cls)}
+
+    @property
+    def picture_size(self) -> int:
+        """Side of the distilled pictures, and of what prior and teacher see."""
+        return self.teacher_size or self.image_size
 
     def replace(self, **changes) -> "Profile":
         """The same profile with some values changed, checked."""

@@ -19,6 +19,14 @@ from ..data.dataset import Dataset, Split
 from ..errors import InputError
 from ..networks.classifiers import make_network
 from ..priors import pretrain
+from ..priors.autoencoder import (
+    AutoencoderTAEF2,
+    autoencoder_place,
+    images_of,
+    latents_of,
+    read_autoencoder,
+    shrinking,
+)
 from ..priors.dit import DiTPrior
 from ..priors.folder import N, PriorFolder
 from ..priors.latent_diffusion import LatentDiffusion
@@ -89,6 +97,8 @@ def count_prior(profile: Profile, channels: int) -> Prior:
     """The prior that a profile names: the one that is fitted, or that of its folder; InputError as `flops.prior_of`."""
     if profile.prior == "pretrain":
         return count_parts("fitted on the spot", _fitted(profile, channels))
+    if profile.prior == "exact":
+        return _exact(profile, channels)
     path = Path(profile.prior_path)
     if not profile.prior_path or not path.is_dir():
         raise InputError(f"what prior = {profile.prior} costs is counted in its folder; set prior_path to one")
@@ -104,12 +114,30 @@ def count_prior(profile: Profile, channels: int) -> Prior:
         ) from error
 
 
+def _exact(profile: Profile, channels: int) -> Prior:
+    """The autoencoder of autoencoder_path, or TAEF2 where none is named; the score is counted with the data."""
+    side = profile.picture_size
+    if profile.autoencoder_path:
+        vae = read_autoencoder(autoencoder_place(profile.autoencoder_path)).to(META)
+    else:
+        with META:
+            vae = AutoencoderTAEF2()
+    shape, n = (vae.config.latent_channels, *[side // shrinking(vae)] * 2), n_parameters(vae)
+    with torch.no_grad():
+        image, latent = (torch.empty(1, *of, device=META) for of in ((channels, side, side), shape))
+        encode, decode = flops(lambda: latents_of(vae, image, None)), flops(lambda: images_of(vae, latent))
+    return Prior(
+        f"the exact score of the latents, which is not fitted, and {type(vae).__name__}", shape, side, n, n,
+        encode, decode, call=0, embed=0, train_autoencoder=0, train_network=0, order=1, extra=0,
+    )  # fmt: skip
+
+
 def _fitted(profile: Profile, channels: int) -> DiTPrior:
-    pretrain.check_image_size(profile.image_size)
-    none = Split(torch.empty(0, dtype=torch.int64), [], [], profile.image_size)
+    pretrain.check_image_size(profile.picture_size)
+    none = Split(torch.empty(0, dtype=torch.int64), [], [], profile.picture_size)
     known = {"name": "", "class_ids": [], "class_names": [], "prompts": [], "mean": (), "std": (), "key": ""}
     images = Dataset(
-        train=none, validation=none, test=none, image_size=profile.image_size, channels=channels, **known
+        train=none, validation=none, test=none, image_size=profile.picture_size, channels=channels, **known
     )  # of which only the sizes matter
     here = profile.replace(device="cpu")
     vae, transformer = pretrain._autoencoder(images, here), pretrain._transformer(images, here)

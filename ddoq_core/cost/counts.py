@@ -14,6 +14,12 @@ class Classifier:
     training: int  # forward and backward
 
 
+def exact_score(points: int, latent_shape: tuple[int, int, int], windows: bool) -> int:
+    """Operations of the exact score of a cloud of points at one latent (`priors.exact.posterior_mean`)."""
+    c, h, w = latent_shape
+    return 4 * points * c * h * w + windows * 2 * points * h * w * (h + w)
+
+
 @dataclass(frozen=True)
 class Prior:
     """A latent diffusion model, and its operations on one image."""
@@ -25,7 +31,7 @@ class Prior:
     largest: int  # parameters of the larger of autoencoder and network
     encode: int  # E(x)
     decode: int  # D(z)
-    call: int  # one prediction of the noise, without guidance
+    call: int  # one prediction of the noise, without guidance; of the exact score 0, as it depends on the data
     embed: int  # the conditioning of one class; a row of a table costs nothing
     train_autoencoder: int  # a training step of each, as `pretrain` makes it
     train_network: int

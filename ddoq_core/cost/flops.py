@@ -42,8 +42,8 @@ def prior_of(profile: Profile, channels: int) -> Prior:
         return count_prior(profile, channels)
 
     if profile.prior == "pretrain":
-        found = _known(f"pretrain, {channels} x {profile.image_size} x {profile.image_size}", count)
-    elif profile.prior_path and Path(profile.prior_path).is_dir():
+        found = _known(f"pretrain, {channels} x {profile.picture_size} x {profile.picture_size}", count)
+    elif profile.prior == "exact" or (profile.prior_path and Path(profile.prior_path).is_dir()):
         found = asdict(count())
     else:
         found = _known(profile.prior, count)

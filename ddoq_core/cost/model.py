@@ -7,7 +7,7 @@ nor are students with a protocol of their own.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ..config.profile import Profile
@@ -30,7 +30,7 @@ from ..pipeline.relabel import label_bytes
 from ..quantization.lloyd import ITERATIONS, SEEDING, gram_pays
 from ..runs.jobs import Student
 from ..runs.run import Run
-from .counts import Classifier, Prior
+from .counts import Classifier, Prior, exact_score
 from .flops import classifier, prior_of
 from .sizes import Images
 
@@ -41,11 +41,14 @@ def costs(profile: Profile, images: Images) -> list[Cost]:
     """The cost of every artifact of a run of this profile, in the order in which it makes them.
 
     Raises:
-        InputError: no network of a name in the profile, or an IPC above the size of a class.
+        InputError: no network of a name in the profile, an IPC above the size of a class, or the exact score of
+            latents that are not kept.
     """
     highest = max(levels_of(profile))
     if highest > images.per_class:
         raise InputError(f"ipc = {highest}, but a class has {images.per_class} training images; lower ipc")
+    if profile.prior == "exact" and not profile.keep_latents:
+        raise InputError("prior = exact is made from latents that are kept; set keep_latents=true")
     return [cost for cost in _Counted(profile, images).all() if cost.times]
 
 
@@ -62,7 +65,11 @@ class _Counted:
 
     @cached_property
     def prior(self) -> Prior:
-        return prior_of(self.profile, self.images.channels)
+        found, p, n = prior_of(self.profile, self.images.channels), self.profile, self.images.per_class
+        if p.prior != "exact":
+            return found
+        points = (n + self.images.n) // 2 if p.guidance_scale > 1 else n  # the mean of two calls: the class, and all
+        return replace(found, call=exact_score(points, found.latent_shape, p.locality != "global"))
 
     def all(self) -> Iterator[Cost]:
         """Every step, in order; those that are made no times too."""
@@ -102,7 +109,8 @@ class _Counted:
 
     def encoded(self) -> Iterator[Cost]:
         """Line 1, where latents are kept: every training image once."""
-        if self.profile.keep_latents and self._used("encode"):
+        made_of_them = self.profile.prior == "exact" and self._used("prior")
+        if self.profile.keep_latents and (self._used("encode") or made_of_them):
             n = self.images.n
             yield Cost(
                 step="encode", stage=CLUSTERING, title="encode", times=1, flops=n * self.prior.encode,
@@ -148,7 +156,7 @@ class _Counted:
         }
         kinds = sorted({student[:3] for student in made}, key=lambda kind: (kind[0], kind[1] == "hard", kind[2]))
         for name, labels, ipc in kinds:
-            network, m = self._classifier(name), ipc * self.images.n_classes
+            network, m = self._classifier(name, p.image_size), ipc * self.images.n_classes
             online = labels == "soft" and p.soft_labels == "online"
             stored = label_bytes(m, self.images.n_classes, p.epochs) if labels == "soft" and not online else 0
             yield Cost(
@@ -179,8 +187,11 @@ class _Counted:
         """Whether a method of this profile needs a step of the pipeline."""
         return any(step in METHODS[t.method].uses for t in self.plan)
 
-    def _classifier(self, name: str) -> Classifier:
-        return classifier(name, self.images.n_classes, self.images.channels, self.profile.image_size)
+    def _classifier(self, name: str, size: int | None = None) -> Classifier:
+        """A network at the size that it sees: the teacher that of the pictures, the others that of students."""
+        p = self.profile
+        size = size or (p.picture_size if name == p.teacher else p.image_size)
+        return classifier(name, self.images.n_classes, self.images.channels, size)
 
     @property
     def _latent(self) -> int:
@@ -194,7 +205,7 @@ class _Counted:
     @property
     def _picture(self) -> int:
         """Bytes of a distilled image before it is packed."""
-        return self.images.channels * self.profile.image_size**2
+        return self.images.channels * self.profile.picture_size**2
 
 
 def clustering(n: int, d: int, levels: list[int], quantizer: str, n_restarts: int, n_passes: int) -> int:

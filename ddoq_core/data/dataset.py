@@ -5,7 +5,7 @@ The validation part is cut from the training part, class by class, keyed by the 
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -75,7 +75,7 @@ class Dataset:
     class_ids: list[str]  # directory names, sorted: their order is the class order
     class_names: list[str]
     prompts: list[str]
-    image_size: int
+    image_size: int  # of the pictures; students may see them smaller (`for_students`)
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -98,6 +98,14 @@ class Dataset:
         """The class table with `n`, the number of training images of each."""
         sizes = torch.bincount(self.train.labels, minlength=self.n_classes).tolist()
         return [row | {"n": n} for row, n in zip(self.classes, sizes, strict=True)]
+
+    def for_students(self, profile: Profile) -> "Dataset":
+        """The same images at the size that students see, where that is not the teacher's (`teacher_size`)."""
+        size = profile.image_size
+        if not profile.teacher_size or size == self.image_size:
+            return self
+        parts = {name: replace(getattr(self, name), image_size=size) for name in ("train", "validation", "test")}
+        return replace(self, **parts, image_size=size, key=f"{self.key}-{size}")
 
     def normalise(self, images: Float[Tensor, "b C H W"]) -> Float[Tensor, "b C H W"]:
         """What networks are fed: zero mean, unit standard deviation per channel."""
@@ -126,6 +134,8 @@ def cut(labels: Int64[Tensor, " n"], fraction: float, seed: int, name: str) -> t
 def content_key(profile: Profile, fingerprint: str) -> str:
     """Name of a content as this profile cuts and resizes it: what records of students are compared by."""
     split = [profile.dataset, profile.image_size, profile.seed, profile.validation_fraction, fingerprint]
+    if profile.teacher_size:
+        split += ["teacher_size", profile.teacher_size]
     if profile.train_size:
         split += [profile.train_size, profile.superclasses, profile.zipf]
     return hashlib.sha256(json.dumps(split).encode()).hexdigest()[:16]

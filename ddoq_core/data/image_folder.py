@@ -47,7 +47,7 @@ def image_folder(profile: Profile, store: Store | None) -> Dataset:
         names = ", ".join(sorted(bad)[:5]) + (", ..." if len(bad) > 5 else "")
         _say(f"{len(bad)} of {len(rows)} images cannot be read and are left out: {names}")
     _say(copies(rows, [(part, c) for part in files for c, of_class in enumerate(files[part]) for _ in of_class]))
-    train, test = (_folder_split(root, files[part], set(bad), profile.image_size) for part in ("train", "val"))
+    train, test = (_folder_split(root, files[part], set(bad), profile.picture_size) for part in ("train", "val"))
     for index, name in enumerate(class_ids):
         if not (train.labels == index).any():
             raise InputError(
@@ -63,7 +63,7 @@ def image_folder(profile: Profile, store: Store | None) -> Dataset:
     fingerprint = hashlib.sha256(json.dumps([content, table]).encode()).hexdigest()
     return Dataset(
         profile.dataset, train.subset(kept), train.subset(held_out), test,
-        class_ids=class_ids, class_names=names, prompts=prompts, image_size=profile.image_size, channels=3,
+        class_ids=class_ids, class_names=names, prompts=prompts, image_size=profile.picture_size, channels=3,
         mean=IMAGENET_MEAN, std=IMAGENET_STD, key="", content=content_key(profile, fingerprint), unreadable=sorted(bad),
     )  # fmt: skip
 

@@ -44,8 +44,8 @@ def in_memory(
 ) -> Dataset:  # fmt: skip
     """Data set of images of 8 bits: `first` are the indices for training and validation, `test` the others."""
     fingerprint = hashlib.sha256(images.numpy().tobytes() + labels.numpy().tobytes()).hexdigest()
-    images, first = fitted(images, profile.image_size), first[population(labels[first], profile)]
-    whole = Split(labels, [f"{profile.dataset}/{i:05d}" for i in range(len(labels))], images, profile.image_size)
+    images, first = fitted(images, profile.picture_size), first[population(labels[first], profile)]
+    whole = Split(labels, [f"{profile.dataset}/{i:05d}" for i in range(len(labels))], images, profile.picture_size)
     train, validation = (
         first[part] for part in cut(labels[first], profile.validation_fraction, profile.seed, "validation")
     )
@@ -53,7 +53,7 @@ def in_memory(
     return Dataset(
         profile.dataset, whole.subset(train), whole.subset(validation), whole.subset(test),
         class_ids=[f"{i:0{len(str(len(names) - 1))}d}" for i in range(len(names))], class_names=names, prompts=prompts,
-        image_size=profile.image_size, channels=images.shape[1],
+        image_size=profile.picture_size, channels=images.shape[1],
         mean=tuple(seen.mean((0, 2, 3)).tolist()), std=tuple(seen.std((0, 2, 3)).tolist()),
         key="", content=content_key(profile, fingerprint),
     )  # fmt: skip

@@ -10,6 +10,7 @@ import json
 from dataclasses import replace
 
 from ..config.profile import Profile
+from ..errors import InputError
 from ..store.artifacts import Store
 from ..store.source import source_key
 from .dataset import Dataset
@@ -22,8 +23,14 @@ def load_dataset(profile: Profile, store: Store | None = None) -> Dataset:
     Args:
         store: where the check of an image folder is kept, so that each file is decoded for it only once.
     Raises:
-        InputError: missing data root or train/ or val/, an empty class, an unreadable image.
+        InputError: missing data root or train/ or val/, an empty class, an unreadable image; a teacher that would see
+            less than students do.
     """
+    if 0 < profile.teacher_size < profile.image_size:
+        raise InputError(
+            f"teacher_size = {profile.teacher_size}, but students see pictures of {profile.image_size} pixels; set it "
+            f"to image_size or more, or to 0"
+        )
     name = f"{__package__}.sets.{profile.dataset}"
     dataset = merged(importlib.import_module(name).load(profile, store), profile.superclasses)
     made = json.dumps([dataset.content, source_key((name,))])

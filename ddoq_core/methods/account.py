@@ -102,7 +102,7 @@ class Account:
 
     def pictures(self, ipc: int) -> int:
         """Bytes of a set of images; pixels are counted as they are, PNG packs them."""
-        return ipc * self.images.n_classes * self.images.channels * self.profile.image_size**2
+        return ipc * self.images.n_classes * self.images.channels * self.profile.picture_size**2
 
     @property
     def number(self) -> int:

@@ -13,6 +13,7 @@ from .method import Method
 
 def full(store: Store, dataset: Dataset, profile: Profile, student: str, seed: int) -> Artifact:
     """A classifier of the student's architecture that has seen all training images; `seed` tells repetitions apart."""
+    dataset = dataset.for_students(profile)
     if profile.teacher_path == PRETRAINED:
         return teacher(store, dataset, profile.replace(teacher=student))
     return fit_classifier(store, dataset, profile, student, seed)

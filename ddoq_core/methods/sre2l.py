@@ -223,7 +223,7 @@ def inverting(account: Account, name: str, title: str) -> Iterator[Cost]:
     yield Cost(
         step=f"{name}_images", stage=SYNTHESIS, title=f"{title}: invert a block", times=len(made) * account.seeds,
         flops=n * p.inversion_iterations * (network.training - network.forward),
-        writes=n * account.images.channels * p.image_size**2, memory=NETWORK_WEIGHT * network.parameters,
+        writes=n * account.images.channels * p.picture_size**2, memory=NETWORK_WEIGHT * network.parameters,
     )  # fmt: skip
     yield from account.put_together(name, f"{title}: put together")
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..config.profile import Profile
 from ..data.dataset import Dataset, Split
-from ..data.imagenet import IMAGENET_MEAN, imagenet_classes
+from ..data.imagenet import IMAGENET_MEAN, IMAGENET_STD, imagenet_classes
 from ..errors import InputError
 from ..networks.classifiers import check_network, make_network, torchvision_classifiers
 from ..networks.fitting import BatchLoss, Recipe, train_network
@@ -33,6 +33,24 @@ SHIFT = 1 / 16  # largest shift, as a share of the side
 SCALE = 0.15  # largest change of scale
 PRETRAINED = "pretrained"  # the teacher_path that means torchvision's weights
 HERE = ("ddoq_core.pipeline.teacher",)
+NORMALISATIONS = {"imagenet": (IMAGENET_MEAN, IMAGENET_STD), "half": ((0.5,), (0.5,)), "none": ((0.0,), (1.0,))}
+
+
+class Renormalised(nn.Module):
+    """A network whose weights know another mean and deviation of the channels than the data set's images have."""
+
+    def __init__(self, network: nn.Module, data: dict, weights: dict) -> None:
+        super().__init__()
+        mean, std, own_mean, own_std = (
+            torch.tensor(of[name])[:, None, None] for of in (data, weights) for name in ("mean", "std")
+        )
+        self.network = network
+        self.register_buffer("scale", std / own_std, persistent=False)
+        self.register_buffer("shift", (mean - own_mean) / own_std, persistent=False)
+
+    def forward(self, images: Float[Tensor, "b C H W"]) -> Float[Tensor, "b classes"]:
+        """Logits of images that the data set has normalised."""
+        return self.network(images * self.scale + self.shift)
 
 
 def teacher(store: Store, dataset: Dataset, profile: Profile) -> Artifact:
@@ -47,6 +65,9 @@ def teacher(store: Store, dataset: Dataset, profile: Profile) -> Artifact:
     source = Path(profile.teacher_path)
     given = "torchvision" if profile.teacher_path == PRETRAINED else sha256_of(source) if source.is_file() else ""
     recipe = {"network": profile.teacher, "epochs": 0, "learning_rate": None, "given": given}
+    if profile.teacher_normalisation != "data":
+        mean, std = NORMALISATIONS[profile.teacher_normalisation]
+        recipe["weights"] = {"mean": mean, "std": std}
 
     def build(work: Workspace) -> None:
         _finish(work, _given_weights(dataset, profile), dataset, profile, recipe)
@@ -92,6 +113,8 @@ def load_teacher(artifact: Artifact, device: str = "cpu") -> nn.Module:
     shape = (config["n_classes"], config["channels"], config["image_size"])
     network = make_network(config["network"], *shape, torch_rng(0, "replaced"))
     network.load_state_dict(read_tensors(artifact.path / "model.safetensors"))
+    if "weights" in config:
+        network = Renormalised(network, config, config["weights"])
     return network.to(device).eval()
 
 
@@ -160,7 +183,10 @@ def _finish(work: Workspace, network: nn.Module, dataset: Dataset, profile: Prof
     tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
     work.replace("model.safetensors", lambda path: safetensors.torch.save_file(tensors, path))
     shape = {"n_classes": dataset.n_classes, "channels": dataset.channels, "image_size": dataset.image_size}
-    work.json("config.json", recipe | shape | {"mean": dataset.mean, "std": dataset.std})
+    config = recipe | shape | {"mean": dataset.mean, "std": dataset.std}
+    work.json("config.json", config)
+    if "weights" in recipe:
+        network = Renormalised(network, config, recipe["weights"]).to(profile.device)
     metrics = accuracy(predict(network, dataset, dataset.test, profile.device), dataset.test.labels)
     metrics |= {"epochs": recipe["epochs"], "learning_rate": recipe["learning_rate"], "validation_top1": None}
     if len(dataset.validation):
@@ -179,6 +205,7 @@ def _given_weights(dataset: Dataset, profile: Profile) -> nn.Module:
         state = _torchvision_weights(dataset, profile.teacher)
     else:
         state = _read_state(Path(profile.teacher_path))
+    state = _rows_of_classes(state, network, dataset)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
@@ -190,7 +217,7 @@ def _given_weights(dataset: Dataset, profile: Profile) -> nn.Module:
 
 
 def _torchvision_weights(dataset: Dataset, name: str) -> dict:
-    """Torchvision's default weights; of the last layer, the rows of the data set's classes."""
+    """Torchvision's default weights, of all thousand classes."""
     known = imagenet_classes()
     strangers = [c for c in dataset.class_ids if c not in known]
     if name not in torchvision_classifiers() or strangers or dataset.mean != IMAGENET_MEAN:
@@ -201,9 +228,18 @@ def _torchvision_weights(dataset: Dataset, name: str) -> dict:
         )
     from torchvision import models
 
-    state = models.get_model_weights(name).DEFAULT.get_state_dict(check_hash=True, weights_only=True)
+    return models.get_model_weights(name).DEFAULT.get_state_dict(check_hash=True, weights_only=True)
+
+
+def _rows_of_classes(state: dict, network: nn.Module, dataset: Dataset) -> dict:
+    """Of a last layer of ImageNet's thousand classes, the rows of the data set's, where these are fewer and known."""
+    known, own = imagenet_classes(), network.state_dict()
+    if not all(c in known for c in dataset.class_ids):
+        return state
     rows = [known[c].index for c in dataset.class_ids]
-    return {key: value[rows] if value.ndim and len(value) == len(known) else value for key, value in state.items()}
+    whole = {name for name, t in state.items() if t.ndim and len(t) == len(known)}
+    whole = {name for name in whole if name in own and len(own[name]) == len(rows)}
+    return {name: tensor[rows] if name in whole else tensor for name, tensor in state.items()}
 
 
 def _read_state(path: Path) -> dict:

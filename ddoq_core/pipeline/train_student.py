@@ -22,6 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..config.profile import Profile
 from ..data.dataset import Dataset
+from ..data.image_files import resized
 from ..errors import InputError
 from ..networks.classifiers import check_network, make_network
 from ..processes import bar, world
@@ -91,19 +92,18 @@ def train(
         check_labels(labels, distilled, profile, label_seed)
 
     def share(work: Workspace) -> None:
-        rng = torch_rng(profile.seed, "student", student, student_seed)
-        network = make_network(student, dataset.n_classes, dataset.channels, dataset.image_size, rng).to(profile.device)
+        rng, seen = torch_rng(profile.seed, "student", student, student_seed), dataset.for_students(profile)
+        network = make_network(student, seen.n_classes, seen.channels, seen.image_size, rng).to(profile.device)
         if target == "soft":
             targets = _soft(distilled, dataset, teacher, labels, profile)
             temperature, direction = profile.temperature, profile.loss
         else:
-            targets = _fixed(distilled, target, profile)
-            temperature, direction = 1.0, "forward"
+            targets, temperature, direction = _fixed(distilled, target, profile), 1.0, "forward"
         pixels, w = distilled.pixels().to(profile.device), image_weights(distilled, weights).to(profile.device)
-        lessons = Lessons(pixels, w, dataset, profile, label_seed, targets)
+        lessons = Lessons(pixels, w, seen, profile, label_seed, targets)
         loss = trainer.loss or functools.partial(weighted_kl, direction=direction)
         fit(work, network, lessons, lambda *batch: loss(*batch, temperature), trainer.schedule)
-        result = score(network, dataset, profile.device) | profile.subset("epochs", "learning_rate")
+        result = score(network, seen, profile.device) | profile.subset("epochs", "learning_rate")
         if world().main:
             state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
             work.replace("student.safetensors", lambda path: save_file(state, path))
@@ -161,8 +161,7 @@ class Lessons:
         return found
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Batches (normalised images, log-probabilities aimed at, weights), this process's share of each; over all
-        processes every image once in the epoch."""
+        """This process's share of every batch (normalised images, log-probabilities aimed at, weights)."""
         n, size = len(self.pixels), self.pixels.shape[-1]
         knobs = self.profile.subset(*VIEW_KNOBS)
         views = draw_views(n, size, self.label_seed, epoch, **knobs).to(self.profile.device)
@@ -173,7 +172,8 @@ class Lessons:
             for rows in order.split(PIECE):
                 images = views_of(self.pixels, views, rows)
                 w = mixed(self.weights, views, rows) if self.profile.cutmix_weight == "mixture" else self.weights[rows]
-                yield self.dataset.normalise(images), log_targets(rows, images), w
+                seen = self.dataset.normalise(resized(images, self.dataset.image_size))  # the teacher sees all pixels
+                yield seen, log_targets(rows, images), w
 
         return rebatch(pieces(), map(len, places))
 

@@ -7,8 +7,10 @@ from typing import TypeVar
 
 import diffusers
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, AutoencoderTiny
 from torch import nn
+
+from .autoencoder import KINDS
 
 N = TypeVar("N", bound=nn.Module)
 # a file of weights, or one of several, and which variant of the weights it holds: diffusers' names, new and old
@@ -40,7 +42,13 @@ class PriorFolder:
         if not issubclass(kind, diffusers.SchedulerMixin):
             raise TypeError(f"{kind.__name__} is no scheduler")
         config = dict(kind.load_config(self.path / "scheduler", local_files_only=True))
-        return {"vae": self.part(AutoencoderKL, "vae"), "scheduler_class": kind, "scheduler_config": config}
+        return {"vae": self.part(self._autoencoder(), "vae"), "scheduler_class": kind, "scheduler_config": config}
+
+    def _autoencoder(self) -> type[AutoencoderKL | AutoencoderTiny]:
+        name = AutoencoderKL.load_config(self.path / "vae", local_files_only=True).get("_class_name", "AutoencoderKL")
+        if name not in KINDS:
+            raise TypeError(f"its autoencoder is a {name}, but one of {', '.join(KINDS)} is needed")
+        return KINDS[name]
 
 
 def weights_variant(folder: Path) -> str:

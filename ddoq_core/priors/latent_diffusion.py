@@ -10,11 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler
+from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, DDPMScheduler
 from diffusers.utils.torch_utils import randn_tensor
 from jaxtyping import Float
 from torch import Tensor
 
+from .autoencoder import images_of, latents_of
+
+# Stable Diffusion's noise schedule, so that `strength` means here what it means in the paper
+SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
 SAMPLERS = {"ddim": DDIMScheduler, "ddpm": DDPMScheduler}
 
 
@@ -22,7 +26,7 @@ SAMPLERS = {"ddim": DDIMScheduler, "ddpm": DDPMScheduler}
 class LatentDiffusion(ABC):
     """An autoencoder and a noise schedule around a network that predicts noise, in evaluation mode on one device."""
 
-    vae: AutoencoderKL
+    vae: AutoencoderKL | AutoencoderTiny
     scheduler_class: type
     scheduler_config: dict
 
@@ -73,17 +77,13 @@ class LatentDiffusion(ABC):
         self, images: Float[Tensor, "b C H W"], rng: Sequence[torch.Generator] | None = None
     ) -> Float[Tensor, "b c h w"]:
         """Latents of images in [0, 1], scaled for the network: the posterior's mean, or one draw per generator."""
-        posterior = self.vae.encode(2 * images.to(self.device, self.vae.dtype) - 1).latent_dist
-        latents = posterior.mean
-        if rng is not None:
-            latents = latents + posterior.std * self._normal(rng).to(latents.dtype)
-        return (latents * self.vae.config.scaling_factor).float()
+        normal = None if rng is None else self._normal(rng).to(self.vae.dtype)
+        return latents_of(self.vae, images.to(self.device, self.vae.dtype), normal).float()
 
     @torch.no_grad()
     def decode(self, latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b C H W"]:
         """Images in [0, 1] of scaled latents."""
-        latents = latents.to(self.device, self.vae.dtype) / self.vae.config.scaling_factor
-        return (self.vae.decode(latents).sample / 2 + 0.5).clamp(0, 1).float()
+        return images_of(self.vae, latents.to(self.device, self.vae.dtype)).float()
 
     @torch.no_grad()
     def denoise(

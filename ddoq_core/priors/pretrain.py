@@ -22,6 +22,7 @@ from ..randomness import torch_rng
 from ..store.artifacts import Artifact, Store, Workspace
 from ..threads import threads
 from .dit import NULL
+from .latent_diffusion import SCHEDULE
 
 WIDTHS = (8, 16, 32)  # channels of the autoencoder's levels; each but the first halves the side
 LATENT_CHANNELS = 4
@@ -32,8 +33,6 @@ TRANSFORMER = Recipe(batch=100, rate=2e-3, warm_up=0.05, decay=0.01, ema=0.995)
 NO_CLASS = 0.1  # share of the labels replaced by the null id
 KL = 1e-3  # weight of the posterior's divergence from N(0, I), per latent value, beside the mean squared error
 ENCODE_BATCH = 250
-# Stable Diffusion's noise schedule, so that `strength` means here what it means in the paper
-SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
 
 
 def pretrain(store: Store, dataset: Dataset, profile: Profile) -> Artifact:

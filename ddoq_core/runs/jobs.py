@@ -116,7 +116,7 @@ def result_row(profile: Profile, task: Student, artifact: Artifact, weights: str
     """What is kept of a trained student: task, weighting, score (of the file `result`), and what made it."""
     run = artifact.run
     made = {name: run[name] for name in ("seconds", "date", "device", "commit", "versions")}
-    named = profile.subset("dataset", "profile") | {"key": artifact.key}
+    named = profile.subset("dataset", "profile") | {"key": artifact.key, "teacher_size": profile.picture_size}
     return named | asdict(task) | {"weights": weights} | artifact.json(result) | made
 
 

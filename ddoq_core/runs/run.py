@@ -73,7 +73,20 @@ class Run(MethodRun):
             from ..priors.pretrain import pretrain  # imports diffusers, of the extra `pipeline`
 
             return pretrain(self.store, self.dataset, self.profile)
+        if self.profile.prior == "exact":
+            from ..priors.exact import exact_prior
+
+            return exact_prior(self.store, self.encoder, self.latents, self.profile)
         return prior_artifact(self.profile)
+
+    @cached_property
+    def encoder(self) -> Artifact:
+        """What encodes: the prior, or, where the prior is made from latents, its autoencoder."""
+        if self.profile.prior != "exact":
+            return self.prior
+        from ..priors.exact import encoder_artifact
+
+        return encoder_artifact(self.store, self.dataset, self.profile)
 
     @cached_property
     def teacher(self) -> Artifact:
@@ -88,7 +101,7 @@ class Run(MethodRun):
     @cached_property
     def latents(self) -> Artifact:
         """Algorithm 4, line 1."""
-        return encode(self.store, self.dataset, self.prior, self.profile)
+        return encode(self.store, self.dataset, self.encoder, self.profile)
 
     def prototypes(self, distill_seed: int = 0) -> Artifact:
         """Algorithm 4, lines 2-3, for every IPC of the profile; lines 1-3 in one pass if latents are not kept."""
@@ -100,6 +113,8 @@ class Run(MethodRun):
         """The latents of the training images, class by class: stored ones, or encoded when asked for."""
         if self.profile.keep_latents:
             return StoredLatents(self.latents)
+        if self.profile.prior == "exact":
+            raise InputError("prior = exact is made from latents that are kept; set keep_latents=true")
         return PassingLatents(self.dataset, self.prior, self.profile)
 
     def class_latents(self, label: int) -> tuple[Float[Tensor, "n c h w"], Int64[Tensor, " n"]]:

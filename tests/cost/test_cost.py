@@ -215,6 +215,33 @@ def test_encoding_and_synthesis_are_images_times_networks():
     assert found["train", 10].flops == 10_000 * 300 * classifier("resnet18", 1000, 3, 224).training
 
 
+def test_the_exact_score_is_paid_by_the_latents_of_a_class_and_fits_nothing():
+    """4 n c h w operations a call, 21 calls at strength 0.7 of 30, for ImageNet's classes of 1,281 latents."""
+    exact = PAPER.replace(prior="exact", locality="global", guidance_scale=1.0, n_steps=30, teacher_size=256)
+    found = {(c.step, c.ipc): c for c in costs(exact, IMAGENET)}
+    prior = prior_of(exact, 3)
+    assert prior.latent_shape == (32, 32, 32) and ("prior", None) not in found
+    assert found["encode", None].flops == 1_281_167 * prior.encode
+    assert found["synthesize", 10].flops == 10_000 * (21 * 4 * 1281 * 32**3 + prior.decode)
+    local = {(c.step, c.ipc): c for c in costs(exact.replace(locality="local"), IMAGENET)}
+    more = local["synthesize", 10].flops - found["synthesize", 10].flops
+    assert more == 10_000 * 21 * 2 * 1281 * 32**2 * 64
+    guided = {(c.step, c.ipc): c for c in costs(exact.replace(guidance_scale=2.0), IMAGENET)}
+    against = guided["synthesize", 10].flops - found["synthesize", 10].flops
+    assert against == pytest.approx(10_000 * 21 * 4 * 1_281_167 * 32**3, rel=1e-5)  # the cloud of all classes
+
+
+def test_a_teacher_that_sees_more_than_students_is_counted_at_its_size():
+    one, two = (
+        {(c.step, c.ipc): c for c in costs(PAPER.replace(image_size=112, teacher_size=size), IMAGENET)}
+        for size in (0, 224)
+    )
+    seen = {size: classifier("resnet18", 1000, 3, size) for size in (112, 224)}
+    assert one["relabel", 10].flops == 10_000 * 300 * seen[112].forward
+    assert two["relabel", 10].flops == 10_000 * 300 * seen[224].forward
+    assert one["train", 10].flops == two["train", 10].flops == 10_000 * 300 * seen[112].training
+
+
 def test_a_class_that_is_encoded_and_forgotten_is_paid_with_its_clusters():
     kept, passing = (costs(PAPER.replace(keep_latents=keep), IMAGENET) for keep in (True, False))
     flops_of = [sum(c.flops for c in found if c.step in ("encode", "cluster")) for found in (kept, passing)]

@@ -52,6 +52,17 @@ def test_another_image_size_is_resampled():
     assert load_dataset(Profile(image_size=16)).test.images([0]).shape == (1, 1, 16, 16)
 
 
+def test_a_teacher_that_sees_more_has_its_own_size_and_the_key_of_a_run_without_is_as_it_was(digits):
+    both = load_dataset(Profile(teacher_size=48))
+    assert both.image_size == 48 and both.test.images([0]).shape[-1] == 48 and both.key != digits.key
+    small = both.for_students(Profile(teacher_size=48))
+    assert small.image_size == 32 and small.test.images([0]).shape[-1] == 32 and small.key != both.key
+    assert digits.for_students(Profile()) is digits
+    assert Profile().keyed("teacher_size", "teacher_normalisation", "autoencoder_path", "locality") == {}
+    with pytest.raises(InputError, match="teacher_size = 16, but students see pictures of 32 pixels"):
+        load_dataset(Profile(teacher_size=16))
+
+
 def _idx(values: np.ndarray) -> bytes:
     header = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
     return header + values.astype(np.uint8).tobytes()

@@ -1,7 +1,9 @@
 """The teacher learns, resumes, is read back, and takes weights that fit and no others."""
 
 import base64
+import os
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +12,7 @@ import safetensors.torch
 import torch
 import torchvision
 
+from ddoq_core.data.dataset import Split
 from ddoq_core.errors import InputError
 from ddoq_core.networks.classifiers import make_network
 from ddoq_core.pipeline import teacher as module
@@ -18,6 +21,8 @@ from ddoq_core.randomness import numpy_rng, torch_rng
 from ddoq_core.store import checkpoints
 from ddoq_core.store.artifacts import Store
 from ddoq_core.store.checkpoints import Checkpoint
+
+DATA = os.environ.get("DDOQ_DATA")
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +142,67 @@ def test_pretrained_weights_of_a_part_of_imagenet_keep_its_rows_of_the_last_laye
     monkeypatch.setattr(torchvision.models, "get_model_weights", lambda name: weights)
     classes = ["n01440764", "n02102040", "n03888257"]  # tench, English springer, parachute
     data = replace(squares, class_ids=classes, mean=module.IMAGENET_MEAN)
-    state = module._torchvision_weights(data, "resnet18")
+    last = torch.nn.ModuleDict({"layer": torch.nn.Linear(3, 5, bias=False), "fc": torch.nn.Linear(4, 3, bias=False)})
+    state = module._rows_of_classes(module._torchvision_weights(data, "resnet18"), last, data)
     assert torch.equal(state["fc.weight"], full["fc.weight"][[0, 217, 701]])
     assert state["layer.weight"] is full["layer.weight"] and state["n"] is full["n"]
     assert asked == [{"check_hash": True, "weights_only": True}]
+
+
+def photograph_classes(squares, n: int):
+    """The squares in colour, three classes known by wnids; and the state dict of a squeezenet of n classes."""
+    parts = {
+        name: replace(split, pixels=split.pixels.expand(-1, 3, -1, -1).repeat(1, 1, 4, 4), image_size=64)
+        for name, split in (("train", squares.train), ("validation", squares.validation), ("test", squares.test))
+    }
+    classes = ["n01440764", "n02102040", "n03888257"]
+    data = replace(squares, **parts, class_ids=classes, channels=3, image_size=64, mean=(0.2,) * 3, std=(0.25,) * 3)
+    return data, make_network("squeezenet1_0", n, 3, 64, torch_rng(3, "given")).state_dict()
+
+
+def test_a_state_dict_of_all_thousand_classes_gives_the_rows_of_some(tmp_path, store, squares, tiny):
+    data, state = photograph_classes(squares, 1000)
+    safetensors.torch.save_file(state, tmp_path / "all.safetensors")
+    profile = tiny.replace(teacher="squeezenet1_0", teacher_path=str(tmp_path / "all.safetensors"))
+    found = load_teacher(teacher(store, data, profile)).state_dict()
+    for name, tensor in found.items():
+        expected = state[name][[0, 217, 701]] if name.startswith("classifier.1.") else state[name]
+        assert torch.equal(tensor, expected), name
+
+
+@torch.no_grad()
+def test_a_teacher_of_other_means_sees_what_its_weights_have_seen(tmp_path, store, squares, tiny):
+    data, state = photograph_classes(squares, 3)
+    safetensors.torch.save_file(state, tmp_path / "three.safetensors")
+    profile = tiny.replace(teacher="squeezenet1_0", teacher_path=str(tmp_path / "three.safetensors"))
+    bare = load_teacher(teacher(store, data, profile))
+    images = data.test.images([0, 7])
+    for name, (mean, std) in module.NORMALISATIONS.items():
+        own = teacher(store, data, profile.replace(teacher_normalisation=name))
+        mean, std = (torch.tensor(v)[:, None, None] for v in (mean, std))
+        found = load_teacher(own)(data.normalise(images))
+        torch.testing.assert_close(found, bare((images - mean) / std), rtol=0, atol=1e-4)
+        assert (found - bare(data.normalise(images))).abs().max() > 1e-3
+        logits = predict(load_teacher(own), data, data.test)
+        assert own.json("metrics.json")["top1"] == accuracy(logits, data.test.labels)["top1"]
+
+
+@pytest.mark.skipif(not DATA, reason="DDOQ_DATA names no folder with weights and photographs")
+def test_a_teacher_of_imagenet_recognises_validation_photographs_at_128_pixels(squares, tiny):
+    """ImageNet's validation images in the test part, which it was not trained on; 90.8 % of all 500 of both parts."""
+    root, weights = Path(DATA) / "data" / "imagenette160" / "val", Path(DATA) / "weights"
+    classes = sorted(folder.name for folder in root.iterdir())
+    files = [file for c in classes for file in sorted((root / c).glob("ILSVRC2012_val_*"))]
+    labels = torch.tensor([classes.index(file.parent.name) for file in files])
+    split = Split(labels, [file.name for file in files], files, 128)
+    data = replace(
+        squares, test=split, class_ids=classes, channels=3, image_size=128,
+        mean=module.IMAGENET_MEAN, std=module.IMAGENET_STD,
+    )  # fmt: skip
+    whole, ten = (weights / f"squeezenet1_0_{name}.safetensors" for name in ("imagenet1k", "imagenette"))
+    profile = tiny.replace(teacher="squeezenet1_0", teacher_path=str(whole))
+    network = module._given_weights(data, profile)
+    known = safetensors.torch.load_file(ten)
+    assert all(torch.equal(tensor, known[name].to(tensor)) for name, tensor in network.state_dict().items())
+    found = accuracy(predict(network, data, split), labels)
+    assert found["n_test"] == 134 and abs(found["top1"] - 90.8) < 7.5  # three standard errors of 134 images

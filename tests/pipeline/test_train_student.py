@@ -13,14 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from ddoq_core.data.image_files import resized
 from ddoq_core.errors import InputError
 from ddoq_core.methods.random_real import random_real
 from ddoq_core.networks.classifiers import make_network
 from ddoq_core.networks.fitting import initialised
 from ddoq_core.pipeline import train_student as module
 from ddoq_core.pipeline.relabel import relabel
+from ddoq_core.pipeline.teacher import load_teacher
 from ddoq_core.pipeline.teacher import teacher as make_teacher
 from ddoq_core.pipeline.train_student import Lessons, rate, train, weighted_kl
+from ddoq_core.pipeline.views import VIEW_KNOBS, draw_views, views_of
 from ddoq_core.randomness import torch_rng
 from ddoq_core.store import checkpoints
 from ddoq_core.store.artifacts import Store
@@ -271,3 +274,26 @@ def test_a_student_in_mixed_precision_learns_what_one_in_full_precision_learns(s
     assert all(value.dtype == torch.float32 for value in held.values())
     assert parameters(full) != parameters(mixed)
     torch.testing.assert_close(logits_of(mixed, squares), logits_of(full, squares), rtol=0, atol=0.1)
+
+
+@pytest.mark.parametrize("soft_labels", ["stored", "online"])
+def test_a_student_sees_the_teachers_view_at_its_own_size(store, made, squares, profile, soft_labels, monkeypatch):
+    """Students of 8 pixels, a teacher of 16: the batch is the shrunk view whose label is the teacher's of the whole."""
+    small, shown, labelled = profile.replace(image_size=8, teacher_size=16), [], []
+
+    def noted(self, epoch, batches=Lessons.batches):
+        for batch in batches(self, epoch):
+            shown.append(batch)
+            yield batch
+
+    monkeypatch.setattr(Lessons, "batches", noted)
+    labels = relabel(store, made[0], squares, made[1], small, label_seed=0) if soft_labels == "stored" else None
+    found = student(store, made, squares, small, labels=labels)
+    weights = safetensors.torch.load_file(found.path / "student.safetensors")
+    assert weights["classifier.weight"].shape[1] == 4  # 4 channels of one pixel: three halvings of 8
+    drawn = draw_views(len(made[0]), 16, 0, 0, **small.subset(*VIEW_KNOBS))
+    whole = views_of(made[0].pixels(), drawn, drawn.order)
+    torch.testing.assert_close(shown[0][0], squares.normalise(resized(whole, 8))[: len(shown[0][0])])
+    with torch.no_grad():
+        labelled = (load_teacher(made[1])(squares.normalise(whole)).half().float() / small.temperature).log_softmax(1)
+    torch.testing.assert_close(shown[0][1], labelled[: len(shown[0][1])], rtol=0, atol=1e-3)

@@ -140,7 +140,7 @@ def test_a_folder_that_is_no_prior_is_an_error_that_names_what_it_holds(tmp_path
     with pytest.raises(InputError, match=r"model_index.json \(found: weights.ckpt\)"):
         load_prior(tmp_path)
     (tmp_path / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
-    with pytest.raises(InputError, match=r"holds a FluxPipeline, but a prior is one of DiTPipeline, StableDiff"):
+    with pytest.raises(InputError, match=r"holds a FluxPipeline, but a prior is one of DiTPipeline, Exact"):
         load_prior(tmp_path)
     shutil.copytree(prior.path, tmp_path / "cut")
     shutil.rmtree(tmp_path / "cut" / "vae")
