@@ -34,6 +34,25 @@ def test_two_atoms_and_one_between_them_attain_the_guided_slope_and_nearly_so_a_
         assert slope > 1.5 * flow_slope(process, 1, DELTA, T)  # and so is the one without guidance
 
 
+class Small(np.random.Generator):
+    """Noise that is as small as it may be with positive probability."""
+
+    def standard_normal(self, size):
+        return 1e-3 * super().standard_normal(size)
+
+
+@BOTH
+def test_where_the_noise_is_small_paths_of_the_sde_part_by_nearly_the_guided_constant(process):
+    """So no smaller constant holds almost surely, with guidance (2) and without (1)."""
+    h, two, between = 1e-6, atoms(torch.tensor([[-1.0], [1.0]])), atoms(torch.zeros(1, 1))
+    for w in (1.0, 2.0):
+        start = torch.tensor([[[h]], [[-h]]])
+        ends = guided(two, between, process, start, w, DELTA, T, n_steps=600, rng=Small(np.random.PCG64(0)))
+        C = math.exp(log_pathwise_constant(process, math.sqrt(w), DELTA, T))
+        slope = (ends[0] - ends[1]).item() / (2 * h)
+        assert 0.97 * C < slope < 1.01 * C  # a constant 10 % smaller is exceeded
+
+
 @BOTH
 def test_no_two_guided_paths_part_by_more_than_the_constant_of_one_class(process):
     rng, largest = numpy_rng(0, "test", "guidance"), 0.0
