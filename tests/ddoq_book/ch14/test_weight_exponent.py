@@ -72,3 +72,15 @@ def test_normal_cells_have_the_moments_of_the_law():
     assert (y**2).sum(1).var() == pytest.approx(at.variances[0], rel=0.02)
     table = exponents_table({(2, 0.25, 50): at})
     assert len(table.rows) == 1 and len(exponents_figure([at]).axes) == 1
+
+
+def test_powers_have_the_same_criterion_and_at_break_even_another_best_exponent_where_masses_are_uneven(cells):
+    """That 1/2 is best at break-even holds on the line, and for powers to first order only."""
+    best = []
+    for at in cells:
+        np.testing.assert_allclose(at.of_powers(np.array([0.0, 1.0])), at.mean_square_error(np.array([0.0, 1.0])))
+        alike = CellDraws(at.masses, at.means, np.ones(12))
+        errors = CellDraws(at.masses, at.means, np.full(12, alike.signal)).of_powers(ALPHAS)
+        assert errors[0] == pytest.approx(errors[-1])
+        best.append(ALPHAS[errors.argmin()])
+    assert np.quantile(best, 0.1) < 0.4 and np.quantile(best, 0.9) > 0.6
