@@ -1,8 +1,9 @@
 """DDOQ with powers of the cell masses that are estimated, in place of the square root of eq. 33.
 
 f is the teacher's logits. Of each cell, their mean and variance come from the training images in it, or from several
-draws of the sampler; `quantization/exponents.py` has the criterion. Every class and level has an exponent, drawn
-towards the one of all classes by how uncertain it is. No test or validation image and no student has a part in it.
+draws of the sampler; `quantization/exponents.py` has the criterion, *Sharper results*, section 14, the theorem. Every
+class and level has an exponent, drawn towards the one of all classes by how uncertain it is. No test or validation
+image and no student has a part in it.
 """
 
 import functools

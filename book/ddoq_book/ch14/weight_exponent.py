@@ -1,7 +1,8 @@
 """When weights help with one draw from each cell, and which exponent: the bias that they remove, the variance they add.
 
 In: for each of K cells its mass w_i, and mean and variance of f(Y_i), where Y_i is one draw from the cell. The goal is
-sum_i w_i E f(Y_i). Weights (1 + alpha (K w_i - 1)) / K lead from equal ones to the masses; w_i^alpha does nearly so.
+sum_i w_i E f(Y_i). Weights (1 + alpha (K w_i - 1)) / K lead from equal ones to the masses; w_i^alpha has
+the same ends, and agrees to first order in K w_i - 1 (*Sharper results*, section 14).
 """
 
 from collections.abc import Sequence
