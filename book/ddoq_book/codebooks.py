@@ -21,9 +21,9 @@ def spreads_file(dataset: str) -> str:
     return f"{dataset}-codebooks.json"
 
 
-def kept_spreads(dataset: str) -> list[dict]:
+def kept_spreads(dataset: str, folder: str = FOLDER) -> list[dict]:
     """The rows of that file; none if there is no such file."""
-    path = ROOT / "book" / "results" / FOLDER / spreads_file(dataset)
+    path = ROOT / "book" / "results" / folder / spreads_file(dataset)
     return json.loads(path.read_text()) if path.exists() else []
 
 

@@ -120,6 +120,12 @@ class SharedKnobs:
     soft_labels: str = knob(
         "stored", "teacher logits per epoch on disk, or teacher run while training", of=("stored", "online")
     )
+    label_epochs: int = knob(
+        0,
+        "epochs of views that the teacher labels, shown in turn; 0: as many as a student has epochs",
+        low=0,
+        since="0.2",
+    )
     targets: list[str] = knob(
         ["soft", "hard"],
         "labels that students are trained on; own: the method's published protocol, where it has another",
@@ -194,6 +200,11 @@ class Profile(method_knobs(), SharedKnobs):
     def knobs(cls) -> dict[str, dataclasses.Field]:
         """All knobs by name."""
         return {f.name: f for f in dataclasses.fields(cls)}
+
+    @property
+    def labelled_epochs(self) -> int:
+        """Epochs of different views that soft labels are made for."""
+        return min(self.epochs, self.label_epochs or self.epochs)
 
     @property
     def picture_size(self) -> int:

@@ -141,8 +141,8 @@ class _Counted:
         sets = {(METHODS[t.method].images, t.distill_seed) for t in tasks}
         yield Cost(
             step="relabel", stage=LABELLING, title="label all views", ipc=ipc,
-            times=len(sets) if p.soft_labels == "stored" else 0, flops=m * p.epochs * teacher.forward,
-            reads=m * self._picture, writes=label_bytes(m, self.images.n_classes, p.epochs),
+            times=len(sets) if p.soft_labels == "stored" else 0, flops=m * p.labelled_epochs * teacher.forward,
+            reads=m * self._picture, writes=label_bytes(m, self.images.n_classes, p.labelled_epochs),
             memory=NETWORK_WEIGHT * teacher.parameters,
         )  # fmt: skip
 
@@ -158,7 +158,7 @@ class _Counted:
         for name, labels, ipc in kinds:
             network, m = self._classifier(name, p.image_size), ipc * self.images.n_classes
             online = labels == "soft" and p.soft_labels == "online"
-            stored = label_bytes(m, self.images.n_classes, p.epochs) if labels == "soft" and not online else 0
+            stored = label_bytes(m, self.images.n_classes, p.labelled_epochs) if labels == "soft" and not online else 0
             yield Cost(
                 step="train", stage=TRAINING, title="student", network=f"{name}, {labels} labels", ipc=ipc,
                 times=sum(student[:3] == (name, labels, ipc) for student in made),

@@ -20,6 +20,7 @@ ORDER = (
     "ddoq_permuted",
     "d4m_medoid",
     "ddoq_medoid",
+    "ddoq_medoid_permuted",
     "full",
 )
 

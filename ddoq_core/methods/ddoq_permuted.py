@@ -19,7 +19,7 @@ from .method import MethodRun
 def permuted(run: MethodRun, distilled: DistilledDataset, distill_seed: int) -> Float[Tensor, " n"]:
     """The weights sqrt(K v / sum v) in another order within each class, drawn by key."""
     dealt = []
-    for label, weights in enumerate(distilled.weights("sqrt").reshape(-1, distilled.ipc)):
+    for label, weights in enumerate(distilled.by_class(distilled.weights("sqrt"))):
         rng = numpy_rng(run.profile.seed, "ddoq_permuted", distill_seed, distilled.ipc, label)
         dealt.append(weights[torch.from_numpy(rng.permutation(len(weights)))])
     return torch.cat(dealt)

@@ -35,7 +35,7 @@ MUCH = 1e9  # bytes of labels that are announced before they are written
 def relabel(
     store: Store, distilled: DistilledDataset, dataset: Dataset, teacher: Artifact, profile: Profile, *, label_seed: int
 ) -> Artifact:
-    """Soft labels Psi(x) of every view x of all epochs (Algorithm 4, line 6), stored.
+    """Soft labels Psi(x) of every view x of all epochs, or of `label_epochs` (Algorithm 4, line 6), stored.
 
     Returns:
         Artifact of `epochs00000.safetensors`, named by its first epoch: `logits` [epochs, n, classes], float16;
@@ -47,11 +47,11 @@ def relabel(
         pixels = distilled.pixels().to(profile.device)
         n, size = len(pixels), pixels.shape[-1]
         together, knobs = epochs_per_file(n, dataset.n_classes), profile.subset(*VIEW_KNOBS)
-        _announce(work, label_bytes(n, dataset.n_classes, profile.epochs))
+        _announce(work, label_bytes(n, dataset.n_classes, profile.labelled_epochs))
 
         def label(first: int) -> None:
             def write(path: Path) -> None:
-                epochs = range(first, min(first + together, profile.epochs))
+                epochs = range(first, min(first + together, profile.labelled_epochs))
                 drawn = (draw_views(n, size, label_seed, epoch, **knobs).to(profile.device) for epoch in epochs)
                 logits = [_epoch_logits(network, dataset, pixels, views) for views in drawn]
                 for of_epoch in logits:
@@ -60,16 +60,17 @@ def relabel(
 
             work.chunk(_file(first), write)
 
-        files = world().my_share(range(0, profile.epochs, together))
+        files = world().my_share(range(0, profile.labelled_epochs, together))
         with ThreadPoolExecutor(profile.threads) as pool:
             list(bar(pool.map(label, files), total=len(files), desc="soft labels"))
 
     def build(work: Workspace) -> None:
         work.jsonl("images.jsonl", _identities(distilled))
 
+    parameters = profile.keyed(*VIEW_KNOBS) | {"epochs": profile.labelled_epochs, "label_seed": label_seed}
     with threads(1):  # files side by side: small images keep no more than one thread busy
         return store.make(
-            "relabel", build, parameters=profile.keyed(*VIEW_KNOBS, "epochs") | {"label_seed": label_seed},
+            "relabel", build, parameters=parameters,
             inputs=[distilled.artifact, teacher], modules=(__name__,), label=distilled.artifact.label,
             plan=profile.subset("threads", "device"), share=share,
         )  # fmt: skip
@@ -119,8 +120,8 @@ def check_labels(labels: Artifact, distilled: DistilledDataset, profile: Profile
         name = differing[0]
         there, here_ = made.get(name), wanted.get(name)
         raise InputError(f"soft labels {labels.path} were made with {name} = {there}, not {here_}; relabel")
-    if made["epochs"] < profile.epochs:
-        raise InputError(f"soft labels {labels.path} end after {made['epochs']} epochs of {profile.epochs}; relabel")
+    if made["epochs"] < (wanted := profile.labelled_epochs):
+        raise InputError(f"soft labels {labels.path} end after {made['epochs']} epochs of {wanted}; relabel")
     if labels.jsonl("images.jsonl") != _identities(distilled):
         raise InputError(f"soft labels {labels.path} belong to other images than {distilled.artifact.path}; relabel")
 

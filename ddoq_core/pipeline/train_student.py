@@ -100,7 +100,8 @@ def train(
         else:
             targets, temperature, direction = _fixed(distilled, target, profile), 1.0, "forward"
         pixels, w = distilled.pixels().to(profile.device), image_weights(distilled, weights).to(profile.device)
-        lessons = Lessons(pixels, w, seen, profile, label_seed, targets)
+        different = profile.labelled_epochs if target == "soft" else profile.epochs
+        lessons = Lessons(pixels, w, seen, profile, label_seed, targets, different)
         loss = trainer.loss or functools.partial(weighted_kl, direction=direction)
         fit(work, network, lessons, lambda *batch: loss(*batch, temperature), trainer.schedule)
         result = score(network, seen, profile.device) | profile.subset("epochs", "learning_rate")
@@ -147,6 +148,7 @@ class Lessons:
     profile: Profile
     label_seed: int
     log_targets: Callable[[int, Views], LogTargets]  # of an epoch; then of rows and the images they became
+    different: int  # epochs of views, after which the first are shown again
 
     @cached_property
     def shares(self) -> list[tuple[Int64[Tensor, " b"], float]]:
@@ -163,7 +165,7 @@ class Lessons:
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """This process's share of every batch (normalised images, log-probabilities aimed at, weights)."""
         n, size = len(self.pixels), self.pixels.shape[-1]
-        knobs = self.profile.subset(*VIEW_KNOBS)
+        knobs, epoch = self.profile.subset(*VIEW_KNOBS), epoch % self.different
         views = draw_views(n, size, self.label_seed, epoch, **knobs).to(self.profile.device)
         log_targets, places = self.log_targets(epoch, views), [own for own, _ in self.shares]
         order = views.order[torch.cat(places).to(views.order.device)]
@@ -288,7 +290,7 @@ def _knobs(profile: Profile, target: str, weights: str | float | Weights) -> dic
     """The knobs that shape this student, and no others, so that what is equal is trained once."""
     names = [*VIEW_KNOBS, "epochs", "batch_size", "learning_rate", "weight_decay", "lr_schedule"]
     names += ["accumulate", "training_precision", "optimiser"]
-    names += ["temperature", "loss"] if target == "soft" else []
+    names += ["temperature", "loss", "label_epochs"] if target == "soft" else []
     names += ["cutmix_weight"] if profile.cutmix and weights != "uniform" else []
     return profile.keyed(*names)
 

@@ -69,15 +69,18 @@ class Run(MethodRun):
     @cached_property
     def prior(self) -> Artifact:
         """The latent diffusion model: encoder, decoder, denoiser."""
-        if self.profile.prior == "pretrain":
+        p = self.profile
+        if p.autoencoder_path and p.prior != "exact":
+            raise InputError(f"autoencoder_path is for prior = exact, and prior = {p.prior} has its own; leave one out")
+        if p.prior == "pretrain":
             from ..priors.pretrain import pretrain  # imports diffusers, of the extra `pipeline`
 
-            return pretrain(self.store, self.dataset, self.profile)
-        if self.profile.prior == "exact":
+            return pretrain(self.store, self.dataset, p)
+        if p.prior == "exact":
             from ..priors.exact import exact_prior
 
-            return exact_prior(self.store, self.encoder, self.latents, self.profile)
-        return prior_artifact(self.profile)
+            return exact_prior(self.store, self.encoder, self.latents, p)
+        return prior_artifact(p)
 
     @cached_property
     def encoder(self) -> Artifact:
@@ -153,7 +156,7 @@ class Run(MethodRun):
         distilled = self.distilled(task.method, task.ipc, task.distill_seed)
         if target == OWN:  # its views are its own, so no stored labels belong to them
             target, changes = method.protocol(profile, distilled)
-            profile = profile.replace(**changes, soft_labels="online")
+            profile = profile.replace(**changes, soft_labels="online", label_epochs=0)
         job = Job(profile, task, target, self.weights(task, distilled), distilled.artifact, method=method.name)
         if target == "hard":
             return job

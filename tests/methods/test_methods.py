@@ -29,6 +29,9 @@ def dataset():
     )  # fmt: skip
 
 
+MEDOIDS = ["d4m_medoid", "ddoq_medoid", "ddoq_medoid_permuted"]
+
+
 @pytest.fixture
 def store(tmp_path):
     """An empty store."""
@@ -38,7 +41,7 @@ def store(tmp_path):
 def test_the_rows_stand_in_the_order_of_the_table_under_the_names_of_their_files():
     peers = ["tesla", "sre2l", "cda", "rded"]
     ours = ["d4m", "ddoq", "ddoq_proportional", "ddoq_companion", "ddoq_adaptive", "ddoq_permuted"]
-    assert list(METHODS) == ["random_real", "random_generated", *peers, *ours, "d4m_medoid", "ddoq_medoid", "full"]
+    assert list(METHODS) == ["random_real", "random_generated", *peers, *ours, *MEDOIDS, "full"]
     assert all(method.name == name for name, method in METHODS.items())
     assert set(Profile().methods) <= set(METHODS)
 
@@ -51,13 +54,13 @@ def test_every_row_distils_or_trains_on_everything_and_has_a_title_of_its_own():
 def test_d4m_and_ddoq_share_one_distilled_set_and_differ_in_their_weights():
     names = ("d4m", "ddoq", "ddoq_proportional", "ddoq_companion", "ddoq_adaptive", "ddoq_permuted")
     assert [METHODS[name].images for name in names] == ["prototypes"] * 6
-    assert [METHODS[name].images for name in ("d4m_medoid", "ddoq_medoid")] == ["medoids"] * 2
+    assert [METHODS[name].images for name in MEDOIDS] == ["medoids"] * 3
     weights = {name: METHODS[name].weights_of(Profile()) for name in ("d4m", "ddoq", "ddoq_proportional")}
     assert weights == {"d4m": "uniform", "ddoq": "sqrt", "ddoq_proportional": "proportional"}
     assert METHODS["ddoq"].weights_of(Profile.of({"weights": 0.25})) == 0.25
     of_medoids = {name: METHODS[name].weights_of(Profile()) for name in ("d4m_medoid", "ddoq_medoid")}
     assert of_medoids == {"d4m_medoid": "uniform", "ddoq_medoid": "sqrt"}
-    assert {METHODS[name].weights_of(Profile()) for name in names[3:]} == {"own"}
+    assert {METHODS[name].weights_of(Profile()) for name in (*names[3:], MEDOIDS[2])} == {"own"}
 
 
 def test_random_real_keeps_different_training_images_of_the_right_class(store, dataset):

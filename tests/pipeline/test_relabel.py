@@ -46,6 +46,17 @@ def test_a_label_is_the_teachers_logits_of_that_epochs_view(store, squares, prof
         torch.testing.assert_close(logits_of(labels, epoch).float(), expected, atol=2e-3, rtol=2e-3)
 
 
+def test_fewer_labelled_epochs_are_the_first_ones(tmp_path, squares, profile, made):
+    whole = relabel(Store(tmp_path), made[0], squares, made[1], profile, label_seed=0)
+    few = profile.replace(label_epochs=2)
+    labels = relabel(Store(tmp_path), made[0], squares, made[1], few, label_seed=0)
+    assert labels.manifest["parameters"]["epochs"] == 2
+    assert all(logits_of(labels, epoch).equal(logits_of(whole, epoch)) for epoch in range(2))
+    check_labels(labels, made[0], few, 0)
+    with pytest.raises(InputError, match="end after 2 epochs of 5"):
+        check_labels(labels, made[0], profile, 0)
+
+
 def test_labels_do_not_depend_on_the_students_batch_size(tmp_path, squares, profile, made, contents):
     a, b = (
         relabel(Store(tmp_path / str(n)), made[0], squares, made[1], profile.replace(batch_size=n), label_seed=0)

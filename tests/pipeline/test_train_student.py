@@ -102,7 +102,8 @@ def lessons(squares, profile, weights=None):
     pixels = squares.train.images(range(9)).mul(255).to(torch.uint8)
     classes = F.one_hot(squares.train.labels[:9], 3).float()
     targets = lambda epoch, views: lambda rows, images: module.mixed(classes, views, rows).log()  # noqa: E731
-    return Lessons(pixels, torch.ones(9) if weights is None else weights, squares, profile, 0, targets)
+    w = torch.ones(9) if weights is None else weights
+    return Lessons(pixels, w, squares, profile, 0, targets, profile.labelled_epochs)
 
 
 def test_every_image_is_shown_once_in_an_epoch_whatever_the_batch_size(squares, tiny):
@@ -114,6 +115,23 @@ def test_every_image_is_shown_once_in_an_epoch_whatever_the_batch_size(squares, 
     for batches in shown:
         for column, expected in zip(zip(*batches, strict=True), whole, strict=True):
             assert torch.cat(column).equal(expected)
+
+
+def test_labelled_epochs_are_shown_in_turn(squares, tiny):
+    few = lessons(squares, tiny.replace(epochs=7, label_epochs=3))
+    shown = [torch.cat([images for images, _, _ in few.batches(epoch)]) for epoch in range(7)]
+    assert [shown[e].equal(shown[e % 3]) for e in range(7)] == [True] * 7
+    assert not shown[0].equal(shown[1]) and not shown[1].equal(shown[2])
+    every = lessons(squares, tiny.replace(epochs=7))
+    assert not torch.cat([images for images, _, _ in every.batches(3)]).equal(shown[3])
+
+
+def test_only_soft_labelled_students_are_shown_fewer_views(tiny):
+    few = tiny.replace(epochs=7, label_epochs=3)
+    assert module._knobs(few, "soft", "sqrt")["label_epochs"] == 3 and "label_epochs" not in module._knobs(
+        few, "hard", 1.0
+    )
+    assert module._knobs(tiny, "soft", "sqrt") == module._knobs(tiny.replace(label_epochs=0), "soft", "sqrt")
 
 
 def test_cutmix_mixes_the_weights_of_both_images_or_takes_that_of_the_first(squares, tiny):

@@ -46,7 +46,7 @@ def test_the_shares_of_all_processes_make_up_every_batch(squares, tiny, monkeypa
     places, shares = [[], [], []], torch.zeros(3)
     for rank in range(size):
         monkeypatch.setattr(module, "world", lambda rank=rank: Processes(rank, size))
-        lessons = Lessons(pixels, torch.ones(9), squares, tiny.replace(batch_size=4), 0, lambda *_: None)
+        lessons = Lessons(pixels, torch.ones(9), squares, tiny.replace(batch_size=4), 0, lambda *_: None, 1)
         for i, (own, share) in enumerate(lessons.shares):
             assert len(own)
             shares[i] += share
@@ -64,7 +64,7 @@ def train_one_of_two(rank: int, folder: Path, port: int) -> None:
     dataset = stand_in(Dataset, normalise=lambda images: images)
     targets = lambda epoch, views: lambda rows, images: torch.full((len(rows), 3), 1 / 3).log()  # noqa: E731
     network = make_network("convnet-4-bn", 3, 1, 8, rng)
-    lessons = Lessons(pixels, torch.ones(12), dataset, profile, 0, targets)
+    lessons = Lessons(pixels, torch.ones(12), dataset, profile, 0, targets, profile.epochs)
     module.fit(Workspace(folder), network, lessons, lambda *batch: module.weighted_kl(*batch, 1.0, "forward"))
     save_file(dict(network.named_buffers()), folder / f"{rank}.safetensors")
 

@@ -18,7 +18,7 @@ from ddoq_core.runs.run import Run
 from ddoq_core.store.artifacts import Artifact, Workspace
 
 from ..cell_masses import effective_share, mass_ratio
-from ..codebooks import LEVELS, NEARLY_EQUAL, kept_spreads, spread_of, spreads_file
+from ..codebooks import FOLDER, LEVELS, NEARLY_EQUAL, kept_spreads, spread_of, spreads_file
 from .images_seen import images_seen
 from .unequal_masses import FRESH, fresh_students
 
@@ -69,7 +69,7 @@ BLOCKS = (
 def weights_study(profile: Profile) -> Iterator[StudyPart]:
     """The declared blocks that can test the weights, a file for each."""
     runs = {name: Run(profile.replace(ipc=LEVELS, targets=["soft"], **found)) for name, found in CODEBOOKS.items()}
-    spreads = _spreads(profile.dataset, runs)
+    spreads = spreads_of(profile.dataset, runs, LEVELS)
     for block in BLOCKS:
         if spread_of(spreads, block.codebook, block.ipc) > NEARLY_EQUAL:
             continue
@@ -81,15 +81,15 @@ def weights_study(profile: Profile) -> Iterator[StudyPart]:
             for method in block.methods
         ]
         file = f"{profile.dataset}-{block.name}.jsonl"
-        yield StudyPart(file, run, tasks, images_seen, before=lambda out: _keep(profile.dataset, spreads, out))
+        yield StudyPart(file, run, tasks, images_seen, before=lambda out: keep_spreads(profile.dataset, spreads, out))
 
 
-def _spreads(dataset: str, runs: dict[str, Run]) -> list[dict]:
+def spreads_of(name: str, runs: dict[str, Run], levels: list[int], folder: str = FOLDER) -> list[dict]:
     """How equal the counts are, for every codebook, level and distillation: as kept beside the records, or measured."""
-    if kept := kept_spreads(dataset):
+    if kept := kept_spreads(name, folder):
         return kept
-    cells = itertools.product(runs.items(), FRESH, LEVELS)
-    return [row for (name, run), i, ipc in cells for row in _spread(name, run.prototypes(i), i, ipc)]
+    cells = itertools.product(runs.items(), FRESH, levels)
+    return [row for (codebook, run), i, ipc in cells for row in _spread(codebook, run.prototypes(i), i, ipc)]
 
 
 def _spread(codebook: str, prototypes: Artifact, distillation: int, ipc: int) -> Iterator[dict]:
@@ -108,5 +108,6 @@ def _spread(codebook: str, prototypes: Artifact, distillation: int, ipc: int) ->
         }
 
 
-def _keep(dataset: str, spreads: list[dict], folder: Path) -> None:
-    Workspace(folder).json(spreads_file(dataset), spreads)
+def keep_spreads(name: str, spreads: list[dict], folder: Path) -> None:
+    """Write them beside the records."""
+    Workspace(folder).json(spreads_file(name), spreads)

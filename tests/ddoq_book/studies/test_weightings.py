@@ -37,7 +37,7 @@ def parts(monkeypatch):
     """`parts(**effective)`: the study under these spreads."""
 
     def of(**effective: float) -> list:
-        monkeypatch.setattr(module, "_spreads", lambda dataset, runs: spreads(**effective))
+        monkeypatch.setattr(module, "spreads_of", lambda name, runs, levels: spreads(**effective))
         return list(weights_study(PROFILE))
 
     return of
@@ -99,6 +99,6 @@ def test_the_spreads_are_kept_beside_the_records_and_not_measured_again(parts, t
     first.before(folder)
     assert json.loads((folder / spreads_file("mnist5k")).read_text()) == spreads(Lloyd_10=0.7)
     monkeypatch.setattr(codebooks, "ROOT", tmp_path)
-    assert module._spreads("mnist5k", {}) == spreads(Lloyd_10=0.7)
-    assert module._spreads("another", {}) == []
-    assert math.isclose(spread_of(module._spreads("mnist5k", {}), "Lloyd", 10), 0.7)
+    assert module.spreads_of("mnist5k", {}, LEVELS) == spreads(Lloyd_10=0.7)
+    assert module.spreads_of("another", {}, LEVELS) == []
+    assert math.isclose(spread_of(module.spreads_of("mnist5k", {}, LEVELS), "Lloyd", 10), 0.7)

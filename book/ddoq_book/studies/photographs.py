@@ -1,0 +1,81 @@
+"""The study `photographs`: what weights are worth on real photographs, as the protocol declares it.
+
+Its pictures come from the exact score of the training latents, over windows that grow with the noise, or are real ones;
+a cell whose counts are nearly equal trains no student.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ddoq_core.config.profile import Profile
+from ddoq_core.results.studies import StudyPart
+from ddoq_core.runs.jobs import Student
+from ddoq_core.runs.run import Run
+
+from ..codebooks import NEARLY_EQUAL, spread_of
+from .images_seen import images_seen
+from .unequal_masses import FRESH, fresh_students
+from .weightings import CODEBOOKS, OPTIMISERS, keep_spreads, spreads_of
+
+NAME = "photographs"  # of its files, and of their folder in book/results
+LEVELS = [10, 50]  # images per class
+PAIR, MEDOIDS = ("d4m", "ddoq"), ("d4m_medoid", "ddoq_medoid", "ddoq_medoid_permuted")
+PICTURES = {"local": {}, "medoids": {}, "global": {"locality": "global"}, "decoded": {"strength": 0.0}}
+FEWER = 6  # distillations of the further rows
+FURTHER = ("random_real", "random_generated", "rded")
+
+
+@dataclass(frozen=True)
+class PhotographBlock:
+    """Students of one codebook, one kind of pictures, one optimiser, one kind of labels, one level."""
+
+    methods: tuple[str, ...]
+    codebook: str = "one pass"
+    pictures: str = "local"
+    optimiser: str = "B"
+    labels: str = "soft"
+    ipc: int = 10
+    student: str = "convnet-32"
+    distillations: int = len(FRESH)
+    students: int = 2  # of each distillation
+
+    @property
+    def name(self) -> str:
+        """As its file is called."""
+        kind = "further" if self.methods == FURTHER else f"{self.codebook.replace(' ', '-').lower()}-{self.pictures}"
+        return f"{kind}-{self.optimiser}-{self.labels}-{self.student}-ipc{self.ipc:03d}"
+
+
+ALL_FOUR = (*PAIR, "ddoq_proportional", "ddoq_permuted")
+PHOTOGRAPH_BLOCKS = (
+    PhotographBlock(ALL_FOUR),
+    PhotographBlock(PAIR, optimiser="A"),
+    PhotographBlock(MEDOIDS, pictures="medoids"),
+    PhotographBlock(PAIR, codebook="Lloyd"),
+    PhotographBlock(PAIR, labels="hard"),
+    PhotographBlock(PAIR, pictures="global", students=1),
+    PhotographBlock(PAIR, pictures="decoded", students=1),
+    PhotographBlock((*PAIR, "ddoq_permuted"), ipc=50, students=1),
+    PhotographBlock(PAIR, student="resnet18-small", students=1),
+    PhotographBlock(FURTHER, distillations=FEWER, students=1),
+)  # in the order in which they are recorded
+
+
+def photographs_study(profile: Profile) -> Iterator[StudyPart]:
+    """The declared blocks that can test the weights, a file for each, and all real images at the end."""
+    runs = {name: Run(profile.replace(ipc=LEVELS, hard_ipc=LEVELS, **found)) for name, found in CODEBOOKS.items()}
+    spreads = spreads_of(NAME, runs, LEVELS, NAME)
+    for block in PHOTOGRAPH_BLOCKS:
+        if block.methods != FURTHER and spread_of(spreads, block.codebook, block.ipc) > NEARLY_EQUAL:
+            continue
+        run = Run(runs[block.codebook].profile.replace(**OPTIMISERS[block.optimiser], **PICTURES[block.pictures]))
+        tasks = [
+            Student(method, block.ipc, block.student, block.labels, distillation, seed)
+            for distillation in FRESH[: block.distillations]
+            for seed in fresh_students(distillation)[: block.students]
+            for method in block.methods
+        ]
+        before = lambda folder: keep_spreads(NAME, spreads, folder)  # noqa: E731
+        yield StudyPart(f"{NAME}-{block.name}.jsonl", run, tasks, images_seen, before=before)
+    whole = [Student("full", None, PHOTOGRAPH_BLOCKS[0].student, "hard", 0, seed) for seed in range(FEWER)]
+    yield StudyPart(f"{NAME}-all.jsonl", Run(profile), whole, images_seen)

@@ -1,0 +1,50 @@
+"""The study on photographs: which students it trains, of what, and that equal counts train none."""
+
+import pytest
+
+from ddoq_book.studies import photographs as module
+from ddoq_book.studies.photographs import FURTHER, LEVELS, MEDOIDS, PHOTOGRAPH_BLOCKS, photographs_study
+from ddoq_book.studies.weightings import CODEBOOKS
+from ddoq_core.config.profile import Profile
+
+PROFILE = Profile.load("imagenette_cpu")
+
+
+@pytest.fixture
+def parts(monkeypatch):
+    """`parts(shares)`: the study where counts are worth these shares of K, half by default."""
+
+    def of(shares: dict) -> list:
+        cells = [(name, ipc) for name in CODEBOOKS for ipc in LEVELS]
+        rows = [{"codebook": n, "ipc": k, "counts": "cells", "effective": shares.get((n, k), 0.5)} for n, k in cells]
+        monkeypatch.setattr(module, "spreads_of", lambda name, runs, levels, folder: rows)
+        return list(photographs_study(PROFILE))
+
+    return of
+
+
+def test_every_block_has_a_file_and_its_students(parts):
+    found = parts({})
+    files = [f"photographs-{block.name}.jsonl" for block in PHOTOGRAPH_BLOCKS]
+    assert [p.file for p in found] == [*files, "photographs-all.jsonl"] and len({*files}) == len(files)
+    assert [len(p.tasks) for p in found] == [96, 48, 72, 48, 48, 24, 24, 36, 24, 18, 6]
+    assert {t.method for t in found[2].tasks} == {*MEDOIDS}
+
+
+def test_the_primary_arms_differ_in_the_optimiser_alone(parts):
+    b, a, *_ = parts({})
+    changed = {"learning_rate", "lr_schedule"}
+    same = set(Profile.knobs()) - changed
+    assert a.run.profile.subset(*same) == b.run.profile.subset(*same)
+    assert a.run.profile.subset(*changed) == {"learning_rate": 1e-3, "lr_schedule": "cosine"}
+    assert b.run.profile.subset(*changed) == {"learning_rate": 2e-3, "lr_schedule": "step"}
+    assert (b.run.profile.quantizer, b.run.profile.n_passes, b.run.profile.start) == ("minibatch", 1, "samples")
+    assert (b.run.profile.prior, b.run.profile.locality, b.run.profile.strength) == ("exact", "local", 0.7)
+
+
+def test_counts_that_are_nearly_equal_train_no_student(parts):
+    found = parts({("Lloyd", 10): 0.86, ("one pass", 50): 0.99})
+    left_out = [b for b in PHOTOGRAPH_BLOCKS if (b.codebook, b.ipc) in (("Lloyd", 10), ("one pass", 50))]
+    assert len(left_out) == 2 and not any(b.methods == FURTHER for b in left_out)
+    files = {f"photographs-{b.name}.jsonl" for b in left_out}
+    assert len(found) == len(PHOTOGRAPH_BLOCKS) + 1 - 2 and not files & {p.file for p in found}
