@@ -96,11 +96,11 @@ def train(
         network = make_network(student, seen.n_classes, seen.channels, seen.image_size, rng).to(profile.device)
         if target == "soft":
             targets = _soft(distilled, dataset, teacher, labels, profile)
-            temperature, direction = profile.temperature, profile.loss
+            temperature, direction, different = profile.temperature, profile.loss, profile.labelled_epochs
         else:
-            targets, temperature, direction = _fixed(distilled, target, profile), 1.0, "forward"
+            targets = _fixed(distilled, target, profile)
+            temperature, direction, different = 1.0, "forward", profile.epochs
         pixels, w = distilled.pixels().to(profile.device), image_weights(distilled, weights).to(profile.device)
-        different = profile.labelled_epochs if target == "soft" else profile.epochs
         lessons = Lessons(pixels, w, seen, profile, label_seed, targets, different)
         loss = trainer.loss or functools.partial(weighted_kl, direction=direction)
         fit(work, network, lessons, lambda *batch: loss(*batch, temperature), trainer.schedule)
@@ -113,13 +113,9 @@ def train(
     def build(work: Workspace) -> None:
         work.discard(CHECKPOINT)
 
-    parameters = _knobs(profile, target, weights) | {
-        "student": student,
-        "target": target,
-        "weights": str(weights) if isinstance(weights, Weights) else weights,
-        "student_seed": student_seed,
-        "label_seed": label_seed,
-    }
+    parameters = _knobs(profile, target, weights) | {"student": student, "target": target}
+    parameters |= {"weights": str(weights) if isinstance(weights, Weights) else weights}
+    parameters |= {"student_seed": student_seed, "label_seed": label_seed}
     inputs = [distilled.artifact, dataset.key, labels or teacher]
     with threads(1 if profile.device == "cpu" else profile.threads):
         return store.make(
