@@ -61,7 +61,7 @@ def train_one_of_two(rank: int, folder: Path, port: int) -> None:
     rng = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (12, 1, 8, 8), dtype=torch.uint8, generator=rng)
     profile = Profile.of({"image_size": 8, "batch_size": 5, "epochs": 2, "cutmix": False})
-    dataset = stand_in(Dataset, normalise=lambda images: images)
+    dataset = stand_in(Dataset, normalise=lambda images: images, image_size=8)
     targets = lambda epoch, views: lambda rows, images: torch.full((len(rows), 3), 1 / 3).log()  # noqa: E731
     network = make_network("convnet-4-bn", 3, 1, 8, rng)
     lessons = Lessons(pixels, torch.ones(12), dataset, profile, 0, targets, profile.epochs)
