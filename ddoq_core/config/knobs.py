@@ -61,7 +61,7 @@ def checked_value(knob: dataclasses.Field, value):
     items = value if isinstance(value, list) else [value]
     for item in items:
         if items.count(item) > 1:
-            raise InputError(f"{knob.name} = {value}, but {item} stands there twice; give it once")
+            raise InputError(f"{knob.name} = {value}, but {item} is in it twice; give it once")
         if m["of"] and item not in m["of"]:
             raise InputError(
                 f"{knob.name} = {item!r}, but it is one of {', '.join(m['of'])}{suggestion(str(item), m['of'])}"

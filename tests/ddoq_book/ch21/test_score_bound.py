@@ -10,18 +10,11 @@ from ddoq_book.ch21 import score_bound
 from ddoq_book.ch21.class_cloud import ClassCloud
 from ddoq_book.ch21.score_error import ExactScore, signals
 from ddoq_core.config.profile import Profile
-from ddoq_core.priors.dit import DiTPrior
 from ddoq_core.randomness import numpy_rng
 
-from ...tiny import D, random_prior
+from ...tiny import D
 
 PROFILE, SHARES = Profile(n_steps=20, threads=1), [0.2, 0.9]
-
-
-@pytest.fixture(scope="module")
-def prior() -> DiTPrior:
-    """A prior of random weights."""
-    return random_prior()
 
 
 @pytest.fixture(scope="module")

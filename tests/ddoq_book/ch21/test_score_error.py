@@ -10,20 +10,14 @@ from ddoq_book.ch21 import score_error
 from ddoq_book.ch21.class_cloud import ClassCloud
 from ddoq_book.ch21.score_error import ExactScore, forgiven, signal_at, signals, wasserstein1
 from ddoq_core.config.profile import Profile
-from ddoq_core.priors.dit import NULL, DiTPrior
+from ddoq_core.priors.dit import NULL
 from ddoq_core.randomness import numpy_rng, torch_rng
 from ddoq_core.theory.diffusion import ORNSTEIN_UHLENBECK
 from ddoq_core.theory.measures import atoms
 
-from ...tiny import SHAPE, D, random_prior
+from ...tiny import SHAPE, D
 
 PROFILE = Profile(n_steps=6, threads=1)
-
-
-@pytest.fixture(scope="module")
-def prior() -> DiTPrior:
-    """A prior of random weights."""
-    return random_prior()
 
 
 @pytest.fixture(scope="module")
