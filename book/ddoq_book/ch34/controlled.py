@@ -65,6 +65,13 @@ class Comparison:
         return "none" if found not in TOLD and not self.slope and self.estimate.within(MARGIN) else found
 
 
+def image_masses(profile: Profile, exponents: Sequence[float]) -> dict[float, Float[ndarray, " n_test"]]:
+    """Of every test image the mass of its sub-population, for each exponent of the training law."""
+    origin, dataset = sub_populations(profile), load_dataset(profile)
+    digits = np.array([origin[i] for i in dataset.test.ids])
+    return {s: masses(1 + max(origin.values()), SUPERCLASSES, s, profile.seed)[digits] for s in exponents}
+
+
 @dataclass(frozen=True)
 class Controlled:
     """The records of the study, by exponent, under one law of the test images."""
@@ -78,14 +85,10 @@ class Controlled:
         Args:
             law: of the test images: `training` lets each count for the mass of its sub-population, `equal` alike.
         """
-        origin, dataset = sub_populations(profile), load_dataset(profile)
-        digits = np.array([origin[i] for i in dataset.test.ids])
-        found = {}
-        for s in sorted({exponent_of(row) for row in rows}):
-            mass = masses(1 + max(origin.values()), SUPERCLASSES, s, profile.seed)[digits]
-            here = [row for row in rows if exponent_of(row) == s]
-            found[s] = Records.of(here, masses=mass if law == "training" else None)
-        return cls(found)
+        exponents = sorted({exponent_of(row) for row in rows})
+        mass = image_masses(profile, exponents) if law == "training" else {}
+        of = {s: [row for row in rows if exponent_of(row) == s] for s in exponents}
+        return cls({s: Records.of(here, masses=mass.get(s)) for s, here in of.items()})
 
     def compare(
         self, method: str, baseline: str, ipc: int, labels: str, *, exponents: Sequence[float] = UNEQUAL,

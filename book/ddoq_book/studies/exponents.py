@@ -25,7 +25,7 @@ SAMPLED = 8  # draws of the sampler from every prototype
 ESTIMATORS = {"images": {}, "draws": {"adaptive_draws": SAMPLED}}  # what the exponents are estimated from
 SETTINGS = {f"power-{a:g}": ("ddoq", {"weights": a}) for a in POWERS}
 SETTINGS |= {name: ("ddoq_adaptive", values) for name, values in ESTIMATORS.items()}
-WIDTH = "convnet-8"  # student of the controlled part, the one between
+NETWORK = "convnet-8"  # student of the controlled part, the one between
 SHOWN = slice(None, None, 25)  # of the exponents at which the error is predicted: 0, 1/4, 1/2, 3/4, 1
 
 
@@ -39,7 +39,7 @@ def controlled_exponents(profile: Profile) -> Iterator[StudyPart]:
     """The controlled study's stratified codebooks of 5 points, soft labels: a file for each exponent and setting."""
     base = Run(profile.replace(superclasses=2))
     for s in UNEQUAL:
-        yield from _parts(f"{profile.dataset}-s{s:g}", unequal_run(base, "stratified", s, list(WEIGHTINGS)), 5, WIDTH)
+        yield from _parts(f"{profile.dataset}-s{s:g}", unequal_run(base, "stratified", s, list(WEIGHTINGS)), 5, NETWORK)
 
 
 def _parts(name: str, base: Run, ipc: int, student: str) -> Iterator[StudyPart]:

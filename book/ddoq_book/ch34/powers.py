@@ -1,0 +1,241 @@
+"""Which power of the masses is best for students, beside the one that the training data predict.
+
+In: rows and predictions of `ddoq record exponents` and `exponents_controlled`; for equal weights, eq. 33 and
+proportional ones the rows of the studies `weights` and `controlled`, of the same images and first weights. Out: the
+declared comparisons as numbers, a table, a figure and texts. The unit is the distillation, one student of each.
+"""
+
+import functools
+import itertools
+import json
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+from ddoq_core.config.profile import Profile
+from ddoq_core.results.ledger import read
+from ddoq_core.results.records import LEVEL, Estimate, Records
+from ddoq_core.results.table import Column, Table, written
+
+from ..paired import verdict
+from ..recorded import RESULTS
+from ..studies.exponents import ESTIMATORS, NETWORK, POWERS, SETTINGS, predictions_file
+from ..studies.unequal_masses import UNEQUAL, fresh_students
+from ..style import CYCLE, INK, MUTED, WIDTH, figure_style, subplots
+from .controlled import image_masses
+
+FOLDER = "exponents"  # of book/results
+EQ33 = "eq. 33"
+OTHERS = {"power-0": "d4m", EQ33: "ddoq", "power-1": "ddoq_proportional"}  # rows of the other studies
+GRID = (0.0, *POWERS, 1.0)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One or several codebooks whose students are averaged."""
+
+    title: str
+    ipc: int
+    parts: tuple[str, ...]  # how its files begin
+    others: tuple[str, ...]  # of each, the file of the other study
+    exponents: tuple[float | None, ...]  # of the test images' masses; None: all alike
+
+
+WEIGHTS = "weights/{}-one-pass-decoded-B-ipc010.jsonl"
+PROBLEMS = (
+    *(
+        Problem(title, 10, (dataset,), (WEIGHTS.format(dataset),), (None,))
+        for title, dataset in {"digits": "mnist5k", "Fashion-MNIST": "fashion_mnist"}.items()
+    ),
+    Problem(
+        "controlled study",
+        5,
+        tuple(f"mnist5k-s{s:g}" for s in UNEQUAL),
+        tuple(f"controlled/mnist5k-ipc005-soft-s{s:g}.jsonl" for s in UNEQUAL),
+        UNEQUAL,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class PowerComparison:
+    """Students of one weighting minus those of another, in points."""
+
+    problem: Problem
+    row: str  # a key of `OTHERS` or of the study's settings
+    baseline: str
+    estimate: Estimate | None  # None: one of the two is not recorded
+    of_each: Float[ndarray, " distillations"]  # the same, of every distillation
+
+    @property
+    def n_positive(self) -> int:
+        """Distillations in which it is above 0."""
+        return int((self.of_each > 0).sum())
+
+
+@functools.cache
+def grids(problem: Problem) -> dict[str, Float[ndarray, "D 1 n_test"]]:
+    """Hits by distillation and image for every weighting that is recorded, mean over the parts of the problem."""
+    masses = image_masses(Profile.load("table"), [s for s in problem.exponents if s is not None])
+    found = []
+    for part, other, s in zip(problem.parts, problem.others, problem.exponents, strict=True):
+        files = {key: read(RESULTS / FOLDER / f"{part}-ipc{problem.ipc:03d}-{key}.jsonl") for key in SETTINGS}
+        files |= {key: [r for r in read(RESULTS / other) if r["method"] == m] for key, m in OTHERS.items()}
+        kept = {key: [r for r in rows if _is_first(r, problem)] for key, rows in files.items()}
+        records = {key: Records.of(rows, masses.get(s)) for key, rows in kept.items() if rows}
+        found.append({key: r.grid(*r.cells) for key, r in records.items()})
+    everywhere = set.intersection(*map(set, found))
+    return {key: np.mean([one[key] for one in found], axis=0) for key in files if key in everywhere}
+
+
+def _is_first(row: dict, problem: Problem) -> bool:
+    """Whether it is the first student of its distillation, of the network of the study."""
+    network = NETWORK if len(problem.parts) > 1 else row["student"]
+    return row["student"] == network and row["seed"] == fresh_students(row["distill_seed"])[0]
+
+
+def compared(problem: Problem, row: str, baseline: str, level: float = LEVEL) -> PowerComparison:
+    """Two weightings whose students have the same seeds, paired by distillation and image."""
+    found = grids(problem)
+    if row not in found or baseline not in found:
+        return PowerComparison(problem, row, baseline, None, np.empty(0))
+    y = found[row] - found[baseline]
+    return PowerComparison(
+        problem, row, baseline, Estimate.of(y, len(y) * len(problem.parts), level), 100 * y.mean((1, 2))
+    )
+
+
+def primary_powers() -> list[PowerComparison]:
+    """The three declared comparisons, each with an interval so wide that all three hold at 95 %."""
+    level = 1 - (1 - LEVEL) / len(PROBLEMS)
+    return [compared(problem, "images", EQ33, level) for problem in PROBLEMS]
+
+
+def secondary_powers() -> list[PowerComparison]:
+    """Exponents from draws against eq. 33, and both estimated rows against every fixed power; 95 % each."""
+    found = []
+    for problem in PROBLEMS:
+        found.append(compared(problem, "draws", EQ33))
+        found += [compared(problem, row, f"power-{a:g}") for row in ESTIMATORS for a in GRID]
+    return [one for one in found if one.estimate]
+
+
+def title_of(row: str) -> str:
+    """A weighting as tables have it."""
+    if row in ESTIMATORS:
+        return f"estimated from {row}"
+    return row.replace("power-", "power ")
+
+
+def powers_table(found: list[PowerComparison], caption: str) -> Table:
+    """Comparisons, a block for each problem."""
+    rows = []
+    for c in found:
+        e = c.estimate
+        numbers = (e, f"{c.n_positive} of {len(c.of_each)}", verdict(e), e.detectable) if e else (None,) * 4
+        rows.append((c.problem.title, c.problem.ipc, f"{title_of(c.row)} − {title_of(c.baseline)}", *numbers))
+    columns = ("Problem", "K", "Comparison", Column("Points", "+.2f"), "Distillations above 0", "It is")
+    levels = dict.fromkeys(f"{100 * c.estimate.level:.4g}" for c in found if c.estimate)
+    notes = [f"Intervals of level {level} %, one student of each distillation." for level in levels]
+    if any(c.estimate is None for c in found):
+        notes.append("–: not recorded yet, by ddoq record exponents and exponents_controlled.")
+    return Table.of_groups(caption, (*columns, Column("Found at 80 %", ".2f")), rows, notes)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the training data say of the powers, by one estimator."""
+
+    together: Float[ndarray, " distillations"]  # the exponent of all classes together
+    exponents: Float[ndarray, "distillations classes"]  # those of the classes, which the row is weighted with
+    errors: Float[ndarray, " powers"]  # predicted squared error at the powers of the grid, over that at power 0
+
+    @property
+    def best(self) -> float:
+        """The power of the grid with the least predicted error."""
+        return GRID[int(self.errors.argmin())]
+
+
+def predicted(problem: Problem, estimator: str) -> Prediction | None:
+    """Predictions of a problem, means over its parts; None if they are not recorded."""
+    files = [RESULTS / FOLDER / predictions_file(part, problem.ipc) for part in problem.parts]
+    if not all(file.exists() for file in files):
+        return None
+    parts = [[row for row in json.loads(file.read_text()) if row["estimator"] == estimator] for file in files]
+    of = {
+        name: np.array([[row[name] for row in rows] for rows in parts]) for name in ("together", "exponent", "errors")
+    }
+    relative = of["errors"].mean(1) / of["errors"].mean(1)[:, :1]  # parts, powers
+    return Prediction(of["together"].mean(0), np.concatenate(of["exponent"], axis=-1), relative.mean(0))
+
+
+def best_power(problem: Problem) -> tuple[float, PowerComparison] | None:
+    """The power of the grid with the best mean accuracy, and that minus the one predicted from images."""
+    found, foretold = grids(problem), predicted(problem, "images")
+    means = {a: found[f"power-{a:g}"].mean() for a in GRID if f"power-{a:g}" in found}
+    if len(means) < len(GRID) or foretold is None:
+        return None
+    best = max(means, key=means.get)
+    return best, compared(problem, f"power-{best:g}", f"power-{foretold.best:g}")
+
+
+def predictions_table() -> Table:
+    """Predicted exponents and the best power that was found, a row for each problem and estimator."""
+    rows = []
+    for problem, estimator in itertools.product(PROBLEMS, ESTIMATORS):
+        p, found = predicted(problem, estimator), best_power(problem)
+        if p is not None:
+            low, high = np.quantile(p.exponents, [0.05, 0.95])
+            spread = p.together.mean(), p.together.std(ddof=1)
+            rows.append((problem.title, estimator, *spread, f"{low:.2f} to {high:.2f}", p.best, found and found[0]))
+    columns = ("Problem", "From", Column("Exponent of all classes", ".2f"), Column("Deviation", ".2f"))
+    columns += ("Of single classes, 90 %", Column("Predicted best", "g"), Column("Found best", "g"))
+    notes = (
+        "Means over 12 distillations, and their standard deviation. Predicted best, of the powers "
+        f"{', '.join(f'{a:g}' for a in GRID)}: the one with the least predicted error. Found best: with the highest "
+        "mean accuracy.",
+    )
+    return Table.of_groups("Exponents that the training data predict", columns, rows, notes)
+
+
+@figure_style()
+def powers_figure() -> Figure:
+    """Above, accuracy minus that of equal weights at every power; below, the predicted error over that at power 0."""
+    figure, axes = subplots(2, len(PROBLEMS), width=WIDTH, height=4.4, sharex=True, squeeze=False)
+    for (upper, lower), problem in zip(axes.T, PROBLEMS, strict=True):
+        upper.axhline(0, color=INK, linewidth=0.8)
+        line = [(a, compared(problem, f"power-{a:g}", "power-0").estimate) for a in GRID[1:]]
+        line = [(a, e) for a, e in line if e]
+        error = [[e.mean - e.low for _, e in line], [e.high - e.mean for _, e in line]]
+        x, y = [a for a, _ in line], [e.mean for _, e in line]
+        upper.errorbar(x, y, yerr=error, fmt="-o", color=CYCLE[0], linewidth=1)
+        for (estimator, dash), colour in zip({"images": "-", "draws": "--"}.items(), CYCLE[1:], strict=False):
+            foretold = predicted(problem, estimator)
+            if foretold is not None:
+                lower.plot(GRID, foretold.errors, dash, marker="s", color=colour, label=f"from {estimator}")
+                upper.axvline(foretold.together.mean(), color=colour, linestyle=dash, linewidth=1)
+        lower.axhline(1, color=MUTED, linewidth=0.8)
+        upper.set_title(f"{problem.title}, K = {problem.ipc}")
+        lower.set(xlabel="power of the masses", xticks=GRID)
+    axes[0, 0].set_ylabel("accuracy − that of\nequal weights, points")
+    axes[1, 0].set_ylabel("predicted error,\nequal weights = 1")
+    axes[1, -1].legend(fontsize=8)
+    return figure
+
+
+def powers_texts() -> dict[str, str]:
+    """What the prose says: comparisons with eq. 33, and predicted against found."""
+    texts, missing = {}, "(not recorded yet)"
+    for name, problem in zip(("digits", "fashion", "controlled"), PROBLEMS, strict=True):
+        for row in ESTIMATORS:
+            e = compared(problem, row, EQ33).estimate
+            p = predicted(problem, row)
+            texts[f"{name}_{row}"] = written(e, "+.2f") if e else missing
+            texts[f"{name}_{row}_exponent"] = f"{p.together.mean():.2f}" if p is not None else missing
+        found = best_power(problem)
+        texts[f"{name}_best"] = f"{found[0]:g}" if found else missing
+        texts[f"{name}_best_gap"] = written(found[1].estimate, "+.2f") if found else missing
+    return texts
