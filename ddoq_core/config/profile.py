@@ -50,7 +50,10 @@ class SharedKnobs:
     )
     prior_path: str = knob("", "folder of the prior in diffusers' layout, or its name on the hub", path=True)
     autoencoder_path: str = knob(
-        "", "folder or file of an autoencoder, or its name on the hub (prior = exact)", path=True, since="0.2"
+        "",
+        "folder or file of an autoencoder, or its name on the hub; prior = exact needs one, and others have their own",
+        path=True,
+        since="0.2",
     )
     locality: str | float = knob(
         "local",
@@ -62,6 +65,14 @@ class SharedKnobs:
     )
     vae_epochs: int = knob(6, "epochs of the autoencoder (prior = pretrain)", low=1)
     diffusion_epochs: int = knob(34, "epochs of the diffusion transformer (prior = pretrain)", low=1)
+    diffusion_width: int = knob(
+        128, "width of the transformer, a multiple of 32 (prior = pretrain)", low=32, high=2048, since="0.2"
+    )
+    diffusion_layers: int = knob(4, "layers of the transformer (prior = pretrain)", low=1, high=64, since="0.2")
+    diffusion_patch: int = knob(
+        2, "side of what the transformer sees as one token, in pixels of the latent (prior = pretrain)", low=1, high=16,
+        since="0.2",
+    )  # fmt: skip
     teacher: str = knob(
         "convnet-32", "network of the teacher: convnet-WIDTH, resnet18, resnet18-small, ...", like=NETWORK
     )
@@ -210,6 +221,11 @@ class Profile(method_knobs(), SharedKnobs):
     def picture_size(self) -> int:
         """Side of the distilled pictures, and of what prior and teacher see."""
         return self.teacher_size or self.image_size
+
+    @property
+    def prior_of_latents(self) -> bool:
+        """Whether the prior is made from the latents of an autoencoder that is given, instead of encoding them."""
+        return self.prior == "exact" or (self.prior == "pretrain" and bool(self.autoencoder_path))
 
     def replace(self, **changes) -> "Profile":
         """The same profile with some values changed, checked."""

@@ -7,10 +7,11 @@ and attention are counted, and nothing else is.
 import importlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from diffusers import DDIMScheduler, ModelMixin
+from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, ModelMixin
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
@@ -82,7 +83,7 @@ def count_parts(name: str, prior: LatentDiffusion) -> Prior:
     networks = [part for part in vars(prior).values() if isinstance(part, nn.Module)]
 
     def reconstruct() -> None:
-        prior.vae.decode(prior.vae.encode(image).latent_dist.mean).sample.sum().backward()
+        images_of(prior.vae, latents_of(prior.vae, image, None)).sum().backward()
 
     return Prior(
         name, prior.latent_shape, prior.image_size, n_parameters(*networks),
@@ -106,7 +107,8 @@ def count_prior(profile: Profile, channels: int) -> Prior:
         index = json.loads((path / "model_index.json").read_text())
         (module,) = prior_modules(profile)
         shapes = _Shapes(path, index, META.type, torch.float32, "")
-        return count_parts("that of prior_path", importlib.import_module(module).from_folder(shapes))
+        prior = importlib.import_module(module).from_folder(shapes)
+        return count_parts("that of prior_path", replace(prior, vae=_given_autoencoder(profile) or prior.vae))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} holds no configuration of a {profile.prior} prior ({' '.join(str(error).split())[:150]}); "
@@ -117,9 +119,8 @@ def count_prior(profile: Profile, channels: int) -> Prior:
 def _exact(profile: Profile, channels: int) -> Prior:
     """The autoencoder of autoencoder_path, or TAEF2 where none is named; the score is counted with the data."""
     side = profile.picture_size
-    if profile.autoencoder_path:
-        vae = read_autoencoder(autoencoder_place(profile.autoencoder_path)).to(META)
-    else:
+    vae = _given_autoencoder(profile)
+    if vae is None:
         with META:
             vae = AutoencoderTAEF2()
     shape, n = (vae.config.latent_channels, *[side // shrinking(vae)] * 2), n_parameters(vae)
@@ -132,17 +133,25 @@ def _exact(profile: Profile, channels: int) -> Prior:
     )  # fmt: skip
 
 
+def _given_autoencoder(profile: Profile) -> AutoencoderKL | AutoencoderTiny | None:
+    """The autoencoder of autoencoder_path, on the meta device."""
+    place = profile.autoencoder_path
+    return read_autoencoder(autoencoder_place(place)).to(META) if place else None
+
+
 def _fitted(profile: Profile, channels: int) -> DiTPrior:
-    pretrain.check_image_size(profile.picture_size)
     none = Split(torch.empty(0, dtype=torch.int64), [], [], profile.picture_size)
     known = {"name": "", "class_ids": [], "class_names": [], "prompts": [], "mean": (), "std": (), "key": ""}
     images = Dataset(
         train=none, validation=none, test=none, image_size=profile.picture_size, channels=channels, **known
     )  # of which only the sizes matter
-    here = profile.replace(device="cpu")
-    vae, transformer = pretrain._autoencoder(images, here), pretrain._transformer(images, here)
+    here, side = profile.replace(device="cpu"), profile.picture_size
+    given = _given_autoencoder(profile)
+    vae = given or pretrain.make_autoencoder(images, here).to(META)
+    pretrain.check_sizes(profile, images, shrinking(vae))
+    transformer = pretrain.make_transformer((vae.config.latent_channels, *[side // shrinking(vae)] * 2), here)
     schedule = {"scheduler_class": DDIMScheduler, "scheduler_config": pretrain.SCHEDULE}
-    return DiTPrior(vae=vae.to(META), transformer=transformer.to(META), **schedule)
+    return DiTPrior(vae=vae, transformer=transformer.to(META), **schedule)
 
 
 class _Shapes(PriorFolder):

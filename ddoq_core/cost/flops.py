@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from ..config.profile import Profile
+from ..priors.load import SIZE
 from .counts import Classifier, Prior
 
 COUNTS = Path(__file__).with_name("counts.json")
@@ -41,9 +42,10 @@ def prior_of(profile: Profile, channels: int) -> Prior:
 
         return count_prior(profile, channels)
 
-    if profile.prior == "pretrain":
+    fitted, own = profile.keyed(*SIZE), profile.prior == "exact" or profile.autoencoder_path
+    if profile.prior == "pretrain" and not fitted and not own:
         found = _known(f"pretrain, {channels} x {profile.picture_size} x {profile.picture_size}", count)
-    elif profile.prior == "exact" or (profile.prior_path and Path(profile.prior_path).is_dir()):
+    elif profile.prior == "pretrain" or own or (profile.prior_path and Path(profile.prior_path).is_dir()):
         found = asdict(count())
     else:
         found = _known(profile.prior, count)

@@ -27,6 +27,7 @@ from ..methods.account import (
 from ..methods.method import Method
 from ..pipeline.cluster import OFFLINE, levels_of
 from ..pipeline.relabel import label_bytes
+from ..priors.load import check_kept
 from ..quantization.lloyd import ITERATIONS, SEEDING, gram_pays
 from ..runs.jobs import Student
 from ..runs.run import Run
@@ -47,8 +48,7 @@ def costs(profile: Profile, images: Images) -> list[Cost]:
     highest = max(levels_of(profile))
     if highest > images.per_class:
         raise InputError(f"ipc = {highest}, but a class has {images.per_class} training images; lower ipc")
-    if profile.prior == "exact" and not profile.keep_latents:
-        raise InputError("prior = exact is made from latents that are kept; set keep_latents=true")
+    check_kept(profile)
     return [cost for cost in _Counted(profile, images).all() if cost.times]
 
 
@@ -85,10 +85,12 @@ class _Counted:
         p = self.profile
         if p.prior != "pretrain" or not self._used("prior"):
             return
-        epochs = p.vae_epochs * self.prior.train_autoencoder + p.diffusion_epochs * self.prior.train_network
+        operations, reads = p.diffusion_epochs * self.prior.train_network, 0
+        if not p.prior_of_latents:  # else the autoencoder is given, and the latents are those of `encode`
+            operations += p.vae_epochs * self.prior.train_autoencoder + self.prior.encode
+            reads = self.images.read(p.vae_epochs + 1)
         yield Cost(
-            step="prior", stage=BEFORE, title="fit the prior", times=1,
-            flops=self.images.n * (epochs + self.prior.encode), reads=self.images.read(p.vae_epochs + 1),
+            step="prior", stage=BEFORE, title="fit the prior", times=1, flops=self.images.n * operations, reads=reads,
             writes=NETWORK_WEIGHT * self.prior.parameters,
             memory=TRAINED_WEIGHT * self.prior.largest,
         )  # fmt: skip
@@ -109,7 +111,7 @@ class _Counted:
 
     def encoded(self) -> Iterator[Cost]:
         """Line 1, where latents are kept: every training image once."""
-        made_of_them = self.profile.prior == "exact" and self._used("prior")
+        made_of_them = self.profile.prior_of_latents and self._used("prior")
         if self.profile.keep_latents and (self._used("encode") or made_of_them):
             n = self.images.n
             yield Cost(

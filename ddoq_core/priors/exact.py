@@ -33,6 +33,7 @@ from .autoencoder import (
 )
 from .folder import PriorFolder
 from .latent_diffusion import SCHEDULE, LatentDiffusion
+from .load import GIVEN
 
 PIPELINE = "ExactScore"
 FOLDERS = ("vae", "scheduler")
@@ -210,11 +211,12 @@ def encoder_artifact(store: Store, dataset: Dataset, profile: Profile) -> Artifa
         schedule = DDIMScheduler(**SCHEDULE, clip_sample=False, timestep_spacing="trailing")
         schedule.save_pretrained(work.path / "scheduler")
         index = {"_class_name": PIPELINE, "scheduler": ["diffusers", "DDIMScheduler"], "image_size": dataset.image_size}
-        work.json("model_index.json", index)
+        work.json("model_index.json", index | {GIVEN: digest})
 
+    digest = autoencoder_digest(place)
     with threads(profile.threads):
         return store.make(
-            "autoencoder", build, parameters={"content": autoencoder_digest(place)} | profile.keyed("resize"),
+            "autoencoder", build, parameters={"content": digest} | profile.keyed("resize"),
             inputs=[dataset.key], modules=(__name__,), label=dataset.name, plan=profile.subset("threads"),
         )  # fmt: skip
 

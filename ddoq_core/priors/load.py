@@ -8,9 +8,10 @@ import importlib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -23,10 +24,17 @@ from ..errors import InputError
 from ..store.artifacts import Artifact
 from ..store.manifest import sha256_of
 
-KNOBS = ("device", "precision", "negative_prompt", "compiled")  # of a profile that `load_prior` takes
+if TYPE_CHECKING:
+    from .folder import PriorFolder
+    from .latent_diffusion import LatentDiffusion
+
+# of a profile that `load_prior` takes
+KNOBS = ("device", "precision", "negative_prompt", "compiled", "autoencoder_path")
 REGISTRY = {pipeline: name for name, pipeline in priors().items()}  # by the class that model_index.json names
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 FITTED = "dit"  # what `pretrain` makes is read as
+SIZE = ("diffusion_width", "diffusion_layers", "diffusion_patch")  # of a profile: of the transformer that it fits
+GIVEN = "autoencoder"  # of model_index.json: the digest of the given autoencoder that a prior was made on here
 HUB, HUB_ID = "https://huggingface.co/", r"[\w.-]+/[\w.-]+"
 # of a model on the hub: what describes it, and its weights without those of other precisions (.fp16) or without EMA
 FETCHED = ("*.json", "*.txt", "*model.safetensors", "*model-?????-of-?????.safetensors")
@@ -59,6 +67,12 @@ class GenerativePrior(Protocol):
         """Noise latents to `strength` and run the reverse process back; from pure noise if there are none."""
 
 
+def check_kept(profile: Profile) -> None:
+    """InputError if a prior is made from latents, and they are not kept."""
+    if profile.prior_of_latents and not profile.keep_latents:
+        raise InputError(f"prior = {profile.prior} is made from latents that are kept; set keep_latents=true")
+
+
 def prior_modules(profile: Profile) -> tuple[str, ...]:
     """Module that reads and runs the prior of a profile: its source is in the keys of what the prior makes."""
     return (_module(FITTED if profile.prior == "pretrain" else profile.prior),)
@@ -74,16 +88,20 @@ def _file_of(pipeline: str) -> ModuleType:
 
 
 def load_prior(
-    path: str | Path, device: str = "cpu", precision: str = "float32", negative_prompt: str = "", compiled: bool = False
-) -> GenerativePrior:
+    path: str | Path, device: str = "cpu", precision: str = "float32", negative_prompt: str = "",
+    compiled: bool = False, autoencoder_path: str = "",
+) -> GenerativePrior:  # fmt: skip
     """The prior in a folder of one of the layouts of REGISTRY.
 
     Args:
         precision: of weights and activations: float32, float16 or bfloat16; the last two are for a GPU.
         negative_prompt: what guidance leads away from (Stable Diffusion only).
         compiled: compile the network with torch.compile.
+        autoencoder_path: of an autoencoder that takes the place of the folder's own; a prior that was made on one here
+            keeps it.
     Raises:
-        InputError: no such folder, one of another kind, or weights that are not safetensors; the line names them.
+        InputError: no such folder, one of another kind, weights that are not safetensors, or an autoencoder of other
+            latents; the line names them.
     """
     from .folder import PriorFolder  # imports diffusers, which takes seconds
 
@@ -95,9 +113,25 @@ def load_prior(
     except (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"the prior in {path} cannot be loaded ({reason}); mend prior_path") from error
+    if autoencoder_path and not index.get(GIVEN):
+        prior = _with_autoencoder(prior, autoencoder_path, opened)
     if compiled:
         prior.network.compile()
     return prior
+
+
+def _with_autoencoder(prior: "LatentDiffusion", place: str, opened: "PriorFolder") -> "LatentDiffusion":
+    """The prior with another autoencoder of the same latents, as TAESD is one of Stable Diffusion's."""
+    from .autoencoder import autoencoder_place, read_autoencoder, shrinking
+
+    vae = read_autoencoder(autoencoder_place(place)).to(opened.device, opened.dtype).requires_grad_(False)
+    ours, there = ((v.config.latent_channels, shrinking(v)) for v in (vae, prior.vae))
+    if ours != there:
+        raise InputError(
+            f"the autoencoder in {place} has {ours[0]} channels at 1/{ours[1]} of the side, but the latents of "
+            f"{opened.path} have {there[0]} at 1/{there[1]}; set autoencoder_path to one of the same latents"
+        )
+    return replace(prior, vae=vae)
 
 
 def prior_artifact(profile: Profile) -> Artifact:
@@ -117,6 +151,10 @@ def prior_artifact(profile: Profile) -> Artifact:
         raise InputError(f"{path} holds a {found}, but prior = {profile.prior}; set prior={kind} or mend prior_path")
     files = [path / "model_index.json", *(f for d in _file_of(found).FOLDERS for f in sorted((path / d).rglob("*")))]
     content = [[str(f.relative_to(path)), sha256_of(f)] for f in files if f.is_file()]
+    if profile.autoencoder_path:
+        from .autoencoder import autoencoder_digest, autoencoder_place
+
+        content.append([GIVEN, autoencoder_digest(autoencoder_place(profile.autoencoder_path))])
     key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
     return Artifact(path, "prior", key, content=key)
 

@@ -1,17 +1,20 @@
 """The prior fitted on the spot: a small autoencoder and a small class-conditional diffusion transformer.
 
 In: a data set. Out: a folder in the layout of diffusers' `DiTPipeline`, which that pipeline loads and runs unchanged.
+On an autoencoder that is given, the transformer alone is fitted, to the latents of `encode`.
 The transformer learns to do without a class (classifier-free guidance) by seeing the null id in place of a tenth of
 the labels; diffusers' own label dropout, which draws from the global generator in every block, is off.
 """
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import safetensors.torch
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, DiTPipeline, DiTTransformer2DModel
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from ..config.profile import Profile
@@ -20,16 +23,20 @@ from ..errors import InputError
 from ..networks.fitting import BatchLoss, Recipe, initialised, train_network
 from ..randomness import torch_rng
 from ..store.artifacts import Artifact, Store, Workspace
+from ..store.safe_files import read_tensors
 from ..threads import threads
-from .dit import NULL
+from .autoencoder import read_autoencoder, shrinking
+from .dit import NULL, PIPELINE
 from .latent_diffusion import SCHEDULE
+from .load import SIZE
 
 WIDTHS = (8, 16, 32)  # channels of the autoencoder's levels; each but the first halves the side
 LATENT_CHANNELS = 4
 NORM_GROUPS = 8
-HEADS, HEAD_WIDTH, LAYERS, PATCH = 4, 32, 4, 2
+HEAD_WIDTH = 32
 AUTOENCODER = Recipe(batch=50, rate=4e-3, warm_up=0.1, decay=0.0)
-TRANSFORMER = Recipe(batch=100, rate=2e-3, warm_up=0.05, decay=0.01, ema=0.995)
+TRANSFORMER = Recipe(batch=100, rate=2e-3, warm_up=0.05, decay=0.01, ema=0.995)  # of a width of 128
+RATED_WIDTH = 128  # the rate of wider transformers falls as one over their width
 NO_CLASS = 0.1  # share of the labels replaced by the null id
 KL = 1e-3  # weight of the posterior's divergence from N(0, I), per latent value, beside the mean squared error
 ENCODE_BATCH = 250
@@ -41,43 +48,82 @@ def pretrain(store: Store, dataset: Dataset, profile: Profile) -> Artifact:
     Raises:
         InputError: an image size that is no multiple of 8, or more classes than the label table has rows.
     """
-    check_image_size(dataset.image_size)
-    if dataset.n_classes > NULL:
-        raise InputError(
-            f"{dataset.name} has {dataset.n_classes} classes, but prior = pretrain holds {NULL}; take prior = dit"
-        )
+    check_sizes(profile, dataset)
 
     def build(work: Workspace) -> None:
-        vae = _autoencoder(dataset, profile)
+        vae = make_autoencoder(dataset, profile)
         path = work.chunk("autoencoder.safetensors", lambda path: _fit_autoencoder(work, vae, dataset, profile, path))
         safetensors.torch.load_model(vae, path)
         latents = _latents(vae, dataset, profile)
         vae.register_to_config(scaling_factor=round(1 / latents.std().item(), 4))
-        transformer = _transformer(dataset, profile)
-        _fit_transformer(work, transformer, latents * vae.config.scaling_factor, dataset, profile)
+        transformer = make_transformer(tuple(latents.shape[1:]), profile)
+        _fit_transformer(work, transformer, latents * vae.config.scaling_factor, dataset.train.labels, profile)
         _save_pipeline(work, vae, transformer, dataset)
         for name in ("autoencoder.safetensors", "autoencoder.pt", "transformer.pt"):
             work.discard(name)
 
     with threads(profile.threads):
         return store.make(
-            "prior", build, parameters=profile.keyed("seed", "vae_epochs", "diffusion_epochs"), inputs=[dataset.key],
+            "prior", build, parameters=profile.keyed("seed", "vae_epochs", "diffusion_epochs", *SIZE),
+            inputs=[dataset.key], modules=("ddoq_core.priors.pretrain",), label=dataset.name,
+            plan=profile.subset("threads", "device"),
+        )  # fmt: skip
+
+
+def pretrain_on(store: Store, dataset: Dataset, encoder: Artifact, latents: Artifact, profile: Profile) -> Artifact:
+    """Fit the transformer alone, to the latents of an autoencoder that is given.
+
+    The folder is read as a `DiTPipeline` here; diffusers' own pipeline reads it where the autoencoder is diffusers'.
+
+    Args:
+        encoder: an artifact of `encoder_artifact`: autoencoder and noise schedule.
+        latents: of the training images, by that autoencoder.
+    Raises:
+        InputError: as `check_sizes`.
+    """
+    check_sizes(profile, dataset, shrinking(read_autoencoder(encoder.path / "vae")))
+
+    def build(work: Workspace) -> None:
+        files = [latents.path / "latents" / f"class{c:05d}.safetensors" for c in range(dataset.n_classes)]
+        of_class = [read_tensors(file)["latents"].float() for file in files]
+        labels = torch.arange(len(of_class)).repeat_interleave(torch.tensor([len(part) for part in of_class]))
+        transformer = make_transformer(tuple(of_class[0].shape[1:]), profile)
+        _fit_transformer(work, transformer, torch.cat(of_class), labels, profile)
+        transformer.cpu().save_pretrained(work.path / "transformer", safe_serialization=True)
+        for part in ("vae", "scheduler"):
+            shutil.copytree(encoder.path / part, work.path / part, dirs_exist_ok=True)
+        index = encoder.json("model_index.json") | {"_class_name": PIPELINE, "id2label": _names(dataset)}
+        work.json("model_index.json", index | {"transformer": ["diffusers", "DiTTransformer2DModel"]})
+        work.discard("transformer.pt")
+
+    with threads(profile.threads):
+        return store.make(
+            "prior", build, parameters=profile.keyed("seed", "diffusion_epochs", *SIZE), inputs=[encoder, latents],
             modules=("ddoq_core.priors.pretrain",), label=dataset.name, plan=profile.subset("threads", "device"),
         )  # fmt: skip
 
 
-def check_image_size(image_size: int) -> None:
-    """Say whether a prior can be fitted to images of this side.
+def check_sizes(profile: Profile, dataset: Dataset, factor: int = 2 ** (len(WIDTHS) - 1)) -> None:
+    """Say whether a prior of the profile's sizes can be fitted to a data set.
 
+    Args:
+        factor: pixels of an image that fall to one of its latent, in each direction.
     Raises:
-        InputError: it is no multiple of 8.
+        InputError: images that cannot be cut into tokens, a width of no whole heads, or more classes than the label
+            table has rows.
     """
-    factor = PATCH * 2 ** (len(WIDTHS) - 1)
-    if image_size % factor:
-        raise InputError(f"image_size = {image_size}, but prior = pretrain needs a multiple of {factor}")
+    token, width = profile.diffusion_patch * factor, profile.diffusion_width
+    if dataset.image_size % token:
+        raise InputError(f"image_size = {dataset.image_size}, but prior = pretrain needs a multiple of {token}")
+    if width % HEAD_WIDTH:
+        raise InputError(f"diffusion_width = {width}, but a head is {HEAD_WIDTH} wide; take a multiple of it")
+    if dataset.n_classes > NULL:
+        raise InputError(
+            f"{dataset.name} has {dataset.n_classes} classes, but prior = pretrain holds {NULL}; take prior = dit"
+        )
 
 
-def _autoencoder(dataset: Dataset, profile: Profile) -> AutoencoderKL:
+def make_autoencoder(dataset: Dataset, profile: Profile) -> AutoencoderKL:
     """Images to latents of a quarter of their side and back."""
     levels = len(WIDTHS)
     with initialised(torch_rng(profile.seed, "pretrain", "autoencoder", "init")):
@@ -89,13 +135,14 @@ def _autoencoder(dataset: Dataset, profile: Profile) -> AutoencoderKL:
         ).to(profile.device)  # fmt: skip
 
 
-def _transformer(dataset: Dataset, profile: Profile) -> DiTTransformer2DModel:
+def make_transformer(latent_shape: tuple[int, int, int], profile: Profile) -> DiTTransformer2DModel:
     """A transformer with the label table of DiTPipeline: 1,000 classes and the null id."""
+    channels, side, _ = latent_shape
     with initialised(torch_rng(profile.seed, "pretrain", "transformer", "init")):
         transformer = DiTTransformer2DModel(
-            num_attention_heads=HEADS, attention_head_dim=HEAD_WIDTH, num_layers=LAYERS, patch_size=PATCH,
-            in_channels=LATENT_CHANNELS, out_channels=LATENT_CHANNELS, num_embeds_ada_norm=NULL, norm_num_groups=1,
-            sample_size=dataset.image_size // 2 ** (len(WIDTHS) - 1),
+            num_attention_heads=profile.diffusion_width // HEAD_WIDTH, attention_head_dim=HEAD_WIDTH,
+            num_layers=profile.diffusion_layers, patch_size=profile.diffusion_patch, in_channels=channels,
+            out_channels=channels, num_embeds_ada_norm=NULL, norm_num_groups=1, sample_size=side,
         )  # fmt: skip
     for block in transformer.transformer_blocks:
         block.norm1.emb.class_embedder.dropout_prob = 0.0
@@ -134,8 +181,8 @@ def _latents(vae: AutoencoderKL, dataset: Dataset, profile: Profile) -> Float[Te
 
 
 def _fit_transformer(
-    work: Workspace, transformer: DiTTransformer2DModel, latents: Float[Tensor, "n c h w"], dataset: Dataset,
-    profile: Profile,
+    work: Workspace, transformer: DiTTransformer2DModel, latents: Float[Tensor, "n c h w"],
+    classes: Int64[Tensor, " n"], profile: Profile,
 ) -> None:  # fmt: skip
     """Mean squared error of the predicted noise, at a uniform time (Ho et al. 2020), the label dropped by key."""
     key = (profile.seed, "pretrain", "transformer")
@@ -145,7 +192,7 @@ def _fit_transformer(
         rng = torch_rng(*key, epoch)
         noise = torch.randn(latents.shape, generator=rng)
         times = torch.randint(scheduler.config.num_train_timesteps, (n,), generator=rng)
-        labels = torch.where(torch.rand(n, generator=rng) < NO_CLASS, NULL, dataset.train.labels)
+        labels = torch.where(torch.rand(n, generator=rng) < NO_CLASS, NULL, classes)
         noisy = scheduler.add_noise(latents, noise, times)
 
         def loss(rows: Tensor) -> Float[Tensor, ""]:
@@ -154,16 +201,20 @@ def _fit_transformer(
 
         return loss
 
-    train_network(
-        work, transformer, loss_of, n, TRANSFORMER, epochs=profile.diffusion_epochs, name="transformer", key=key
-    )
+    recipe = replace(TRANSFORMER, rate=TRANSFORMER.rate * min(1, RATED_WIDTH / profile.diffusion_width))
+    train_network(work, transformer, loss_of, n, recipe, epochs=profile.diffusion_epochs, name="transformer", key=key)
 
 
 def _save_pipeline(work: Workspace, vae: AutoencoderKL, transformer: DiTTransformer2DModel, dataset: Dataset) -> None:
     """Write what DiTPipeline.from_pretrained reads; the names of the classes go into model_index.json."""
     scheduler = DDIMScheduler(**SCHEDULE, clip_sample=False, timestep_spacing="trailing")
-    names = {str(i): name for i, name in enumerate(dataset.class_names)}
+    names = _names(dataset)
     pipeline = DiTPipeline(transformer=transformer.cpu(), vae=vae.cpu(), scheduler=scheduler, id2label=names)
     pipeline.save_pretrained(work.path, safe_serialization=True)
     index = work.path / "model_index.json"
     work.json("model_index.json", json.loads(index.read_text()) | {"id2label": names})
+
+
+def _names(dataset: Dataset) -> dict[str, str]:
+    """The classes as model_index.json has them."""
+    return {str(i): name for i, name in enumerate(dataset.class_names)}

@@ -31,7 +31,7 @@ from ..pipeline.encode import Latents, PassingLatents, StoredLatents, encode
 from ..pipeline.relabel import relabel
 from ..pipeline.teacher import teacher
 from ..pipeline.train_student import Weights
-from ..priors.load import prior_artifact
+from ..priors.load import check_kept, prior_artifact
 from ..processes import bar, report_line, world
 from ..store.artifacts import Artifact, Store, Workspace
 from ..store.locks import held
@@ -70,22 +70,22 @@ class Run(MethodRun):
     def prior(self) -> Artifact:
         """The latent diffusion model: encoder, decoder, denoiser."""
         p = self.profile
-        if p.autoencoder_path and p.prior != "exact":
-            raise InputError(f"autoencoder_path is for prior = exact, and prior = {p.prior} has its own; leave one out")
-        if p.prior == "pretrain":
-            from ..priors.pretrain import pretrain  # imports diffusers, of the extra `pipeline`
-
-            return pretrain(self.store, self.dataset, p)
         if p.prior == "exact":
-            from ..priors.exact import exact_prior
+            from ..priors.exact import exact_prior  # imports diffusers, of the extra `pipeline`
 
             return exact_prior(self.store, self.encoder, self.latents, p)
+        if p.prior == "pretrain":
+            from ..priors.pretrain import pretrain, pretrain_on
+
+            if p.autoencoder_path:
+                return pretrain_on(self.store, self.dataset, self.encoder, self.latents, p)
+            return pretrain(self.store, self.dataset, p)
         return prior_artifact(p)
 
     @cached_property
     def encoder(self) -> Artifact:
         """What encodes: the prior, or, where the prior is made from latents, its autoencoder."""
-        if self.profile.prior != "exact":
+        if not self.profile.prior_of_latents:
             return self.prior
         from ..priors.exact import encoder_artifact
 
@@ -114,10 +114,9 @@ class Run(MethodRun):
     @cached_property
     def latent_source(self) -> Latents:
         """The latents of the training images, class by class: stored ones, or encoded when asked for."""
+        check_kept(self.profile)
         if self.profile.keep_latents:
             return StoredLatents(self.latents)
-        if self.profile.prior == "exact":
-            raise InputError("prior = exact is made from latents that are kept; set keep_latents=true")
         return PassingLatents(self.dataset, self.prior, self.profile)
 
     def class_latents(self, label: int) -> tuple[Float[Tensor, "n c h w"], Int64[Tensor, " n"]]:

@@ -67,7 +67,7 @@ def test_the_null_id_and_the_classes_are_learnt_and_no_other_row_of_the_table(st
 
     profile = tiny.replace(diffusion_epochs=40)
     learnt = table(load_prior(pretrain(store, squares, profile).path).transformer)
-    moved = (learnt - table(module._transformer(squares, profile))).norm(dim=1)
+    moved = (learnt - table(module.make_transformer((4, 4, 4), profile))).norm(dim=1)
     others = moved[3:NULL].max()
     assert moved[:3].min() > 3 * others and moved[NULL] > 3 * others
 
