@@ -23,7 +23,7 @@ class StudyPart:
 
     file: str
     run: Run
-    tasks: list[Student]
+    tasks: list[Student]  # none where `before` alone writes the file
     beside: Callable[[Run, Student], dict]  # what else a row carries of the images that its student saw
     finished: Callable[[list[Student], Path], None] = lambda done, folder: None  # with the students in the file
     before: Callable[[Path], None] = lambda folder: None  # with the folder of the file, before students are trained
@@ -44,12 +44,14 @@ def record_study(study: str, profile: Profile, out: Path, wanted: dict[str, list
     found = False
     for part in known[study].load()(profile):
         tasks = [t for t in part.tasks if all(getattr(t, name) in (*few, None) for name, few in wanted.items())]
+        if part.tasks and not tasks:
+            continue
+        found = True
+        out.mkdir(parents=True, exist_ok=True)
+        part.before(out)
         if tasks:
-            found = True
-            out.mkdir(parents=True, exist_ok=True)
-            part.before(out)
             record(part.run, out / part.file, tasks, part.beside)
             part.finished(tasks, out)
-            yield out / part.file
+        yield out / part.file
     if not found:
         raise InputError(f"study '{study}' at profile {profile.profile} has no student of these: {wanted}")

@@ -44,6 +44,15 @@ def test_a_restriction_leaves_out_the_other_students_and_the_part_is_finished_wi
     assert [tmp_path, tasks] == CALLED  # before, and when it is finished
 
 
+def test_a_part_without_students_is_written_before_any_and_trains_none(recorded, monkeypatch, tmp_path):
+    def measured(profile):
+        yield StudyPart("numbers.json", stand_in(Run), [], lambda run, task: {}, before=CALLED.append)
+
+    monkeypatch.setattr(EntryPoint, "load", lambda self: measured)
+    assert list(record_study("one", Profile(), tmp_path, {"ipc": [10]})) == [tmp_path / "numbers.json"]
+    assert [tmp_path] == CALLED and recorded == []
+
+
 def test_nothing_that_is_wanted_and_no_such_study_are_one_line(recorded, tmp_path):
     with pytest.raises(InputError, match="study 'one' at profile laptop has no student of these"):
         list(record_study("one", Profile(), tmp_path, {"ipc": [7]}))
@@ -54,5 +63,5 @@ def test_nothing_that_is_wanted_and_no_such_study_are_one_line(recorded, tmp_pat
 
 def test_every_study_that_is_declared_is_a_function_of_the_book(declared_studies):
     first, *others = ["table", "tuning", "ablations", "zipf", "controlled", "weights", "baselines", "exponents"]
-    assert set(declared_studies.names) == {first, *others, "exponents_controlled", "photographs"}
+    assert set(declared_studies.names) == {first, *others, "exponents_controlled", "latents", "photographs"}
     assert all(callable(entry.load()) for entry in declared_studies)

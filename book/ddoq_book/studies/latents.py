@@ -1,0 +1,155 @@
+"""The study `latents`: what the latents of a data set tell about the weights, and the prior's pictures about the data.
+
+No student is trained. In: a profile. Out: one JSON file of numbers, class by class, of one distillation.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from ddoq_core.config.profile import Profile
+from ddoq_core.data.image_files import resized
+from ddoq_core.pipeline.cluster import load_prototypes
+from ddoq_core.pipeline.encode import BATCH, encode_images
+from ddoq_core.pipeline.teacher import load_teacher, predict
+from ddoq_core.priors.load import KNOBS, GenerativePrior, load_prior
+from ddoq_core.quantization.lloyd import best_of_restarts
+from ddoq_core.quantization.voronoi import assign, distortion, squared_distances
+from ddoq_core.randomness import numpy_rng
+from ddoq_core.results.studies import StudyPart
+from ddoq_core.runs.run import Run
+from ddoq_core.store.artifacts import Workspace
+from ddoq_core.theory.transport import wasserstein2_of_weights
+
+from .unequal_masses import FRESH
+from .weightings import CODEBOOKS
+
+FOLDER = "latents"  # of book/results
+NEIGHBOURS = 20  # of a latent, from whose distances the dimension is estimated
+CURVE = (1, 2, 5, 10, 20, 50, 100)  # points of the codebooks whose distortion is measured
+STRENGTHS = (0.0, 0.3, 0.5, 0.7, 0.9)
+PICTURES = {"exact": ("local", "global"), "pretrain": ("learned",)}  # what pictures each prior makes
+LEVEL, WEIGHED = 10, (10, 50)  # images per class of the pictures, and of the weighted codebooks
+
+
+def latents_study(profile: Profile) -> Iterator[StudyPart]:
+    """One file of measures, of the codebooks of one pass."""
+    run = Run(profile.replace(ipc=list(WEIGHED), **CODEBOOKS["one pass"]))
+    file = measured_file(profile.profile)
+    yield StudyPart(file, run, [], lambda run, task: {}, before=lambda folder: keep_measures(run, folder / file))
+
+
+def measured_file(profile: str) -> str:
+    """Name of the file of a profile."""
+    return f"{profile}-measured.json"
+
+
+def keep_measures(run: Run, path: Path) -> None:
+    """Measure what is not yet in the file, and write it: latents and codebooks, then pictures of every kind."""
+    if path.exists():
+        return
+    model = load_prior(run.prior.path, **run.profile.subset(*KNOBS))
+    part = run.dataset.validation
+    held_out = [
+        encode_images(model, part, part.of_class(c), seed=run.profile.seed, resize=run.profile.resize).flatten(1)
+        for c in range(run.dataset.n_classes)
+    ]
+    latents = [run.class_latents(c)[0].flatten(1) for c in range(run.dataset.n_classes)]
+    clouds = list(zip(latents, held_out, strict=True))
+    found = {
+        "n": [len(X) for X in latents],
+        "held_out": [len(X) for X in held_out],
+        "d": latents[0].shape[1],
+        "dimension": [dimension(X) for X in latents],
+        "curve": [curve(X, Y, c) for c, (X, Y) in enumerate(clouds)],
+        "codebooks": {str(ipc): _codebooks(run, clouds, ipc) for ipc in WEIGHED},
+        "pictures": list(_pictures(run, model, clouds)),
+    }
+    Workspace(path.parent).json(path.name, _rounded(found))
+
+
+def dimension(X: Float[Tensor, "n d"]) -> float:
+    """Intrinsic dimension by maximum likelihood (Levina and Bickel 2004, pooled over points as MacKay and Ghahramani):
+    one over the mean of log T_k / T_j, T_j the distance to the j-th of the k nearest neighbours."""
+    distances = squared_distances(X, X).clamp_min(0).fill_diagonal_(torch.inf)
+    nearest = distances.topk(min(NEIGHBOURS, len(X) - 1), dim=1, largest=False).values.sort(1).values.double()
+    logs = nearest.clamp_min(torch.finfo(torch.float64).tiny).log() / 2
+    return 1 / (logs[:, -1:] - logs[:, :-1]).mean().item()
+
+
+def curve(X: Float[Tensor, "n d"], held_out: Float[Tensor, "m d"], label: int) -> dict[str, list[float]]:
+    """Distortion of Lloyd's codebooks of a class at every level of CURVE: of the training latents, and of others."""
+    levels = [K for K in CURVE if len(X) // 2 >= K]
+    found = best_of_restarts(X, levels, n_restarts=2, rng=numpy_rng(0, "latents", "curve", label))
+    other = [distortion(held_out.double(), q.points.double()) for q in found]
+    return {"K": levels, "training": [q.distortion for q in found], "held_out": other}
+
+
+def _codebooks(run: Run, clouds: list[tuple[Tensor, Tensor]], ipc: int) -> list[dict]:
+    """Of each class's codebook: W_2 by its counts and by equal weights, to training and to held-out latents; and the
+    variance of the teacher's logits within the cells and between them (*Sharper results*, section 14)."""
+    points, counts = load_prototypes(run.prototypes(FRESH[0]), ipc)
+    teacher, rows = load_teacher(run.teacher, run.profile.device), []
+    for c, (X, Y) in enumerate(clouds):
+        z, v = points[c].flatten(1), counts[c].double()
+        weights = np.stack([(v / v.sum()).numpy(), np.full(ipc, 1 / ipc)])
+        row = {
+            name: wasserstein2_of_weights(z.double(), weights, Z.double()).tolist()
+            for name, Z in (("training", X), ("held_out", Y))
+        }
+        logits = predict(teacher, run.dataset, run.dataset.train.subset(run.dataset.train.of_class(c)))
+        rows.append(row | {"counts": v.tolist()} | variances(logits.double(), assign(X, z).long(), ipc))
+    return rows
+
+
+def variances(values: Float[Tensor, "n c"], cell: Int64[Tensor, " n"], K: int) -> dict[str, float]:
+    """Variance of f within the cells, and of its means between them, each cell counted for its mass; an empty cell has
+    none. The noise of the means is taken off the second."""
+    sizes = cell.bincount(minlength=K).double()
+    means = torch.zeros(K, values.shape[1], dtype=torch.float64).index_add(0, cell, values) / sizes.clip(1)[:, None]
+    within = (values - means[cell]).square().sum(1)
+    of_cell = torch.zeros(K, dtype=torch.float64).index_add(0, cell, within) / (sizes - 1).clip(1)
+    mass = sizes / sizes.sum()
+    between = mass @ (means - mass @ means).square().sum(1) - (mass * (1 - mass) / sizes.clip(1)) @ of_cell
+    return {"within": (mass @ of_cell).item(), "between": between.item()}
+
+
+def _pictures(run: Run, model: GenerativePrior, clouds: list[tuple[Tensor, Tensor]]) -> Iterator[dict]:
+    """Of every kind and strength, class by class: which share the teacher recognises; the distance to the nearest
+    training latent, over that of held-out latents; and W_2 to the held-out latents, by counts."""
+    teacher, usual = load_teacher(run.teacher, run.profile.device), [_to_nearest(Y, X) for X, Y in clouds]
+    for kind in PICTURES.get(run.profile.prior, ()):
+        for strength in STRENGTHS:
+            changes = {"strength": strength} | ({"locality": kind} if run.profile.prior == "exact" else {})
+            distilled = Run(run.profile.replace(**changes)).distilled("d4m", LEVEL, FRESH[0])
+            images = distilled.images()
+            encoded = [model.encode(part).cpu() for part in resized(images, model.image_size).split(BATCH)]
+            with torch.no_grad():
+                logits = [teacher(run.dataset.normalise(part)) for part in images.split(BATCH)]
+            right = (torch.cat(logits).argmax(1) == distilled.labels).float()
+            row = {"kind": kind, "strength": strength, "recognised": [], "nearest": [], "w2": []}
+            parts = map(distilled.by_class, (torch.cat(encoded).flatten(1), right, distilled.counts.double()))
+            for (X, Y), usually, z, hit, v in zip(clouds, usual, *parts, strict=True):
+                row["recognised"].append(hit.mean().item())
+                row["nearest"].append(_to_nearest(z, X) / usually)
+                by_counts = (v / v.sum()).numpy()[None]
+                row["w2"].append(wasserstein2_of_weights(z.double(), by_counts, Y.double()).item())
+            yield row
+
+
+def _to_nearest(z: Float[Tensor, "k d"], X: Float[Tensor, "n d"]) -> float:
+    """Mean distance to the nearest of X."""
+    return squared_distances(z, X).clamp_min(0).min(1).values.sqrt().mean().item()
+
+
+def _rounded(found: object) -> object:
+    """Six digits of every number."""
+    if isinstance(found, dict):
+        return {name: _rounded(value) for name, value in found.items()}
+    if isinstance(found, list):
+        return [_rounded(value) for value in found]
+    return float(f"{found:.6g}") if isinstance(found, float) else found
