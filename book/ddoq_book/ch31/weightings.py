@@ -5,6 +5,7 @@ In: rows of `ddoq record weights`. Out: the primary and the secondary comparison
 
 import functools
 from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -22,9 +23,22 @@ from ..studies.weightings import BLOCKS, Block
 MARGINS = {  # points within which an effect is called none, by data set and images per class
     "mnist5k": {5: 0.3, 10: 0.3, 50: 0.2},
     "fashion_mnist": {5: 0.9, 10: 0.9, 50: 0.2},
+    "photographs": {10: 1.0, 50: 0.5},
 }
 ROWS = {"d4m": "1", "ddoq": "eq. 33", "ddoq_proportional": "proportional", "ddoq_permuted": "eq. 33 permuted"}
 ROWS |= {"ddoq_companion": "eq. 33 of its own counts", "d4m_medoid": "1", "ddoq_medoid": "eq. 33"}
+ROWS |= {"ddoq_medoid_permuted": "eq. 33 permuted"}
+
+
+@runtime_checkable
+class Compared(Protocol):
+    """Students of one block and row of a study, whose distillations are the unit."""
+
+    dataset: str  # by which margins are known
+    block: Any  # with `ipc` and `students`
+    method: str
+    images: str
+    grid: Float[ndarray, "D 1 n_test"] | None
 
 
 @dataclass(frozen=True)
@@ -59,8 +73,8 @@ def _grids(dataset: str, block: Block) -> dict[str, Float[ndarray, "D 1 n_test"]
 class WeightComparison:
     """One arm minus another, in points; without an estimate where one of them is not recorded."""
 
-    arm: Arm
-    baseline: Arm
+    arm: Compared
+    baseline: Compared
     estimate: Estimate | None
     of_each: Float[ndarray, " distillations"]  # the same, of every distillation
 
@@ -91,7 +105,7 @@ class WeightComparison:
         return "none" if found not in TOLD and self.estimate.within(self.margin) else found
 
 
-def compared(arm: Arm, baseline: Arm, level: float = LEVEL) -> WeightComparison:
+def compared(arm: Compared, baseline: Compared, level: float = LEVEL) -> WeightComparison:
     """Two arms whose students have the same seeds, paired by distillation and image."""
     grids = arm.grid, baseline.grid
     if any(grid is None for grid in grids):
@@ -160,7 +174,7 @@ def weights_table(found: list[WeightComparison], caption: str) -> Table:
     levels = {100 * c.estimate.level for c in found if c.estimate}
     notes = [f"Intervals of level {level:.4g} %; B is Table 3's optimiser, A is D⁴M's." for level in levels]
     if any(c.estimate is None for c in found):
-        notes.append("–: not recorded yet, by ddoq record weights.")
+        notes.append("–: not recorded yet.")
     return Table.of_groups(caption, columns, rows, notes)
 
 

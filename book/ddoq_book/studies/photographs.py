@@ -4,13 +4,16 @@ Its pictures come from the exact score of the training latents, over windows tha
 a cell whose counts are nearly equal trains no student.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from ddoq_core.config.profile import Profile
 from ddoq_core.results.studies import StudyPart
 from ddoq_core.runs.jobs import Student
 from ddoq_core.runs.run import Run
+from ddoq_core.store.artifacts import Workspace
 
 from ..codebooks import NEARLY_EQUAL, spread_of
 from .images_seen import images_seen
@@ -18,6 +21,8 @@ from .unequal_masses import FRESH, fresh_students
 from .weightings import CODEBOOKS, OPTIMISERS, keep_spreads, spreads_of
 
 NAME = "photographs"  # of its files, and of their folder in book/results
+CLEAN = "ILSVRC2012_val_"  # how the files of ImageNet's own validation images are called
+CLEAN_FILE = f"{NAME}-clean.json"  # their places among the test images
 LEVELS = [10, 50]  # images per class
 PAIR, MEDOIDS = ("d4m", "ddoq"), ("d4m_medoid", "ddoq_medoid", "ddoq_medoid_permuted")
 PICTURES = {"local": {}, "medoids": {}, "global": {"locality": "global"}, "decoded": {"strength": 0.0}}
@@ -75,7 +80,14 @@ def photographs_study(profile: Profile) -> Iterator[StudyPart]:
             for seed in fresh_students(distillation)[: block.students]
             for method in block.methods
         ]
-        before = lambda folder: keep_spreads(NAME, spreads, folder)  # noqa: E731
+        before = functools.partial(_keep_beside, run, spreads)
         yield StudyPart(f"{NAME}-{block.name}.jsonl", run, tasks, images_seen, before=before)
     whole = [Student("full", None, PHOTOGRAPH_BLOCKS[0].student, "hard", 0, seed) for seed in range(FEWER)]
     yield StudyPart(f"{NAME}-all.jsonl", Run(profile), whole, images_seen)
+
+
+def _keep_beside(run: Run, spreads: list[dict], folder: Path) -> None:
+    """How equal the counts are; and which test images no classifier of ImageNet was trained on."""
+    keep_spreads(NAME, spreads, folder)
+    ids = run.dataset.test.ids
+    Workspace(folder).json(CLEAN_FILE, [i for i, name in enumerate(ids) if Path(name).name.startswith(CLEAN)])

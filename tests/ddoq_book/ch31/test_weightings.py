@@ -42,7 +42,7 @@ def test_what_is_not_recorded_is_no_comparison_and_a_dash(gains):
     found = primary_weights()
     assert [c.estimate for c in found] == [None] * 6 and {c.verdict for c in found} == {None}
     table = weights_table(found, "caption")
-    assert table.notes == ("–: not recorded yet, by ddoq record weights.",)
+    assert table.notes == ("–: not recorded yet.",)
     assert {row[3] for row in table.rows} == {None}
 
 

@@ -1,0 +1,126 @@
+"""What weights are worth on photographs: the comparisons that the protocol declares.
+
+In: rows of `ddoq record photographs`. Out: the primary and the secondary comparisons, and accuracies, as tables.
+"""
+
+import functools
+import json
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from ddoq_core.methods import METHODS
+from ddoq_core.results.ledger import read
+from ddoq_core.results.records import LEVEL, Cell, Estimate, Records
+from ddoq_core.results.table import Column, Table, written
+
+from ..ch31.weightings import WeightComparison, compared
+from ..recorded import RESULTS
+from ..studies.photographs import CLEAN_FILE, FURTHER, NAME, PHOTOGRAPH_BLOCKS, PhotographBlock
+
+LOCAL, OTHER_OPTIMISER, FIFTY = (
+    next(b for b in PHOTOGRAPH_BLOCKS if (b.pictures, b.optimiser, b.ipc) == ("local", *which))
+    for which in (("B", 10), ("A", 10), ("B", 50))
+)
+
+
+@dataclass(frozen=True)
+class PhotographArm:
+    """Students of one block and row."""
+
+    block: PhotographBlock
+    method: str
+    dataset: str = NAME
+
+    @property
+    def images(self) -> str:
+        """Codebook, pictures, optimiser and labels, as tables have them."""
+        b = self.block
+        student = "" if b.student == LOCAL.student else f", {b.student}"
+        return f"{b.codebook}, {b.pictures}, {b.optimiser}, {b.labels}{student}"
+
+    @property
+    def grid(self) -> Float[ndarray, "D 1 n_test"] | None:
+        """Hits of its students by distillation and image; None where it is not recorded."""
+        records = photograph_records(self.block)
+        cells = {cell.method: cell for cell in records.cells} if records else {}
+        return records.grid(cells[self.method]) if self.method in cells else None
+
+
+@functools.cache
+def photograph_records(block: PhotographBlock) -> Records | None:
+    """The records of a block; None where it is not recorded."""
+    rows = read(RESULTS / NAME / f"{NAME}-{block.name}.jsonl")
+    return Records.of(rows) if rows else None
+
+
+def primary_photographs() -> list[WeightComparison]:
+    """P1, P2 and P3, each with an interval so wide that all three hold at 95 %."""
+    pairs = [
+        (PhotographArm(LOCAL, "ddoq"), PhotographArm(LOCAL, "d4m")),
+        (PhotographArm(FIFTY, "ddoq"), PhotographArm(FIFTY, "d4m")),
+        (PhotographArm(LOCAL, "d4m"), PhotographArm(OTHER_OPTIMISER, "d4m")),
+    ]
+    return [compared(*pair, level=1 - (1 - LEVEL) / len(pairs)) for pair in pairs]
+
+
+def secondary_photographs() -> list[WeightComparison]:
+    """Every row against weights 1 of its block, eq. 33 against its permutation, and other pictures and codebooks
+    against the local score's at weights 1; 95 % each, those that are recorded."""
+    found = []
+    for block in PHOTOGRAPH_BLOCKS:
+        if block.methods == FURTHER:
+            continue
+        first, *others = block.methods
+        found += [(PhotographArm(block, m), PhotographArm(block, first)) for m in others]
+        found += [
+            (PhotographArm(block, "ddoq" + kind), PhotographArm(block, "ddoq" + kind + "_permuted"))
+            for kind in ("", "_medoid")
+            if "ddoq" + kind + "_permuted" in others
+        ]
+        same = (block.optimiser, block.labels, block.ipc, block.student)
+        if block is not LOCAL and same == (LOCAL.optimiser, LOCAL.labels, LOCAL.ipc, LOCAL.student):
+            found.append((PhotographArm(block, first), PhotographArm(LOCAL, "d4m")))
+    return [one for one in (compared(*pair) for pair in found) if one.estimate]
+
+
+def accuracies_table() -> Table:
+    """Top-1 accuracy of every row of every block, on all test images and on those that ImageNet did not train on."""
+    rows, file = [], RESULTS / NAME / CLEAN_FILE
+    clean = np.array(json.loads(file.read_text())) if file.exists() else np.empty(0, int)
+    for block in PHOTOGRAPH_BLOCKS:
+        records = photograph_records(block)
+        for cell in records.cells if records else ():
+            images = PhotographArm(block, cell.method).images if block.methods != FURTHER else f"none, {block.labels}"
+            rows.append((images, block.ipc, *_accuracies(records, cell, clean)))
+    whole = read(RESULTS / NAME / f"{NAME}-all.jsonl")
+    for cell in (records := Records.of(whole)).cells if whole else ():
+        rows.append(("all real images", None, *_accuracies(records, cell, clean)))
+    columns = ("Codebook, pictures, optimiser, labels", "K", "Row", Column("Top-1, %", ".1f"))
+    columns += (Column(f"On {len(clean)} clean images", ".1f"), "n students")
+    notes = ("Intervals of 95 %. Clean: of ImageNet's own validation part, which the teacher has not seen.",)
+    if not rows:
+        notes = ("Nothing is recorded yet; ddoq record photographs does it.",)
+    return Table.of_groups("Accuracy on ImageNette's test photographs", columns, rows, notes)
+
+
+def _accuracies(records: Records, cell: Cell, clean: ndarray) -> tuple[str, Estimate, Estimate | None, int]:
+    """Name of the row, accuracy, accuracy on the clean images, number of students."""
+    grid, n = records.grid(cell), len(records.cells[cell])
+    on_clean = Estimate.of(grid[..., clean], n) if len(clean) else None
+    return METHODS[cell.method].title, records.accuracy(cell), on_clean, n
+
+
+def photograph_texts() -> dict[str, str]:
+    """The primary comparisons, and eq. 33 against its permutation, as the prose has them."""
+    found = dict(zip(("P1", "P2", "P3"), primary_photographs(), strict=True))
+    for name, block in (("law_10", LOCAL), ("law_50", FIFTY)):
+        found[name] = compared(PhotographArm(block, "ddoq"), PhotographArm(block, "ddoq_permuted"))
+    texts = {}
+    for name, c in found.items():
+        texts[name] = written(c.estimate, "+.2f") if c.estimate else "(not recorded yet)"
+        texts[f"{name}_verdict"] = c.verdict or "not recorded"
+        texts[f"{name}_positive"] = f"{c.n_positive} of {len(c.of_each)}" if c.estimate else "none"
+    return texts

@@ -1,0 +1,87 @@
+"""The comparisons on photographs: the declared ones, at their level, from the files of the study."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ddoq_book.ch23 import comparisons
+from ddoq_book.ch23.comparisons import (
+    accuracies_table,
+    photograph_records,
+    photograph_texts,
+    primary_photographs,
+    secondary_photographs,
+)
+from ddoq_book.studies.photographs import CLEAN_FILE, FURTHER, NAME, PHOTOGRAPH_BLOCKS
+from ddoq_core.randomness import numpy_rng
+
+from ...rows import row
+
+N_TEST = 1000
+GAINS = {"d4m": 0, "ddoq": 2, "ddoq_proportional": 1, "ddoq_permuted": -1, "d4m_medoid": 3, "ddoq_medoid": 4}  # points
+GAINS |= {"ddoq_medoid_permuted": 3, "random_real": -3, "random_generated": -4, "rded": -2}
+
+
+@pytest.fixture
+def recorded(tmp_path, monkeypatch):
+    """`recorded(blocks)` writes their files: rows gain as GAINS says, optimiser A loses 5 points, and images that
+    ImageNet did not train on are all wrong."""
+    monkeypatch.setattr(comparisons, "RESULTS", tmp_path)
+    photograph_records.cache_clear()
+    clean = np.arange(0, N_TEST, 10)
+    (tmp_path / NAME).mkdir()
+    (tmp_path / NAME / CLEAN_FILE).write_text(json.dumps(clean.tolist()))
+
+    def write(blocks):
+        for block in blocks:
+            rows = []
+            for method in block.methods:
+                for i in range(100, 100 + block.distillations):
+                    doubt = numpy_rng(0, "photographs", i).random(N_TEST)
+                    right = doubt < 0.5 + (GAINS[method] - 5 * (block.optimiser == "A")) / 100
+                    right[clean] = False
+                    named = {"ipc": block.ipc, "student": block.student, "labels": block.labels, "distill_seed": i}
+                    rows += [row(right, method, **named, seed=2 * i + k) for k in range(block.students)]
+            (tmp_path / NAME / f"{NAME}-{block.name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+    yield write
+    photograph_records.cache_clear()
+
+
+def test_the_three_primary_comparisons_are_those_of_the_protocol(recorded):
+    recorded(PHOTOGRAPH_BLOCKS)
+    p1, p2, p3 = primary_photographs()
+    assert {c.estimate.level for c in (p1, p2, p3)} == {1 - 0.05 / 3}
+    assert [c.arm.block.ipc for c in (p1, p2, p3)] == [10, 50, 10] and [c.margin for c in (p1, p2, p3)] == [1, 0.5, 1]
+    assert [round(c.estimate.mean / 0.9) for c in (p1, p2, p3)] == [2, 2, 5]
+    assert p3.baseline.block.optimiser == "A" and p1.estimate.n_runs == 24 and p2.estimate.n_runs == 12
+    assert {c.verdict for c in (p1, p2, p3)} == {"higher"}
+
+
+def test_secondary_ones_compare_within_blocks_and_pictures_with_those_of_the_local_score(recorded):
+    recorded(PHOTOGRAPH_BLOCKS)
+    found = {
+        (c.arm.block.name, c.arm.method, c.baseline.block.name, c.baseline.method) for c in secondary_photographs()
+    }
+    local = PHOTOGRAPH_BLOCKS[0].name
+    others = [b for b in PHOTOGRAPH_BLOCKS if b.methods != FURTHER]
+    assert {(b.name, b.methods[1], b.name, b.methods[0]) for b in others} <= found
+    assert (local, "ddoq", local, "ddoq_permuted") in found
+    pictures = {arm.split("-B-")[0] for arm, method, base, _ in found if base == local and arm != local}
+    assert pictures == {"one-pass-medoids", "lloyd-local", "one-pass-global", "one-pass-decoded"}
+
+
+def test_what_is_not_recorded_is_left_out_and_said(recorded):
+    assert [c.estimate for c in primary_photographs()] == [None] * 3 and secondary_photographs() == []
+    assert photograph_texts()["P1"] == "(not recorded yet)"
+    assert accuracies_table().notes == ("Nothing is recorded yet; ddoq record photographs does it.",)
+
+
+def test_accuracies_are_told_for_all_and_for_clean_images_apart(recorded):
+    recorded(PHOTOGRAPH_BLOCKS[:1])
+    table = accuracies_table()
+    assert table.heads[4] == "On 100 clean images" and {e.mean for e in table.column(table.heads[4])} == {0.0}
+    d4m, ddoq, *_ = table.column("Top-1, %")
+    assert d4m.mean == pytest.approx(45, abs=1) and ddoq.mean - d4m.mean == pytest.approx(1.8, abs=0.3)
+    assert photograph_texts()["law_10"] == f"{secondary_photographs()[-1].estimate:+.2f}"
