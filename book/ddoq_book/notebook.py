@@ -10,7 +10,8 @@ from IPython.display import Markdown
 from ddoq_core.config.profile import Profile
 
 ROOT = Path(__file__).parents[2]  # of the repository
-FOLDERS, FILES = ("artifacts", "data_root"), ("prior_path", "teacher_path", "class_list", "val_mapping")
+FOLDERS = "artifacts", "data_root"
+FILES = "prior_path", "autoencoder_path", "teacher_path", "class_list", "val_mapping"
 
 
 def profile_of(namespace: dict) -> Profile:

@@ -11,7 +11,7 @@ from ddoq_core.store.artifacts import Artifact, machine_facts
 
 from .data_named import data_title
 
-FOLDERS = ("artifacts", "data_root", "prior_path", "teacher_path")  # of one machine: no reader has them
+PATHS = {name for name, knob in Profile.knobs().items() if knob.metadata["path"]}  # of one machine: no reader has them
 KEY = re.compile("-?[0-9a-f]{16}")
 BEGAN = time.monotonic()  # a page imports this in its first lines
 
@@ -32,7 +32,7 @@ def provenance_text(profile: Profile, artifacts: list[Artifact], rows: list[dict
     changed = {
         name: value
         for name, value in profile.subset(*Profile.knobs()).items()
-        if value != getattr(Profile(), name) and name not in (*FOLDERS, "profile")
+        if value != getattr(Profile(), name) and name not in {*PATHS, "artifacts", "profile"}
     }
     lines = [
         ("profile", f"`{profile.profile}`"),

@@ -72,7 +72,10 @@ def read(out: Path) -> list[dict]:
 def shaping(run: Run, method: str) -> dict:
     """What a row of a method carries besides its score: the data, and every knob that is not as in `laptop`."""
     knobs = Profile.knobs()
-    left_out = (*CHOICE, "prior_path", "teacher_path")  # paths of one machine: their content is in the key
+    paths = {
+        name for name, knob in knobs.items() if knob.metadata["path"]
+    }  # of one machine: their content is in the key
+    left_out = {*CHOICE, *paths}
     values = {
         name: value
         for name, value in shaping_values(run.profile).items()

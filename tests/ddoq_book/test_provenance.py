@@ -35,7 +35,7 @@ def test_it_says_nothing_when_all_is_default():
 
 
 def test_it_shows_no_folder_of_the_machine(artifact, tmp_path):
-    profile = Profile.of({"artifacts": str(tmp_path), "data_root": str(tmp_path), "prior_path": str(tmp_path)})
+    profile = Profile.of({name: str(tmp_path) for name in ("artifacts", "data_root", "prior_path", "autoencoder_path")})
     assert str(tmp_path) not in provenance_text(profile, [artifact], [], 1)
 
 

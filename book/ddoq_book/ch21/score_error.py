@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ddoq_core.config.profile import Profile
 from ddoq_core.priors.dit import NULL, DiTPrior
+from ddoq_core.priors.latent_diffusion import LatentDiffusion
 from ddoq_core.quantization.voronoi import squared_distances
 from ddoq_core.randomness import numpy_rng
 from ddoq_core.results.intervals import Mean, half_width
@@ -59,12 +60,12 @@ class ExactScore(nn.Module):
         return SimpleNamespace(sample=noise.reshape(x.shape).to(x))
 
 
-def signals(prior: DiTPrior) -> Float[Tensor, " times"]:
+def signals(prior: LatentDiffusion) -> Float[Tensor, " times"]:
     """alpha_bar of every time of the prior's schedule: the share of the variance of a latent that is left."""
     return prior.scheduler_class.from_config(prior.scheduler_config).alphas_cumprod.double()
 
 
-def signal_at(prior: DiTPrior, strength: float, steps: int) -> float:
+def signal_at(prior: LatentDiffusion, strength: float, steps: int) -> float:
     """alpha_bar of a latent that is noised to `strength`, as `denoise` counts it; 1 where no step is run."""
     scheduler = prior.scheduler_class.from_config(prior.scheduler_config)
     scheduler.set_timesteps(steps)

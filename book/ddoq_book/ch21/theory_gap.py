@@ -18,8 +18,7 @@ from torch import Tensor
 from ddoq_core.errors import InputError
 from ddoq_core.pipeline.cluster import load_prototypes
 from ddoq_core.pipeline.teacher import load_teacher
-from ddoq_core.priors.dit import DiTPrior
-from ddoq_core.priors.latent_diffusion import SAMPLERS
+from ddoq_core.priors.latent_diffusion import SAMPLERS, LatentDiffusion
 from ddoq_core.priors.load import KNOBS, load_prior
 from ddoq_core.randomness import torch_rng
 from ddoq_core.results.intervals import Mean
@@ -50,7 +49,7 @@ class GapSetting:
     """The parts of a run that are compared, and the classes looked at."""
 
     run: Run
-    prior: DiTPrior
+    prior: LatentDiffusion
     clouds: list[ClassCloud]
 
 
@@ -87,7 +86,7 @@ class Draws:
     weights: Float[Tensor, "C K"]
 
 
-def own_sampler(prior: DiTPrior) -> str:
+def own_sampler(prior: LatentDiffusion) -> str:
     """The sampler of the folder: `ddim` or `ddpm` where it is one of these, or `checkpoint`."""
     return next((name for name, kind in SAMPLERS.items() if kind is prior.scheduler_class), "checkpoint")
 
@@ -138,7 +137,7 @@ def _scales(found: GapSetting) -> list[float]:
 
 
 def denoised(
-    found: GapSetting, prior: DiTPrior, sampler: str, guidance: float, n_draws: int, *, from_noise: bool = False
+    found: GapSetting, prior: LatentDiffusion, sampler: str, guidance: float, n_draws: int, *, from_noise: bool = False
 ) -> Float[Tensor, "C K R d"]:
     """R draws of U_t(z_k) for every centroid of every class; a draw has the same noise under every sampler."""
     p, centroids = found.run.profile, torch.stack([cloud.points for cloud in found.clouds])

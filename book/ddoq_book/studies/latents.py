@@ -3,7 +3,8 @@
 No student is trained. In: a profile. Out: one JSON file of numbers, class by class, of one distillation.
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from ddoq_core.data.image_files import resized
 from ddoq_core.pipeline.cluster import load_prototypes
 from ddoq_core.pipeline.encode import BATCH, encode_images
 from ddoq_core.pipeline.teacher import load_teacher, predict
-from ddoq_core.priors.load import KNOBS, GenerativePrior, load_prior
+from ddoq_core.priors.load import KNOBS, load_prior
 from ddoq_core.quantization.lloyd import best_of_restarts
 from ddoq_core.quantization.voronoi import assign, distortion, squared_distances
 from ddoq_core.randomness import numpy_rng
@@ -32,8 +33,9 @@ FOLDER = "latents"  # of book/results
 NEIGHBOURS = 20  # of a latent, from whose distances the dimension is estimated
 CURVE = (1, 2, 5, 10, 20, 50, 100)  # points of the codebooks whose distortion is measured
 STRENGTHS = (0.0, 0.3, 0.5, 0.7, 0.9)
-PICTURES = {"exact": ("local", "global"), "pretrain": ("learned",)}  # what pictures each prior makes
+KINDS = {"exact": ("local", "global"), "pretrain": ("learned",)}  # what pictures each prior makes
 LEVEL, WEIGHED = 10, (10, 50)  # images per class of the pictures, and of the weighted codebooks
+Cloud = tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]]  # latents of a class, for training and held out
 
 
 def latents_study(profile: Profile) -> Iterator[StudyPart]:
@@ -49,27 +51,31 @@ def measured_file(profile: str) -> str:
 
 
 def keep_measures(run: Run, path: Path) -> None:
-    """Measure what is not yet in the file, and write it: latents and codebooks, then pictures of every kind."""
+    """Measure latents and codebooks, then pictures of every kind, and write it all, once."""
     if path.exists():
         return
-    model = load_prior(run.prior.path, **run.profile.subset(*KNOBS))
-    part = run.dataset.validation
-    held_out = [
-        encode_images(model, part, part.of_class(c), seed=run.profile.seed, resize=run.profile.resize).flatten(1)
-        for c in range(run.dataset.n_classes)
-    ]
-    latents = [run.class_latents(c)[0].flatten(1) for c in range(run.dataset.n_classes)]
-    clouds = list(zip(latents, held_out, strict=True))
+    clouds = latent_clouds(run)
     found = {
-        "n": [len(X) for X in latents],
-        "held_out": [len(X) for X in held_out],
-        "d": latents[0].shape[1],
-        "dimension": [dimension(X) for X in latents],
+        "n": [len(X) for X, _ in clouds],
+        "held_out": [len(Y) for _, Y in clouds],
+        "d": clouds[0][0].shape[1],
+        "dimension": [dimension(X) for X, _ in clouds],
         "curve": [curve(X, Y, c) for c, (X, Y) in enumerate(clouds)],
         "codebooks": {str(ipc): _codebooks(run, clouds, ipc) for ipc in WEIGHED},
-        "pictures": list(_pictures(run, model, clouds)),
+        "pictures": list(pictures(run, clouds, LEVEL, FRESH[0], STRENGTHS)),
     }
     Workspace(path.parent).json(path.name, _rounded(found))
+
+
+def latent_clouds(run: Run) -> list[Cloud]:
+    """Latents of the training and of the validation images of every class."""
+    model, p, part = load_prior(run.prior.path, **run.profile.subset(*KNOBS)), run.profile, run.dataset.validation
+    held_out = [encode_images(model, part, part.of_class(c), **p.subset("seed", "resize")) for c in _classes(run)]
+    return [(run.class_latents(c)[0].flatten(1), held_out[c].flatten(1)) for c in _classes(run)]
+
+
+def _classes(run: Run) -> range:
+    return range(run.dataset.n_classes)
 
 
 def dimension(X: Float[Tensor, "n d"]) -> float:
@@ -89,7 +95,7 @@ def curve(X: Float[Tensor, "n d"], held_out: Float[Tensor, "m d"], label: int) -
     return {"K": levels, "training": [q.distortion for q in found], "held_out": other}
 
 
-def _codebooks(run: Run, clouds: list[tuple[Tensor, Tensor]], ipc: int) -> list[dict]:
+def _codebooks(run: Run, clouds: list[Cloud], ipc: int) -> list[dict]:
     """Of each class's codebook: W_2 by its counts and by equal weights, to training and to held-out latents; and the
     variance of the teacher's logits within the cells and between them (*Sharper results*, section 14)."""
     points, counts = load_prototypes(run.prototypes(FRESH[0]), ipc)
@@ -118,27 +124,32 @@ def variances(values: Float[Tensor, "n c"], cell: Int64[Tensor, " n"], K: int) -
     return {"within": (mass @ of_cell).item(), "between": between.item()}
 
 
-def _pictures(run: Run, model: GenerativePrior, clouds: list[tuple[Tensor, Tensor]]) -> Iterator[dict]:
+def pictures(run: Run, clouds: list[Cloud], ipc: int, distill_seed: int, strengths: Sequence[float]) -> Iterator[dict]:
     """Of every kind and strength, class by class: which share the teacher recognises; the distance to the nearest
     training latent, over that of held-out latents; and W_2 to the held-out latents, by counts."""
-    teacher, usual = load_teacher(run.teacher, run.profile.device), [_to_nearest(Y, X) for X, Y in clouds]
-    for kind in PICTURES.get(run.profile.prior, ()):
-        for strength in STRENGTHS:
-            changes = {"strength": strength} | ({"locality": kind} if run.profile.prior == "exact" else {})
-            distilled = Run(run.profile.replace(**changes)).distilled("d4m", LEVEL, FRESH[0])
-            images = distilled.images()
-            encoded = [model.encode(part).cpu() for part in resized(images, model.image_size).split(BATCH)]
-            with torch.no_grad():
-                logits = [teacher(run.dataset.normalise(part)) for part in images.split(BATCH)]
-            right = (torch.cat(logits).argmax(1) == distilled.labels).float()
-            row = {"kind": kind, "strength": strength, "recognised": [], "nearest": [], "w2": []}
-            parts = map(distilled.by_class, (torch.cat(encoded).flatten(1), right, distilled.counts.double()))
-            for (X, Y), usually, z, hit, v in zip(clouds, usual, *parts, strict=True):
-                row["recognised"].append(hit.mean().item())
-                row["nearest"].append(_to_nearest(z, X) / usually)
-                by_counts = (v / v.sum()).numpy()[None]
-                row["w2"].append(wasserstein2_of_weights(z.double(), by_counts, Y.double()).item())
-            yield row
+    model, teacher = load_prior(run.prior.path, **run.profile.subset(*KNOBS)), load_teacher(run.teacher)
+    usual = [_to_nearest(Y, X) for X, Y in clouds]
+    for kind, strength in itertools.product(KINDS.get(run.profile.prior, ()), strengths):
+        distilled = of_kind(run, kind, strength).distilled("d4m", ipc, distill_seed)
+        images = distilled.images()
+        encoded = [model.encode(part).cpu() for part in resized(images, model.image_size).split(BATCH)]
+        with torch.no_grad():
+            logits = [teacher(run.dataset.normalise(part)) for part in images.split(BATCH)]
+        right = (torch.cat(logits).argmax(1) == distilled.labels).float()
+        row = {"kind": kind, "strength": strength, "recognised": [], "nearest": [], "w2": []}
+        parts = map(distilled.by_class, (torch.cat(encoded).flatten(1), right, distilled.counts.double()))
+        for (X, Y), usually, z, hit, v in zip(clouds, usual, *parts, strict=True):
+            row["recognised"].append(hit.mean().item())
+            row["nearest"].append(_to_nearest(z, X) / usually)
+            by_counts = (v / v.sum()).numpy()[None]
+            row["w2"].append(wasserstein2_of_weights(z.double(), by_counts, Y.double()).item())
+        yield row
+
+
+def of_kind(run: Run, kind: str, strength: float) -> Run:
+    """The same run, whose prior makes pictures of this kind."""
+    where = {"locality": kind} if run.profile.prior == "exact" else {}
+    return Run(run.profile.replace(strength=strength, **where))
 
 
 def _to_nearest(z: Float[Tensor, "k d"], X: Float[Tensor, "n d"]) -> float:

@@ -9,7 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from ddoq_core.config.profile import Profile
+from ddoq_core.data.image_files import resized
+from ddoq_core.pipeline.distilled import write_picture
 from ddoq_core.results.studies import StudyPart
 from ddoq_core.runs.jobs import Student
 from ddoq_core.runs.run import Run
@@ -17,12 +21,15 @@ from ddoq_core.store.artifacts import Workspace
 
 from ..codebooks import NEARLY_EQUAL, spread_of
 from .images_seen import images_seen
+from .strips import distilled_images, heaviest
 from .unequal_masses import FRESH, fresh_students
 from .weightings import CODEBOOKS, OPTIMISERS, keep_spreads, spreads_of
 
 NAME = "photographs"  # of its files, and of their folder in book/results
 CLEAN = "ILSVRC2012_val_"  # how the files of ImageNet's own validation images are called
 CLEAN_FILE = f"{NAME}-clean.json"  # their places among the test images
+STRIPS = f"{NAME}-heaviest.png", f"{NAME}-class.png"  # twenty distilled pictures in all
+STRIP_FILE, SIDE = f"{NAME}-class.json", 64  # whose they are; pixels of a picture there
 LEVELS = [10, 50]  # images per class
 PAIR, MEDOIDS = ("d4m", "ddoq"), ("d4m_medoid", "ddoq_medoid", "ddoq_medoid_permuted")
 PICTURES = {"local": {}, "medoids": {}, "global": {"locality": "global"}, "decoded": {"strength": 0.0}}
@@ -81,7 +88,8 @@ def photographs_study(profile: Profile) -> Iterator[StudyPart]:
             for method in block.methods
         ]
         before = functools.partial(_keep_beside, run, spreads)
-        yield StudyPart(f"{NAME}-{block.name}.jsonl", run, tasks, images_seen, before=before)
+        ends = {"finished": functools.partial(_keep_pictures, run)} if block is PHOTOGRAPH_BLOCKS[0] else {}
+        yield StudyPart(f"{NAME}-{block.name}.jsonl", run, tasks, images_seen, before=before, **ends)
     whole = [Student("full", None, PHOTOGRAPH_BLOCKS[0].student, "hard", 0, seed) for seed in range(FEWER)]
     yield StudyPart(f"{NAME}-all.jsonl", Run(profile), whole, images_seen)
 
@@ -91,3 +99,18 @@ def _keep_beside(run: Run, spreads: list[dict], folder: Path) -> None:
     keep_spreads(NAME, spreads, folder)
     ids = run.dataset.test.ids
     Workspace(folder).json(CLEAN_FILE, [i for i, name in enumerate(ids) if Path(name).name.startswith(CLEAN)])
+
+
+def _keep_pictures(run: Run, done: list[Student], folder: Path) -> None:
+    """Two strips of distilled pictures of the first distillation, new ones and no photographs: the heaviest of every
+    class, and all of the class whose weights differ most, heaviest first; the masses of these in a file beside."""
+    distilled, ipc = run.distilled(done[0].method, done[0].ipc, FRESH[0]), done[0].ipc
+    masses = distilled.counts.double().reshape(-1, ipc)
+    masses = masses / masses.sum(1, keepdim=True)
+    order, label = masses.argsort(dim=1, descending=True, stable=True), int(masses.square().sum(1).argmax())
+    of_class = (order[label] + label * ipc).tolist()
+    for name, items in ((STRIPS[0], heaviest(distilled)), (STRIPS[1], of_class)):
+        pictures = resized(distilled_images(distilled, items), SIDE)
+        write_picture(Workspace(folder), name, torch.cat(list(pictures), dim=-1))
+    found = {"class": run.dataset.class_names[label], "masses": masses[label][order[label]].tolist()}
+    Workspace(folder).json(STRIP_FILE, found | {"classes": run.dataset.class_names})

@@ -1,11 +1,18 @@
 """The study on photographs: which students it trains, of what, and that equal counts train none."""
 
+import json
+
 import pytest
+from PIL import Image
 
 from ddoq_book.studies import photographs as module
 from ddoq_book.studies.photographs import FURTHER, LEVELS, MEDOIDS, PHOTOGRAPH_BLOCKS, photographs_study
 from ddoq_book.studies.weightings import CODEBOOKS
 from ddoq_core.config.profile import Profile
+from ddoq_core.runs.jobs import Student
+from ddoq_core.runs.run import Run
+
+from ...stand_ins import stand_in
 
 PROFILE = Profile.load("imagenette_cpu")
 
@@ -21,6 +28,13 @@ def parts(monkeypatch):
         return list(photographs_study(PROFILE))
 
     return of
+
+
+@pytest.fixture
+def run(tiny, squares, prior, tmp_path):
+    found = Run(tiny.replace(prior="dit", prior_path=str(prior.path), artifacts=str(tmp_path / "store")))
+    found.__dict__["dataset"] = squares
+    return found
 
 
 def test_every_block_has_a_file_and_its_students(parts):
@@ -48,3 +62,20 @@ def test_counts_that_are_nearly_equal_train_no_student(parts):
     assert len(left_out) == 2 and not any(b.methods == FURTHER for b in left_out)
     files = {f"photographs-{b.name}.jsonl" for b in left_out}
     assert len(found) == len(PHOTOGRAPH_BLOCKS) + 1 - 2 and not files & {p.file for p in found}
+
+
+def test_strips_show_the_heaviest_of_every_class_and_one_class_by_weight(tmp_path, run, squares):
+    module._keep_pictures(run, [Student("d4m", 2, "convnet-8", "soft", 100, 200)], tmp_path)
+    found = json.loads((tmp_path / "photographs-class.json").read_text())
+    assert found["class"] in squares.class_names and found["classes"] == squares.class_names
+    assert found["masses"] == sorted(found["masses"], reverse=True) and sum(found["masses"]) == pytest.approx(1)
+    sizes = [Image.open(tmp_path / name).size for name in module.STRIPS]
+    assert sizes == [(3 * module.SIDE, module.SIDE), (2 * module.SIDE, module.SIDE)]
+
+
+def test_the_places_of_clean_images_are_kept_by_their_names(tmp_path, squares, monkeypatch):
+    names = [f"n01/{'ILSVRC2012_val_' if i % 4 == 0 else 'n01_'}{i}.JPEG" for i in range(len(squares.test))]
+    monkeypatch.setattr(squares.test, "ids", names)
+    monkeypatch.setattr(module, "keep_spreads", lambda *args: None)
+    module._keep_beside(stand_in(Run, dataset=squares), [], tmp_path)
+    assert json.loads((tmp_path / "photographs-clean.json").read_text()) == list(range(0, len(names), 4))

@@ -1,0 +1,132 @@
+"""What the exact score makes of a noised photograph, over the whole latent and over windows: estimates and pictures.
+
+In: a run whose prior is the exact score. Out: figures and tables.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ddoq_core.pipeline.cluster import load_prototypes
+from ddoq_core.priors.exact import ExactPrior
+from ddoq_core.priors.load import KNOBS, load_prior
+from ddoq_core.quantization.voronoi import squared_distances
+from ddoq_core.randomness import torch_rng
+from ddoq_core.results.intervals import Mean
+from ddoq_core.results.table import Column, Table
+from ddoq_core.runs.run import Run
+
+from ..image_rows import image_rows
+from ..studies.latents import KINDS, of_kind
+from ..style import figure_style
+
+EXACT = KINDS["exact"]  # local and global
+SHOWN = 5  # cells of a class, heaviest first
+
+
+def prior_of(run: Run, kind: str) -> ExactPrior:
+    """The prior of the run that looks where this kind does."""
+    found = of_kind(run, kind, run.profile.strength)
+    return load_prior(found.prior.path, **found.profile.subset(*KNOBS))
+
+
+@torch.no_grad()
+def estimates(
+    prior: ExactPrior, z: Float[Tensor, "1 c h w"], label: int, levels: Sequence[float], seed: int
+) -> tuple[Float[Tensor, "levels c h w"], Float[Tensor, "levels c h w"]]:
+    """One latent noised to shares of the schedule, always by the same noise, and E[z_0 | x_t] of each."""
+    signals = prior.scheduler_class.from_config(prior.scheduler_config).alphas_cumprod
+    noise = torch.randn(z.shape, generator=torch_rng(seed, "23", "estimates"))
+    noised, found, labels = [], [], torch.tensor([label])
+    for level in levels:
+        t = max(round(level * len(signals)) - 1, 0)
+        a, s = signals[t].sqrt(), (1 - signals[t]).sqrt()
+        x = a * z + s * noise
+        noised.append(x)
+        found.append((x - s * prior.predicted(x, torch.tensor(t), labels)) / a)
+    return torch.cat(noised), torch.cat(found)
+
+
+@figure_style()
+def estimates_figure(run: Run, label: int, levels: Sequence[float]) -> Figure:
+    """A photograph that the prior has not seen, noised more and more, and what each score expects behind the noise."""
+    index = run.dataset.validation.of_class(label)[:1]
+    priors = {kind: prior_of(run, kind) for kind in EXACT}
+    model = priors["global"]
+    photograph = run.dataset.validation.images(index, model.image_size, run.profile.resize)
+    z, rows = model.encode(photograph), []
+    for kind in ("global", "local"):
+        noised, found = estimates(priors[kind], z, label, levels, run.profile.seed)
+        rows = rows or [("noised", model.decode(noised))]
+        rows.append((f"{kind} score", model.decode(found)))
+    latents, members = run.class_latents(label)
+    nearest = [_nearest(e, latents) for e in estimates(model, z, label, levels, run.profile.seed)[1]]
+    rows.append(("nearest photograph", run.dataset.train.images(members[torch.tensor(nearest)])))
+    figure, axes = image_rows(rows)
+    for ax, level in zip(axes[0], levels, strict=True):
+        ax.set_title(f"{level:g}", fontsize=9)
+    figure.suptitle("share of the noise schedule", fontsize=9)
+    return figure
+
+
+def _nearest(z: Float[Tensor, "c h w"], latents: Float[Tensor, "n c h w"]) -> int:
+    return int(squared_distances(z.reshape(1, -1), latents.flatten(1)).argmin())
+
+
+@figure_style()
+def created_figure(run: Run, label: int, ipc: int) -> Figure:
+    """The heaviest cells of a class: the photograph nearest to each centroid, the centroid decoded, and what either
+    score makes of it at the run's strength; last, the photograph nearest to the local score's picture."""
+    points, counts = load_prototypes(run.prototypes(), ipc)
+    cells = counts[label].argsort(descending=True, stable=True)[:SHOWN]
+    latents, members = run.class_latents(label)
+    model, train = prior_of(run, "local"), run.dataset.train
+    made = {kind: _pictures(run, kind, label, cells, ipc) for kind in EXACT}
+
+    def beside(z: Float[Tensor, "k c h w"]) -> Float[Tensor, "k C H W"]:
+        return train.images(members[torch.tensor([_nearest(one, latents) for one in z])])
+
+    rows = [
+        ("photograph nearest\nto the centroid", beside(points[label][cells].float())),
+        ("centroid, decoded", model.decode(points[label][cells].float())),
+        ("global score", made["global"]),
+        ("local score", made["local"]),
+        ("photograph nearest\nto the local score's", beside(model.encode(made["local"]).cpu())),
+    ]
+    figure, axes = image_rows(rows)
+    masses = counts[label].double() / counts[label].sum()
+    for ax, k in zip(axes[0], cells.tolist(), strict=False):
+        ax.set_title(f"{masses[k]:.2f}", fontsize=9)
+    return figure
+
+
+def _pictures(run: Run, kind: str, label: int, cells: Int64[Tensor, " k"], ipc: int) -> Float[Tensor, "k C H W"]:
+    distilled = of_kind(run, kind, run.profile.strength).distilled("d4m", ipc)
+    return distilled.by_class(distilled.images())[label][cells]
+
+
+def pictures_table(rows: Sequence[dict], caption: str) -> Table:
+    """What `latents.pictures` measured, a row for each kind and strength; means over classes."""
+    lines = [
+        (
+            row["kind"],
+            row["strength"],
+            Mean.of(100 * np.array(row["recognised"])),
+            Mean.of(np.array(row["nearest"])),
+            Mean.of(np.array(row["w2"])),
+        )
+        for row in rows
+    ]
+    columns = ("Score", Column("Strength", "g"), Column("Recognised, %", ".0f"))
+    columns += (Column("Distance to the nearest", ".2f"), Column("W₂ to held-out latents", ".1f"))
+    n = len(rows[0]["w2"]) if rows else 0
+    notes = (
+        f"Means over n = {n} classes and 95 % intervals. Distance to the nearest: of a picture's latent to the nearest "
+        "training latent of its class, where that of a held-out photograph is 1 and that of a copy nearly 0; W₂ by the "
+        "counts. Strength 0: the decoded centroid.",
+    )
+    return Table.of_groups(caption, columns, lines, notes)

@@ -1,0 +1,56 @@
+"""The run of the page: on the reader's photographs, or a rehearsal on patches of the two that scikit-learn carries.
+
+In: the profile of the page. Out: its run, whose prior is the exact score of the training latents. A rehearsal has two
+classes, the patches of either photograph, and an autoencoder that is fitted to them.
+"""
+
+import itertools
+from pathlib import Path
+
+from PIL import Image
+from sklearn.datasets import load_sample_image
+
+from ddoq_core.config.profile import Profile
+from ddoq_core.runs.run import Run
+
+CLASSES = {"china": "china.jpg", "flower": "flower.jpg"}
+SIDE, STRIDE = 32, 16  # pixels of a patch, and from one to the next
+TRAINED = 0.7  # share of a photograph's width, from the left, that is for training: no patch lies on both sides
+LEVELS = [5]  # images per class of a rehearsal
+
+
+def run_of(profile: Profile) -> Run:
+    """The run of this profile if its prior is the exact score, or that of a rehearsal."""
+    if profile.prior == "exact":
+        return Run(profile)
+    root = Path(profile.artifacts) / "two-photographs"
+    patches(root)
+    base = profile.replace(
+        dataset="imagefolder", data_root=str(root), image_size=SIDE, prior="pretrain", diffusion_epochs=1, ipc=LEVELS,
+        hard_ipc=LEVELS, methods=["d4m", "ddoq", "d4m_medoid", "ddoq_medoid"], guidance_scale=1.0,
+        quantizer="minibatch", start="samples", n_passes=1,
+    )  # fmt: skip
+    return Run(base.replace(prior="exact", autoencoder_path=str(Run(base).prior.path)))
+
+
+def is_rehearsal(run: Run) -> bool:
+    """Whether its classes are patches of scikit-learn's photographs."""
+    return run.dataset.class_ids == [*CLASSES]
+
+
+def patches(root: Path) -> None:
+    """A folder train/CLASS/*.png of patches of the left part of each photograph, and val/ of its right part."""
+    if (root / "val").exists():  # written last
+        return
+    for name, file in CLASSES.items():
+        photograph = Image.fromarray(load_sample_image(file))
+        cut = int(TRAINED * photograph.width)
+        _cut_out(photograph, range(0, cut - SIDE, STRIDE), root / "train" / name)
+        _cut_out(photograph, range(cut, photograph.width - SIDE, STRIDE), root / "making" / name)
+    (root / "making").rename(root / "val")
+
+
+def _cut_out(photograph: Image.Image, columns: range, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for top, left in itertools.product(range(0, photograph.height - SIDE, STRIDE), columns):
+        photograph.crop((left, top, left + SIDE, top + SIDE)).save(folder / f"{top:03d}-{left:03d}.png")
