@@ -32,7 +32,7 @@ def provenance_text(profile: Profile, artifacts: list[Artifact], rows: list[dict
     changed = {
         name: value
         for name, value in profile.subset(*Profile.knobs()).items()
-        if value != getattr(Profile(), name) and name not in {*PATHS, "artifacts", "profile"}
+        if value != getattr(Profile(), name) and name not in {*PATHS, "profile"}
     }
     lines = [
         ("profile", f"`{profile.profile}`"),

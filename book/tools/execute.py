@@ -26,7 +26,7 @@ from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 from twins import differences
 
-from ddoq_book.provenance import FOLDERS
+from ddoq_book.provenance import PATHS
 from ddoq_core.config.knobs import unknown_name
 from ddoq_core.config.profile import NOTEBOOKS, Profile, find_profile, read_profile
 from ddoq_core.errors import InputError
@@ -205,7 +205,7 @@ def cleaned(notebook: NotebookNode, name: str) -> NotebookNode:
             cell.metadata.pop(key, None)
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata["tags"] = [*cell.metadata["tags"], "remove-cell"]
-            cell.source = "\n".join(line for line in cell.source.splitlines() if line.split(" =")[0] not in FOLDERS)
+            cell.source = "\n".join(line for line in cell.source.splitlines() if line.split(" =")[0] not in PATHS)
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not _is_stderr(output, name)]
     return notebook

@@ -26,6 +26,7 @@ from ..style import figure_style
 
 EXACT = KINDS["exact"]  # local and global
 SHOWN = 5  # cells of a class, heaviest first
+ENOUGH = 5  # classes for an interval
 
 
 def prior_of(run: Run, kind: str) -> ExactPrior:
@@ -111,22 +112,18 @@ def _pictures(run: Run, kind: str, label: int, cells: Int64[Tensor, " k"], ipc: 
 
 def pictures_table(rows: Sequence[dict], caption: str) -> Table:
     """What `latents.pictures` measured, a row for each kind and strength; means over classes."""
-    lines = [
-        (
-            row["kind"],
-            row["strength"],
-            Mean.of(100 * np.array(row["recognised"])),
-            Mean.of(np.array(row["nearest"])),
-            Mean.of(np.array(row["w2"])),
-        )
-        for row in rows
-    ]
+    lines = []
+    for row in rows:
+        found = (100 * np.array(row["recognised"]), np.array(row["nearest"]), np.array(row["w2"]))
+        lines.append((row["kind"], row["strength"], *(Mean.of(v) if len(v) >= ENOUGH else v.mean() for v in found)))
     columns = ("Score", Column("Strength", "g"), Column("Recognised, %", ".0f"))
     columns += (Column("Distance to the nearest", ".2f"), Column("W₂ to held-out latents", ".1f"))
-    n = len(rows[0]["w2"]) if rows else 0
+    if not rows:
+        return Table.of_groups(caption, columns, (), ("Nothing is recorded yet; ddoq record latents does it.",))
+    n = len(rows[0]["w2"])
     notes = (
-        f"Means over n = {n} classes and 95 % intervals. Distance to the nearest: of a picture's latent to the nearest "
-        "training latent of its class, where that of a held-out photograph is 1 and that of a copy nearly 0; W₂ by the "
-        "counts. Strength 0: the decoded centroid.",
+        f"Means over n = {n} classes{' and 95 % intervals' * (n >= ENOUGH)}.",
+        "Distance to the nearest: of a picture's latent to the nearest training latent of its class, where that of a "
+        "held-out photograph is 1 and that of a copy nearly 0; W₂ by the counts. Strength 0: the decoded centroid.",
     )
     return Table.of_groups(caption, columns, lines, notes)

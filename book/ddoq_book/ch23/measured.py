@@ -22,6 +22,7 @@ from ..studies.latents import FOLDER, measured_file
 from ..style import CYCLE, figure_style, subplots
 
 PROFILES = {"imagenette_cpu": "photographs", "table": "digits"}
+MISSING = "Nothing is recorded yet; ddoq record latents does it."
 
 
 def recorded_measures() -> dict[str, dict]:
@@ -62,7 +63,7 @@ def codebooks_table(found: Mapping[str, dict]) -> Table:
         "of the codebook to the latents it was made of, with its counts against equal weights; held out: to validation "
         "latents. Within cells: share of the variance of the teacher's logits.",
     )
-    return Table.of_groups("Codebooks of real latents", columns, rows, notes)
+    return Table.of_groups("Codebooks of real latents", columns, rows, notes if rows else (MISSING,))
 
 
 def dimensions_table(found: Mapping[str, dict]) -> Table:
@@ -77,7 +78,7 @@ def dimensions_table(found: Mapping[str, dict]) -> Table:
         "Means over classes and 95 % intervals. Intrinsic dimension by maximum likelihood from the 20 nearest "
         "neighbours, which is too small where there are few points. Slope: of Lloyd's codebooks, against log K.",
     )
-    return Table.of_rows("How many dimensions the latents have", columns, rows, notes)
+    return Table.of_rows("How many dimensions the latents have", columns, rows, notes if rows else (MISSING,))
 
 
 def bounds_table(found: Mapping[str, dict], signals: Mapping[float, float], ipc: int = 10) -> Table:
@@ -89,7 +90,7 @@ def bounds_table(found: Mapping[str, dict], signals: Mapping[float, float], ipc:
             rows.append((name, strength, a, Mean.of(renoised_total_variation(a / (1 - a)) * G)))
     columns = ("Data", Column("Strength", "g"), Column("ᾱ", ".3f"), Column("Bound of the total variation", ".3g"))
     notes = (f"K = {ipc}, means over classes and 95 % intervals; a total variation is 1 at most.",)
-    return Table.of_groups("The theorem on re-noising, at real scale", columns, rows, notes)
+    return Table.of_groups("The theorem on re-noising, at real scale", columns, rows, notes if rows else (MISSING,))
 
 
 @figure_style()

@@ -1,7 +1,7 @@
 """The run of the page: on the reader's photographs, or a rehearsal on patches of the two that scikit-learn carries.
 
-In: the profile of the page. Out: its run, whose prior is the exact score of the training latents. A rehearsal has two
-classes, the patches of either photograph, and an autoencoder that is fitted to them.
+In: the profile of the page. Out: its run, whose prior is the exact score of the training latents. A rehearsal has three
+classes, patches of three regions, and an autoencoder that is fitted to them.
 """
 
 import itertools
@@ -13,8 +13,9 @@ from sklearn.datasets import load_sample_image
 from ddoq_core.config.profile import Profile
 from ddoq_core.runs.run import Run
 
-CLASSES = {"china": "china.jpg", "flower": "flower.jpg"}
-SIDE, STRIDE = 32, 16  # pixels of a patch, and from one to the next
+# file, and top and bottom of the region as shares of its height
+CLASSES = {"flower": ("flower.jpg", 0.0, 1.0), "sky": ("china.jpg", 0.0, 0.3), "temple": ("china.jpg", 0.3, 0.9)}
+SIDE, STRIDE = 32, 12  # pixels of a patch, and from one to the next
 TRAINED = 0.7  # share of a photograph's width, from the left, that is for training: no patch lies on both sides
 LEVELS = [5]  # images per class of a rehearsal
 
@@ -34,7 +35,7 @@ def run_of(profile: Profile) -> Run:
 
 
 def is_rehearsal(run: Run) -> bool:
-    """Whether its classes are patches of scikit-learn's photographs."""
+    """Whether its classes are regions of scikit-learn's photographs."""
     return run.dataset.class_ids == [*CLASSES]
 
 
@@ -42,15 +43,16 @@ def patches(root: Path) -> None:
     """A folder train/CLASS/*.png of patches of the left part of each photograph, and val/ of its right part."""
     if (root / "val").exists():  # written last
         return
-    for name, file in CLASSES.items():
-        photograph = Image.fromarray(load_sample_image(file))
-        cut = int(TRAINED * photograph.width)
-        _cut_out(photograph, range(0, cut - SIDE, STRIDE), root / "train" / name)
-        _cut_out(photograph, range(cut, photograph.width - SIDE, STRIDE), root / "making" / name)
+    for name, (file, top, bottom) in CLASSES.items():
+        whole = Image.fromarray(load_sample_image(file))
+        region = whole.crop((0, int(top * whole.height), whole.width, int(bottom * whole.height)))
+        cut = int(TRAINED * whole.width)
+        _cut_out(region, range(0, cut - SIDE, STRIDE), root / "train" / name)
+        _cut_out(region, range(cut, whole.width - SIDE, STRIDE), root / "making" / name)
     (root / "making").rename(root / "val")
 
 
-def _cut_out(photograph: Image.Image, columns: range, folder: Path) -> None:
+def _cut_out(region: Image.Image, columns: range, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for top, left in itertools.product(range(0, photograph.height - SIDE, STRIDE), columns):
-        photograph.crop((left, top, left + SIDE, top + SIDE)).save(folder / f"{top:03d}-{left:03d}.png")
+    for top, left in itertools.product(range(0, region.height - SIDE, STRIDE), columns):
+        region.crop((left, top, left + SIDE, top + SIDE)).save(folder / f"{top:03d}-{left:03d}.png")

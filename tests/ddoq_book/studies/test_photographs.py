@@ -9,6 +9,7 @@ from ddoq_book.studies import photographs as module
 from ddoq_book.studies.photographs import FURTHER, LEVELS, MEDOIDS, PHOTOGRAPH_BLOCKS, photographs_study
 from ddoq_book.studies.weightings import CODEBOOKS
 from ddoq_core.config.profile import Profile
+from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.runs.jobs import Student
 from ddoq_core.runs.run import Run
 
@@ -73,9 +74,9 @@ def test_strips_show_the_heaviest_of_every_class_and_one_class_by_weight(tmp_pat
     assert sizes == [(3 * module.SIDE, module.SIDE), (2 * module.SIDE, module.SIDE)]
 
 
-def test_the_places_of_clean_images_are_kept_by_their_names(tmp_path, squares, monkeypatch):
-    names = [f"n01/{'ILSVRC2012_val_' if i % 4 == 0 else 'n01_'}{i}.JPEG" for i in range(len(squares.test))]
-    monkeypatch.setattr(squares.test, "ids", names)
+def test_the_places_of_clean_images_are_kept_by_their_names(tmp_path, monkeypatch):
+    names = [f"n01/{'ILSVRC2012_val_' if i % 4 == 0 else 'n01_'}{i}.JPEG" for i in range(10)]
     monkeypatch.setattr(module, "keep_spreads", lambda *args: None)
-    module._keep_beside(stand_in(Run, dataset=squares), [], tmp_path)
-    assert json.loads((tmp_path / "photographs-clean.json").read_text()) == list(range(0, len(names), 4))
+    data = stand_in(Dataset, test=stand_in(Split, ids=names))
+    module._keep_beside(stand_in(Run, dataset=data), [], tmp_path)
+    assert json.loads((tmp_path / "photographs-clean.json").read_text()) == [0, 4, 8]
