@@ -1,7 +1,8 @@
 """Which power of the masses is best for students, beside the one that the training data predict.
 
-In: rows and predictions of `ddoq record exponents` and `exponents_controlled`; for equal weights, eq. 33 and
-proportional ones the rows of the studies `weights` and `controlled`, of the same images and first weights. Out: the
+In: rows and predictions of `ddoq record exponents`, `exponents_controlled` and `exponents_photographs`; for equal
+weights, eq. 33 and proportional ones rows of the studies `weights`, `controlled` and `photographs`, of the same images
+and first weights. Out: the
 declared comparisons as numbers, a table, a figure and texts. The unit is the distillation, one student of each.
 """
 
@@ -22,7 +23,9 @@ from ddoq_core.results.table import Column, Table, written
 
 from ..paired import verdict
 from ..recorded import RESULTS
-from ..studies.exponents import ESTIMATORS, NETWORK, POWERS, SETTINGS, predictions_file
+from ..studies.exponents import ESTIMATORS, GRID, NETWORK, SETTINGS, predictions_file, realised_file
+from ..studies.photographs import NAME as PHOTOGRAPHS
+from ..studies.photographs import PHOTOGRAPH_BLOCKS
 from ..studies.unequal_masses import UNEQUAL, fresh_students
 from ..style import CYCLE, INK, MUTED, WIDTH, figure_style, subplots
 from .controlled import image_masses
@@ -30,7 +33,6 @@ from .controlled import image_masses
 FOLDER = "exponents"  # of book/results
 EQ33 = "eq. 33"
 OTHERS = {"power-0": "d4m", EQ33: "ddoq", "power-1": "ddoq_proportional"}  # rows of the other studies
-GRID = (0.0, *POWERS, 1.0)
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Problem:
     exponents: tuple[float | None, ...]  # of the test images' masses; None: all alike
 
 
+FIRST = PHOTOGRAPH_BLOCKS[0]
 WEIGHTS = "weights/{}-one-pass-decoded-B-ipc010.jsonl"
 PROBLEMS = (
     *(
@@ -57,7 +60,9 @@ PROBLEMS = (
         tuple(f"controlled/mnist5k-ipc005-soft-s{s:g}.jsonl" for s in UNEQUAL),
         UNEQUAL,
     ),
+    Problem("photographs", 10, (PHOTOGRAPHS,), (f"{PHOTOGRAPHS}/{PHOTOGRAPHS}-{FIRST.name}.jsonl",), (None,)),
 )
+PRIMARY = PROBLEMS[:3]  # photographs were declared after these
 
 
 @dataclass(frozen=True)
@@ -110,15 +115,15 @@ def compared(problem: Problem, row: str, baseline: str, level: float = LEVEL) ->
 
 def primary_powers() -> list[PowerComparison]:
     """The three declared comparisons, each with an interval so wide that all three hold at 95 %."""
-    level = 1 - (1 - LEVEL) / len(PROBLEMS)
-    return [compared(problem, "images", EQ33, level) for problem in PROBLEMS]
+    level = 1 - (1 - LEVEL) / len(PRIMARY)
+    return [compared(problem, "images", EQ33, level) for problem in PRIMARY]
 
 
 def secondary_powers() -> list[PowerComparison]:
-    """Exponents from draws against eq. 33, and both estimated rows against every fixed power; 95 % each."""
+    """Estimated exponents against eq. 33, where that is not primary, and against every fixed power; 95 % each."""
     found = []
     for problem in PROBLEMS:
-        found.append(compared(problem, "draws", EQ33))
+        found += [compared(problem, row, EQ33) for row in ESTIMATORS if row != "images" or problem not in PRIMARY]
         found += [compared(problem, row, f"power-{a:g}") for row in ESTIMATORS for a in GRID]
     return [one for one in found if one.estimate]
 
@@ -141,7 +146,7 @@ def powers_table(found: list[PowerComparison], caption: str) -> Table:
     levels = dict.fromkeys(f"{100 * c.estimate.level:.4g}" for c in found if c.estimate)
     notes = [f"Intervals of level {level} %, one student of each distillation." for level in levels]
     if any(c.estimate is None for c in found):
-        notes.append("–: not recorded yet, by ddoq record exponents and exponents_controlled.")
+        notes.append("–: not recorded yet.")
     return Table.of_groups(caption, (*columns, Column("Found at 80 %", ".2f")), rows, notes)
 
 
@@ -172,6 +177,16 @@ def predicted(problem: Problem, estimator: str) -> Prediction | None:
     return Prediction(of["together"].mean(0), np.concatenate(of["exponent"], axis=-1), relative.mean(0))
 
 
+def realised(problem: Problem) -> Float[ndarray, " powers"] | None:
+    """Squared error of the pictures that were made, at the powers of the grid, over that at power 0: means over
+    distillations and parts; None if it is not recorded."""
+    files = [RESULTS / FOLDER / realised_file(part, problem.ipc) for part in problem.parts]
+    if not all(file.exists() for file in files):
+        return None
+    errors = np.array([json.loads(file.read_text()) for file in files]).mean(1)
+    return (errors / errors[:, :1]).mean(0)
+
+
 def best_power(problem: Problem) -> tuple[float, PowerComparison] | None:
     """The power of the grid with the best mean accuracy, and that minus the one predicted from images."""
     found, foretold = grids(problem), predicted(problem, "images")
@@ -190,13 +205,18 @@ def predictions_table() -> Table:
         if p is not None:
             low, high = np.quantile(p.exponents, [0.05, 0.95])
             spread = p.together.mean(), p.together.std(ddof=1)
-            rows.append((problem.title, estimator, *spread, f"{low:.2f} to {high:.2f}", p.best, found and found[0]))
+            made = realised(problem)
+            seen = None if made is None else GRID[int(made.argmin())]
+            rows.append(
+                (problem.title, estimator, *spread, f"{low:.2f} to {high:.2f}", p.best, seen, found and found[0])
+            )
     columns = ("Problem", "From", Column("Exponent of all classes", ".2f"), Column("Deviation", ".2f"))
-    columns += ("Of single classes, 90 %", Column("Predicted best", "g"), Column("Found best", "g"))
+    columns += ("Of single classes, 90 %", Column("Predicted best", "g"))
+    columns += (Column("Best for the pictures", "g"), Column("Best for students", "g"))
     notes = (
         "Means over 12 distillations, and their standard deviation. Predicted best, of the powers "
-        f"{', '.join(f'{a:g}' for a in GRID)}: the one with the least predicted error. Found best: with the highest "
-        "mean accuracy.",
+        f"{', '.join(f'{a:g}' for a in GRID)}: the one with the least predicted error. Best for the pictures: with the "
+        "least error of those that were made. Best for students: with the highest mean accuracy.",
     )
     return Table.of_groups("Exponents that the training data predict", columns, rows, notes)
 
@@ -204,8 +224,9 @@ def predictions_table() -> Table:
 @figure_style()
 def powers_figure() -> Figure:
     """Above, accuracy minus that of equal weights at every power; below, the predicted error over that at power 0."""
-    figure, axes = subplots(2, len(PROBLEMS), width=WIDTH, height=4.4, sharex=True, squeeze=False)
-    for (upper, lower), problem in zip(axes.T, PROBLEMS, strict=True):
+    shown = [problem for problem in PROBLEMS if problem in PRIMARY or grids(problem)]
+    figure, axes = subplots(2, len(shown), width=WIDTH, height=4.4, sharex=True, squeeze=False)
+    for (upper, lower), problem in zip(axes.T, shown, strict=True):
         upper.axhline(0, color=INK, linewidth=0.8)
         line = [(a, compared(problem, f"power-{a:g}", "power-0").estimate) for a in GRID[1:]]
         line = [(a, e) for a, e in line if e]
@@ -217,25 +238,32 @@ def powers_figure() -> Figure:
             if foretold is not None:
                 lower.plot(GRID, foretold.errors, dash, marker="s", color=colour, label=f"from {estimator}")
                 upper.axvline(foretold.together.mean(), color=colour, linestyle=dash, linewidth=1)
+        if (made := realised(problem)) is not None:
+            lower.plot(GRID, made, ":", marker="^", color=INK, label="of the pictures made")
         lower.axhline(1, color=MUTED, linewidth=0.8)
         upper.set_title(f"{problem.title}, K = {problem.ipc}")
         lower.set(xlabel="power of the masses", xticks=GRID)
     axes[0, 0].set_ylabel("accuracy − that of\nequal weights, points")
-    axes[1, 0].set_ylabel("predicted error,\nequal weights = 1")
-    axes[1, -1].legend(fontsize=8)
+    axes[1, 0].set_ylabel("squared error,\nequal weights = 1")
+    figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
     return figure
 
 
 def powers_texts() -> dict[str, str]:
     """What the prose says: comparisons with eq. 33, and predicted against found."""
     texts, missing = {}, "(not recorded yet)"
-    for name, problem in zip(("digits", "fashion", "controlled"), PROBLEMS, strict=True):
+    for name, problem in zip(("digits", "fashion", "controlled", "photographs"), PROBLEMS, strict=True):
         for row in ESTIMATORS:
             e = compared(problem, row, EQ33).estimate
             p = predicted(problem, row)
             texts[f"{name}_{row}"] = written(e, "+.2f") if e else missing
             texts[f"{name}_{row}_exponent"] = f"{p.together.mean():.2f}" if p is not None else missing
-        found = best_power(problem)
+        found, made = best_power(problem), realised(problem)
+        texts |= {f"{name}_made_best": missing, f"{name}_made_gap": missing}
+        if found and made is not None:
+            of_pictures = f"{GRID[int(made.argmin())]:g}"
+            gap = compared(problem, f"power-{found[0]:g}", f"power-{of_pictures}").estimate
+            texts |= {f"{name}_made_best": of_pictures, f"{name}_made_gap": written(gap, "+.2f")}
         texts[f"{name}_best"] = f"{found[0]:g}" if found else missing
         texts[f"{name}_best_gap"] = written(found[1].estimate, "+.2f") if found else missing
     return texts

@@ -7,13 +7,13 @@ import pytest
 
 from ddoq_book.ch34 import powers
 from ddoq_book.ch34.powers import EQ33, GRID, OTHERS, PROBLEMS, best_power, predicted
-from ddoq_book.studies.exponents import SETTINGS, predictions_file
+from ddoq_book.studies.exponents import SETTINGS, predictions_file, realised_file
 from ddoq_core.randomness import numpy_rng
 
 from ...rows import row
 
 N_TEST = 1000
-DIGITS, _, CONTROLLED = PROBLEMS
+DIGITS, _, CONTROLLED, _ = PROBLEMS
 GAINS = {f"power-{a:g}": 3 * a for a in GRID} | {EQ33: 1.5, "images": 2.5, "draws": 0.5}  # points
 
 
@@ -29,7 +29,7 @@ def recorded(tmp_path, monkeypatch):
             files = {tmp_path / "exponents" / f"{part}-ipc{problem.ipc:03d}-{key}.jsonl": {key: ""} for key in SETTINGS}
             files[tmp_path / other] = OTHERS
             for file, keys in files.items():
-                file.parent.mkdir(exist_ok=True)
+                file.parent.mkdir(exist_ok=True, parents=True)
                 rows = [
                     _row(key, method, i, k, network)
                     for key, method in keys.items()
@@ -64,11 +64,14 @@ def _predict(folder, problem, errors, exponent=0.75):
             for i in range(100, 112)
         ]
         (folder / "exponents" / predictions_file(part, problem.ipc)).write_text(json.dumps(rows))
+        (folder / "exponents" / realised_file(part, problem.ipc)).write_text(json.dumps([[4, 2, 1, 2, 3]] * 12))
 
 
 def test_the_three_primary_comparisons_are_with_eq_33_at_their_level(recorded):
     found = powers.primary_powers()
-    assert [c.problem for c in found] == list(PROBLEMS) and {(c.row, c.baseline) for c in found} == {("images", EQ33)}
+    assert [c.problem for c in found] == list(PROBLEMS[:3]) and {(c.row, c.baseline) for c in found} == {
+        ("images", EQ33)
+    }
     assert {c.estimate.level for c in found} == {1 - 0.05 / 3} and {c.n_positive for c in found} == {12}
     assert [c.estimate.n_runs for c in found] == [12, 12, 36]
     assert np.allclose([c.estimate.mean for c in found[:2]], 1.0, atol=0.4)
@@ -102,7 +105,8 @@ def test_texts_and_tables_show_the_numbers_of_the_comparisons(recorded):
     for problem in PROBLEMS:
         _predict(recorded, problem, [1, 0.9, 0.8, 0.7, 0.6])
     texts = powers.powers_texts()
+    assert texts["digits_made_best"] == "0.5" and np.allclose(powers.realised(DIGITS), [1, 0.5, 0.25, 0.5, 0.75])
     assert texts["digits_best"] == "1" and texts["controlled_images_exponent"] == "0.75"
     assert texts["digits_images"] == f"{powers.compared(DIGITS, 'images', EQ33).estimate:+.2f}"
-    assert powers.predictions_table().column("Found best") == [1.0] * 6
-    assert len(powers.powers_figure().axes) == 6
+    assert powers.predictions_table().column("Best for students") == [1.0] * 8
+    assert len(powers.powers_figure().axes) == 8

@@ -3,7 +3,9 @@
 import itertools
 import json
 
+import numpy as np
 import pytest
+import torch
 
 from ddoq_book.studies import exponents as module
 from ddoq_book.studies.exponents import SETTINGS, controlled_exponents, exponents_study, predictions_file
@@ -11,7 +13,11 @@ from ddoq_book.studies.unequal_masses import FRESH, controlled_study, fresh_stud
 from ddoq_book.studies.weightings import weights_study
 from ddoq_core.config.profile import Profile
 from ddoq_core.methods.ddoq_adaptive import EXPONENTS
+from ddoq_core.pipeline.distilled import DistilledDataset
+from ddoq_core.runs.run import Run
 from ddoq_core.store.artifacts import Artifact, Workspace
+
+from ...stand_ins import stand_in
 
 PROFILE = Profile.load("table")
 
@@ -68,6 +74,7 @@ def test_the_predictions_are_kept_once_before_students_are_trained(monkeypatch, 
         return Artifact(tmp_path, "exponents", "x", "x")
 
     monkeypatch.setattr(module, "exponents", exponents)
+    monkeypatch.setattr(module, "realised_errors", lambda run, ipc: torch.tensor([[4.0, 3.0, 2.0, 1.0, ipc]]))
     part = next(iter(exponents_study(PROFILE)))
     for _ in range(2):
         part.before(tmp_path)
@@ -75,3 +82,21 @@ def test_the_predictions_are_kept_once_before_students_are_trained(monkeypatch, 
     rows = json.loads((tmp_path / predictions_file("mnist5k", 10)).read_text())
     assert len(rows) == 24 and {row["together"] for row in rows} == {0.5}
     assert rows[0]["errors"] == pytest.approx([0.9] * 5) and rows[0]["own"] == [0.2, 0.7]
+    assert json.loads((tmp_path / module.realised_file("mnist5k", 10)).read_text()) == [[4, 3, 2, 1, 10]]
+
+
+def test_the_error_of_pictures_is_that_of_the_weighted_sum_of_what_the_teacher_says(tiny, squares, store, monkeypatch):
+    """Pictures on which the teacher is told to say 0 or 1: errors by hand, for counts 9 and 3 of each class."""
+    run = Run(tiny.replace(artifacts=str(store.root)))
+    monkeypatch.setattr(module, "FRESH", range(1))
+    monkeypatch.setattr(Run, "dataset", squares)
+    monkeypatch.setattr(Run, "teacher", None)
+    monkeypatch.setattr(
+        module, "load_teacher", lambda artifact, device: lambda images: torch.tensor([[0.0], [1.0]] * 3)
+    )
+    monkeypatch.setattr(module, "predict", lambda network, data, part: torch.full((len(part), 1), 0.5))
+    by_class = lambda values: values.reshape(3, 2, *values.shape[1:])  # noqa: E731
+    made = {"images": lambda: torch.zeros(6, 1, 16, 16), "counts": torch.tensor([9, 3] * 3), "by_class": by_class}
+    monkeypatch.setattr(Run, "distilled", lambda self, *which: stand_in(DistilledDataset, **made))
+    share = np.array([3**a / (1 + 3**a) for a in module.GRID])  # of the picture on which it says 0
+    assert np.allclose(module.realised_errors(run, 2), [3 * (0.5 - share) ** 2])
