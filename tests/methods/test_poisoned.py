@@ -84,11 +84,11 @@ def test_nor_does_anything_of_the_photographs_profile(tmp_path):
             make_network("convnet-4", 10, 1, 32, torch_rng(0, "poisoned")).state_dict(),
             tmp_path / "teacher.safetensors",
         )
+    given = {"autoencoder_path": str(tmp_path / "vae"), "teacher_path": str(tmp_path / "teacher.safetensors")}
     profile = Profile.load("imagenette_cpu").replace(
         dataset="mnist5k", class_list="", image_size=16, teacher_size=32, train_size=80, validation_fraction=0.25,
-        autoencoder_path=str(tmp_path / "vae"), teacher="convnet-4",
-        teacher_path=str(tmp_path / "teacher.safetensors"), ipc=[2], hard_ipc=[2], methods=["d4m", "ddoq", "ddoq_medoid", "ddoq_adaptive"], students=["convnet-2"], n_steps=2,
-        epochs=2, label_epochs=1, threads=1,
+        teacher="convnet-4", ipc=[2], hard_ipc=[2], methods=["d4m", "ddoq", "ddoq_medoid", "ddoq_adaptive"],
+        students=["convnet-2"], n_steps=2, epochs=2, label_epochs=1, threads=1, **given,
     )  # fmt: skip
     digits = load_dataset(profile)
     poisoned = replace(digits.test, labels=digits.test.labels.flip(0), pixels=255 - digits.test.pixels)

@@ -72,7 +72,10 @@ SEARCHES = (
             ("inversion_iterations", (500, 1000, 2000)),
         )
     ),
-    Search("sre2l", "inversion_statistics", (0.01, 0.1), ipc=1, beside=ENOUGH | RESNET, name="ipc001-resnet18"),
+    *(
+        Search(method, "inversion_statistics", (0.01, 0.1), ipc=1, beside=ENOUGH | RESNET, name="ipc001-resnet18")
+        for method in ("sre2l", "cda")
+    ),
     Search("sre2l", "inversion_statistics", (1.0, 3.0, 10.0), name="ipc010"),
     Search("tesla", "tesla_rate", (0.3, 1.0, 3.0, 10.0), name="ipc010"),
     Search("tesla", "tesla_starts", (2, 5), beside=LONGER, name="ipc010-longer"),
