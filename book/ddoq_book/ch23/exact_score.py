@@ -29,7 +29,7 @@ SHOWN = 5  # cells of a class, heaviest first
 ENOUGH = 5  # classes for an interval
 
 
-def prior_of(run: Run, kind: str) -> ExactPrior:
+def exact_prior_of(run: Run, kind: str) -> ExactPrior:
     """The prior of the run that looks where this kind does."""
     found = of_kind(run, kind, run.profile.strength)
     return load_prior(found.prior.path, **found.profile.subset(*KNOBS))
@@ -56,7 +56,7 @@ def estimates(
 def estimates_figure(run: Run, label: int, levels: Sequence[float]) -> Figure:
     """A photograph that the prior has not seen, noised more and more, and what each score expects behind the noise."""
     index = run.dataset.validation.of_class(label)[:1]
-    priors = {kind: prior_of(run, kind) for kind in EXACT}
+    priors = {kind: exact_prior_of(run, kind) for kind in EXACT}
     model = priors["global"]
     photograph = run.dataset.validation.images(index, model.image_size, run.profile.resize)
     z, rows = model.encode(photograph), []
@@ -85,7 +85,7 @@ def created_figure(run: Run, label: int, ipc: int) -> Figure:
     points, counts = load_prototypes(run.prototypes(), ipc)
     cells = counts[label].argsort(descending=True, stable=True)[:SHOWN]
     latents, members = run.class_latents(label)
-    model, train = prior_of(run, "local"), run.dataset.train
+    model, train = exact_prior_of(run, "local"), run.dataset.train
     made = {kind: _pictures(run, kind, label, cells, ipc) for kind in EXACT}
 
     def beside(z: Float[Tensor, "k c h w"]) -> Float[Tensor, "k C H W"]:

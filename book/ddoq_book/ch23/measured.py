@@ -37,7 +37,7 @@ def fall(row: dict, where: str) -> float:
     return 100 * (1 - by_counts / equal)
 
 
-def slope(curve: dict, where: str) -> float:
+def distance_slope(curve: dict, where: str) -> float:
     """Of log W_2 = log G^(1/2) against log K; -1 / d for a law of dimension d, once K is large."""
     return float(np.polyfit(np.log(curve["K"]), np.log(curve[where]) / 2, 1)[0])
 
@@ -47,7 +47,7 @@ def shares(rows: list[dict]) -> Float[ndarray, " C"]:
     return np.array([100 * r["within"] / (r["within"] + max(r["between"], 0.0)) for r in rows])
 
 
-def codebooks_table(found: Mapping[str, dict]) -> Table:
+def latent_codebooks_table(found: Mapping[str, dict]) -> Table:
     """A block for each data set, a row for each K."""
     rows = []
     for name, measures in found.items():
@@ -66,11 +66,13 @@ def codebooks_table(found: Mapping[str, dict]) -> Table:
     return Table.of_groups("Codebooks of real latents", columns, rows, notes if rows else (MISSING,))
 
 
-def dimensions_table(found: Mapping[str, dict]) -> Table:
+def latent_dimensions_table(found: Mapping[str, dict]) -> Table:
     """A row for each data set."""
     rows = []
     for name, m in found.items():
-        slopes = [Mean.of(np.array([slope(c, where) for c in m["curve"]])) for where in ("training", "held_out")]
+        slopes = [
+            Mean.of(np.array([distance_slope(c, where) for c in m["curve"]])) for where in ("training", "held_out")
+        ]
         rows.append((name, f"{np.mean(m['n']):,.0f}", m["d"], Mean.of(np.array(m["dimension"])), *slopes))
     columns = ("Data", "Latents of a class", Column("d", ","), Column("Intrinsic dimension", ".1f"))
     columns += (Column("Slope of log W₂", ".3f"), Column("Slope, held out", ".3f"))
@@ -81,7 +83,7 @@ def dimensions_table(found: Mapping[str, dict]) -> Table:
     return Table.of_rows("How many dimensions the latents have", columns, rows, notes if rows else (MISSING,))
 
 
-def bounds_table(found: Mapping[str, dict], signals: Mapping[float, float], ipc: int = 10) -> Table:
+def latent_bounds_table(found: Mapping[str, dict], signals: Mapping[float, float], ipc: int = 10) -> Table:
     """phi(1) a^2 / v G at each strength: above 1 it says nothing. G is that of the codebooks by their counts."""
     rows = []
     for name, m in found.items():
@@ -109,7 +111,7 @@ def curves_figure(found: Mapping[str, dict]) -> Figure:
     return figure
 
 
-def measured_texts(found: Mapping[str, dict]) -> dict[str, str]:
+def latent_texts(found: Mapping[str, dict]) -> dict[str, str]:
     """What the prose says, or that it is not recorded."""
     texts = {}
     for name in PROFILES.values():
@@ -120,7 +122,7 @@ def measured_texts(found: Mapping[str, dict]) -> dict[str, str]:
             "fall": m and written(Mean.of(np.array([fall(r, "training") for r in ten])), ".1f"),
             "fall_held_out": m and written(Mean.of(np.array([fall(r, "held_out") for r in ten])), ".1f"),
             "within": m and written(Mean.of(shares(ten)), ".0f"),
-            "slope": m and written(Mean.of(np.array([slope(c, "held_out") for c in m["curve"]])), ".3f"),
+            "slope": m and written(Mean.of(np.array([distance_slope(c, "held_out") for c in m["curve"]])), ".3f"),
         }
         texts |= {f"{name}_{key}": value or missing for key, value in values.items()}
     return texts

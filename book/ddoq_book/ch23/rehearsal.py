@@ -25,7 +25,7 @@ def run_of(profile: Profile) -> Run:
     if profile.prior == "exact":
         return Run(profile)
     root = Path(profile.artifacts) / "two-photographs"
-    patches(root)
+    cut_patches(root)
     base = profile.replace(
         dataset="imagefolder", data_root=str(root), image_size=SIDE, prior="pretrain", diffusion_epochs=1, ipc=LEVELS,
         hard_ipc=LEVELS, methods=["d4m", "ddoq", "d4m_medoid", "ddoq_medoid"], guidance_scale=1.0,
@@ -34,12 +34,12 @@ def run_of(profile: Profile) -> Run:
     return Run(base.replace(prior="exact", autoencoder_path=str(Run(base).prior.path)))
 
 
-def is_rehearsal(run: Run) -> bool:
+def rehearses(run: Run) -> bool:
     """Whether its classes are regions of scikit-learn's photographs."""
     return run.dataset.class_ids == [*CLASSES]
 
 
-def patches(root: Path) -> None:
+def cut_patches(root: Path) -> None:
     """A folder train/CLASS/*.png of patches of the left part of each photograph, and val/ of its right part."""
     if (root / "val").exists():  # written last
         return

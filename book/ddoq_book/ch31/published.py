@@ -86,8 +86,9 @@ def departures(profile: Profile) -> list[Departure]:
     both = f"{METHODS['sre2l'].title}, {METHODS['cda'].title}"
     crop = sre2l.SMALLEST_CROP if p.image_size >= sre2l.PHOTOGRAPH else cda.SMALLEST_CROP_OF_SMALL
     published_steps = f"{profile.tesla_matched} epoch from the first {profile.tesla_starts}"
-    factor = _searched(p, "inversion_statistics", "sre2l", "for SRe²L at K = 10")
-    iterations = _searched(p, "inversion_iterations", "inversion", "at K = 1")
+    factor = _searched(p, "inversion_statistics", inversion="at K = 1", sre2l="for SRe²L at K = 10")
+    iterations = _searched(p, "inversion_iterations", inversion="at K = 1")
+    inverted = _searched(p, "inversion_network", inversion="at K = 1")
     found = [
         ("D⁴M, DDOQ", "codebook", "one pass of mini-batch k-means from the first images", _codebook(p)),
         ("D⁴M, DDOQ", "counts", "k-means' own, changed where it moves a point", "exact cell counts"),
@@ -99,7 +100,7 @@ def departures(profile: Profile) -> list[Departure]:
         ("D⁴M", "training", *(_training(t) for t in (d4m_training(), p))),
         (both, "factor of the statistics", "0.01 (ImageNet)", factor),
         (both, "iterations", "4,000 (ImageNet), 1,000 (CIFAR-100)", iterations),
-        (both, "network that is inverted", "the one that labels", f"{p.inversion_network}; {p.teacher} labels"),
+        (both, "network that is inverted", "the one that labels", f"{inverted}; {p.teacher} labels"),
         (both, "classes in a batch", "100, one image of each", "as there are; more images of each"),
         (both, "roll", "0 to 4 pixels (CIFAR-100)", f"at most {p.image_size // sre2l.JITTER} in both directions"),
         (both, "labels and training", "CIFAR-100: T = 30, mixup, 400 epochs, batches of 128", _soft_training(p)),
@@ -113,7 +114,7 @@ def departures(profile: Profile) -> list[Departure]:
         ("TESLA", "matched part", "2 epochs from the first 5", published_steps),
         ("TESLA", "student steps", "50", f"{p.tesla_steps}"),
         ("TESLA", "images of a step", "all, or 125", f"at most {tesla.BATCH}"),
-        ("TESLA", "rate on the images", "1,000", _searched(p, "tesla_rate", "tesla", "at K = 10")),
+        ("TESLA", "rate on the images", "1,000", _searched(p, "tesla_rate", tesla="at K = 10")),
         ("TESLA", "images of a step of a trajectory", "256", f"{tesla.EXPERT_BATCH}"),
         ("TESLA", "augmentation", "six families (DSA)", "small affine maps; crops for its students"),
         ("TESLA", "range of pixels", "not bounded", "0 to 1, kept as PNG"),
@@ -142,10 +143,17 @@ def _codebook(p: Profile) -> str:
     return f"{p.quantizer}, {p.n_passes} passes{start}"
 
 
-def _searched(p: Profile, knob: str, name: str, where: str) -> str:
-    """The profile's value, and that of a row that was searched again."""
-    value, again = getattr(p, knob), TUNED[name].get(knob)
-    return f"{value:,g}" + (f"; {again:,g} {where}" if again not in (None, value) else "")
+def _searched(p: Profile, knob: str, **rows: str) -> str:
+    """The profile's value, and those of rows that were searched again: where, by their name in TUNED."""
+    value, found = getattr(p, knob), []
+    for name, where in rows.items():
+        again = TUNED[name].get(knob, value)
+        found += [f"{_written(again)} {where}"] if again != value else []
+    return "; ".join([_written(value), *found])
+
+
+def _written(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:,g}"
 
 
 def _rded_epochs(p: Profile) -> int:

@@ -102,7 +102,7 @@ def _is_first(row: dict, problem: Problem) -> bool:
     return row["student"] == network and row["seed"] == fresh_students(row["distill_seed"])[0]
 
 
-def compared(problem: Problem, row: str, baseline: str, level: float = LEVEL) -> PowerComparison:
+def compared_powers(problem: Problem, row: str, baseline: str, level: float = LEVEL) -> PowerComparison:
     """Two weightings whose students have the same seeds, paired by distillation and image."""
     found = grids(problem)
     if row not in found or baseline not in found:
@@ -116,15 +116,17 @@ def compared(problem: Problem, row: str, baseline: str, level: float = LEVEL) ->
 def primary_powers() -> list[PowerComparison]:
     """The three declared comparisons, each with an interval so wide that all three hold at 95 %."""
     level = 1 - (1 - LEVEL) / len(PRIMARY)
-    return [compared(problem, "images", EQ33, level) for problem in PRIMARY]
+    return [compared_powers(problem, "images", EQ33, level) for problem in PRIMARY]
 
 
 def secondary_powers() -> list[PowerComparison]:
     """Estimated exponents against eq. 33, where that is not primary, and against every fixed power; 95 % each."""
     found = []
     for problem in PROBLEMS:
-        found += [compared(problem, row, EQ33) for row in ESTIMATORS if row != "images" or problem not in PRIMARY]
-        found += [compared(problem, row, f"power-{a:g}") for row in ESTIMATORS for a in GRID]
+        found += [
+            compared_powers(problem, row, EQ33) for row in ESTIMATORS if row != "images" or problem not in PRIMARY
+        ]
+        found += [compared_powers(problem, row, f"power-{a:g}") for row in ESTIMATORS for a in GRID]
     return [one for one in found if one.estimate]
 
 
@@ -135,7 +137,7 @@ def title_of(row: str) -> str:
     return row.replace("power-", "power ")
 
 
-def powers_table(found: list[PowerComparison], caption: str) -> Table:
+def power_comparisons_table(found: list[PowerComparison], caption: str) -> Table:
     """Comparisons, a block for each problem."""
     rows = []
     for c in found:
@@ -194,7 +196,7 @@ def best_power(problem: Problem) -> tuple[float, PowerComparison] | None:
     if len(means) < len(GRID) or foretold is None:
         return None
     best = max(means, key=means.get)
-    return best, compared(problem, f"power-{best:g}", f"power-{foretold.best:g}")
+    return best, compared_powers(problem, f"power-{best:g}", f"power-{foretold.best:g}")
 
 
 def predictions_table() -> Table:
@@ -228,7 +230,7 @@ def powers_figure() -> Figure:
     figure, axes = subplots(2, len(shown), width=WIDTH, height=4.4, sharex=True, squeeze=False)
     for (upper, lower), problem in zip(axes.T, shown, strict=True):
         upper.axhline(0, color=INK, linewidth=0.8)
-        line = [(a, compared(problem, f"power-{a:g}", "power-0").estimate) for a in GRID[1:]]
+        line = [(a, compared_powers(problem, f"power-{a:g}", "power-0").estimate) for a in GRID[1:]]
         line = [(a, e) for a, e in line if e]
         error = [[e.mean - e.low for _, e in line], [e.high - e.mean for _, e in line]]
         x, y = [a for a, _ in line], [e.mean for _, e in line]
@@ -254,7 +256,7 @@ def powers_texts() -> dict[str, str]:
     texts, missing = {}, "(not recorded yet)"
     for name, problem in zip(("digits", "fashion", "controlled", "photographs"), PROBLEMS, strict=True):
         for row in ESTIMATORS:
-            e = compared(problem, row, EQ33).estimate
+            e = compared_powers(problem, row, EQ33).estimate
             p = predicted(problem, row)
             texts[f"{name}_{row}"] = written(e, "+.2f") if e else missing
             texts[f"{name}_{row}_exponent"] = f"{p.together.mean():.2f}" if p is not None else missing
@@ -262,7 +264,7 @@ def powers_texts() -> dict[str, str]:
         texts |= {f"{name}_made_best": missing, f"{name}_made_gap": missing}
         if found and made is not None:
             of_pictures = f"{GRID[int(made.argmin())]:g}"
-            gap = compared(problem, f"power-{found[0]:g}", f"power-{of_pictures}").estimate
+            gap = compared_powers(problem, f"power-{found[0]:g}", f"power-{of_pictures}").estimate
             texts |= {f"{name}_made_best": of_pictures, f"{name}_made_gap": written(gap, "+.2f")}
         texts[f"{name}_best"] = f"{found[0]:g}" if found else missing
         texts[f"{name}_best_gap"] = written(found[1].estimate, "+.2f") if found else missing

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from diffusers import AutoencoderTiny
 
-from ddoq_book.ch23.exact_score import created_figure, estimates, estimates_figure, pictures_table, prior_of
+from ddoq_book.ch23.exact_score import created_figure, estimates, estimates_figure, exact_prior_of, pictures_table
 from ddoq_core.networks.fitting import initialised
 from ddoq_core.randomness import torch_rng
 from ddoq_core.runs.run import Run
@@ -28,7 +28,7 @@ def run(tiny, squares, tmp_path, monkeypatch):
 def test_with_little_noise_the_global_estimate_is_a_training_latent_and_with_much_it_is_a_mean(run):
     latents, _ = run.class_latents(1)
     z = run.class_latents(0)[0][:1]  # of another class: no latent of the cloud
-    little, much = estimates(prior_of(run, "global"), z, 1, [0.002, 1.0], 0)[1]
+    little, much = estimates(exact_prior_of(run, "global"), z, 1, [0.002, 1.0], 0)[1]
     assert (latents - little).square().mean((1, 2, 3)).min() < 1e-6
     distances = (latents - much).square().sum((1, 2, 3))
     assert distances.min() > 1e-2 and (much - latents.mean(0)).square().sum() < distances.min()
@@ -37,7 +37,7 @@ def test_with_little_noise_the_global_estimate_is_a_training_latent_and_with_muc
 def test_windows_follow_a_latent_of_their_own_each(run):
     latents, _ = run.class_latents(1)
     z = run.class_latents(0)[0][:1]
-    local = estimates(prior_of(run, "local"), z, 1, [0.002], 0)[1][0]
+    local = estimates(exact_prior_of(run, "local"), z, 1, [0.002], 0)[1][0]
     assert (latents - local).square().mean((1, 2, 3)).min() > 1e-4  # of the global estimate below 1e-6
     of_pixels = (latents - local).square().sum(1)  # n h w: at every pixel some latent of the cloud is near, not one
     assert of_pixels.amin(0).mean() < 0.5 * of_pixels.mean((1, 2)).min()

@@ -9,7 +9,7 @@ from ddoq_core.config.profile import Profile
 
 
 def test_no_pixel_of_a_test_patch_is_in_a_training_patch(tmp_path):
-    rehearsal.patches(tmp_path)
+    rehearsal.cut_patches(tmp_path)
     for name, (file, top, bottom) in rehearsal.CLASSES.items():
         width, height = load_sample_image(file).shape[1], load_sample_image(file).shape[0]
         lefts = {
@@ -23,13 +23,13 @@ def test_no_pixel_of_a_test_patch_is_in_a_training_patch(tmp_path):
 
 
 def test_a_patch_is_where_its_name_says_and_they_are_cut_once(tmp_path):
-    rehearsal.patches(tmp_path)
+    rehearsal.cut_patches(tmp_path)
     (path,) = (tmp_path / "train" / "temple").glob("024-048.png")
     top = int(0.3 * 427) + 24
     there = load_sample_image("china.jpg")[top : top + rehearsal.SIDE, 48 : 48 + rehearsal.SIDE]
     assert np.array_equal(np.asarray(Image.open(path)), there)
     path.unlink()
-    rehearsal.patches(tmp_path)
+    rehearsal.cut_patches(tmp_path)
     assert not path.exists()
 
 

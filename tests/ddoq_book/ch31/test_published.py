@@ -28,10 +28,19 @@ def test_what_is_here_comes_from_the_profile_and_the_code():
     there = {(d.method, d.choice): d.here for d in departures(changed)}
     assert here["CDA", "smallest crop"] == f"{cda.SMALLEST_CROP_OF_SMALL:g}"
     assert here["TESLA", "images of a step of a trajectory"] == f"{tesla.EXPERT_BATCH}"
-    assert there["SRe²L, CDA", "iterations"].startswith("7; ") and there["TESLA", "trajectories × epochs"].startswith(
+    assert there["SRe²L, CDA", "iterations"].startswith("7") and there["TESLA", "trajectories × epochs"].startswith(
         "5 ×"
     )
     assert there["D⁴M, DDOQ", "codebook"].endswith("best of 3 starts")
+
+
+def test_values_that_were_searched_again_stand_beside_the_first_ones(monkeypatch):
+    monkeypatch.setitem(published.TUNED, "inversion", {"inversion_network": "resnet18", "inversion_statistics": 0.5})
+    monkeypatch.setitem(published.TUNED, "sre2l", {"inversion_statistics": 7.0})
+    here = {d.choice: d.here for d in departures(PROFILE)}
+    assert here["network that is inverted"].startswith(f"{PROFILE.inversion_network}; resnet18 at K = 1; ")
+    assert here["factor of the statistics"].endswith("; 0.5 at K = 1; 7 for SRe²L at K = 10")
+    assert here["iterations"] == f"{PROFILE.inversion_iterations:,g}"
 
 
 def test_rdeds_own_epochs_are_those_of_the_rows_that_are_recorded(monkeypatch):

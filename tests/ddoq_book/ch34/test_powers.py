@@ -98,7 +98,7 @@ def test_what_is_not_recorded_is_a_dash_and_says_so(tmp_path, monkeypatch):
     found = powers.primary_powers()
     powers.grids.cache_clear()
     assert {c.estimate for c in found} == {None} and best_power(DIGITS) is None and predicted(DIGITS, "draws") is None
-    assert powers.powers_table(found, "caption").notes[0].startswith("–: not recorded yet")
+    assert powers.power_comparisons_table(found, "caption").notes[0].startswith("–: not recorded yet")
 
 
 def test_texts_and_tables_show_the_numbers_of_the_comparisons(recorded):
@@ -107,6 +107,6 @@ def test_texts_and_tables_show_the_numbers_of_the_comparisons(recorded):
     texts = powers.powers_texts()
     assert texts["digits_made_best"] == "0.5" and np.allclose(powers.realised(DIGITS), [1, 0.5, 0.25, 0.5, 0.75])
     assert texts["digits_best"] == "1" and texts["controlled_images_exponent"] == "0.75"
-    assert texts["digits_images"] == f"{powers.compared(DIGITS, 'images', EQ33).estimate:+.2f}"
+    assert texts["digits_images"] == f"{powers.compared_powers(DIGITS, 'images', EQ33).estimate:+.2f}"
     assert powers.predictions_table().column("Best for students") == [1.0] * 8
     assert len(powers.powers_figure().axes) == 8
