@@ -52,13 +52,13 @@ class CodebookSpread:
         return self.effective <= NEARLY_EQUAL
 
 
-def codebook_spreads(datasets: Iterable[str] = DATASETS) -> list[CodebookSpread]:
-    """Of every codebook whose spread is kept beside the records."""
+def codebook_spreads(datasets: Iterable[str] = DATASETS, folder: str = FOLDER) -> list[CodebookSpread]:
+    """Of every codebook whose spread is kept beside the records in a folder of book/results."""
     found = []
     for dataset in datasets:
-        rows = kept_spreads(dataset)
+        rows = kept_spreads(dataset, folder)
         kinds = dict.fromkeys((row["codebook"], row["counts"]) for row in rows)
-        for ipc in LEVELS:
+        for ipc in sorted({row["ipc"] for row in rows}):
             for codebook, counts in kinds:
                 which = (codebook, ipc, counts)
                 ratios = [r["ratio"] for r in rows if (r["codebook"], r["ipc"], r["counts"]) == which]

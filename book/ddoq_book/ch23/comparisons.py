@@ -20,9 +20,9 @@ from ..ch31.weightings import WeightComparison, compared
 from ..recorded import RESULTS
 from ..studies.photographs import CLEAN_FILE, FURTHER, NAME, PHOTOGRAPH_BLOCKS, PhotographBlock
 
-LOCAL, OTHER_OPTIMISER, FIFTY = (
-    next(b for b in PHOTOGRAPH_BLOCKS if (b.pictures, b.optimiser, b.ipc) == ("local", *which))
-    for which in (("B", 10), ("A", 10), ("B", 50))
+LOCAL, OTHER_OPTIMISER, FIFTY, LLOYD = (
+    next(b for b in PHOTOGRAPH_BLOCKS if (b.pictures, b.codebook, b.optimiser, b.ipc) == ("local", *which))
+    for which in (("one pass", "B", 10), ("one pass", "A", 10), ("one pass", "B", 50), ("Lloyd", "B", 50))
 )
 
 
@@ -57,11 +57,12 @@ def photograph_records(block: PhotographBlock) -> Records | None:
 
 
 def primary_photographs() -> list[WeightComparison]:
-    """P1, P2 and P3, each with an interval so wide that all three hold at 95 %."""
+    """P1 to P4, each with an interval so wide that all four hold at 95 %."""
     pairs = [
         (PhotographArm(LOCAL, "ddoq"), PhotographArm(LOCAL, "d4m")),
         (PhotographArm(FIFTY, "ddoq"), PhotographArm(FIFTY, "d4m")),
         (PhotographArm(LOCAL, "d4m"), PhotographArm(OTHER_OPTIMISER, "d4m")),
+        (PhotographArm(LLOYD, "ddoq"), PhotographArm(LLOYD, "d4m")),
     ]
     return [compared(*pair, level=1 - (1 - LEVEL) / len(pairs)) for pair in pairs]
 
@@ -115,8 +116,8 @@ def _accuracies(records: Records, cell: Cell, clean: ndarray) -> tuple[str, Esti
 
 def photograph_texts() -> dict[str, str]:
     """The primary comparisons, and eq. 33 against its permutation, as the prose has them."""
-    found = dict(zip(("P1", "P2", "P3"), primary_photographs(), strict=True))
-    for name, block in (("law_10", LOCAL), ("law_50", FIFTY)):
+    found = dict(zip(("P1", "P2", "P3", "P4"), primary_photographs(), strict=True))
+    for name, block in (("law_10", LOCAL), ("law_50", FIFTY), ("law_lloyd", LLOYD)):
         found[name] = compared(PhotographArm(block, "ddoq"), PhotographArm(block, "ddoq_permuted"))
     texts = {}
     for name, c in found.items():

@@ -62,6 +62,7 @@ ALL_FOUR = (*PAIR, "ddoq_proportional", "ddoq_permuted")
 PHOTOGRAPH_BLOCKS = (
     PhotographBlock(ALL_FOUR),
     PhotographBlock(PAIR, optimiser="A"),
+    PhotographBlock((*PAIR, "ddoq_permuted"), codebook="Lloyd", ipc=50, students=1),
     PhotographBlock(MEDOIDS, pictures="medoids"),
     PhotographBlock(PAIR, codebook="Lloyd"),
     PhotographBlock(PAIR, labels="hard"),

@@ -25,7 +25,7 @@ from .unequal_masses import FRESH, fresh_students
 CODEBOOKS = {
     "one pass": {"quantizer": "minibatch", "n_passes": 1, "start": "samples"},
     "scikit-learn": {"quantizer": "d4m"},
-    "Lloyd": {},
+    "Lloyd": {"quantizer": "lloyd"},
 }
 OPTIMISERS = {
     "A": {"learning_rate": 1e-3, "lr_schedule": "cosine"},  # D4M's

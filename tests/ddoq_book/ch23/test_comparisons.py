@@ -49,10 +49,11 @@ def recorded(tmp_path, monkeypatch):
     photograph_records.cache_clear()
 
 
-def test_the_three_primary_comparisons_are_those_of_the_protocol(recorded):
+def test_the_four_primary_comparisons_are_those_of_the_protocol(recorded):
     recorded(PHOTOGRAPH_BLOCKS)
-    p1, p2, p3 = primary_photographs()
-    assert {c.estimate.level for c in (p1, p2, p3)} == {1 - 0.05 / 3}
+    p1, p2, p3, p4 = primary_photographs()
+    assert {c.estimate.level for c in (p1, p2, p3, p4)} == {1 - 0.05 / 4}
+    assert p4.arm.block == p4.baseline.block and (p4.arm.block.codebook, p4.arm.block.ipc) == ("Lloyd", 50)
     assert [c.arm.block.ipc for c in (p1, p2, p3)] == [10, 50, 10] and [c.margin for c in (p1, p2, p3)] == [1, 0.5, 1]
     assert [round(c.estimate.mean / 0.9) for c in (p1, p2, p3)] == [2, 2, 5]
     assert p3.baseline.block.optimiser == "A" and p1.estimate.n_runs == 24 and p2.estimate.n_runs == 12
@@ -73,7 +74,7 @@ def test_secondary_ones_compare_within_blocks_and_pictures_with_those_of_the_loc
 
 
 def test_what_is_not_recorded_is_left_out_and_said(recorded):
-    assert [c.estimate for c in primary_photographs()] == [None] * 3 and secondary_photographs() == []
+    assert [c.estimate for c in primary_photographs()] == [None] * 4 and secondary_photographs() == []
     assert photograph_texts()["P1"] == "(not recorded yet)"
     assert accuracies_table().notes == ("Nothing is recorded yet; ddoq record photographs does it.",)
 
