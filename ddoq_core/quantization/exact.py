@@ -134,7 +134,7 @@ def _check(K: int) -> None:
 
 
 def certified(law: Any, K: int, compute: Callable[[StandardLaw], tuple | str]) -> tuple:
-    """What `compute` finds, first what `StandardLaw.wrong` takes: on the law as it is, or if that is wrong, cut finely."""
+    """What `compute` finds, first what `StandardLaw.wrong` takes: on the law as it is, or if wrong so, cut finely."""
     standard = standard_law(law)
     for finely in (False, True):
         form = standard.finely_cut if finely else standard

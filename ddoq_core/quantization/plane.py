@@ -41,9 +41,8 @@ def plane_cells(
     owner, a, b = _triangles(x, mean, unit)
     near, found = np.linalg.norm(a - x[owner], axis=1) < NEAR * unit, np.zeros((5, len(x)))
     for kind, rule in zip((near, ~near), RULES, strict=True):
-        (t, w), (s, v) = (
-            ((nodes + 1) / 2, weights / 2) for nodes, weights in map(np.polynomial.legendre.leggauss, rule)
-        )
+        (t, w), (s, v) = (np.polynomial.legendre.leggauss(n) for n in rule)
+        t, w, s, v = (t + 1) / 2, w / 2, (s + 1) / 2, v / 2
         tip, u, e = x[owner[kind]], (a - x[owner])[kind], (b - a)[kind]
         away = t[:, None, None] * (u[:, None, None] + s[:, None] * e[:, None, None])  # (triangles, along, across, 2)
         area = np.abs(u[:, 0] * e[:, 1] - u[:, 1] * e[:, 0])[:, None, None]

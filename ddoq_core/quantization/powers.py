@@ -1,4 +1,4 @@
-"""Other powers than the square: points that minimise E min_i |X - x_i|^r, on a line exactly, in R^d by Lloyd's algorithm.
+"""Other powers than the square: points that minimise E min_i |X - x_i|^r, exactly on a line, by Lloyd's way in R^d.
 
 The point of a cell is its mean for r = 2, its median for r = 1. As K grows, points have the density p^(d/(d+r)) and
 cells the masses p^(r/(d+r)) (Graf and Luschgy 2000, Theorem 7.5; for the masses see chapter 11).
@@ -69,7 +69,7 @@ def power_cells(
 
 
 def power_lloyd(samples: Tensor, codebook: Tensor, r: float, *, max_iter: int = 300, tol: float = 1e-6) -> Quantizer:
-    """Lloyd's algorithm for the power r: cells of the nearest point, then a step of each point to the centre of its own.
+    """Lloyd's algorithm for the power r: cells of the nearest point, then a step of each to the centre of its cell.
 
     The step is the mean with weights |X - x_i|^(r-2) (Weiszfeld's for r = 1, Lloyd's for r = 2), shortened by r - 1 for
     r > 2. A sample under its point has weight 0, or none could leave the sample that it starts from.
@@ -111,7 +111,7 @@ def _check(r: float) -> None:
 
 
 def _damped(law: StandardLaw, x: Float[ndarray, " K"], slope: Float[ndarray, " K"], r: float) -> Float[ndarray, " K"]:
-    """A step of Newton's method, halved until points keep their order and the gradient falls; the last if it never does.
+    """A step of Newton's method, halved until points keep their order and the gradient falls, 30 times at most.
 
     The Jacobian is tridiagonal, so that three difference quotients give all of it.
     """
