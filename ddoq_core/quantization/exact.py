@@ -46,8 +46,11 @@ def exact_quantizer(
     of another law it is the better of the stationary grids from two starts, and marked so: points of the density that
     is right as K grows, and the optimum, found exactly, of the law cut into many shares.
 
+    In the words of the field it is the Newton-Raphson method; Lloyd's step is that of the mean-field CLVQ,
+    x_i - gamma_i (x_i - centroid) w_i with gamma_i = 1 / w_i.
+
     Args:
-        law: for example `scipy.stats.norm()`.
+        law: for example `scipy.stats.norm()`, or a `densities.DensityLaw` of a density of your own.
         log_concave: whether its density is; None asks the list LOG_CONCAVE.
         tol: largest entry of |grad G| at the end, in standard deviations.
     Raises:
