@@ -29,9 +29,9 @@ OUTSIDE = np.polynomial.legendre.leggauss(200)  # nodes and weights for a tail
 
 @dataclass(frozen=True)
 class ExactQuantizer:
-    """K points and weights on a line, and what they cost."""
+    """K points and weights of a law, and what they cost."""
 
-    points: Float[ndarray, " K"]  # increasing
+    points: Float[ndarray, "K ..."]  # on a line (K,), increasing; else (K, d)
     weights: Float[ndarray, " K"]
     distortion: float  # W_2^2 to the law; of `power_quantizer`, W_r^r
     optimal: bool  # proved; else the best that was found
