@@ -41,19 +41,19 @@ def price_figure(levels: Sequence[int], n_seeds: int, rng: np.random.Generator) 
     K = np.array(levels)
     for axes, option in zip(both, (call_option(MARKET), digital_option(MARKET)), strict=True):
         rules = {
-            "draws": ([monte_carlo_errors(option, k, n_seeds, rng).mean() for k in levels], MUTED, "x"),
-            "Sobol": ([sobol_errors(option, k, n_seeds, rng).mean() for k in levels], PURPLE, "s"),
-            "Gauss": ([abs(gauss_hermite_error(option, k)) for k in levels], GREEN, "^"),
-            "quantizer": ([abs(cubature_error(option, k)) for k in levels], BLUE, "o"),
+            "draws": ([monte_carlo_errors(option, k, n_seeds, rng).mean() for k in levels], MUTED, "x", -5),
+            "Sobol": ([sobol_errors(option, k, n_seeds, rng).mean() for k in levels], PURPLE, "s", -5),
+            "Gauss": ([abs(gauss_hermite_error(option, k)) for k in levels], GREEN, "^", 4),
+            "quantizer": ([abs(cubature_error(option, k)) for k in levels], BLUE, "o", 5),
         }
-        for name, (errors, colour, marker) in rules.items():
+        for name, (errors, colour, marker, up) in rules.items():
             axes.plot(K, errors, marker=marker, color=colour)
-            label(axes, K[-1], errors[-1], name, colour)
+            label(axes, K[-1], errors[-1], name, colour, xytext=(5, up))
         axes.set(xscale="log", yscale="log", xlabel="number of points K", title=option.name)
         axes.set_xlim(right=K[-1] * 6)
     roots = np.array([normal_quantizer(k).distortion for k in levels])
-    theory_line(both[0], K, roots * 0.05, "$K^{-2}$")
-    theory_line(both[1], K, 0.3 / K, "$K^{-1}$")
+    theory_line(both[0], K, roots * 0.02, "$K^{-2}$")
+    theory_line(both[1], K, 0.1 / K, "$K^{-1}$")
     both[0].set_ylabel("|error of the price|")
     return figure
 

@@ -34,7 +34,7 @@ def path_quantizer_figure(processes: Sequence[GaussianProcess], K: int, n_times:
     for axes, process in zip(np.atleast_1d(all_axes), processes, strict=True):
         found, t = path_quantizer(process, K), np.linspace(0, process.horizon, n_times)
         for path, weight in zip(found.paths(t), found.weights, strict=True):
-            colour = BLUE if path[-1] >= 0 else VERMILION
+            colour = BLUE if path.mean() >= 0 else VERMILION
             axes.plot(t, path, color=colour, linewidth=0.4 + 2.2 * weight / found.weights.max(), alpha=0.8)
         axes.set(xlabel="time", title=process.name)
     np.atleast_1d(all_axes)[0].set_ylabel("value of the path")

@@ -33,7 +33,7 @@ def test_sobol_points_beat_draws():
 
 def test_the_figure_has_a_panel_for_each_option_with_four_rules_and_a_line_of_theory():
     figure = price_figure([4, 8, 16], 2, numpy_rng(0, "test"))
-    assert [axes.get_title() for axes in figure.axes] == ["call", "digital"]
+    assert [axes.get_title("left") for axes in figure.axes] == ["call", "digital"]
     assert all(len(axes.lines) == 5 for axes in figure.axes)
     assert digital_option(MARKET).mean < MARKET.discount
 
