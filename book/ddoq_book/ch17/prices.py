@@ -42,9 +42,9 @@ def price_figure(levels: Sequence[int], n_seeds: int, rng: np.random.Generator) 
     for axes, option in zip(both, (call_option(MARKET), digital_option(MARKET)), strict=True):
         rules = {
             "draws": ([monte_carlo_errors(option, k, n_seeds, rng).mean() for k in levels], MUTED, "x", -5),
-            "Sobol": ([sobol_errors(option, k, n_seeds, rng).mean() for k in levels], PURPLE, "s", -5),
-            "Gauss": ([abs(gauss_hermite_error(option, k)) for k in levels], GREEN, "^", 4),
-            "quantizer": ([abs(cubature_error(option, k)) for k in levels], BLUE, "o", 5),
+            "Sobol": ([sobol_errors(option, k, n_seeds, rng).mean() for k in levels], PURPLE, "s", 3),
+            "Gauss": ([abs(gauss_hermite_error(option, k)) for k in levels], GREEN, "^", 1),
+            "quantizer": ([abs(cubature_error(option, k)) for k in levels], BLUE, "o", 8),
         }
         for name, (errors, colour, marker, up) in rules.items():
             axes.plot(K, errors, marker=marker, color=colour)
