@@ -13,7 +13,8 @@ import typer
 from .config.knobs import suggestion
 from .config.profile import Profile, parse_assignment
 from .errors import InputError, readable
-from .options import Artifacts, DataRoot, Parameters, PriorPath, ProfileName, Version, path_of
+from .grid import grid
+from .options import Artifacts, DataRoot, ForeignSet, Parameters, Peak, PriorPath, ProfileName, Version, path_of
 from .processes import OwnError, among_peers, world
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -148,10 +149,7 @@ def train(profile: ProfileName = "laptop", parameter: Parameters = None) -> None
 
 @app.command("eval")
 def evaluate(
-    folder: Annotated[
-        Path,
-        typer.Argument(parser=path_of, help="A folder of images for each class, or images_best.pt, of anybody."),
-    ],
+    folder: ForeignSet,
     preset: Annotated[
         str,
         typer.Option(metavar="|".join(PRESETS), help="Published protocol. Default: d4m, or tesla for a .pt."),
@@ -229,6 +227,9 @@ def bench(
     print(bench_table(side_by_side(bench_rows(task or list(TASKS), reps, out))).markdown())
 
 
+app.command()(grid)
+
+
 @app.command()
 def against_d4m(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
     """Time this pipeline beside D4M's procedure."""
@@ -247,9 +248,7 @@ def cost(
     artifacts: Artifacts = "",
     classes: Annotated[int | None, typer.Option(help="Classes, with --images-per-class instead of a data set.")] = None,
     images_per_class: Annotated[int | None, typer.Option(help="Images of a class, validation included.")] = None,
-    peak: Annotated[
-        float | None, typer.Option(help="TFLOP/s of the device. Default: an A6000's 154.8, or 0.16 of two CPU cores.")
-    ] = None,
+    peak: Peak = None,
     efficiency: Annotated[float | None, typer.Option(help="Share of the peak that is reached. Default: 0.4.")] = None,
     measured: Annotated[bool, typer.Option("--measured", help="Seconds of the finished run instead.")] = False,
 ) -> None:

@@ -30,4 +30,10 @@ DataRoot, PriorPath, Artifacts = (
     Annotated[str, typer.Option(metavar="FOLDER", help=Profile.knobs()[name].metadata["meaning"])]
     for name in ("data_root", "prior_path", "artifacts")
 )
+ForeignSet = Annotated[
+    Path, typer.Argument(parser=path_of, help="A folder of images for each class, or images_best.pt, of anybody.")
+]
+Peak = Annotated[
+    float | None, typer.Option(help="TFLOP/s of the device. Default: an A6000's 154.8, or 0.16 of two CPU cores.")
+]
 Version = Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")]
