@@ -8,6 +8,13 @@ from .method import Method
 ORDER = (
     "random_real",
     "random_generated",
+    "herding",
+    "k_centre",
+    "craig",
+    "el2n",
+    "grand",
+    "easy",
+    "dm",
     "tesla",
     "sre2l",
     "cda",
