@@ -2,8 +2,9 @@
 
 min_S E sum_c |mean psi(A x) - mean psi(A s)|^2: psi is what reaches the classifier of a random, untrained network,
 drawn anew in every step; A a Siamese augmentation, drawn anew for every class; x a batch of real images of class c; s
-its distilled ones. Published, and kept: gradient descent with momentum 0.5 on normalised pixels, rate 1 (10 from 100 images
-per class on), start from real images. Published otherwise: 20,000 steps, 256 real images, width 128; see the knobs.
+its distilled ones. Published, and kept: gradient descent with momentum 0.5 on normalised pixels, rate 1 (10 from 100
+images per class on), start from real images. Published otherwise: 20,000 steps, 256 real images, width 128; see the
+knobs.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from ..pipeline.distilled import DistilledDataset
 from ..store.artifacts import Workspace
 from .account import NETWORK_WEIGHT, Account, Cost
 from .method import Method, MethodRun
-from .shared.distances import embedded, distance_of_means
+from .shared.distances import distance_of_means, embedded
 from .shared.evaluation import dc_protocol, train_on_floats
 from .shared.learned import (
     MOMENTUM,

@@ -65,7 +65,9 @@ def train_on_floats(
         for group in optimiser.param_groups:
             group["lr"] = rate(epoch, **profile.subset(*RATE_KNOBS))
         for rows in torch.from_numpy(rng.permutation(len(images))).split(profile.batch_size):
-            seen = augmented(dataset.normalise(images[rows]), drawn(rng, families(profile.flip), len(rows)))
+            seen = dataset.normalise(images[rows])
+            if some := families(profile.flip):
+                seen = augmented(seen, drawn(rng, some, len(rows)))
             logits = network(seen)
             if "labels" in kept:
                 loss = (logits - kept["labels"][rows]).square().sum(1).mean() / 2
