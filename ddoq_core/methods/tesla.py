@@ -48,7 +48,9 @@ StepLoss = Callable[[Float[Tensor, " P"], Float[Tensor, "n C H W"], int], Float[
 class Knobs:
     """The trajectories, and how they are matched."""
 
-    tesla_ipc: list[int] = knob([1, 10], "images per class that TESLA is run at", low=1)
+    tesla_ipc: list[int] = knob(
+        [1, 10], "images per class that TESLA is run at", low=1, methods=("tesla", "mtt", "haba")
+    )
     tesla_network: str = knob(
         "convnet-32", "network whose trajectories TESLA matches", like=NETWORK,
         methods=("tesla", "mtt", "haba", "el2n", "grand", "easy"),
@@ -60,11 +62,27 @@ class Knobs:
         3, "epochs of a trajectory", low=1, methods=("tesla", "mtt", "haba", "el2n", "grand", "easy")
     )
     tesla_iterations: int = knob(200, "steps on the images", low=1)
-    tesla_steps: int = knob(10, "student steps that are matched in one of them", low=1)
+    tesla_steps: int = knob(
+        10, "student steps that are matched in one of them", low=1, methods=("tesla", "mtt", "haba")
+    )
     tesla_rate: float = knob(10.0, "rate of the steps on the images", low=0.0)
-    tesla_matched: int = knob(1, "epochs of a trajectory that are matched at once, M", low=1, since="0.2")
-    tesla_starts: int = knob(2, "epochs that a matched part may begin with, from the first on", low=1, since="0.2")
-    tesla_first_rate: float = knob(0.03, "rate of the student's steps, before it is learned", low=0.0, since="0.2")
+    tesla_matched: int = knob(
+        1, "epochs of a trajectory that are matched at once, M", low=1, methods=("tesla", "mtt", "haba"), since="0.2"
+    )
+    tesla_starts: int = knob(
+        2,
+        "epochs that a matched part may begin with, from the first on",
+        low=1,
+        methods=("tesla", "mtt", "haba"),
+        since="0.2",
+    )
+    tesla_first_rate: float = knob(
+        0.03,
+        "rate of the student's steps, before it is learned",
+        low=0.0,
+        methods=("tesla", "mtt", "haba"),
+        since="0.2",
+    )
 
 
 @dataclass(frozen=True)
@@ -142,7 +160,7 @@ def _learn(
         way = ways[rng.integers(len(ways))]
         matched = min(profile.tesla_matched, len(way) - 1)
         begin = rng.integers(min(profile.tesla_starts, len(way) - matched))
-        rows = _batches(len(images), N, rng)
+        rows = batches(len(images), N, rng)
         maps = affine_maps(rows.numel(), profile.flip, rng).reshape(*rows.shape, 2, 3)
 
         def loss(theta: Tensor, x: Tensor, i: int, rows: Tensor = rows, maps: Tensor = maps) -> Float[Tensor, ""]:
@@ -161,7 +179,7 @@ def _learn(
     return images, {"rate": float(rate)} | means
 
 
-def _batches(n: int, steps: int, rng: np.random.Generator) -> Int64[Tensor, "steps b"]:
+def batches(n: int, steps: int, rng: np.random.Generator) -> Int64[Tensor, "steps b"]:
     """Rows of every step's images: passes over the whole set in random order, cut into batches."""
     b = min(n, BATCH)
     passes = [rng.permutation(n) for _ in range(-(-steps * b // n))]
