@@ -5,10 +5,11 @@ hard labels or the learned ones, DSA drawn for each image anew, no crops and no 
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from ...config.profile import Profile
@@ -22,6 +23,7 @@ from ...store.checkpoints import Checkpoint
 from .learned import floats_of
 from .siamese import augmented, drawn, families_of
 
+Shown = tuple[Float[Tensor, "n C H W"], Int64[Tensor, " n"]]  # images and their classes
 DC_EVALUATION = {  # for profile.epochs = 100; 1,000 epochs there
     "optimiser": "sgd",
     "learning_rate": 0.01,
@@ -40,28 +42,27 @@ def dc_protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dic
 def train_on_floats(
     work: Workspace, network: nn.Module, distilled: DistilledDataset, dataset: Dataset, profile: Profile, key: tuple, *,
     families: Callable[[bool], tuple[str, ...]] = families_of,
-    images_of: Callable[[dict[str, Tensor], int, tuple], Float[Tensor, "n C H W"]] | None = None,
+    shown_of: Callable[[dict[str, Tensor], Dataset, int, tuple], Shown] | None = None,
 ) -> None:  # fmt: skip
     """Train a student in place on what a learned set keeps as floats; on its labels by squares, where it has some.
 
     Args:
         key: of the draws.
         families: of the augmentation, for a data set with mirror images or without.
-        images_of: images of an epoch, from what was learned, where they are not `images`.
+        shown_of: of what was learned, the data set, ipc and the key of an epoch: images of the epoch, in units in which
+            pixels go from 0 to 1, and their classes, where images are made of other things.
     """
     kept = {name: t.to(profile.device) for name, t in floats_of(distilled).items()}
-    hard = distilled.labels.to(profile.device)
-    optimiser = torch.optim.SGD(
-        network.parameters(), lr=profile.learning_rate, momentum=MOMENTUM, weight_decay=profile.weight_decay
-    )
-    if profile.optimiser == "adamw":
-        optimiser = torch.optim.AdamW(network.parameters(), lr=profile.learning_rate, weight_decay=profile.weight_decay)
+    images, hard = kept["images"], distilled.labels.to(profile.device)
+    kind = torch.optim.AdamW if profile.optimiser == "adamw" else partial(torch.optim.SGD, momentum=MOMENTUM)
+    optimiser = kind(network.parameters(), lr=profile.learning_rate, weight_decay=profile.weight_decay)
     checkpoint = Checkpoint(work, CHECKPOINT, {"network": network, "optimiser": optimiser})
     done = checkpoint.resume(0)
     network.train()
     for epoch in bar(range(done, profile.epochs), desc="student", initial=done, total=profile.epochs, leave=False):
         rng = numpy_rng(*key, epoch)
-        images = images_of(kept, epoch, key) if images_of else kept["images"]
+        if shown_of:
+            images, hard = shown_of(kept, dataset, distilled.ipc, (*key, epoch))
         for group in optimiser.param_groups:
             group["lr"] = rate(epoch, **profile.subset(*RATE_KNOBS))
         for rows in torch.from_numpy(rng.permutation(len(images))).split(profile.batch_size):
