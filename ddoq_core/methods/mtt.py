@@ -6,16 +6,18 @@ step cut from one order of the whole set, pixels that may leave [0, 1], and an e
 Trajectories, matched part, steps and first rate are those of TESLA's knobs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from ..config.profile import Profile, knob
 from ..pipeline.distilled import DistilledDataset
 from ..pipeline.train_student import LEARNED_LABELS
-from ..store.artifacts import Workspace
+from ..store.artifacts import Artifact, Workspace
 from .account import NETWORK_WEIGHT, Account, Cost
 from .method import Method, MethodRun
 from .shared.evaluation import DC_EVALUATION, train_on_floats
@@ -34,6 +36,7 @@ from .shared.trajectories import called_with, experts, trajectory, vector_networ
 from .shared.unroll import PartsLoss, distance_to, unrolled
 from .tesla import BATCH, LOWEST_RATE, RATE_OF_RATE, batches
 
+Images = Callable[[tuple[Tensor, ...], int], Tensor]  # of the learned parts and a step: all images
 MATCHED = ("tesla_network", "tesla_steps", "tesla_matched", "tesla_starts", "tesla_first_rate")
 
 
@@ -49,19 +52,19 @@ class Knobs:
 class Ways:
     """The trajectories of a run, and where on them a step of matching begins and ends."""
 
-    def __init__(self, run: MethodRun, taught) -> None:
+    def __init__(self, run: MethodRun, taught: Artifact) -> None:
         self.run, p = run, run.profile
         self.ways = [trajectory(taught, e).to(p.device) for e in range(p.tesla_experts)]
         self.network = vector_network(run.dataset, p)
 
-    def part(self, rng) -> tuple[Float[Tensor, " P"], Float[Tensor, " P"]]:
+    def part(self, rng: np.random.Generator) -> tuple[Float[Tensor, " P"], Float[Tensor, " P"]]:
         """Start and goal of a part of a trajectory, M epochs apart."""
         p, way = self.run.profile, self.ways[rng.integers(len(self.ways))]
         matched = min(p.tesla_matched, len(way) - 1)
         begin = rng.integers(min(p.tesla_starts, len(way) - matched))
         return way[begin], way[begin + matched]
 
-    def loss(self, labels: Tensor, rng, images_of=None) -> PartsLoss:
+    def loss(self, labels: Tensor, rng: np.random.Generator, images_of: Images | None = None) -> PartsLoss:
         """The student's loss at every step: a batch of the images, one augmentation for all of it.
 
         Args:
@@ -74,7 +77,7 @@ class Ways:
         def loss(theta: Tensor, parts: tuple[Tensor, ...], i: int) -> Float[Tensor, ""]:
             images = images_of(parts, i) if images_of else parts[0]
             logits = called_with(self.network, theta, augmented(images[rows[i]], draws[i]))
-            return torch.nn.functional.cross_entropy(logits, labels[rows[i]])
+            return F.cross_entropy(logits, labels[rows[i]])
 
         return loss
 

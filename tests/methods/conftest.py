@@ -8,7 +8,7 @@ from ddoq_core.runs.run import Run
 
 SMALLEST = SMALL | {
     "image_size": 16, "threads": 1, "ipc": [2], "hard_ipc": [2], "targets": ["own"], "epochs": 1, "teacher_epochs": 1,
-    "teacher": "convnet-4", "vae_epochs": 1, "diffusion_epochs": 1, "n_steps": 3,
+    "teacher": "convnet-4", "vae_epochs": 1, "diffusion_epochs": 4, "n_steps": 3,
 }  # fmt: skip
 
 
@@ -27,18 +27,18 @@ def run_on_squares(squares, tmp_path_factory):
 
 @pytest.fixture
 def resumes(run_on_squares, contents, tmp_path, monkeypatch):
-    """`resumes(name, module, function, **knobs)`: a set of the row, interrupted in its third call of a function that
-    every step calls, goes on to the same bytes without making a step again; returns the calls that the two runs made.
+    """`resumes(name, module, function, **knobs)`: a set of the row, interrupted in a call of a function that every step
+    calls, goes on to the same bytes without making a step again; returns the calls that the two runs made.
     """
 
-    def check(name: str, module, function: str, **changes) -> int:
+    def check(name: str, module, function: str, at: int = 3, **changes) -> int:
         whole = run_on_squares(**changes).distilled(name, 2)
         monkeypatch.setattr("ddoq_core.store.checkpoints.EVERY", 0)
         calls, true = [], getattr(module, function)
 
         def failing(*arguments, **named):
             calls.append(1)
-            if len(calls) == 3:
+            if len(calls) == at:
                 raise KeyboardInterrupt
             return true(*arguments, **named)
 

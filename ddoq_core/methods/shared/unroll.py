@@ -59,7 +59,7 @@ def unrolled(
         (g,) = torch.autograd.grad(loss(theta, learned, i), theta, create_graph=True)
         d_rates[i] = -((speeds.pop() if momentum else g.detach()) @ adjoint)
         of_speed = momentum * of_speed - rates[i] * adjoint
-        d_theta, *d_learned = torch.autograd.grad(g @ of_speed, (theta, *learned))
+        d_theta, *d_learned = torch.autograd.grad(g @ of_speed, (theta, *learned), materialize_grads=True)
         for total, one in zip(d_parts, d_learned, strict=True):
             total += one
         if exact:
