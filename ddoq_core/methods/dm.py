@@ -42,11 +42,11 @@ class Knobs:
 
     matching_network: str = knob(
         "convnet-32", "network in which DM, DC, DSA, DREAM, GLaD, LD3M and the robust row match", like=NETWORK,
-        methods=("dm", "dc", "dsa", "dream", "glad", "ld3m", "robust"), since="0.2",
+        methods=("dm", "dc", "dsa", "dream", "glad", "glad_codebook", "ld3m", "robust"), since="0.2",
     )  # fmt: skip
     matching_batch: int = knob(
         128, "real images of a class in a step of these rows", low=1,
-        methods=("dm", "dc", "dsa", "glad", "ld3m", "robust"), since="0.2",
+        methods=("dm", "dc", "dsa", "glad", "glad_codebook", "ld3m", "robust"), since="0.2",
     )  # fmt: skip
     dm_steps: int = knob(1500, "steps on the images (DM)", low=1, since="0.2")
     dm_rate: float = knob(1.0, "rate of the steps on normalised pixels (DM)", low=0.0, since="0.2")

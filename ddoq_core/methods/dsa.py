@@ -41,8 +41,8 @@ INNER_RATE, INNER_BATCH = 0.01, 256
 KNOBS = (*MATCHING, "dc_steps", "dc_rate", "dc_inner")
 SECOND_ORDER = 3  # a gradient of a gradient takes this many trainings of an image
 
-# of what the network is trained on between two steps: images and labels, a generator; in place
-Inner = Callable[[nn.Module, Tensor, Tensor, int, tuple], None]
+# what trains the network in place between two steps: of it, the real images, the distilled ones, epochs and a key
+Inner = Callable[[nn.Module, RealBatches, Tensor, int, tuple], None]
 
 
 class Knobs:
@@ -105,17 +105,18 @@ def train_inner(
 
 def match_gradients(
     run: MethodRun, name: str, ipc: int, distill_seed: int, module: str, *, siamese: bool, start: Callable,
-    inner: Inner | None = None,
+    inner: Inner | None = None, loops_of: tuple[int, int] | None = None,
 ) -> DistilledDataset:  # fmt: skip
     """The set of DSA, or of DC without augmentation; an interrupted one goes on with its network.
 
     Args:
         start: of run, ipc and distillation seed: the first images, normalised.
         inner: what trains the network between two steps, if not the distilled images.
+        loops_of: steps of the images under a network, and epochs between two; None takes the published ones.
     """
     p = run.profile
     families = families_of(p.flip) if siamese else ()
-    outer, epochs = loops(p, ipc)
+    outer, epochs = loops_of or loops(p, ipc)
 
     def learn(work: Workspace, key: tuple) -> Learned:
         real, images = RealBatches(run.dataset, p.device), start(run, ipc, distill_seed)
@@ -132,7 +133,7 @@ def match_gradients(
             if (t + 1) % outer and inner is None:
                 train_inner(network, images.detach(), labels, epochs, (*key, t, "inner"), families)
             elif (t + 1) % outer:
-                inner(network, images.detach(), labels, epochs, (*key, t, "inner"))
+                inner(network, real, images.detach(), epochs, (*key, t, "inner"))
             return gap
 
         parts = {"images": images, "optimiser": optimiser, "network": network}
