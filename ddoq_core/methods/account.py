@@ -70,6 +70,7 @@ class CountedPrior(Protocol):
     decode: int
     call: int  # one prediction of the noise
     embed: int  # the conditioning of one class
+    train_network: int  # a training step of what predicts the noise
 
     def calls(self, profile: Profile, *, from_noise: bool = False) -> int:
         """Predictions of the noise for one image, guidance counted."""
@@ -110,8 +111,8 @@ class Account:
         return BYTES[self.profile.precision]
 
     def denoised(self, step: str, title: str) -> Iterator[Cost]:
-        """Sets of images of the prior: from prototypes that are read, or from noise (step `generate`)."""
-        p, prior, from_noise = self.profile, self.prior(), step == "generate"
+        """Sets of images of the prior: from prototypes that are read (step `synthesize`), or from noise."""
+        p, prior, from_noise = self.profile, self.prior(), step != "synthesize"
         image = prior.calls(p, from_noise=from_noise) * prior.call + prior.decode
         texts = self.images.n_classes + (p.guidance_scale > 1)
         for ipc in self.levels:

@@ -41,6 +41,7 @@ class Learned:
     images: Float[Tensor, "n C H W"]  # in units in which pixels go from 0 to 1
     losses: list[float]  # the objective, step by step
     more: dict[str, Tensor] = field(default_factory=dict)  # labels, rates, bases, ...
+    counts: list[Int64[Tensor, " ipc"]] | None = None  # class by class, real images that each stands for; None: 1 each
 
 
 def learned_set(
@@ -63,7 +64,8 @@ def learned_set(
         images = finite(found.images.detach().cpu().float(), lambda i: f"image {i % ipc} of class {i // ipc}")
         for row, image in enumerate(images):
             write_image(work, row // ipc, row % ipc, image)
-        write_metadata(work, dataset, torch.ones(dataset.n_classes, ipc, dtype=torch.int64), seed=distill_seed)
+        counts = found.counts or torch.ones(dataset.n_classes, ipc, dtype=torch.int64)
+        write_metadata(work, dataset, counts, seed=distill_seed)
         floats = {"images": images} | {name: t.detach().cpu().float() for name, t in found.more.items()}
         floats = {name: t.contiguous() for name, t in floats.items()}
         work.replace(FLOATS, lambda path: save_file(floats, path))
