@@ -17,8 +17,7 @@ from ..config.profile import knob
 from ..data.image_files import resized
 from ..errors import InputError
 from ..pipeline.distilled import DistilledDataset
-from ..priors.latent_diffusion import Guide
-from ..priors.load import GenerativePrior
+from ..priors.load import GenerativePrior, Guide
 from ..randomness import torch_rng
 from .account import Account, Cost
 from .glad import latent_cost, matched_latents

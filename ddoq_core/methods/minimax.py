@@ -12,10 +12,10 @@ norms and the table of classes alone (DiffFit, whose added factors are left out)
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers import DDIMScheduler
 from jaxtyping import Float
 from torch import Tensor
 
@@ -23,9 +23,7 @@ from ..config.profile import knob
 from ..errors import InputError
 from ..pipeline.distilled import DistilledDataset
 from ..pipeline.synthesize import generate
-from ..priors.dit import DiTPrior
-from ..priors.latent_diffusion import SCHEDULE
-from ..priors.load import KNOBS, load_prior, prior_modules
+from ..priors.load import KNOBS, GenerativePrior, load_prior, prior_modules
 from ..randomness import torch_rng
 from ..store.artifacts import Artifact, Workspace
 from ..threads import threads
@@ -108,9 +106,9 @@ def tuned_prior(run: MethodRun) -> Artifact:
         )  # fmt: skip
 
 
-def _tune(run: MethodRun, work: Workspace, prior: DiTPrior) -> None:
+def _tune(run: MethodRun, work: Workspace, prior: GenerativePrior) -> None:
     """In place, and in evaluation mode: diffusers would drop labels by the global generator, in every block anew."""
-    p, data, network, schedule = run.profile, run.dataset, prior.transformer, DDIMScheduler(**SCHEDULE)
+    p, data, network, schedule = run.profile, run.dataset, prior.transformer, noise_schedule()
     of_class = [run.class_latents(label)[0].float() for label in range(data.n_classes)]
     latents = torch.cat(of_class)
     classes = torch.arange(data.n_classes).repeat_interleave(torch.tensor([len(z) for z in of_class]))
@@ -150,6 +148,15 @@ def _tune(run: MethodRun, work: Workspace, prior: DiTPrior) -> None:
     parts = {"network": network, "optimiser": optimiser}
     parts |= {f"memory{i}": [m.vectors, m.seen] for i, m in enumerate(memories)}
     descend(work, steps * p.minimax_epochs, "minimax", step, parts)
+
+
+def noise_schedule() -> Any:
+    """That of Stable Diffusion, which the fitted prior and DiT have too."""
+    from diffusers import DDIMScheduler  # of the extra `pipeline`
+
+    from ..priors.latent_diffusion import SCHEDULE
+
+    return DDIMScheduler(**SCHEDULE)
 
 
 def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:

@@ -20,7 +20,7 @@ from torch import Tensor
 from ..config.profile import knob
 from ..pipeline.cluster import load_prototypes
 from ..pipeline.distilled import DistilledDataset
-from ..priors.latent_diffusion import Guide
+from ..priors.load import Guide
 from .account import Account, Cost
 from .method import Method, MethodRun
 from .shared.latent import guided_set

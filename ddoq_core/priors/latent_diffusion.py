@@ -6,7 +6,7 @@ schedulers are diffusers' own, unpatched; for the same noise the loop computes w
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,11 +16,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .autoencoder import images_of, latents_of
+from .load import Guide
 
 # Stable Diffusion's noise schedule, so that `strength` means here what it means in the paper
 SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
-# of the predicted clean latents, and the share of the steps that is left, from 1 down: others in their place
-Guide = Callable[[Float[Tensor, "b c h w"], float], Float[Tensor, "b c h w"]]
 SAMPLERS = {"ddim": DDIMScheduler, "ddpm": DDPMScheduler}
 
 

@@ -33,6 +33,10 @@ FETCHED = ("*.json", "*.txt", "*model.safetensors", "*model-?????-of-?????.safet
 MOVED = {"runwayml/stable-diffusion-v1-5": "stable-diffusion-v1-5/stable-diffusion-v1-5"}
 
 
+# of the predicted clean latents, and the share of the steps that is left, from 1 down: others in their place
+Guide = Callable[[Float[Tensor, "b c h w"], float], Float[Tensor, "b c h w"]]
+
+
 @runtime_checkable
 class GenerativePrior(Protocol):
     """What Algorithm 4 asks of a latent diffusion model."""
@@ -54,7 +58,7 @@ class GenerativePrior(Protocol):
 
     def denoise(
         self, latents: Float[Tensor, "b c h w"] | None, conditioning: Tensor, *, strength: float = 1.0, guidance: float,
-        steps: int, noise: Sequence[torch.Generator], sampler: str = "checkpoint", guide: Callable | None = None,
+        steps: int, noise: Sequence[torch.Generator], sampler: str = "checkpoint", guide: Guide | None = None,
         graph: bool = False,
     ) -> Float[Tensor, "b c h w"]:  # fmt: skip
         """Noise latents to `strength` and run the reverse process back; from pure noise if there are none."""

@@ -9,8 +9,7 @@ from torch import Tensor
 from ...data.image_files import resized
 from ...pipeline.distilled import DistilledDataset, image_name, write_image, write_metadata
 from ...pipeline.encode import check_fit
-from ...priors.latent_diffusion import Guide
-from ...priors.load import KNOBS, GenerativePrior, load_prior, prior_modules
+from ...priors.load import KNOBS, GenerativePrior, Guide, load_prior, prior_modules
 from ...processes import bar, world
 from ...randomness import torch_rng
 from ...store.artifacts import Artifact, Workspace

@@ -32,7 +32,10 @@ def solved_labels(
 ) -> Float[Tensor, "n C"]:
     """Labels of the distilled images with the least squared error on m real ones (label solve): a linear system."""
     operator = torch.linalg.solve(_with_ridge(K_ss, ridge), K_ts.mT).mT
-    return torch.linalg.lstsq(operator, targets, driver="gelsd").solution
+    solution = torch.linalg.lstsq(
+        operator.cpu(), targets.cpu(), driver="gelsd"
+    ).solution  # of any rank, on the CPU only
+    return solution.to(targets)
 
 
 def _with_ridge(K: Float[Tensor, "n n"], ridge: float) -> Float[Tensor, "n n"]:
