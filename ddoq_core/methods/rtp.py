@@ -11,6 +11,7 @@ penalty of the addresses there has no gradient, and is left out.
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
@@ -100,7 +101,7 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
             draws = keyed(key, t)
             draw = drawn(draws, families_of(p.flip))
             rows = [[c * r + draws.integers(r, size=p.rtp_batch) for c in range(C)] for _ in range(p.rtp_unrolled)]
-            rows = torch.tensor(rows).flatten(1)
+            rows = torch.from_numpy(np.array(rows)).flatten(1)
             batch, of_batch = real.mixed(REAL * C, draws)
             start = fresh_network(run, p.rtp_network, *key, "network", t)
             start = nn.utils.parameters_to_vector(start.parameters()).detach()
