@@ -43,7 +43,7 @@ class Knobs:
     haba_contrast: float = knob(0.1, "factor of the contrast of hallucinations (HaBa)", low=0.0, since="0.2")
 
 
-def identities(n: int, channels: int, side: int, apart: float, rng: torch.Generator) -> tuple[Tensor, ...]:
+def near_identities(n: int, channels: int, side: int, apart: float, rng: torch.Generator) -> tuple[Tensor, ...]:
     """n hallucinators near the identity: kernels, scale, shift, kernels of the way back."""
     middle = torch.zeros(n, channels, channels, 3, 3)
     middle[:, range(channels), range(channels), 1, 1] = 1
@@ -68,7 +68,7 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
 
     def learn(work: Workspace, key: tuple) -> Learned:
         ways, n = Ways(run, taught), p.haba_hallucinators
-        made = identities(n, data.channels, data.image_size, APART if n > 1 else 0.0, torch_rng(*key, "start"))
+        made = near_identities(n, data.channels, data.image_size, APART if n > 1 else 0.0, torch_rng(*key, "start"))
         parts = (real_start(run, ipc, distill_seed), *(t.to(p.device) for t in made))
         rate = torch.tensor(p.tesla_first_rate, device=p.device)
         labels = torch.arange(data.n_classes, device=p.device).repeat_interleave(ipc)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from ddoq_core.errors import InputError
 from ddoq_core.methods import METHODS, dd, haba, mtt, rtp
 from ddoq_core.methods.dd import learned_steps, step_loss
-from ddoq_core.methods.haba import hallucinated, identities
+from ddoq_core.methods.haba import hallucinated, near_identities
 from ddoq_core.methods.mtt import Ways
 from ddoq_core.methods.rtp import addressed, addresses_of_class, table_loss
 from ddoq_core.methods.shared.learned import floats_of, fresh_network
@@ -146,7 +146,7 @@ def test_a_student_of_tables_sees_all_their_images_and_hallucinators_one_for_eac
 
 def test_identities_change_no_base():
     bases = normal(4, 2, 8, 8)
-    made = tuple(t.double() for t in identities(3, 2, 8, 0.0, torch_rng(0, "t")))
+    made = tuple(t.double() for t in near_identities(3, 2, 8, 0.0, torch_rng(0, "t")))
     inner = hallucinated((bases, *made), 1)[..., 1:-1, 1:-1]
     torch.testing.assert_close(inner, bases[..., 1:-1, 1:-1])  # a border of one pixel is lost without padding
 
@@ -156,7 +156,7 @@ def test_one_identity_hallucinator_has_the_gradient_of_mtt_inside(run_on_squares
     ways = Ways(run, experts(run.store, run.dataset, run.profile, siamese=True))
     bases = torch.zeros(6, 1, 16, 16)
     bases[..., 2:-2, 2:-2] = torch.randn(6, 1, 12, 12, generator=torch_rng(0, "bases"))
-    parts = (bases, *identities(1, 1, 16, 0.0, torch_rng(0, "t")))
+    parts = (bases, *near_identities(1, 1, 16, 0.0, torch_rng(0, "t")))
     found = []
     for learned, images_of in (((bases,), None), (parts, lambda parts, i: hallucinated(parts, 0))):
         rng = np.random.default_rng(0)
