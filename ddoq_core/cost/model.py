@@ -41,6 +41,8 @@ COMPUTED = 4  # bytes of a number of a latent in memory: it is clustered as floa
 def costs(profile: Profile, images: Images) -> list[Cost]:
     """The cost of every artifact of a run of this profile, in the order in which it makes them.
 
+    What several methods tell alike is one artifact, which they share.
+
     Raises:
         InputError: no network of a name in the profile, an IPC above the size of a class, or the exact score of
             latents that are not kept.
@@ -49,7 +51,7 @@ def costs(profile: Profile, images: Images) -> list[Cost]:
     if highest > images.per_class:
         raise InputError(f"ipc = {highest}, but a class has {images.per_class} training images; lower ipc")
     check_kept(profile)
-    return [cost for cost in _Counted(profile, images).all() if cost.times]
+    return [cost for cost in dict.fromkeys(_Counted(profile, images).all()) if cost.times]
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,6 +41,7 @@ FALLS = {"step": (5 / 6, 1 / 4), "tenth": (1 / 2, 1 / 10)}
 RATE_KNOBS = ("epochs", "learning_rate", "lr_schedule")  # of a profile that `rate` takes
 MOMENTUM = 0.9
 CHECKPOINT = "checkpoint.pt"
+LEARNED_LABELS = "learned"  # the kind of labels for which a method has a loop of its own
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,16 +56,12 @@ class Weights:
 
 @dataclass(frozen=True)
 class Trainer:
-    """What a method may train its students with in place of the shared loss and schedule."""
+    """What a method may train its students with in place of the shared loss and schedule, or of the whole loop."""
 
     loss: Callable[..., Float[Tensor, ""]] | None = None  # as `weighted_kl`, without the direction
     schedule: Callable[[float], float] | None = None  # share of the learning rate, after a part of the epochs
+    fit: Callable[..., None] | None = None  # the loop: of workspace, network, distilled set, data, profile, key
     module: str = ""  # where they are defined: its source is in the key of the students
-
-    @property
-    def modules(self) -> tuple[str, ...]:
-        """For the key of the students."""
-        return (self.module,) if self.module else ()
 
 
 SHARED = Trainer()
@@ -81,7 +78,7 @@ def train(
     Args:
         teacher: asked for soft labels while training if `labels` is None; None for other targets.
         labels: the soft labels that `relabel` stored.
-        target: soft (weighted KL to the teacher), hard (weighted cross-entropy to the class), given (to its labels).
+        target: soft (weighted KL to the teacher), hard (weighted cross-entropy), given (to its labels), learned.
         weights: how the images' weights follow from their counts, or their values.
         trainer: loss and schedule, where they are a method's own.
     Raises:
@@ -91,9 +88,7 @@ def train(
     if labels is not None:
         check_labels(labels, distilled, profile, label_seed)
 
-    def share(work: Workspace) -> None:
-        rng, seen = torch_rng(profile.seed, "student", student, student_seed), dataset.for_students(profile)
-        network = make_network(student, seen.n_classes, seen.channels, seen.image_size, rng).to(profile.device)
+    def learn(work: Workspace, network: nn.Module, seen: Dataset) -> None:
         if target == "soft":
             targets = _soft(distilled, dataset, teacher, labels, profile)
             temperature, direction, different = profile.temperature, profile.loss, profile.labelled_epochs
@@ -104,6 +99,14 @@ def train(
         lessons = Lessons(pixels, w, seen, profile, label_seed, targets, different)
         loss = trainer.loss or functools.partial(weighted_kl, direction=direction)
         fit(work, network, lessons, lambda *batch: loss(*batch, temperature), trainer.schedule)
+
+    def share(work: Workspace) -> None:
+        rng, seen = torch_rng(profile.seed, "student", student, student_seed), dataset.for_students(profile)
+        network = make_network(student, seen.n_classes, seen.channels, seen.image_size, rng).to(profile.device)
+        if trainer.fit:
+            trainer.fit(work, network, distilled, seen, profile, (profile.seed, "own", student_seed, label_seed))
+        else:
+            learn(work, network, seen)
         result = score(network, seen, profile.device) | profile.subset("epochs", "learning_rate")
         if world().main:
             state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
@@ -120,7 +123,7 @@ def train(
     with threads(1 if profile.device == "cpu" else profile.threads):
         return store.make(
             "train", build, parameters=parameters, inputs=[i for i in inputs if i],
-            modules=(__name__, *trainer.modules), plan=profile.subset("device"), share=share,
+            modules=(__name__, *filter(None, [trainer.module])), plan=profile.subset("device"), share=share,
             label=f"{student}-{target}-{weights}-{distilled.artifact.label}",
         )  # fmt: skip
 
@@ -241,9 +244,8 @@ def fit(
     checkpoint = Checkpoint(work, CHECKPOINT, {"network": network, "optimiser": optimiser})
     done = checkpoint.resume(0)
     network.train()
-    model = network
-    if everyone.size > 1:  # the gradient is the processes' mean
-        model = DistributedDataParallel(network, gradient_as_bucket_view=True)
+    # the gradient of several processes is their mean
+    model = DistributedDataParallel(network, gradient_as_bucket_view=True) if everyone.size > 1 else network
     shared = functools.partial(rate, **p.subset(*RATE_KNOBS))
     for epoch in bar(range(done, p.epochs), desc="student", initial=done, total=p.epochs, leave=False):
         for group in optimiser.param_groups:

@@ -20,7 +20,7 @@ from ..data.dataset import Dataset
 from ..data.loaders import load_dataset
 from ..errors import InputError
 from ..pipeline.distilled import DistilledDataset
-from ..pipeline.train_student import Trainer, Weights, train
+from ..pipeline.train_student import LEARNED_LABELS, Trainer, Weights, train
 from ..processes import bar, die_with_parent, world
 from ..store.artifacts import Artifact, Store
 
@@ -43,7 +43,7 @@ class Job:
 
     profile: Profile
     task: Student
-    target: str = "hard"  # soft or hard: what the task's labels come down to
+    target: str = "hard"  # soft, hard or learned: what the task's labels come down to
     weights: str | float | Weights = "uniform"
     distilled: Artifact | None = None  # None: all real images
     teacher: Artifact | None = None
@@ -58,14 +58,16 @@ class Job:
 
     @property
     def trainer(self) -> Trainer:
-        """The loss and the schedule of the method."""
+        """The loss and the schedule of the method, or, for what it has learned, its own loop."""
         if not self.method:
             return Trainer()
         from ..methods import METHODS  # its modules import the prior's, which a worker seldom needs
 
         method = METHODS[self.method]
+        if self.target == LEARNED_LABELS:
+            return Trainer(fit=method.fit, module=method.module)
         own = method.loss or method.schedule
-        return Trainer(method.loss, method.schedule, method.module) if own else Trainer()
+        return Trainer(method.loss, method.schedule, module=method.module) if own else Trainer()
 
 
 def train_all(

@@ -30,7 +30,7 @@ from ..pipeline.distilled import DistilledDataset
 from ..pipeline.encode import Latents, PassingLatents, StoredLatents, encode
 from ..pipeline.relabel import relabel
 from ..pipeline.teacher import teacher
-from ..pipeline.train_student import Weights
+from ..pipeline.train_student import LEARNED_LABELS, Weights
 from ..priors.load import check_kept, prior_artifact
 from ..processes import bar, report_line, world
 from ..store.artifacts import Artifact, Store, Workspace
@@ -157,7 +157,7 @@ class Run(MethodRun):
             target, changes = method.protocol(profile, distilled)
             profile = profile.replace(**changes, soft_labels="online", label_epochs=0)
         job = Job(profile, task, target, self.weights(task, distilled), distilled.artifact, method=method.name)
-        if target == "hard":
+        if target in ("hard", LEARNED_LABELS):
             return job
         labels = self.soft_labels(distilled, task.distill_seed) if profile.soft_labels == "stored" else None
         return replace(job, teacher=self.teacher, labels=labels)

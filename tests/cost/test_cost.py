@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from diffusers import DiTPipeline
 from torch.utils.flop_counter import FlopCounterMode
 
 from ddoq_book.ch33.measured import MeasuredCost, Timing, measured_run, measured_table, seconds_form, timings
+from ddoq_book.studies.families import GROUPS
 from ddoq_core.config.profile import Profile, find_profile
 from ddoq_core.cost.counting import count_parts, n_parameters
 from ddoq_core.cost.flops import classifier, prior_of
@@ -37,6 +39,7 @@ from ddoq_core.runs.run import Run
 from ..tiny import random_prior
 from .published import dit, stable_diffusion
 
+FURTHER = [name for group in GROUPS for name in group.methods]  # rows that the study of families has added
 MAC = 2  # operations of a multiply-add
 IMAGENET = Images.of(PAPER)
 LITTLE = Profile.of(
@@ -57,7 +60,7 @@ LITTLE = Profile.of(
         "threads": 1,
         "workers": 1,
         "batch_size": 20,
-        "methods": list(METHODS),
+        "methods": [name for name in METHODS if name not in FURTHER],
     }
 )
 
@@ -65,14 +68,18 @@ LITTLE = Profile.of(
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Run:
     """A small run on the digits, with a prior of random weights in a folder."""
-    folder = tmp_path_factory.mktemp("cost")
+    return finished_run(LITTLE, tmp_path_factory.mktemp("cost"))
+
+
+def finished_run(profile: Profile, folder: Path) -> Run:
+    """The run of a profile with such a prior."""
     prior = random_prior()
     scheduler = prior.scheduler_class.from_config(prior.scheduler_config)
     DiTPipeline(prior.transformer, prior.vae, scheduler).save_pretrained(folder / "prior")
     index = folder / "prior" / "model_index.json"
-    digits = {"id2label": {str(i): name for i, name in enumerate(Run(LITTLE).dataset.class_names)}}
+    digits = {"id2label": {str(i): name for i, name in enumerate(Run(profile).dataset.class_names)}}
     index.write_text(json.dumps(json.loads(index.read_text()) | digits))
-    run = Run(LITTLE.replace(prior_path=str(folder / "prior"), artifacts=str(folder / "artifacts")))
+    run = Run(profile.replace(prior_path=str(folder / "prior"), artifacts=str(folder / "artifacts")))
     run.results()
     return run
 
@@ -183,6 +190,19 @@ def test_a_run_makes_exactly_the_artifacts_that_were_told(finished):
     told_of["train", "convnet-8, soft labels", 1] -= 2 * finished.profile.n_seeds
     assert {told_of.pop(("exponents", "", ipc)) for ipc in (1, 2)} == {finished.profile.n_seeds}
     assert len(list(finished.store.root.glob("exponents/*/run.json"))) == 2 * finished.profile.n_seeds
+    assert made == told_of
+
+
+@pytest.mark.slow
+def test_a_run_of_the_further_rows_makes_exactly_the_artifacts_that_were_told(tmp_path):
+    further = LITTLE.replace(methods=FURTHER, targets=["hard"], hard_ipc=[1, 2], n_seeds=1, tesla_ipc=[1, 2])
+    run = finished_run(further, tmp_path)
+    told_of = {(c.step, c.network, c.ipc): c.times for c in costs(run.profile, Images.of(run.profile))}
+    made = {(t.step, t.network, t.ipc): len(t.seconds) for t in timings(run)}
+    del told_of["teacher", "convnet-8", None]  # told always, and asked for soft labels only
+    # the image nearest to the mean is herding's and k-centre's: one set, with one student
+    assert told_of.pop(("herding", "", 1)) == 1
+    told_of["train", "convnet-8, hard labels", 1] -= 1
     assert made == told_of
 
 

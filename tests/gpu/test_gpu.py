@@ -10,6 +10,7 @@ import torch
 from ddoq_book.ch22.toy_imagenet import PRIORS
 from ddoq_core.config.profile import Profile
 from ddoq_core.data.dataset import Dataset, Split
+from ddoq_core.methods import SMALL
 from ddoq_core.methods.random_real import random_real
 from ddoq_core.pipeline.teacher import teacher as make_teacher
 from ddoq_core.pipeline.train_student import train
@@ -101,10 +102,15 @@ def test_a_student_on_the_gpu_ends_as_it_would_without_an_interruption(tmp_path,
         torch.testing.assert_close(value, ended[1][key], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["tesla", "sre2l", "cda", "rded"])
+LEARNED = ("dc", "dsa", "dream", "dm", "mtt", "haba", "dd", "rtp", "kip", "label_solve", "rfad", "frepo", "robust")
+ON_PRIORS = ("wmdd", "glad", "ld3m", "minimax", "mgd3", "ot_guided")
+
+
+@pytest.mark.parametrize("name", ["tesla", "sre2l", "cda", "rded", "herding", "el2n", *LEARNED, *ON_PRIORS])
 def test_a_method_moves_its_images_as_on_the_cpu(tmp_path, name):
     """A few steps: later, differences of rounding grow."""
-    values = {"methods": [name], "ipc": [1], "train_size": 100, "teacher": "convnet-8", "teacher_epochs": 1}
+    values = SMALL | {"methods": [name], "ipc": [1], "train_size": 100, "teacher": "convnet-8", "teacher_epochs": 1}
+    values |= {"vae_epochs": 1, "diffusion_epochs": 1, "n_steps": 3}
     values |= {"inversion_network": "convnet-8-bn", "inversion_iterations": 3, "rded_images": 5}
     values |= {"tesla_network": "convnet-8", "tesla_experts": 1, "tesla_epochs": 2, "tesla_iterations": 2}
     made = []
