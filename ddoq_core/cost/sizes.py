@@ -91,6 +91,7 @@ class Device:
     name: str
     peak: float  # TFLOP/s of its data sheet
     efficiency: float  # share of the peak that a step is taken to reach
+    speeds: tuple[tuple[str, float], ...] = ()  # operations a second of single steps, where they were measured
 
     def __post_init__(self) -> None:
         if not (0 < self.peak < math.inf):
@@ -98,10 +99,13 @@ class Device:
         if not 0 < self.efficiency <= 1:
             raise InputError(f"--efficiency = {self.efficiency:g}, but it is a share above 0 and at most 1")
 
-    def seconds(self, flops: float) -> float:
-        return flops / (self.peak * 1e12 * self.efficiency)
+    def seconds(self, flops: float, step: str = "") -> float:
+        """Of operations of a step."""
+        return flops / dict(self.speeds).get(step, self.peak * 1e12 * self.efficiency)
 
     def __str__(self) -> str:
+        if self.speeds:
+            return f"{self.name}, by the speeds that were measured on it"
         return f"{self.name}, {self.peak:g} TFLOP/s, of which {100 * self.efficiency:g} % are reached"
 
 

@@ -45,7 +45,7 @@ class RunCost:
 
     @property
     def seconds(self) -> float:
-        return self.device.seconds(self.total("flops"))
+        return sum(cost.times * self.device.seconds(cost.flops, cost.step) for cost in self.costs)
 
 
 def run_cost(profile: Profile, images: Images, device: Device) -> RunCost:
@@ -58,7 +58,7 @@ def cost_table(found: RunCost) -> Table:
     profile, images, device = found.profile, found.images, found.device
     rows = [
         (stage, *names(cost), cost.times, cost.flops, *(value or None for value in (cost.reads, cost.writes)),
-         cost.memory or None, device.seconds(cost.flops) if cost.flops else None)
+         cost.memory or None, device.seconds(cost.flops, cost.step) if cost.flops else None)
         for stage in STAGES for cost in found.costs if cost.stage == stage
     ]  # fmt: skip
     totals = (found.total(name) for name in ("flops", "reads", "writes"))
