@@ -88,7 +88,9 @@ def cost(
         return
     from .cost import tables
 
-    print(tables.cost_table(tables.run_cost(given, images, device)).markdown())
+    found = tables.run_cost(given, images, device)
+    print(tables.cost_table(found).markdown())
+    print(tables.memory_table(found).markdown())
     if images.n_classes == 1000:
         print(tables.paper_table(tables.paper_steps(), device).markdown())
 

@@ -40,6 +40,14 @@ class SharedKnobs:
     zipf: float = knob(
         0.0, "the r-th class of a super-class keeps a share r^-zipf of its train_size", low=0.0, high=4.0
     )
+    test_crop: float = knob(
+        0.0,
+        "share of a test photograph's short side that is kept: 0.875 is Resize 256, CenterCrop 224, bilinear, as "
+        "published; 0: all of it, the middle square, bicubic",
+        low=0.0,
+        high=1.0,
+        since="0.2",
+    )
     skip_unreadable: bool = knob(False, "leave out images that cannot be read, listed and counted, instead of stopping")
 
     # the generative prior and the teacher

@@ -78,7 +78,8 @@ class _Counted:
             yield from method.cost(self._accounts[method])
         for name in dict.fromkeys(task.method for task in self.plan):
             yield from METHODS[name].weighing(self._accounts[METHODS[name]])
-        yield from (cost for ipc in levels_of(self.profile) for cost in self.labelled(ipc))
+        for ipc in levels_of(self.profile):
+            yield from (*self.mapped(ipc), *self.labelled(ipc))
         yield from self.students()
 
     def fitted(self) -> Iterator[Cost]:
@@ -134,6 +135,20 @@ class _Counted:
             writes=sum(levels) * C * self._latent, memory=held,
         )  # fmt: skip
 
+    def mapped(self, ipc: int) -> Iterator[Cost]:
+        """The file of pixels of each distilled set, which labels and students are made from."""
+        sets = {(METHODS[t.method].images, t.distill_seed) for t in self.plan if t.ipc == ipc}
+        size = ipc * self.images.n_classes * self._picture
+        yield Cost(
+            step="pixels",
+            stage=LABELLING,
+            title="pixels in one file",
+            ipc=ipc,
+            times=len(sets),
+            reads=size,
+            writes=size,
+        )
+
     def labelled(self, ipc: int) -> Iterator[Cost]:
         """Line 6, where labels are stored: one artifact for each distilled set that has soft students."""
         p, teacher, m = self.profile, self._classifier(self.profile.teacher), ipc * self.images.n_classes
@@ -165,6 +180,8 @@ class _Counted:
                 flops=m * p.epochs * (network.training + online * teacher.forward), reads=m * self._picture + stored,
                 writes=NETWORK_WEIGHT * network.parameters,
                 memory=TRAINED_WEIGHT * network.parameters + online * NETWORK_WEIGHT * teacher.parameters,
+                together=-(-min(p.batch_size, m) // p.accumulate), mapped=m * self._picture,
+                activations=network.activations * BYTES[p.training_precision] / BYTES["float32"],
             )  # fmt: skip
 
     @cached_property

@@ -109,6 +109,15 @@ class Device:
         return f"{self.name}, {self.peak:g} TFLOP/s, of which {100 * self.efficiency:g} % are reached"
 
 
+CARDS = (8, 12, 16, 24, 32, 40, 48, 80, 96, 141)  # GB of memory that GPUs are sold with
+SPARE = 0.9  # of a card's memory: the rest is the context's and the libraries'
+
+
+def card_for(size: float) -> int | None:
+    """GB of the smallest card on which so many bytes fit; None if they fit on none."""
+    return next((card for card in CARDS if size <= SPARE * card * 1e9), None)
+
+
 # The paper's GPU: dense float16 on tensor cores, by NVIDIA's data sheet. The paper's own hours (its Table 2) imply that
 # encoding and synthesis reach 0.3 to 0.6 of it: `cost.tables.paper_table`.
 A6000 = Device("NVIDIA A6000, dense float16", 154.8, 0.4)

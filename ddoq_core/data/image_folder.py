@@ -9,6 +9,7 @@ Nothing of the user's is moved or written to.
 import hashlib
 import json
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -61,8 +62,9 @@ def image_folder(profile: Profile, store: Store | None) -> Dataset:
     content = [[r["file"], r["sha256"], bool(r["problem"])] for r in rows]
     table = [class_ids, names, prompts, test.labels.tolist()]
     fingerprint = hashlib.sha256(json.dumps([content, table]).encode()).hexdigest()
+    scored = (replace(split, crop=profile.test_crop) for split in (train.subset(held_out), test))
     return Dataset(
-        profile.dataset, train.subset(kept), train.subset(held_out), test,
+        profile.dataset, train.subset(kept), *scored,
         class_ids=class_ids, class_names=names, prompts=prompts, image_size=profile.picture_size, channels=3,
         mean=IMAGENET_MEAN, std=IMAGENET_STD, key="", content=content_key(profile, fingerprint), unreadable=sorted(bad),
     )  # fmt: skip

@@ -24,6 +24,7 @@ from ..store.artifacts import Artifact, Store, Workspace
 from ..store.safe_files import open_tensors
 from ..threads import threads
 from .distilled import DistilledDataset
+from .pixels import mapped_pixels
 from .teacher import load_teacher
 from .views import VIEW_KNOBS, Views, draw_views, views_of
 
@@ -44,7 +45,7 @@ def relabel(
 
     def share(work: Workspace) -> None:
         network = load_teacher(teacher, profile.device)
-        pixels = distilled.pixels().to(profile.device)
+        pixels = mapped_pixels(store, distilled)
         n, size = len(pixels), pixels.shape[-1]
         together, knobs = epochs_per_file(n, dataset.n_classes), profile.subset(*VIEW_KNOBS)
         _announce(work, label_bytes(n, dataset.n_classes, profile.labelled_epochs))

@@ -3,6 +3,7 @@
 In: jobs, which hold all that a student is trained on, made before. Out: the trained artifacts, in the jobs' order.
 """
 
+import collections
 import concurrent.futures
 import contextlib
 import functools
@@ -11,8 +12,8 @@ import math
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from ..config.profile import Profile
@@ -69,32 +70,39 @@ class Job:
 
 
 def train_all(
-    jobs: list[Job], workers: int, finished: Callable[[Job, Artifact], None] = lambda job, artifact: None
+    levels: Iterable[list[Job]], workers: int, finished: Callable[[Job, Artifact], None] = lambda job, artifact: None
 ) -> list[Artifact]:
-    """Train every student, `workers` at a time, long ones first; two rows that ask for the same student share it.
+    """Train every student, level after level, `workers` at a time; rows that ask for the same student share it.
 
     Args:
+        levels: jobs that may begin together, each level made when those before it are finished; long ones go first.
         finished: told of every student, one after the other, as soon as it and those before it are there.
+    Returns:
+        The students, in the order of the jobs.
     """
-    once = sorted({job.identity: job for job in jobs}.values(), key=lambda job: -(job.task.ipc or math.inf))
-    made = {}
+    made, asked = {}, []
     with contextlib.ExitStack() as pool_if_any:
-        if min(workers, len(once)) <= 1 or world().size > 1:  # several processes share each student
-            results = map(train_student, once)
-        else:
-            pool = pool_if_any.enter_context(_pool(min(workers, len(once))))
-            with _interrupts_held():  # the workers start here
-                results = pool.map(train_student, once)
-        try:
-            for job, artifact in zip(once, bar(results, total=len(once), desc="students"), strict=True):
-                finished(job, artifact)
-                made[job.identity] = artifact
-        except concurrent.futures.BrokenExecutor as error:
-            raise InputError(
-                f"a process that trained a student was ended, often for lack of memory; what is finished is kept: "
-                f"lower workers (here {workers}) and give the same command again"
-            ) from error
-    return [made[job.identity] for job in jobs]
+        pool = None
+        for jobs in levels:
+            asked += jobs
+            new = {job.identity: job for job in jobs if job.identity not in made}
+            once = sorted(new.values(), key=lambda job: -(job.task.ipc or math.inf))
+            if min(workers, len(once)) <= 1 or world().size > 1:  # several processes share each student
+                results = map(train_student, once)
+            else:
+                pool = pool or pool_if_any.enter_context(_pool(workers))
+                with _interrupts_held():  # the workers start here
+                    results = pool.map(train_student, once)
+            try:
+                for job, artifact in zip(once, bar(results, total=len(once), desc="students"), strict=True):
+                    finished(job, artifact)
+                    made[job.identity] = artifact
+            except concurrent.futures.BrokenExecutor as error:
+                raise InputError(
+                    f"a process that trained a student was ended, often for lack of memory; what is finished is kept: "
+                    f"lower workers (here {workers}) and give the same command again"
+                ) from error
+    return [made[job.identity] for job in asked]
 
 
 def train_student(job: Job) -> Artifact:
@@ -118,6 +126,25 @@ def result_row(profile: Profile, task: Student, artifact: Artifact, weights: str
     made = {name: run[name] for name in ("seconds", "date", "device", "commit", "versions")}
     named = profile.subset("dataset", "profile") | {"key": artifact.key, "teacher_size": profile.picture_size}
     return named | asdict(task) | {"weights": weights} | artifact.json(result) | made
+
+
+def task_of(row: dict) -> Student:
+    """The student of a row."""
+    return Student(**{f.name: row[f.name] for f in fields(Student)})
+
+
+def read_rows(file: Path) -> dict[Student, dict]:
+    """Rows of a file by their students; none if there is no such file."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {task_of(row): row for row in map(json.loads, lines)}
+
+
+def of_whole_cells(plan: list[Student], rows: dict[Student, dict]) -> list[dict]:
+    """The rows of those cells of a table of which the students of all seeds are there."""
+    cells = collections.defaultdict(list)
+    for task in plan:
+        cells[replace(task, distill_seed=0, seed=0)].append(task)
+    return [rows[t] for tasks in cells.values() if all(t in rows for t in tasks) for t in tasks]
 
 
 def _dataset_of(profile: Profile) -> Dataset:

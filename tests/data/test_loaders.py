@@ -256,6 +256,15 @@ def test_the_key_names_the_content_not_the_place(tree, tmp_path):
     assert load_dataset(_profile(tree)).key != key
 
 
+def test_only_what_students_are_scored_on_is_cropped_as_published_and_the_key_says_so(tree):
+    plain, cropped = (load_dataset(_profile(tree, test_crop=crop)) for crop in (0.0, 0.875))
+    assert plain.content != cropped.content
+    for part, differs in (("train", False), ("test", True)):
+        one, two = (getattr(data, part).images([0]) for data in (plain, cropped))
+        assert torch.equal(one, two) != differs
+    assert cropped.test.crop == cropped.test.subset(torch.tensor([0])).crop == 0.875 and cropped.train.crop == 0
+
+
 def test_an_unreadable_image_is_named_or_left_out_and_listed(tree, capsys):
     (tree / "train" / "jeep" / "3.png").write_bytes(b"noise")
     with pytest.raises(InputError, match=r"train/jeep/3.png cannot be read .*skip_unreadable"):

@@ -16,7 +16,7 @@ from ddoq_core.errors import InputError
 from ddoq_core.foreign import protocols as module
 from ddoq_core.foreign.protocols import PROTOCOLS, evaluate_folder, evaluation_lines
 from ddoq_core.methods import METHODS
-from ddoq_core.pipeline.train_student import Lessons
+from ddoq_core.pipeline.lessons import Lessons
 from ddoq_core.randomness import numpy_rng
 from ddoq_core.runs.run import Run
 

@@ -23,9 +23,10 @@ from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.methods.random_real import random_real
 from ddoq_core.networks.classifiers import make_network
 from ddoq_core.networks.fitting import initialised
-from ddoq_core.pipeline import train_student
+from ddoq_core.pipeline import fit_student
 from ddoq_core.pipeline.relabel import relabel, teacher_logits
 from ddoq_core.pipeline.teacher import teacher
+from ddoq_core.pipeline.train_student import train
 from ddoq_core.pipeline.views import draw_views, views_of
 from ddoq_core.priors.exact import ExactPrior
 from ddoq_core.priors.latent_diffusion import SCHEDULE
@@ -160,22 +161,22 @@ def trained(root: Path, device: str, stop_after: int = 0, **knobs: object) -> di
     labels = relabel(store, made, data, judge, profile, label_seed=0)
 
     def student() -> Path:
-        return train_student.train(store, made, data, judge, labels, profile, **STUDENT).path
+        return train(store, made, data, judge, labels, profile, **STUDENT).path
 
     if stop_after:
-        real, every, left = train_student.rate, checkpoints.EVERY, iter(range(stop_after))
+        real, every, left = fit_student.rate, checkpoints.EVERY, iter(range(stop_after))
 
         def dying(epoch: int, **schedule: object) -> float:
             if next(left, None) is None:
                 raise KeyboardInterrupt
             return real(epoch, **schedule)
 
-        train_student.rate, checkpoints.EVERY = dying, 0
+        fit_student.rate, checkpoints.EVERY = dying, 0
         try:
             with contextlib.suppress(KeyboardInterrupt):
                 student()
         finally:
-            train_student.rate, checkpoints.EVERY = real, every
+            fit_student.rate, checkpoints.EVERY = real, every
     return load_file(student() / "student.safetensors")
 
 

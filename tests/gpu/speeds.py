@@ -27,8 +27,9 @@ from ddoq_core.cost.counting import META, count_parts
 from ddoq_core.cost.flops import classifier, prior_of
 from ddoq_core.cost.tables import PAPER
 from ddoq_core.networks.classifiers import make_network
+from ddoq_core.pipeline.fit_student import fit, weighted_kl
+from ddoq_core.pipeline.lessons import Lessons
 from ddoq_core.pipeline.relabel import PIECE, teacher_logits
-from ddoq_core.pipeline.train_student import Lessons, fit, weighted_kl
 from ddoq_core.pipeline.views import VIEW_KNOBS, draw_views, views_of
 from ddoq_core.priors.latent_diffusion import LatentDiffusion
 from ddoq_core.priors.load import PRECISIONS, load_prior

@@ -17,8 +17,9 @@ from safetensors.torch import load_file, save_file
 from ddoq_core.config.profile import Profile
 from ddoq_core.data.dataset import Dataset
 from ddoq_core.networks.classifiers import make_network
-from ddoq_core.pipeline import train_student as module
-from ddoq_core.pipeline.train_student import Lessons
+from ddoq_core.pipeline import lessons as lessons_module
+from ddoq_core.pipeline.fit_student import fit, weighted_kl
+from ddoq_core.pipeline.lessons import Lessons
 from ddoq_core.processes import Processes
 from ddoq_core.store.artifacts import Workspace
 
@@ -45,7 +46,7 @@ def test_the_shares_of_all_processes_make_up_every_batch(squares, tiny, monkeypa
     pixels = torch.zeros(9, 1, 8, 8, dtype=torch.uint8)
     places, shares = [[], [], []], torch.zeros(3)
     for rank in range(size):
-        monkeypatch.setattr(module, "world", lambda rank=rank: Processes(rank, size))
+        monkeypatch.setattr(lessons_module, "world", lambda rank=rank: Processes(rank, size))
         lessons = Lessons(pixels, torch.ones(9), squares, tiny.replace(batch_size=4), 0, lambda *_: None, 1)
         for i, (own, share) in enumerate(lessons.shares):
             assert len(own)
@@ -65,7 +66,7 @@ def train_one_of_two(rank: int, folder: Path, port: int) -> None:
     targets = lambda epoch, views: lambda rows, images: torch.full((len(rows), 3), 1 / 3).log()  # noqa: E731
     network = make_network("convnet-4-bn", 3, 1, 8, rng)
     lessons = Lessons(pixels, torch.ones(12), dataset, profile, 0, targets, profile.epochs)
-    module.fit(Workspace(folder), network, lessons, lambda *batch: module.weighted_kl(*batch, 1.0, "forward"))
+    fit(Workspace(folder), network, lessons, lambda *batch: weighted_kl(*batch, 1.0, "forward"))
     save_file(dict(network.named_buffers()), folder / f"{rank}.safetensors")
 
 

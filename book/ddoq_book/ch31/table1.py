@@ -45,6 +45,7 @@ class Table1:
     columns: tuple[tuple[str, str], ...]  # student and labels; all soft ones first
     rows: tuple[Table1Row, ...]
     one_student_each: bool  # each distillation has one student, with first weights of its own
+    own: tuple[str, ...] = ()  # methods with students of their own protocol
     at_chance: tuple[Cell, ...] = ()  # no student of these is better than guessing
 
 
@@ -64,7 +65,13 @@ def table1(records: Records) -> Table1:
     drawn = {(row["distill_seed"], row["seed"]) for row in records.rows if row["ipc"] is not None}
     one_each = len(drawn) == len({i for i, _ in drawn}) > 1
     return Table1(
-        data_title(records.rows), records.n_test, tuple(columns), tuple(rows), one_each, tuple(untrained(records))
+        data_title(records.rows),
+        records.n_test,
+        tuple(columns),
+        tuple(rows),
+        one_each,
+        own=tuple(m for m in METHODS if any((c.method, c.labels) == (m, "own") for c in records.cells)),
+        at_chance=tuple(untrained(records)),
     )
 
 
@@ -73,7 +80,7 @@ def table1_table(found: Table1) -> Table:
     names = [s if labels == "soft" else f"{s}, {FURTHER[labels]}" for s, labels in found.columns]
     notes = ["n: students behind each mean. Interval: test images, distillations and student seeds are drawn."]
     if any(labels == "own" for _, labels in found.columns):
-        own = ", ".join(METHODS[m].title for m in METHODS if METHODS[m].protocol)
+        own = ", ".join(METHODS[m].title for m in found.own)
         notes.append(
             f"Own protocol ({own}): the method's published labels and training, but for what the table of departures "
             "names. – where none was run."
