@@ -134,6 +134,13 @@ class SharedKnobs:
         low=0,
         since="0.2",
     )
+    label_form: str = knob(
+        "float16",
+        "how stored labels are kept: float16 logits; topk: the largest, the rest spread; int8: 8 bits a logit",
+        of=("float16", "topk", "int8"),
+        since="0.2",
+    )
+    label_top: int = knob(10, "logits of a label that topk keeps", low=1, since="0.2")
     targets: list[str] = knob(
         ["soft", "hard"],
         "labels that students are trained on; own: the method's published protocol, where it has another",

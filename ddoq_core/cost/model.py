@@ -26,7 +26,7 @@ from ..methods.account import (
 )
 from ..methods.method import Method
 from ..pipeline.cluster import OFFLINE, levels_of
-from ..pipeline.relabel import label_bytes
+from ..pipeline.label_forms import LabelForm, form_knobs, label_bytes
 from ..quantization.lloyd import ITERATIONS, SEEDING, gram_pays
 from ..runs.jobs import Student
 from ..runs.run import Run
@@ -157,7 +157,7 @@ class _Counted:
         yield Cost(
             step="relabel", stage=LABELLING, title="label all views", ipc=ipc,
             times=len(sets) if p.soft_labels == "stored" else 0, flops=m * p.labelled_epochs * teacher.forward,
-            reads=m * self._picture, writes=label_bytes(m, self.images.n_classes, p.labelled_epochs),
+            reads=m * self._picture, writes=self._labels(m),
             memory=NETWORK_WEIGHT * teacher.parameters,
         )  # fmt: skip
 
@@ -173,7 +173,7 @@ class _Counted:
         for name, labels, ipc in kinds:
             network, m = self._classifier(name, p.image_size), ipc * self.images.n_classes
             online = labels == "soft" and p.soft_labels == "online"
-            stored = label_bytes(m, self.images.n_classes, p.labelled_epochs) if labels == "soft" and not online else 0
+            stored = self._labels(m) if labels == "soft" and not online else 0
             yield Cost(
                 step="train", stage=TRAINING, title="student", network=f"{name}, {labels} labels", ipc=ipc,
                 times=sum(student[:3] == (name, labels, ipc) for student in made),
@@ -209,6 +209,11 @@ class _Counted:
         p = self.profile
         size = size or (p.picture_size if name == p.teacher else p.image_size)
         return classifier(name, self.images.n_classes, self.images.channels, size)
+
+    def _labels(self, m: int) -> int:
+        """Bytes of the stored labels of m images."""
+        p = self.profile
+        return label_bytes(m, self.images.n_classes, p.labelled_epochs, LabelForm.of(form_knobs(p)))
 
     @property
     def _latent(self) -> int:

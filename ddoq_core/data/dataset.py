@@ -124,9 +124,10 @@ def check_class_sizes(classes: list[dict], wanted: int, need: str, mend: str = "
 
 def cut(labels: Int64[Tensor, " n"], fraction: float, seed: int, name: str) -> tuple[Tensor, Tensor]:
     """Indices (kept, cut off), each in order: a share of every class, drawn by key, is cut off, never all of it."""
-    off = torch.zeros(len(labels), dtype=torch.bool)
-    for label in labels.unique().tolist():
-        members = torch.nonzero(labels == label).flatten()
+    off, sizes = torch.zeros(len(labels), dtype=torch.bool), torch.bincount(labels).tolist()
+    for label, members in enumerate(labels.argsort(stable=True).split(sizes)):
+        if not len(members):
+            continue
         count = min(round(fraction * len(members)), len(members) - 1)
         off[members[numpy_rng(seed, "split", name, label).permutation(len(members))[:count]]] = True
     return torch.nonzero(~off).flatten(), torch.nonzero(off).flatten()

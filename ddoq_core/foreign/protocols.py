@@ -95,7 +95,7 @@ def evaluate_folder(
     jobs = [Job(trained, t, target, foreign.weights, foreign.distilled.artifact, teacher) for t in tasks]
     made = train_all([jobs], profile.workers)
     rows = [
-        result_row(trained, task, student, foreign.weights, "result.json") | {"preset": preset}
+        result_row(trained, task, student, foreign.weights, "result.json", run.dataset.n_classes) | {"preset": preset}
         for task, student in zip(tasks, made, strict=True)
     ]
     work = Workspace(_place(run, foreign.distilled, preset, trained))

@@ -83,7 +83,7 @@ def soft_targets(
 
     def of_epoch(epoch: int, views: Views) -> LogTargets:
         logits = stored_logits(labels, len(distilled), dataset.n_classes, epoch)
-        return lambda rows, images: (logits[rows.cpu()].to(images.device).float() / T).log_softmax(1)
+        return lambda rows, images: (logits(rows.cpu()).to(images.device).float() / T).log_softmax(1)
 
     return of_epoch
 

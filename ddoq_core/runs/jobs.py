@@ -21,6 +21,7 @@ from ..data.dataset import Dataset
 from ..data.loaders import load_dataset
 from ..errors import InputError
 from ..pipeline.distilled import DistilledDataset
+from ..pipeline.label_forms import LabelForm, form_knobs, label_bytes
 from ..pipeline.train_student import Trainer, Weights, train
 from ..processes import bar, die_with_parent, world
 from ..store.artifacts import Artifact, Store
@@ -120,17 +121,28 @@ def train_student(job: Job) -> Artifact:
     )  # fmt: skip
 
 
-def result_row(profile: Profile, task: Student, artifact: Artifact, weights: str | float, result: str) -> dict:
+def result_row(
+    profile: Profile, task: Student, artifact: Artifact, weights: str | float, result: str, n_classes: int
+) -> dict:
     """What is kept of a trained student: task, weighting, score (of the file `result`), and what made it."""
     run = artifact.run
     made = {name: run[name] for name in ("seconds", "date", "device", "commit", "versions")}
     named = profile.subset("dataset", "profile") | {"key": artifact.key, "teacher_size": profile.picture_size}
+    named |= {"label_bytes": bytes_of_labels(profile, task, n_classes)}
     return named | asdict(task) | {"weights": weights} | artifact.json(result) | made
 
 
 def task_of(row: dict) -> Student:
     """The student of a row."""
     return Student(**{f.name: row[f.name] for f in fields(Student)})
+
+
+def bytes_of_labels(profile: Profile, task: Student, n_classes: int) -> int | None:
+    """Bytes on disk of the soft labels of a student's set; 0 if the teacher is asked while training."""
+    if task.labels != "soft" or task.ipc is None:
+        return None
+    form, n = LabelForm.of(form_knobs(profile)), task.ipc * n_classes
+    return 0 if profile.soft_labels == "online" else label_bytes(n, n_classes, profile.labelled_epochs, form)
 
 
 def read_rows(file: Path) -> dict[Student, dict]:

@@ -288,7 +288,7 @@ class Run(MethodRun):
         """What is kept of a trained student: task, score, and what made it."""
         method = METHODS[task.method]
         weights = method.weights_of(self.profile) if method.distill else "uniform"
-        return result_row(self.profile, task, artifact, weights, method.result)
+        return result_row(self.profile, task, artifact, weights, method.result, self.dataset.n_classes)
 
 
 def shaping_values(profile: Profile) -> dict:

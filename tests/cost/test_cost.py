@@ -31,7 +31,7 @@ from ddoq_core.cost.tables import (
 from ddoq_core.errors import InputError
 from ddoq_core.methods import METHODS, SMALL
 from ddoq_core.networks.classifiers import make_network
-from ddoq_core.pipeline.relabel import label_bytes
+from ddoq_core.pipeline.label_forms import label_bytes
 from ddoq_core.priors import pretrain
 from ddoq_core.priors.latent_diffusion import SAMPLERS
 from ddoq_core.quantization.forms import Gram

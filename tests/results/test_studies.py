@@ -54,5 +54,5 @@ def test_nothing_that_is_wanted_and_no_such_study_are_one_line(recorded, tmp_pat
 
 def test_every_study_that_is_declared_is_a_function_of_the_book(declared_studies):
     first, *others = ["table", "tuning", "ablations", "zipf", "controlled", "weights", "baselines", "exponents"]
-    assert set(declared_studies.names) == {first, *others, "exponents_controlled", "photographs"}
+    assert set(declared_studies.names) == {first, *others, "exponents_controlled", "labels", "photographs"}
     assert all(callable(entry.load()) for entry in declared_studies)
