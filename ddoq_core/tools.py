@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from .config.knobs import suggestion
 from .config.profile import Profile
 from .errors import InputError
 from .options import (
@@ -22,6 +23,7 @@ from .options import (
     given_profile,
     given_run,
     path_of,
+    tell,
 )
 
 tools = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -54,6 +56,31 @@ def against_d4m(profile: ProfileName = "laptop", parameter: Parameters = None) -
     from ddoq_benchmarks.against_d4m import beside_d4m, d4m_table
 
     print(d4m_table(beside_d4m(whole)).markdown())
+
+
+@tools.command()
+def export_labels(
+    out: Annotated[Path, typer.Argument(parser=path_of, help="Folder of the labels; what is there is kept.")],
+    ipc: Annotated[int, typer.Option(help="Images per class of the set.")],
+    method: Annotated[str, typer.Option(help="Whose set.")] = "ddoq",
+    distill_seed: Annotated[int, typer.Option(help="Seed of the distillation.")] = 0,
+    profile: ProfileName = "laptop",
+    parameter: Parameters = None,
+    data_root: DataRoot = "",
+    prior_path: PriorPath = "",
+) -> None:
+    """Write soft labels as SRe2L and D4M read them.
+
+    The layout of FKD, epoch_E/batch_B.tar, for the images of a set, whose folder their programs take as --data.
+    """
+    whole = given_run(profile, parameter, data_root=data_root, prior_path=prior_path)
+    from .foreign.fkd import write_fkd
+    from .methods import METHODS
+
+    if method not in METHODS or METHODS[method].distill is None:
+        raise InputError(f"no method '{method}' with a distilled set{suggestion(method, METHODS)}")
+    made = whole.distilled(method, ipc, distill_seed)
+    tell(made.artifact.path, write_fkd(whole.store, made, whole.dataset, whole.teacher, whole.profile, out))
 
 
 @tools.command()

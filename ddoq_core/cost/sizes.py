@@ -13,6 +13,7 @@ from ..errors import InputError
 FILE = 115_440  # bytes of an image file: the mean of ImageNet-1K's training images
 KNOWN = {  # training images, classes, channels, bytes of an image
     "imagenet": (1_281_167, 1000, 3, FILE),
+    "imagenet_dit": (1_281_167, 1000, 3, FILE),
     "imagenette": (12_894, 10, 3, FILE),  # the ten classes of ImageNet's train/
     "imagewoof": (12_454, 10, 3, FILE),
     **data_sets(),

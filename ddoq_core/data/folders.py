@@ -8,7 +8,7 @@ down are not, so that no circle of links is walked.
 import os
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..errors import InputError
@@ -75,9 +75,10 @@ def images_in(folder: Path, left_out: LeftOut) -> list[Path]:
     while waiting:
         place = waiting.pop()
         for entry in _entries(place):
-            if entry.is_dir() and (is_system(entry.name) or entry.is_symlink()):
+            is_folder = _is(entry.is_dir)
+            if is_folder and (is_system(entry.name) or entry.is_symlink()):
                 left_out[HIDDEN if is_system(entry.name) else "linked below a class folder"][entry.path] += 1
-            elif entry.is_dir():
+            elif is_folder:
                 waiting.append(entry.path)
             elif not (reason := _reason(entry)):
                 found.append(entry.path)
@@ -100,7 +101,15 @@ def _reason(entry: os.DirEntry) -> str:
         return HIDDEN
     if not is_image(entry.name):
         return f"of the suffix {os.path.splitext(entry.name)[1].lower()!r}, which is of no image"
-    return "" if entry.is_file() else "no file, or a link that leads nowhere"
+    return "" if _is(entry.is_file) else "no file, or a link that leads nowhere"
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    """Whether an entry is of a kind; a link to itself is of none."""
+    try:
+        return kind()
+    except OSError:
+        return False
 
 
 def unified(name: str) -> str:

@@ -224,7 +224,7 @@ def checked_files(root: Path, files: list[Path], store: Store | None) -> list[di
     )  # fmt: skip
     found = [row for name in parts for row in made.jsonl(name)]
     bad = [i for i, row in enumerate(found) if row["problem"]]
-    for i, row in zip(bad, rows([files[i] for i in bad]), strict=True):
+    for i, row in zip(bad, rows([files[i] for i in bad]) if bad else [], strict=True):
         found[i] = row
     return found
 

@@ -483,10 +483,10 @@ def commands(profile: str) -> list[tuple[dict, str]]:
     return [(dict(given), time) for given, (_, time) in zip(assignments, lines, strict=True)]
 
 
-@pytest.mark.parametrize("number", range(6))
-def test_the_header_of_the_imagenet_profile_gives_the_times_that_are_counted(number):
-    given, time = commands("imagenet")[number]
-    profile = Profile.load("imagenet", given)
+@pytest.mark.parametrize(("name", "number"), [("imagenet_dit", 0), *(("imagenet", i) for i in range(6))])
+def test_the_header_of_the_imagenet_profile_gives_the_times_that_are_counted(name, number):
+    given, time = commands(name)[number]
+    profile = Profile.load(name, given)
     assert duration(run_cost(profile, Images.of(profile), A6000).seconds) == time
 
 
