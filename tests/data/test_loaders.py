@@ -15,6 +15,7 @@ from ddoq_core.config.profile import Profile
 from ddoq_core.data import image_folder as image_folder_module
 from ddoq_core.data.loaders import load_dataset
 from ddoq_core.errors import InputError
+from ddoq_core.randomness import numpy_rng
 from ddoq_core.store.artifacts import Store
 
 
@@ -260,6 +261,9 @@ def test_the_key_names_the_content_not_the_place(tree, tmp_path):
 
 
 def test_only_what_students_are_scored_on_is_cropped_as_published_and_the_key_says_so(tree):
+    noise = numpy_rng(0, "noise").integers(0, 256, (24, 20, 3)).astype(np.uint8)
+    for part in ("train", "val"):
+        Image.fromarray(noise).save(tree / part / "bee_eater" / "0.png")
     plain, cropped = (load_dataset(_profile(tree, test_crop=crop)) for crop in (0.0, 0.875))
     assert plain.content != cropped.content
     for part, differs in (("train", False), ("test", True)):

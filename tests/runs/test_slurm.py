@@ -1,4 +1,4 @@
-"""The script for SLURM on the page about scale: it is sound, and every machine starts one launcher that meets others."""
+"""The script for SLURM on the page about scale: it is sound, and each machine starts one launcher that meets others."""
 
 import os
 import re
@@ -28,7 +28,7 @@ def script(tmp_path) -> Path:
 def test_every_directive_is_one_that_sbatch_reads(script):
     """Before the first command, of the form --name or --name=value; what is mistyped sbatch would refuse."""
     known = {"nodes", "ntasks-per-node", "gpus-per-node", "cpus-per-task", "time", "requeue", "open-mode"}
-    head, body = re.match(r"((?:#.*\n)+)(.*)", script.read_text(), re.S).groups()
+    head, body = re.match(r"((?:#[^\n]*\n)+)(.*)", script.read_text(), re.S).groups()
     directives = [word for line in head.splitlines()[1:] for word in line.removeprefix("#SBATCH ").split()]
     assert "#SBATCH" not in body and {re.fullmatch(r"--([a-z-]+)(=\S+)?", word)[1] for word in directives} == known
 
