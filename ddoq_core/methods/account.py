@@ -35,6 +35,9 @@ class Cost:
     reads: float = 0  # bytes from the disk
     writes: float = 0  # bytes to it
     memory: float = 0  # bytes of parameters (prior, classifiers) or of the latents of a class (cluster)
+    together: int = 0  # images of a part of a batch, which a network is trained on at once
+    activations: float = 0  # bytes that the network keeps of one of them for its backward pass
+    mapped: float = 0  # bytes of the file of pixels, of which no more than a batch is in memory
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ddoq_core.config.profile import Profile
 from ddoq_core.methods import METHODS
 from ddoq_core.methods.method import OWN
-from ddoq_core.pipeline.relabel import label_bytes
+from ddoq_core.pipeline.label_forms import label_bytes
 from ddoq_core.results.records import Cell, Estimate, Records
 from ddoq_core.results.table import Column, Table
 

@@ -14,7 +14,7 @@ from ddoq_core.config.profile import Profile
 from ddoq_core.methods import METHODS, cda, sre2l, tesla
 from ddoq_core.methods.method import SRE2L_TRAINING
 from ddoq_core.methods.shared import trajectories
-from ddoq_core.pipeline.train_student import RATE_KNOBS, rate
+from ddoq_core.pipeline.fit_student import RATE_KNOBS, rate
 from ddoq_core.results.table import Column, Table
 
 from ..recorded import rows_of

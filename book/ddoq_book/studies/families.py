@@ -16,7 +16,7 @@ from ddoq_core.methods.kip import RIDGE
 from ddoq_core.methods.method import OWN
 from ddoq_core.methods.shared.learned import FLOATS, floats_of
 from ddoq_core.methods.shared.ridge import centred_one_hot, ridge_prediction, wide_kernels
-from ddoq_core.pipeline.relabel import label_bytes
+from ddoq_core.pipeline.label_forms import LabelForm, form_knobs, label_bytes
 from ddoq_core.pipeline.teacher import EVALUATION_BATCH
 from ddoq_core.results.studies import StudyPart
 from ddoq_core.runs.jobs import Student
@@ -100,7 +100,7 @@ def stored_bytes(run: Run, task: Student) -> dict[str, int]:
         labels = kept.pop("labels", labels)
         more = sum(kept.values())
     elif task.labels == "soft" or (task.labels == OWN and METHODS[task.method].protocol(p, distilled)[0] == "soft"):
-        labels = label_bytes(n, classes, p.labelled_epochs)
+        labels = label_bytes(n, classes, p.labelled_epochs, LabelForm.of(form_knobs(p)))
     return {"pixels": pixels, "labels": labels, "more": more}
 
 

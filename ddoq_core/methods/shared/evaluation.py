@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from ...config.profile import Profile
 from ...data.dataset import Dataset
 from ...pipeline.distilled import DistilledDataset
-from ...pipeline.train_student import CHECKPOINT, LEARNED_LABELS, MOMENTUM, RATE_KNOBS, rate
+from ...pipeline.fit_student import CHECKPOINT, MOMENTUM, RATE_KNOBS, rate
+from ...pipeline.train_student import LEARNED_LABELS
 from ...processes import bar, world
 from ...randomness import numpy_rng
 from ...store.artifacts import Workspace

@@ -25,7 +25,7 @@ from ddoq_book.ch31.quoted_families import (
 )
 from ddoq_book.studies.families import ORACLE_RUNS
 from ddoq_core.methods import METHODS
-from ddoq_core.pipeline.relabel import label_bytes
+from ddoq_core.pipeline.label_forms import label_bytes
 
 
 def row(method: str, labels: str, right: int, seed: int, **more) -> dict:
