@@ -210,6 +210,8 @@ def test_a_run_of_the_further_rows_makes_exactly_the_artifacts_that_were_told(tm
     # the image nearest to the mean is herding's and k-centre's: one set, with one student
     assert told_of.pop(("herding", "", 1)) == 1
     told_of["train", "convnet-8, hard labels", 1] -= 1
+    pixels = sum(told_of.pop(("pixels", "", ipc)) for ipc in (1, 2))
+    assert len(list(run.store.root.glob("pixels/*/run.json"))) == pixels - 1
     assert made == told_of
 
 
