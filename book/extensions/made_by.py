@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from sphinx.application import Sphinx
 
-from ddoq_book.provenance import FOLDERS
+from ddoq_book.provenance import PATHS
 from ddoq_core.config.profile import Profile
 
 EVERY_KNOB = "globals"  # profile_of(globals()): what follows depends on the whole profile
@@ -69,7 +69,7 @@ def parameters(before: list[Assignment], values: dict[str, object]) -> dict[str,
     if EVERY_KNOB in wanted:
         defaults = dataclasses.asdict(Profile())
         used |= {name for name in defaults if values.get(name, defaults[name]) != defaults[name]} | {"profile"}
-    return {name: value for name, value in values.items() if name in used - set(FOLDERS)}
+    return {name: value for name, value in values.items() if name in used - PATHS}
 
 
 def _values(codes: list[dict]) -> dict[str, object]:
