@@ -18,6 +18,7 @@ CLASSES = {"flower": ("flower.jpg", 0.0, 1.0), "sky": ("china.jpg", 0.0, 0.3), "
 SIDE, STRIDE = 32, 12  # pixels of a patch, and from one to the next
 TRAINED = 0.7  # share of a photograph's width, from the left, that is for training: no patch lies on both sides
 LEVELS = [5]  # images per class of a rehearsal
+LONGER = 3  # times the profile's epochs of the autoencoder: colours and edges take longer than digits
 
 
 def run_of(profile: Profile) -> Run:
@@ -27,9 +28,9 @@ def run_of(profile: Profile) -> Run:
     root = Path(profile.artifacts) / "two-photographs"
     cut_patches(root)
     base = profile.replace(
-        dataset="imagefolder", data_root=str(root), image_size=SIDE, prior="pretrain", diffusion_epochs=1, ipc=LEVELS,
-        hard_ipc=LEVELS, methods=["d4m", "ddoq", "d4m_medoid", "ddoq_medoid"], guidance_scale=1.0,
-        quantizer="minibatch", start="samples", n_passes=1,
+        dataset="imagefolder", data_root=str(root), image_size=SIDE, prior="pretrain", diffusion_epochs=1,
+        vae_epochs=LONGER * profile.vae_epochs, ipc=LEVELS, hard_ipc=LEVELS, guidance_scale=1.0,
+        methods=["d4m", "ddoq", "d4m_medoid", "ddoq_medoid"], quantizer="minibatch", start="samples", n_passes=1,
     )  # fmt: skip
     return Run(base.replace(prior="exact", autoencoder_path=str(Run(base).prior.path)))
 
