@@ -72,9 +72,7 @@ def read(out: Path) -> list[dict]:
 def shaping(run: Run, method: str) -> dict:
     """What a row of a method carries besides its score: the data, and every knob that is not as in `laptop`."""
     knobs = Profile.knobs()
-    paths = {
-        name for name, knob in knobs.items() if knob.metadata["path"]
-    }  # of one machine: their content is in the key
+    paths = {name for name, knob in knobs.items() if knob.metadata["path"]}  # of one machine; the key has their content
     left_out = {*CHOICE, *paths}
     values = {
         name: value

@@ -14,12 +14,12 @@ from torch import Tensor
 from ddoq_core.pipeline.cluster import load_prototypes
 from ddoq_core.priors.exact import ExactPrior
 from ddoq_core.priors.load import KNOBS, load_prior
-from ddoq_core.quantization.voronoi import squared_distances
 from ddoq_core.randomness import torch_rng
 from ddoq_core.results.intervals import Mean
 from ddoq_core.results.table import Column, Table
 from ddoq_core.runs.run import Run
 
+from ..ch32.figure1 import nearest_latents
 from ..image_rows import image_rows
 from ..studies.latents import KINDS, of_kind
 from ..style import figure_style
@@ -59,23 +59,22 @@ def estimates_figure(run: Run, label: int, levels: Sequence[float]) -> Figure:
     priors = {kind: exact_prior_of(run, kind) for kind in EXACT}
     model = priors["global"]
     photograph = run.dataset.validation.images(index, model.image_size, run.profile.resize)
-    z, rows = model.encode(photograph), []
-    for kind in ("global", "local"):
-        noised, found = estimates(priors[kind], z, label, levels, run.profile.seed)
-        rows = rows or [("noised", model.decode(noised))]
-        rows.append((f"{kind} score", model.decode(found)))
-    latents, members = run.class_latents(label)
-    nearest = [_nearest(e, latents) for e in estimates(model, z, label, levels, run.profile.seed)[1]]
-    rows.append(("nearest photograph", run.dataset.train.images(members[torch.tensor(nearest)])))
-    figure, axes = image_rows(rows)
+    z = model.encode(photograph)
+    noised, whole = estimates(model, z, label, levels, run.profile.seed)
+    _, local = estimates(priors["local"], z, label, levels, run.profile.seed)
+    rows = [("noised", noised), ("global score", whole), ("local score", local)]
+    beside = [("nearest photograph", _photographs_beside(run, label, whole))]
+    figure, axes = image_rows([*((name, model.decode(made)) for name, made in rows), *beside])
     for ax, level in zip(axes[0], levels, strict=True):
         ax.set_title(f"{level:g}", fontsize=9)
     figure.suptitle("share of the noise schedule", fontsize=9)
     return figure
 
 
-def _nearest(z: Float[Tensor, "c h w"], latents: Float[Tensor, "n c h w"]) -> int:
-    return int(squared_distances(z.reshape(1, -1), latents.flatten(1)).argmin())
+def _photographs_beside(run: Run, label: int, z: Float[Tensor, "k c h w"]) -> Float[Tensor, "k C H W"]:
+    """The training image of the class whose latent is nearest to each."""
+    latents, members = run.class_latents(label)
+    return run.dataset.train.images(members[nearest_latents(z, latents)[0]])
 
 
 @figure_style()
@@ -84,19 +83,18 @@ def created_figure(run: Run, label: int, ipc: int) -> Figure:
     score makes of it at the run's strength; last, the photograph nearest to the local score's picture."""
     points, counts = load_prototypes(run.prototypes(), ipc)
     cells = counts[label].argsort(descending=True, stable=True)[:SHOWN]
-    latents, members = run.class_latents(label)
-    model, train = exact_prior_of(run, "local"), run.dataset.train
+    model, centroids = exact_prior_of(run, "local"), points[label][cells].float()
     made = {kind: _pictures(run, kind, label, cells, ipc) for kind in EXACT}
-
-    def beside(z: Float[Tensor, "k c h w"]) -> Float[Tensor, "k C H W"]:
-        return train.images(members[torch.tensor([_nearest(one, latents) for one in z])])
-
+    seen = model.encode(made["local"]).cpu()
     rows = [
-        ("photograph nearest\nto the centroid", beside(points[label][cells].float())),
-        ("centroid, decoded", model.decode(points[label][cells].float())),
+        ("photograph nearest\nto the centroid", _photographs_beside(run, label, centroids)),
+        ("centroid, decoded", model.decode(centroids)),
         ("global score", made["global"]),
         ("local score", made["local"]),
-        ("photograph nearest\nto the local score's", beside(model.encode(made["local"]).cpu())),
+        (
+            "photograph nearest\nto the local score's",
+            _photographs_beside(run, label, seen),
+        ),
     ]
     figure, axes = image_rows(rows)
     masses = counts[label].double() / counts[label].sum()
