@@ -60,6 +60,7 @@ ablations: $(INSTALLED) ## the long runs of the protocol's tuning, of its second
 	$(DDOQ) record weights --out book/results/weights --artifacts '$(ARTIFACTS)'
 	$(DDOQ) record exponents --out book/results/exponents --artifacts '$(ARTIFACTS)'
 	$(DDOQ) record exponents_controlled --out book/results/exponents --artifacts '$(ARTIFACTS)'
+	$(DDOQ) record labels --out book/results/labels --artifacts '$(ARTIFACTS)'
 ifdef FASHION
 	$(DDOQ) record weights --out book/results/weights --artifacts '$(ARTIFACTS)' $(ON_FASHION)
 	$(DDOQ) record exponents --out book/results/exponents --artifacts '$(ARTIFACTS)' $(ON_FASHION)

@@ -1,12 +1,16 @@
-"""Options that several commands of `ddoq` share."""
+"""What the commands of `ddoq` share: their options, the run that is made of them, and where results are said."""
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .config.profile import Profile
+from .config.profile import Profile, parse_assignment
+from .processes import world
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from .runs.run import Run
 
 
 def path_of(text: str) -> Path:
@@ -30,4 +34,39 @@ DataRoot, PriorPath, Artifacts = (
     Annotated[str, typer.Option(metavar="FOLDER", help=Profile.knobs()[name].metadata["meaning"])]
     for name in ("data_root", "prior_path", "artifacts")
 )
+ForeignSet = Annotated[
+    Path, typer.Argument(parser=path_of, help="A folder of images for each class, or images_best.pt, of anybody.")
+]
 Version = Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")]
+
+# of `ddoq cost`
+Classes = Annotated[int | None, typer.Option(help="Classes, with --images-per-class instead of a data set.")]
+ImagesPerClass = Annotated[int | None, typer.Option(help="Images of a class, validation included.")]
+Peak = Annotated[
+    float | None, typer.Option(help="TFLOP/s of the device. Default: an A6000's 154.8, or 0.16 of two CPU cores.")
+]
+Efficiency = Annotated[float | None, typer.Option(help="Share of the peak that is reached. Default: 0.4.")]
+Calibrate = Annotated[
+    Path | None, typer.Option(parser=path_of, metavar="RECORD", help="Take the speeds of a record of prove.sh.")
+]
+Measured = Annotated[bool, typer.Option("--measured", help="Seconds of the finished run instead.")]
+
+
+def given_profile(profile: str, parameters: list[str] | None, **folders: str) -> Profile:
+    """The profile of a command, with the parameters and folders that were given with it."""
+    values = dict(parse_assignment(text) for text in parameters or []) | {n: f for n, f in folders.items() if f}
+    return Profile.load(profile, values)
+
+
+def given_run(profile: str, parameters: list[str] | None, **folders: str) -> "Run":
+    """The run of that profile."""
+    found = given_profile(profile, parameters, **folders)
+    from .runs.run import Run  # torch takes seconds to import: a bad parameter is told before
+
+    return Run(found)
+
+
+def tell(*lines: object) -> None:
+    """Results on standard output, of several processes once."""
+    if world().main:
+        print(*lines, sep="\n")

@@ -7,13 +7,17 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import norm
 
 from ddoq_core import cli
+from ddoq_core.quantization import exact_quantizer
+from ddoq_core.quantization.grids import read_grid
 
 STEPS = ["run", "pretrain", "teacher", "assess", "encode", "cluster", "synthesize", "check", "relabel", "train"]
-COMMANDS = [*STEPS, "eval", "record", "bench", "cost", "knobs"]
+COMMANDS = [*STEPS, "eval", "record", "bench", "grid", "cost", "knobs"]
 
 
 @pytest.fixture
@@ -77,6 +81,16 @@ def test_every_command_explains_itself(ddoq, step):
 def test_a_task_that_the_benchmark_does_not_know_is_one_line(ddoq):
     code, _, err = ddoq("bench", "--task", "plain")
     assert code == 2 and err.startswith("ddoq: no task 'plain'; tasks: latents, ") and err.count("\n") == 1
+
+
+def test_a_grid_is_one_file_that_is_read_again_and_checked(ddoq, tmp_path):
+    code, out, _ = ddoq("grid", "--points", "5", "--dimension", "1")
+    assert code == 0 and out.splitlines()[0] == "5_1_nopti" and "found by quadrature" in out
+    assert [p.name for p in tmp_path.iterdir()] == ["5_1_nopti"]
+    found = read_grid(tmp_path / "5_1_nopti")
+    np.testing.assert_array_equal(found.points[:, 0], exact_quantizer(norm(), 5).points)
+    code, out, err = ddoq("grid", "--law", "gauss")
+    assert code == 2 and (out, err) == ("", "ddoq: no law 'gauss'; laws: normal\n")
 
 
 def test_knobs_lists_every_parameter_with_default_and_meaning(ddoq):
@@ -232,8 +246,8 @@ def test_the_program_is_installed_under_its_name():
 
 def test_a_study_that_is_none_and_a_choice_without_students_are_one_line(ddoq, declared_studies, tmp_path):
     code, _, err = ddoq("record", "tables", "--out", str(tmp_path))
-    known = "ablations, baselines, controlled, exponents, exponents_controlled, exponents_photographs, latents"
-    known += ", photographs, table, tuning, weights, zipf"
+    known = "ablations, baselines, controlled, exponents, exponents_controlled, exponents_photographs, families"
+    known += ", families_tuning, labels, latents, oracles, photographs, table, tuning, weights, zipf"
     assert code == 2 and err == f"ddoq: no study 'tables'; studies: {known}\n"
     code, _, err = ddoq("record", "table", "--out", str(tmp_path), "--ipc", "7", "--method", "d4m")
     assert code == 2 and "has no student of these" in err and not list(tmp_path.glob("*.jsonl"))

@@ -25,6 +25,8 @@ ROOMS = (
     ("runs",),
     ("results",),
     ("cost", "foreign", "options"),
+    ("grid",),
+    ("tools",),
     ("cli",),
     ("__main__",),
 )
@@ -105,7 +107,7 @@ def test_no_module_takes_a_name_from_the_front_door_where_nobody_sees_which_modu
 def test_the_package_draws_no_figures_and_knows_neither_the_book_nor_a_path_above_itself():
     outside = {name: {found.partition(".")[0] for found in ALL[name]} for name in FILES}
     assert {name for name, found in outside.items() if found & (FIGURES | {"ddoq_book"})} == set()
-    assert {name for name, found in outside.items() if "ddoq_benchmarks" in found} <= {"ddoq_core.cli"}
+    assert {name for name, found in outside.items() if "ddoq_benchmarks" in found} <= {"ddoq_core.tools"}
     for name, path in FILES.items():
         depth = len(path.relative_to(PACKAGE).parts) - 1
         assert {n for n in _levels_up(TREES[name]) if n > depth} == set(), name
@@ -147,4 +149,4 @@ def test_importing_the_light_core_loads_no_package_of_the_pipeline(code):
 def test_the_core_stays_small():
     lines = {name: len(path.read_text().splitlines()) for name, path in FILES.items()}
     assert {name: n for name, n in lines.items() if n > 300} == {}
-    assert sum(n for name, n in lines.items() if room(name) != "methods") <= 12_000
+    assert sum(n for name, n in lines.items() if room(name) != "methods") <= 14_100

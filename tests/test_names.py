@@ -8,7 +8,7 @@ from ddoq_core.store.source import PACKAGES, file_of
 
 # what every file of a kind defines by contract: a method, a data set, a prior
 BY_CONTRACT = {"methods": {"Knobs", "cost", "protocol", "distill"}, "sets": {"load"}, "priors": {"from_folder"}}
-COMMANDS = {"cli.py"}  # the commands are called as the steps that they run
+COMMANDS = {"cli.py", "tools.py"}  # the commands are called as the steps that they run
 
 
 def public(path: Path) -> set[str]:

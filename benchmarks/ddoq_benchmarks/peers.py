@@ -106,6 +106,21 @@ def faiss_kmeans(iterations: int) -> QuantizerCall:
     return run
 
 
+def super_kmeans(iterations: int) -> QuantizerCall:
+    """superkmeans, SIMD with pruning, all samples, from a random start of its own: it takes none."""
+
+    def run(X: ndarray, K: int, seed: int) -> ndarray:
+        import superkmeans
+
+        model = superkmeans.SuperKMeans(
+            K, X.shape[1], hierarchical=False, iters=iterations, sampling_fraction=1.0, max_points_per_cluster=len(X),
+            early_termination=False, n_threads=torch.get_num_threads(), seed=seed,
+        )  # fmt: skip
+        return model.train(X)
+
+    return run
+
+
 def plain_torch(X: ndarray, K: int, seed: int) -> ndarray:
     """Lloyd's algorithm as one writes it in torch."""
     samples, points = torch.from_numpy(X), torch.from_numpy(common_start(X, K, seed))

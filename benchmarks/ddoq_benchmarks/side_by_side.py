@@ -51,7 +51,8 @@ def side_by_side(rows: list[dict]) -> SideBySide:
     for name, task in TASKS.items():
         own = [row for row in rows if row["task"] == name]
         if own:
-            tasks.append(ComparedTask(task, len(own), tuple(_compared(task, method, own) for method in task.methods)))
+            shared = [method for method in task.methods if all(method in row["methods"] for row in own)]
+            tasks.append(ComparedTask(task, len(own), tuple(_compared(task, method, own) for method in shared)))
     dates = sorted(row["date"] for row in rows)
     first = rows[0]
     return SideBySide(tuple(tasks), first["device"], first["threads"], first["versions"], (dates[0], dates[-1]))

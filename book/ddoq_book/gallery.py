@@ -17,6 +17,7 @@ from ddoq_core.runs.run import ANOTHER_SCALE, Run
 
 from .image_rows import image_rows
 from .recorded import RESULTS
+from .studies.families import FAMILIES
 from .studies.strips import distilled_images, heaviest, sharing, strip_name
 from .style import figure_style
 
@@ -54,18 +55,18 @@ def recorded_gallery(dataset: str, ipc: int, folder: Path | None = None) -> Figu
     """The gallery of a long run, from its strips.
 
     Args:
-        folder: of its records; None is the book's.
+        folder: of its records; None are the book's, those of the study of all families among them.
     Raises:
         InputError: there are none.
     """
-    folder, rows = folder or RESULTS / "table", []
+    folders, rows = [folder] if folder else [RESULTS / "table", RESULTS / FAMILIES], []
     for names in sharing(list(METHODS)):
-        path = folder / strip_name(dataset, ipc, names[0])
-        if path.exists():
-            strip = read_pixels(path).float() / 255
+        kept = [path for place in folders if (path := place / strip_name(dataset, ipc, names[0])).exists()]
+        if kept:
+            strip = read_pixels(kept[0]).float() / 255
             rows.append((_joint_title(names), torch.stack(strip.split(strip.shape[1], dim=-1))))
     if not rows:
-        raise InputError(f"no pictures of {dataset} at ipc = {ipc} in {folder}; run `ddoq record table`")
+        raise InputError(f"no pictures of {dataset} at ipc = {ipc} in {folders[0]}; run `ddoq record table`")
     return image_rows(rows)[0]
 
 

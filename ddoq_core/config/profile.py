@@ -40,6 +40,11 @@ class SharedKnobs:
     zipf: float = knob(
         0.0, "the r-th class of a super-class keeps a share r^-zipf of its train_size", low=0.0, high=4.0
     )
+    test_crop: float = knob(
+        0.0,
+        "share of a test photograph's short side that is kept: 0.875 is Resize 256, CenterCrop 224, bilinear, as "
+        "published; 0: all of it, the middle square, bicubic", low=0.0, high=1.0, since="0.2",
+    )  # fmt: skip
     skip_unreadable: bool = knob(False, "leave out images that cannot be read, listed and counted, instead of stopping")
 
     # the generative prior and the teacher
@@ -52,17 +57,13 @@ class SharedKnobs:
     autoencoder_path: str = knob(
         "",
         "folder or file of an autoencoder, or its name on the hub; prior = exact needs one, and others have their own",
-        path=True,
-        since="0.2",
-    )
+        path=True, since="0.2",
+    )  # fmt: skip
     locality: str | float = knob(
         "local",
         "where the exact score looks (prior = exact): local, windows that grow with the noise; global, the whole "
-        "latent; or the side of windows that do not grow",
-        like="local|global",
-        low=1,
-        since="0.2",
-    )
+        "latent; or the side of windows that do not grow", like="local|global", low=1, since="0.2",
+    )  # fmt: skip
     vae_epochs: int = knob(6, "epochs of the autoencoder (prior = pretrain)", low=1)
     diffusion_epochs: int = knob(34, "epochs of the diffusion transformer (prior = pretrain)", low=1)
     diffusion_width: int = knob(
@@ -78,18 +79,14 @@ class SharedKnobs:
     )
     teacher_path: str = knob("", "state dict of the teacher; 'pretrained': torchvision's; empty trains it", path=True)
     teacher_size: int = knob(
-        0,
-        "side of pictures, as the teacher sees them, where students see them smaller, at image_size; 0: image_size",
-        low=0,
-        high=1024,
-        since="0.2",
-    )
+        0, "side of pictures, as the teacher sees them, where students see them smaller, at image_size; 0: image_size",
+        low=0, high=1024, since="0.2",
+    )  # fmt: skip
     teacher_normalisation: str = knob(
         "data",
         "mean and deviation that teacher_path was trained with: the data's; ImageNet's; half, to [-1, 1]; none, [0, 1]",
-        of=("data", "imagenet", "half", "none"),
-        since="0.2",
-    )
+        of=("data", "imagenet", "half", "none"), since="0.2",
+    )  # fmt: skip
     teacher_epochs: int = knob(12, "epochs of the teacher on the real images", low=1)
 
     # Algorithm 4
@@ -132,11 +129,15 @@ class SharedKnobs:
         "stored", "teacher logits per epoch on disk, or teacher run while training", of=("stored", "online")
     )
     label_epochs: int = knob(
-        0,
-        "epochs of views that the teacher labels, shown in turn; 0: as many as a student has epochs",
-        low=0,
+        0, "epochs of views that the teacher labels, shown in turn; 0: as many as a student has epochs", low=0,
         since="0.2",
-    )
+    )  # fmt: skip
+    label_form: str = knob(
+        "float16",
+        "how stored labels are kept: float16 logits; topk: the largest, the rest spread; int8: 8 bits a logit",
+        of=("float16", "topk", "int8"), since="0.2",
+    )  # fmt: skip
+    label_top: int = knob(10, "logits of a label that topk keeps", low=1, since="0.2")
     targets: list[str] = knob(
         ["soft", "hard"],
         "labels that students are trained on; own: the method's published protocol, where it has another",

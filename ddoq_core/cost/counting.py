@@ -56,18 +56,35 @@ def n_parameters(*modules: nn.Module) -> int:
     return sum(p.numel() for module in modules for p in module.parameters())
 
 
+def activations(network: nn.Module, images: torch.Tensor) -> int:
+    """Bytes that autograd keeps of a forward pass: every storage once, those of the network itself left out."""
+    own = {tensor.untyped_storage()._cdata for tensor in [*network.parameters(), *network.buffers()]}
+    kept = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            kept[storage._cdata] = storage  # held, so that no other takes its place
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        network(images)
+    return sum(storage.nbytes() for storage in kept.values())
+
+
 def count_classifier(name: str, n_classes: int, channels: int, image_size: int) -> Classifier:
     """Costs of the network of this name; InputError if there is none, or none for images of this size."""
     with META:
         network = make_network(name, n_classes, channels, image_size, torch_rng(0, "never drawn"))
         images = torch.empty(TRAINED_TOGETHER, channels, image_size, image_size)
     try:
+        kept = activations(network, images) // TRAINED_TOGETHER
         training = flops(lambda: network(images).sum().backward()) // TRAINED_TOGETHER
         with torch.no_grad():
             forward = flops(lambda: network.eval()(images)) // TRAINED_TOGETHER
     except (RuntimeError, ValueError, AssertionError) as error:
         raise InputError(f"{name} does not take images of {image_size} pixels; mend image_size") from error
-    return Classifier(n_parameters(network), forward, training)
+    return Classifier(n_parameters(network), forward, training, kept)
 
 
 def count_parts(name: str, prior: LatentDiffusion) -> Prior:

@@ -12,6 +12,7 @@ class Classifier:
     parameters: int
     forward: int
     training: int  # forward and backward
+    activations: int  # bytes in float32 that a forward pass keeps for the backward one
 
 
 def exact_score(points: int, latent_shape: tuple[int, int, int], windows: bool) -> int:

@@ -26,7 +26,7 @@ from ..methods.account import (
 )
 from ..methods.method import Method
 from ..pipeline.cluster import OFFLINE, levels_of
-from ..pipeline.relabel import label_bytes
+from ..pipeline.label_forms import LabelForm, form_knobs, label_bytes
 from ..priors.load import check_kept
 from ..quantization.lloyd import ITERATIONS, SEEDING, gram_pays
 from ..runs.jobs import Student
@@ -41,6 +41,8 @@ COMPUTED = 4  # bytes of a number of a latent in memory: it is clustered as floa
 def costs(profile: Profile, images: Images) -> list[Cost]:
     """The cost of every artifact of a run of this profile, in the order in which it makes them.
 
+    What several methods tell alike is one artifact, which they share.
+
     Raises:
         InputError: no network of a name in the profile, an IPC above the size of a class, or the exact score of
             latents that are not kept.
@@ -49,7 +51,7 @@ def costs(profile: Profile, images: Images) -> list[Cost]:
     if highest > images.per_class:
         raise InputError(f"ipc = {highest}, but a class has {images.per_class} training images; lower ipc")
     check_kept(profile)
-    return [cost for cost in _Counted(profile, images).all() if cost.times]
+    return [cost for cost in dict.fromkeys(_Counted(profile, images).all()) if cost.times]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +80,8 @@ class _Counted:
             yield from method.cost(self._accounts[method])
         for name in dict.fromkeys(task.method for task in self.plan):
             yield from METHODS[name].weighing(self._accounts[METHODS[name]])
-        yield from (cost for ipc in levels_of(self.profile) for cost in self.labelled(ipc))
+        for ipc in levels_of(self.profile):
+            yield from (*self.mapped(ipc), *self.labelled(ipc))
         yield from self.students()
 
     def fitted(self) -> Iterator[Cost]:
@@ -136,6 +139,20 @@ class _Counted:
             writes=sum(levels) * C * self._latent, memory=held,
         )  # fmt: skip
 
+    def mapped(self, ipc: int) -> Iterator[Cost]:
+        """The file of pixels of each distilled set, which labels and students are made from."""
+        sets = {(METHODS[t.method].images, t.distill_seed) for t in self.plan if t.ipc == ipc}
+        size = ipc * self.images.n_classes * self._picture
+        yield Cost(
+            step="pixels",
+            stage=LABELLING,
+            title="pixels in one file",
+            ipc=ipc,
+            times=len(sets),
+            reads=size,
+            writes=size,
+        )
+
     def labelled(self, ipc: int) -> Iterator[Cost]:
         """Line 6, where labels are stored: one artifact for each distilled set that has soft students."""
         p, teacher, m = self.profile, self._classifier(self.profile.teacher), ipc * self.images.n_classes
@@ -144,7 +161,7 @@ class _Counted:
         yield Cost(
             step="relabel", stage=LABELLING, title="label all views", ipc=ipc,
             times=len(sets) if p.soft_labels == "stored" else 0, flops=m * p.labelled_epochs * teacher.forward,
-            reads=m * self._picture, writes=label_bytes(m, self.images.n_classes, p.labelled_epochs),
+            reads=m * self._picture, writes=self._labels(m),
             memory=NETWORK_WEIGHT * teacher.parameters,
         )  # fmt: skip
 
@@ -160,13 +177,15 @@ class _Counted:
         for name, labels, ipc in kinds:
             network, m = self._classifier(name, p.image_size), ipc * self.images.n_classes
             online = labels == "soft" and p.soft_labels == "online"
-            stored = label_bytes(m, self.images.n_classes, p.labelled_epochs) if labels == "soft" and not online else 0
+            stored = self._labels(m) if labels == "soft" and not online else 0
             yield Cost(
                 step="train", stage=TRAINING, title="student", network=f"{name}, {labels} labels", ipc=ipc,
                 times=sum(student[:3] == (name, labels, ipc) for student in made),
                 flops=m * p.epochs * (network.training + online * teacher.forward), reads=m * self._picture + stored,
                 writes=NETWORK_WEIGHT * network.parameters,
                 memory=TRAINED_WEIGHT * network.parameters + online * NETWORK_WEIGHT * teacher.parameters,
+                together=-(-min(p.batch_size, m) // p.accumulate), mapped=m * self._picture,
+                activations=network.activations * BYTES[p.training_precision] / BYTES["float32"],
             )  # fmt: skip
 
     @cached_property
@@ -194,6 +213,11 @@ class _Counted:
         p = self.profile
         size = size or (p.picture_size if name == p.teacher else p.image_size)
         return classifier(name, self.images.n_classes, self.images.channels, size)
+
+    def _labels(self, m: int) -> int:
+        """Bytes of the stored labels of m images."""
+        p = self.profile
+        return label_bytes(m, self.images.n_classes, p.labelled_epochs, LabelForm.of(form_knobs(p)))
 
     @property
     def _latent(self) -> int:

@@ -13,6 +13,7 @@ from ..errors import InputError
 FILE = 115_440  # bytes of an image file: the mean of ImageNet-1K's training images
 KNOWN = {  # training images, classes, channels, bytes of an image
     "imagenet": (1_281_167, 1000, 3, FILE),
+    "imagenet_dit": (1_281_167, 1000, 3, FILE),
     "imagenette": (12_894, 10, 3, FILE),  # the ten classes of ImageNet's train/
     "imagewoof": (12_454, 10, 3, FILE),
     **data_sets(),
@@ -91,6 +92,7 @@ class Device:
     name: str
     peak: float  # TFLOP/s of its data sheet
     efficiency: float  # share of the peak that a step is taken to reach
+    speeds: tuple[tuple[str, float], ...] = ()  # operations a second of single steps, where they were measured
 
     def __post_init__(self) -> None:
         if not (0 < self.peak < math.inf):
@@ -98,11 +100,23 @@ class Device:
         if not 0 < self.efficiency <= 1:
             raise InputError(f"--efficiency = {self.efficiency:g}, but it is a share above 0 and at most 1")
 
-    def seconds(self, flops: float) -> float:
-        return flops / (self.peak * 1e12 * self.efficiency)
+    def seconds(self, flops: float, step: str = "") -> float:
+        """Of operations of a step."""
+        return flops / dict(self.speeds).get(step, self.peak * 1e12 * self.efficiency)
 
     def __str__(self) -> str:
+        if self.speeds:
+            return f"{self.name}, by the speeds that were measured on it"
         return f"{self.name}, {self.peak:g} TFLOP/s, of which {100 * self.efficiency:g} % are reached"
+
+
+CARDS = (8, 12, 16, 24, 32, 40, 48, 80, 96, 141)  # GB of memory that GPUs are sold with
+SPARE = 0.9  # of a card's memory: the rest is the context's and the libraries'
+
+
+def card_for(size: float) -> int | None:
+    """GB of the smallest card on which so many bytes fit; None if they fit on none."""
+    return next((card for card in CARDS if size <= SPARE * card * 1e9), None)
 
 
 # The paper's GPU: dense float16 on tensor cores, by NVIDIA's data sheet. The paper's own hours (its Table 2) imply that

@@ -11,8 +11,9 @@ from ..methods.account import STAGES, Cost
 from ..results.table import Column, Table
 from .flops import prior_of
 from .model import costs
-from .sizes import A6000, A6000_FLOAT32, Device, Images
+from .sizes import A6000, A6000_FLOAT32, Device, Images, card_for
 
+FLOAT = 4  # bytes of a number of a batch
 PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")
 
 # Table 2 of the paper, as printed: hours on NVIDIA A6000 at IPC 10 and at IPC 100.
@@ -45,7 +46,7 @@ class RunCost:
 
     @property
     def seconds(self) -> float:
-        return self.device.seconds(self.total("flops"))
+        return sum(cost.times * self.device.seconds(cost.flops, cost.step) for cost in self.costs)
 
 
 def run_cost(profile: Profile, images: Images, device: Device) -> RunCost:
@@ -58,7 +59,7 @@ def cost_table(found: RunCost) -> Table:
     profile, images, device = found.profile, found.images, found.device
     rows = [
         (stage, *names(cost), cost.times, cost.flops, *(value or None for value in (cost.reads, cost.writes)),
-         cost.memory or None, device.seconds(cost.flops) if cost.flops else None)
+         cost.memory or None, device.seconds(cost.flops, cost.step) if cost.flops else None)
         for stage in STAGES for cost in found.costs if cost.stage == stage
     ]  # fmt: skip
     totals = (found.total(name) for name in ("flops", "reads", "writes"))
@@ -74,13 +75,58 @@ def cost_table(found: RunCost) -> Table:
         (
             "Each row is one artifact, of which the run makes as many as “Times” says; the last row is all of them. "
             "Operations: a multiply-add is two. Memory: parameters (in training with gradient and moments), or the "
-            "latents of a class.",
+            "latents of a class; activations stand in the table of memory.",
             f"Time: operations alone, on {device}. Reading, decoding and augmenting images come on top, and a GPU is "
             "slower where it computes in float32, as classifiers do by default.",
             f"Prior: {prior_of(profile, images.channels).name}.",
             *(["Students with a protocol of their own are not counted."] if "own" in profile.targets else []),
         ),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainingMemory:
+    """What a network takes on the device while it is trained."""
+
+    network: str
+    ipc: int
+    together: int
+    of_one: float
+    whole: float  # weights with gradient and moments, the batch, and what its images keep
+    mapped: float
+
+
+def training_memory(found: RunCost) -> list[TrainingMemory]:
+    """The memory of every kind of student of a run: parameters, a batch of images, and activations."""
+    batch = FLOAT * found.profile.batch_size * found.images.channels * found.profile.image_size**2
+    return [
+        TrainingMemory(
+            c.network, c.ipc, c.together, c.activations, c.memory + batch + c.together * c.activations, c.mapped
+        )
+        for c in found.costs
+        if c.together
+    ]
+
+
+def memory_table(found: RunCost) -> Table:
+    """What students take in training, what stays on the disk, and the card that they fit on."""
+    rows = [
+        (m.network, m.ipc, m.mapped, m.together, m.of_one, m.whole, card_for(m.whole)) for m in training_memory(found)
+    ]
+    return Table.of_groups(
+        f"Memory of training at profile {found.profile.profile}",
+        (
+            *("Student", "IPC", Column("Pixels, mapped", bytes_form), "Images at once"),
+            *(Column("Kept of an image", bytes_form), Column("On the device", bytes_form)),
+            Column("Fits on a card of", lambda card: f"{card} GB"),
+        ),
+        rows,
+        (
+            "Pixels are one file, of which no more than a batch is in memory. Kept of an image: activations for the "
+            f"backward pass, in {found.profile.training_precision}. On the device: they, the batch, the weights with "
+            "gradient and moments. Cards: a tenth is left over; – if it fits on none, and accumulate must be raised.",
+        ),
+    )
 
 
 def names(cost: Cost) -> tuple[str, int | str]:

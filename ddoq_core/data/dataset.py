@@ -27,6 +27,7 @@ class Split:
     pixels: UInt8[Tensor, "n C H W"] | list[Path]
     image_size: int
     parts: Int64[Tensor, " n"] | None = None  # classes before they were merged, of a data set of super-classes
+    crop: float = 0.0  # share of the short side that is kept, of images that students are scored on (`read_image`)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -46,7 +47,7 @@ class Split:
         size = size or self.image_size
         if isinstance(self.pixels, Tensor):
             return resized(self.pixels[indices].float() / 255, size)
-        return read_images([self.pixels[i] for i in indices.tolist()], size, resize).float() / 255
+        return read_images([self.pixels[i] for i in indices.tolist()], size, resize, self.crop).float() / 255
 
     def of_class(self, label: int) -> Int64[Tensor, " n_c"]:
         """Indices of all images of a class, in order."""
@@ -61,7 +62,7 @@ class Split:
         chosen = indices.tolist()
         pixels = self.pixels[indices] if isinstance(self.pixels, Tensor) else [self.pixels[i] for i in chosen]
         parts = None if self.parts is None else self.parts[indices]
-        return Split(self.labels[indices], [self.ids[i] for i in chosen], pixels, self.image_size, parts)
+        return Split(self.labels[indices], [self.ids[i] for i in chosen], pixels, self.image_size, parts, self.crop)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,9 +124,10 @@ def check_class_sizes(classes: list[dict], wanted: int, need: str, mend: str = "
 
 def cut(labels: Int64[Tensor, " n"], fraction: float, seed: int, name: str) -> tuple[Tensor, Tensor]:
     """Indices (kept, cut off), each in order: a share of every class, drawn by key, is cut off, never all of it."""
-    off = torch.zeros(len(labels), dtype=torch.bool)
-    for label in labels.unique().tolist():
-        members = torch.nonzero(labels == label).flatten()
+    off, sizes = torch.zeros(len(labels), dtype=torch.bool), torch.bincount(labels).tolist()
+    for label, members in enumerate(labels.argsort(stable=True).split(sizes)):
+        if not len(members):
+            continue
         count = min(round(fraction * len(members)), len(members) - 1)
         off[members[numpy_rng(seed, "split", name, label).permutation(len(members))[:count]]] = True
     return torch.nonzero(~off).flatten(), torch.nonzero(off).flatten()
@@ -136,6 +138,8 @@ def content_key(profile: Profile, fingerprint: str) -> str:
     split = [profile.dataset, profile.image_size, profile.seed, profile.validation_fraction, fingerprint]
     if profile.teacher_size:
         split += ["teacher_size", profile.teacher_size]
+    if profile.test_crop:
+        split += ["test_crop", profile.test_crop]
     if profile.train_size:
         split += [profile.train_size, profile.superclasses, profile.zipf]
     return hashlib.sha256(json.dumps(split).encode()).hexdigest()[:16]

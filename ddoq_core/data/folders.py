@@ -8,7 +8,7 @@ down are not, so that no circle of links is walked.
 import os
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..errors import InputError
@@ -69,33 +69,47 @@ def class_folders(folder: Path, left_out: LeftOut) -> list[str]:
 
 
 def images_in(folder: Path, left_out: LeftOut) -> list[Path]:
-    """Images of a folder, at any depth, in order; InputError if a folder cannot be read."""
-    found = []
-    for place, folders, files in os.walk(folder, onerror=_refuse):
-        for name in folders:
-            if is_system(name) or os.path.islink(os.path.join(place, name)):
-                left_out[HIDDEN if is_system(name) else "linked below a class folder"][os.path.join(place, name)] += 1
-        folders[:] = [name for name in folders if not is_system(name)]
-        for name in files:
-            path, reason = os.path.join(place, name), _reason(place, name)
-            if not reason:
-                found.append(Path(path))
-            elif is_image(name) or not is_system(name):
-                left_out[reason][path] += 1
-    return sorted(found)
+    """Images of a folder, at any depth, in order; InputError if a folder cannot be read. No file is asked for more."""
+    found: list[str] = []
+    waiting = [str(folder)]
+    while waiting:
+        place = waiting.pop()
+        for entry in _entries(place):
+            is_folder = _is(entry.is_dir)
+            if is_folder and (is_system(entry.name) or entry.is_symlink()):
+                left_out[HIDDEN if is_system(entry.name) else "linked below a class folder"][entry.path] += 1
+            elif is_folder:
+                waiting.append(entry.path)
+            elif not (reason := _reason(entry)):
+                found.append(entry.path)
+            elif is_image(entry.name) or not is_system(entry.name):
+                left_out[reason][entry.path] += 1
+    return [Path(path) for path in sorted(found, key=lambda path: path.split(os.sep))]
 
 
-def _reason(place: str, name: str) -> str:
+def _entries(folder: str) -> list[os.DirEntry]:
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        raise InputError(f"folder {folder} cannot be read ({error.strerror}); may you read it?") from error
+
+
+def _reason(entry: os.DirEntry) -> str:
     """Why a file is not read; '' if it is."""
-    if is_system(name):
+    if is_system(entry.name):
         return HIDDEN
-    if not is_image(name):
-        return f"of the suffix {os.path.splitext(name)[1].lower()!r}, which is of no image"
-    return "" if os.path.isfile(os.path.join(place, name)) else "no file, or a link that leads nowhere"
+    if not is_image(entry.name):
+        return f"of the suffix {os.path.splitext(entry.name)[1].lower()!r}, which is of no image"
+    return "" if _is(entry.is_file) else "no file, or a link that leads nowhere"
 
 
-def _refuse(error: OSError) -> None:
-    raise InputError(f"folder {error.filename} cannot be read ({error.strerror}); may you read it?") from error
+def _is(kind: Callable[[], bool]) -> bool:
+    """Whether an entry is of a kind; a link to itself is of none."""
+    try:
+        return kind()
+    except OSError:
+        return False
 
 
 def unified(name: str) -> str:

@@ -1,7 +1,7 @@
 """Image files: whatever mode, depth or orientation a file has, the same 8-bit RGB square comes out.
 
 In: a path. Out: uint8 [3, size, size], upright; of an image that is not square the centre is cut out, or it is
-squashed. Everything is resampled by one filter, bicubic with antialiasing.
+squashed. Everything is resampled by one filter, bicubic with antialiasing; test images may be by the published one.
 """
 
 import concurrent.futures
@@ -34,21 +34,28 @@ warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 READERS = 8  # files read side by side; reading draws nothing, so their number changes no result
 
 
-def read_image(path: Path, size: int, resize: str = "center-crop") -> UInt8[Tensor, "3 {size} {size}"]:
+def read_image(
+    path: Path, size: int, resize: str = "center-crop", crop: float = 0.0
+) -> UInt8[Tensor, "3 {size} {size}"]:
     """RGB square of an image file, turned upright as its EXIF says, transparency laid on white.
 
     Args:
         resize: `center-crop` keeps the proportions and cuts what sticks out; `squash` keeps everything.
+        crop: share of the short side that is kept, if not 0: torchvision's Resize(size / crop) and CenterCrop(size),
+            bilinear, whatever `resize` says.
     Raises:
         InputError: the file cannot be read as an image, or has more pixels than Pillow takes for safe.
     """
-    return _square(_rgb_of(path.read_bytes(), str(path)), size, resize)
+    image = _rgb_of(path.read_bytes(), str(path))
+    return _pixels_of(_middle(image, size, crop) if crop else _square(image, size, resize))
 
 
-def read_images(paths: list[Path], size: int, resize: str = "center-crop") -> UInt8[Tensor, "b 3 {size} {size}"]:
+def read_images(
+    paths: list[Path], size: int, resize: str = "center-crop", crop: float = 0.0
+) -> UInt8[Tensor, "b 3 {size} {size}"]:
     """`read_image` of several files, read side by side, in their order."""
     with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
-        return torch.stack(list(pool.map(lambda path: read_image(path, size, resize), paths)))
+        return torch.stack(list(pool.map(lambda path: read_image(path, size, resize, crop), paths)))
 
 
 def resized(images: Float[Tensor, "b C h w"], size: int) -> Float[Tensor, "b C {size} {size}"]:
@@ -170,7 +177,18 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _square(image: Image.Image, size: int, resize: str) -> UInt8[Tensor, "3 {size} {size}"]:
+def _square(image: Image.Image, size: int, resize: str) -> Image.Image:
     shape = (size, size)
-    square = image.resize(shape, FILTER) if resize == "squash" else ImageOps.fit(image, shape, FILTER)
+    return image.resize(shape, FILTER) if resize == "squash" else ImageOps.fit(image, shape, FILTER)
+
+
+def _middle(image: Image.Image, size: int, crop: float) -> Image.Image:
+    """The published test transform: the short side to size / crop, bilinear, and the middle of that."""
+    short, sides = round(size / crop), image.size
+    width, height = (short if side == min(sides) else int(short * side / min(sides)) for side in sides)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    return image.resize((width, height), Image.Resampling.BILINEAR).crop((left, top, left + size, top + size))
+
+
+def _pixels_of(square: Image.Image) -> UInt8[Tensor, "3 S S"]:
     return torch.from_numpy(np.asarray(square).copy()).permute(2, 0, 1).contiguous()

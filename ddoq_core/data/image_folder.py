@@ -9,6 +9,8 @@ Nothing of the user's is moved or written to.
 import hashlib
 import json
 import multiprocessing
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -24,6 +26,7 @@ from .imagenet import IMAGENET_MEAN, IMAGENET_STD, image_key, listed_classes, na
 from .imbalance import population
 
 CHUNK = 10_000  # files checked between two marks; an interrupted check goes on at the last one
+MANY = 50_000  # files, above which their folders are asked for dates in their place
 
 
 def image_folder(profile: Profile, store: Store | None) -> Dataset:
@@ -48,8 +51,9 @@ def image_folder(profile: Profile, store: Store | None) -> Dataset:
         _say(f"{len(bad)} of {len(rows)} images cannot be read and are left out: {names}")
     _say(copies(rows, [(part, c) for part in files for c, of_class in enumerate(files[part]) for _ in of_class]))
     train, test = (_folder_split(root, files[part], set(bad), profile.picture_size) for part in ("train", "val"))
+    sizes = torch.bincount(train.labels, minlength=len(class_ids)).tolist()
     for index, name in enumerate(class_ids):
-        if not (train.labels == index).any():
+        if not sizes[index]:
             raise InputError(
                 f"class {index} ({name}) has no readable image in {root / 'train'}; add some or remove the folder"
             )
@@ -61,8 +65,9 @@ def image_folder(profile: Profile, store: Store | None) -> Dataset:
     content = [[r["file"], r["sha256"], bool(r["problem"])] for r in rows]
     table = [class_ids, names, prompts, test.labels.tolist()]
     fingerprint = hashlib.sha256(json.dumps([content, table]).encode()).hexdigest()
+    scored = (replace(split, crop=profile.test_crop) for split in (train.subset(held_out), test))
     return Dataset(
-        profile.dataset, train.subset(kept), train.subset(held_out), test,
+        profile.dataset, train.subset(kept), *scored,
         class_ids=class_ids, class_names=names, prompts=prompts, image_size=profile.picture_size, channels=3,
         mean=IMAGENET_MEAN, std=IMAGENET_STD, key="", content=content_key(profile, fingerprint), unreadable=sorted(bad),
     )  # fmt: skip
@@ -194,16 +199,19 @@ def copies(rows: list[dict], places: list[tuple[str, int]]) -> str:
 
 
 def checked_files(root: Path, files: list[Path], store: Store | None) -> list[dict]:
-    """One row per file: path in the tree, checksum, why it is unreadable ('' if it is not); decoded once by a store."""
+    """One row per file: path in the tree, checksum, why it is unreadable ('' if it is not); decoded once by a store.
+
+    A file that could not be read is looked at again each time. Otherwise a tree is known by size and date of every
+    file; one of more than MANY files by the dates of its folders, which change when a file comes, goes or is replaced.
+    A file of such a tree that is written over in its place is not seen.
+    """
 
     def rows(part: list[Path]) -> list[dict]:
         found = zip(part, check_images(part), strict=True)
-        return [{"file": str(p.relative_to(root)), "sha256": c.sha256, "problem": c.problem} for p, c in found]
+        return [{"file": _name(p, root), "sha256": c.sha256, "problem": c.problem} for p, c in found]
 
     if store is None:
         return rows(files)
-    stats = [[str(p), s.st_size, s.st_mtime_ns] for p in files for s in [p.stat()]]
-    tree = hashlib.sha256(json.dumps(stats).encode()).hexdigest()
     parts = {f"files{start:08d}.jsonl": files[start : start + CHUNK] for start in range(0, len(files), CHUNK)}
 
     def share(work: Workspace) -> None:
@@ -211,12 +219,33 @@ def checked_files(root: Path, files: list[Path], store: Store | None) -> list[di
             work.chunk(name, lambda path, part=part: path.write_text("".join(f"{json.dumps(r)}\n" for r in rows(part))))
 
     made = store.make(
-        "scan", share=share, parameters={"tree": tree}, modules=("ddoq_core.data.image_files",), label=root.name
-    )
-    return [row for name in parts for row in made.jsonl(name)]
+        "scan", share=share, parameters={"tree": _known_by(files)}, modules=("ddoq_core.data.image_files",),
+        label=root.name,
+    )  # fmt: skip
+    found = [row for name in parts for row in made.jsonl(name)]
+    bad = [i for i, row in enumerate(found) if row["problem"]]
+    for i, row in zip(bad, rows([files[i] for i in bad]) if bad else [], strict=True):
+        found[i] = row
+    return found
+
+
+def _name(path: Path, root: Path) -> str:
+    """Path in the tree; of a million files pathlib's way takes half a minute."""
+    return str(path).removeprefix(f"{root}{os.sep}")
+
+
+def _known_by(files: list[Path]) -> str:
+    """What a check of these files is found again by."""
+    if len(files) <= MANY:
+        known = [[str(p), s.st_size, s.st_mtime_ns] for p in files for s in [p.stat()]]
+    else:
+        folders = dict.fromkeys(os.path.dirname(p) for p in files)
+        known = [list(map(str, files)), [os.stat(folder).st_mtime_ns for folder in folders]]
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
 
 def _folder_split(root: Path, files: list[list[Path]], left_out: set[str], size: int) -> Split:
-    kept = [(p, c) for c, of_class in enumerate(files) for p in of_class if str(p.relative_to(root)) not in left_out]
-    labels = torch.tensor([c for _, c in kept], dtype=torch.int64)
-    return Split(labels, [str(p.relative_to(root)) for p, _ in kept], [p for p, _ in kept], size)
+    named = [(_name(p, root), p, c) for c, of_class in enumerate(files) for p in of_class]
+    kept = [row for row in named if row[0] not in left_out]
+    labels = torch.tensor([c for _, _, c in kept], dtype=torch.int64)
+    return Split(labels, [name for name, _, _ in kept], [p for _, p, _ in kept], size)

@@ -28,6 +28,7 @@ from .tensors import read_foreign_tensors
 
 PROTOCOLS: dict[str, TrainingProtocol] = {"d4m": d4m.protocol, "rded": rded.protocol, "tesla": tesla.protocol}
 LEFT_OPEN = {"students": ["resnet18"], "epochs": 300, "flip": True}  # by every preset; what is published
+TEST_CROP = 0.875  # Resize 256, CenterCrop 224, bilinear: all of them, on ImageNet
 MATCHING = {"students": ["convnet-128"], "epochs": 1000}  # of trajectory matching
 NOT_AS_PUBLISHED = {
     "d4m": "each image has a crop and a CutMix box of its own (one box for a batch there)",
@@ -92,9 +93,9 @@ def evaluate_folder(
         for seed in range(profile.n_student_seeds)
     ]
     jobs = [Job(trained, t, target, foreign.weights, foreign.distilled.artifact, teacher) for t in tasks]
-    made = train_all(jobs, profile.workers)
+    made = train_all([jobs], profile.workers)
     rows = [
-        result_row(trained, task, student, foreign.weights, "result.json") | {"preset": preset}
+        result_row(trained, task, student, foreign.weights, "result.json", run.dataset.n_classes) | {"preset": preset}
         for task, student in zip(tasks, made, strict=True)
     ]
     work = Workspace(_place(run, foreign.distilled, preset, trained))
@@ -124,6 +125,8 @@ def _protocol(preset: str, trained: Profile, fixed: dict, named: Collection[str]
     if named:
         lines.append(f"set by you: {_listed(trained.subset(*named))}")
     published = LEFT_OPEN | (MATCHING if preset == "tesla" else {})
+    if trained.dataset == "imagefolder":
+        published |= {"test_crop": TEST_CROP}
     own = [f"{n} = {getattr(trained, n)} (published: {v})" for n, v in published.items() if n not in named]
     if own:
         lines.append(f"by the profile {trained.profile}: {', '.join(own)}")

@@ -35,6 +35,9 @@ class Cost:
     reads: float = 0  # bytes from the disk
     writes: float = 0  # bytes to it
     memory: float = 0  # bytes of parameters (prior, classifiers) or of the latents of a class (cluster)
+    together: int = 0  # images of a part of a batch, which a network is trained on at once
+    activations: float = 0  # bytes that the network keeps of one of them for its backward pass
+    mapped: float = 0  # bytes of the file of pixels, of which no more than a batch is in memory
 
 
 @runtime_checkable
@@ -70,6 +73,7 @@ class CountedPrior(Protocol):
     decode: int
     call: int  # one prediction of the noise
     embed: int  # the conditioning of one class
+    train_network: int  # a training step of what predicts the noise
 
     def calls(self, profile: Profile, *, from_noise: bool = False) -> int:
         """Predictions of the noise for one image, guidance counted."""
@@ -110,8 +114,8 @@ class Account:
         return BYTES[self.profile.precision]
 
     def denoised(self, step: str, title: str) -> Iterator[Cost]:
-        """Sets of images of the prior: from prototypes that are read, or from noise (step `generate`)."""
-        p, prior, from_noise = self.profile, self.prior(), step == "generate"
+        """Sets of images of the prior: from prototypes that are read (step `synthesize`), or from noise."""
+        p, prior, from_noise = self.profile, self.prior(), step != "synthesize"
         image = prior.calls(p, from_noise=from_noise) * prior.call + prior.decode
         texts = self.images.n_classes + (p.guidance_scale > 1)
         for ipc in self.levels:
@@ -121,6 +125,34 @@ class Account:
                 flops=m * image + texts * prior.embed, writes=self.pictures(ipc), memory=self.number * prior.parameters,
                 reads=0 if from_noise else m * self.number * math.prod(prior.latent_shape),
             )  # fmt: skip
+
+    def trajectories(self, step: str) -> Cost:
+        """Networks trained on the real images, of which several rows take the same."""
+        p, network = self.profile, self.classifier(self.profile.tesla_network)
+        weight = NETWORK_WEIGHT * network.parameters
+        return Cost(
+            step=step, stage=BEFORE, title="trajectories", times=int(bool(self.sets)),
+            flops=p.tesla_experts * p.tesla_epochs * self.images.n * network.training, reads=self.images.read(1),
+            writes=weight * p.tesla_experts * (p.tesla_epochs + 1), memory=weight,
+        )  # fmt: skip
+
+    def chosen(self, step: str, title: str, network: Network | None = None) -> Iterator[Cost]:
+        """Sets of real images that are copied, after a network, if any, has seen every training image."""
+        n, seen = self.images.n, network.forward if network else 0
+        for ipc in self.levels:
+            yield Cost(
+                step=step, stage=SYNTHESIS, title=f"{title}: choose", ipc=ipc, times=self.times(ipc), flops=n * seen,
+                reads=self.images.read(1) if network else ipc * self.images.n_classes * self.images.bytes,
+                writes=self.pictures(ipc), memory=NETWORK_WEIGHT * network.parameters if network else 0,
+            )  # fmt: skip
+
+    def learned(self, step: str, title: str, ipc: int, flops: float, memory: float, more: int = 0) -> Cost:
+        """A set of one level that is learned: its pictures, the same as floats, and `more` numbers beside them."""
+        kept = self.pictures(ipc)
+        return Cost(
+            step=step, stage=SYNTHESIS, title=f"{title}: learn", ipc=ipc, times=self.times(ipc), flops=flops,
+            reads=self.images.read(1), writes=kept + BYTES["float32"] * (kept + more), memory=memory,
+        )  # fmt: skip
 
     def put_together(self, step: str, title: str) -> Iterator[Cost]:
         """Sets of all levels that are copied from parts, at no operations."""

@@ -38,6 +38,6 @@ def cost(account: Account) -> Iterator[Cost]:
 
 
 METHOD = Method(
-    name="d4m", title="D⁴M", reference="su2024d4m", distill=distill, images=PROTOTYPES, cost=cost,
+    name="d4m", title="D⁴M", reference="su2024d4m", distill=distill, images=PROTOTYPES, cost=cost, protocol=protocol,
     uses=("prior", "encode", "cluster"),
 )  # fmt: skip

@@ -50,7 +50,8 @@ class MethodRun:
         """Latents of a class, and the indices of their images in the training part."""
 
 
-# labels and training: of a profile and a distilled set, the kind of target (soft, hard) and the knobs that differ
+# labels and training: of a profile and a distilled set, the kind of target and the knobs that differ; the kind is soft,
+# hard, or learned: then the method's own loop trains on what it has learned
 TrainingProtocol = Callable[[Profile, DistilledDataset], tuple[str, dict]]
 WeightsOf = Callable[
     [MethodRun, DistilledDataset, int], Float[Tensor, " n"]
@@ -81,6 +82,7 @@ class Method:
     protocol: TrainingProtocol | None = None  # as published, if that is not the shared one
     loss: StudentLoss | None = None  # in place of `weighted_kl`
     schedule: Callable[[float], float] | None = None  # share of the learning rate, after a part of the epochs
+    fit: Callable[..., None] | None = None  # loop of its protocol: of workspace, network, set, data, profile, key
 
     # without a distilled set: of store, data set, profile, student, seed
     train: Callable[[Store, Dataset, Profile, str, int], Artifact] | None = None

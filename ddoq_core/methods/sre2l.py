@@ -56,8 +56,9 @@ class Knobs:
     """The inversion."""
 
     inversion_network: str = knob(
-        "convnet-32-bn", "network with BatchNorm that SRe2L and CDA invert", like=NETWORK, methods=("sre2l", "cda")
-    )
+        "convnet-32-bn", "network with BatchNorm that SRe2L and CDA invert", like=NETWORK,
+        methods=("sre2l", "cda", "wmdd", "wmdd_masses"),
+    )  # fmt: skip
     inversion_iterations: int = knob(500, "steps of Adam on the images (SRe2L, CDA)", low=1, methods=("sre2l", "cda"))
     inversion_rate: float = knob(0.25, "Adam's rate on the images (SRe2L, CDA)", low=0.0, methods=("sre2l", "cda"))
     inversion_statistics: float = knob(

@@ -6,10 +6,10 @@ trajectory matching (eq. 4), L = |theta^S_N - theta_(t+M)|^2 / |theta_(t+M) - th
 theta^S_(i+1) = theta^S_i - a g_i, where g_i is the gradient of the loss on a mini-batch of the images S at theta^S_i.
 
 The published gradient differs from this one. It takes every theta^S_i as constant: with l = dL/dtheta^S_N it is
-dL/dS = -a sum_i d(g_i . l)/dS, dL/da = -sum_i g_i . l. But theta^S_i follows from S and a, so eq. 4 has another one:
-the same sums with l_i in the place of l, where l_(N-1) = l and l_(i-1) = l_i - a d(g_i . l_i)/dtheta^S_i. That
-derivative comes from the graph that is there for S, so `matching` sweeps backwards and is exact, at TESLA's memory: the
-graph of one step, whatever N. Of every step it keeps theta^S_i, a vector without a graph.
+dL/dS = -a sum_i d(g_i . l)/dS, dL/da = -sum_i g_i . l. But theta^S_i follows from S and a, so eq. 4 has another one,
+that of MTT: the same sums with l_i in the place of l, where l_(N-1) = l and l_(i-1) = l_i - a d(g_i . l_i)/dtheta^S_i.
+That derivative comes from the graph that is there for S, so `shared.unroll` sweeps backwards and is exact, at TESLA's
+memory: the graph of one step, whatever N.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,30 +17,24 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64
-from safetensors.torch import save_file
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import Tensor
 
 from ..config.profile import NETWORK, Profile, knob
 from ..data.dataset import Dataset
-from ..errors import InputError
-from ..networks.classifiers import make_network
 from ..pipeline.distilled import DistilledDataset, write_image, write_metadata
 from ..pipeline.teacher import affine_maps, moved
-from ..processes import bar, world
-from ..randomness import numpy_rng, torch_rng
+from ..processes import bar
+from ..randomness import numpy_rng
 from ..store.artifacts import Artifact, Store, Workspace
 from ..store.checkpoints import Checkpoint
-from ..store.safe_files import read_tensors
 from ..threads import threads
-from .account import BEFORE, NETWORK_WEIGHT, SYNTHESIS, Account, Cost
+from .account import NETWORK_WEIGHT, SYNTHESIS, Account, Cost
 from .method import Method, MethodRun
 from .random_real import random_real
+from .shared.trajectories import experts, trajectory, vector_loss, vector_network
+from .shared.unroll import distance_to, unrolled
 
-EXPERT_BATCH = 50  # 256 as published would be few steps of a small data set
-EXPERT_RATE = 0.01  # as published
 BATCH = 50  # images of a step, so that its cost does not grow with the set
 RATE_OF_RATE = 1e-4
 LOWEST_RATE = 1e-3  # the learned rate stays above, so that steps go downhill
@@ -54,84 +48,40 @@ StepLoss = Callable[[Float[Tensor, " P"], Float[Tensor, "n C H W"], int], Float[
 class Knobs:
     """The trajectories, and how they are matched."""
 
-    tesla_ipc: list[int] = knob([1, 10], "images per class that TESLA is run at", low=1)
-    tesla_network: str = knob("convnet-32", "network whose trajectories TESLA matches", like=NETWORK)
-    tesla_experts: int = knob(6, "trajectories on the real images", low=1)
-    tesla_epochs: int = knob(3, "epochs of a trajectory", low=1)
+    tesla_ipc: list[int] = knob(
+        [1, 10], "images per class that TESLA is run at", low=1, methods=("tesla", "mtt", "haba")
+    )
+    tesla_network: str = knob(
+        "convnet-32", "network whose trajectories TESLA matches", like=NETWORK,
+        methods=("tesla", "mtt", "haba", "el2n", "grand", "easy"),
+    )  # fmt: skip
+    tesla_experts: int = knob(
+        6, "trajectories on the real images", low=1, methods=("tesla", "mtt", "haba", "el2n", "grand", "easy")
+    )
+    tesla_epochs: int = knob(
+        3, "epochs of a trajectory", low=1, methods=("tesla", "mtt", "haba", "el2n", "grand", "easy")
+    )
     tesla_iterations: int = knob(200, "steps on the images", low=1)
-    tesla_steps: int = knob(10, "student steps that are matched in one of them", low=1)
+    tesla_steps: int = knob(
+        10, "student steps that are matched in one of them", low=1, methods=("tesla", "mtt", "haba")
+    )
     tesla_rate: float = knob(10.0, "rate of the steps on the images", low=0.0)
-    tesla_matched: int = knob(1, "epochs of a trajectory that are matched at once, M", low=1, since="0.2")
-    tesla_starts: int = knob(2, "epochs that a matched part may begin with, from the first on", low=1, since="0.2")
-    tesla_first_rate: float = knob(0.03, "rate of the student's steps, before it is learned", low=0.0, since="0.2")
-
-
-def experts(store: Store, dataset: Dataset, profile: Profile) -> Artifact:
-    """Trajectories on the real training images: gradient descent without momentum, its parameters after every epoch.
-
-    One file per expert: `parameters` [epochs + 1, P], the first row before training.
-
-    Raises:
-        InputError: the network has running statistics, so that its parameters are not all that a step changes.
-    """
-    network = _network(dataset, profile, torch_rng(0, "replaced"))
-    if next(network.buffers(), None) is not None:
-        raise InputError(
-            f"tesla_network = {profile.tesla_network} has buffers (BatchNorm) beside its parameters, and TESLA matches "
-            f"parameters alone; set tesla_network=convnet-32"
-        )
-
-    def share(work: Workspace) -> None:
-        for expert in bar(world().my_share(range(profile.tesla_experts)), desc="experts"):
-            work.chunk(_file(expert), lambda path, e=expert: save_file(_trajectory(dataset, profile, e), path))
-
-    knobs = profile.keyed("seed", "flip", "tesla_network", "tesla_experts", "tesla_epochs")
-    with threads(profile.threads):
-        return store.make(
-            "tesla_experts", share=share, parameters=knobs, inputs=[dataset.key], modules=(__name__,),
-            label=profile.tesla_network, plan=profile.subset("threads", "device"),
-        )  # fmt: skip
-
-
-def _file(expert: int) -> str:
-    return f"expert{expert:03d}.safetensors"
-
-
-def _network(dataset: Dataset, profile: Profile, rng: torch.Generator) -> nn.Module:
-    """In evaluation mode: dropout would draw from the global generator."""
-    shape = (dataset.n_classes, dataset.channels, dataset.image_size)
-    return make_network(profile.tesla_network, *shape, rng).to(profile.device).eval().requires_grad_(False)
-
-
-def _trajectory(dataset: Dataset, profile: Profile, expert: int) -> dict[str, Float[Tensor, "epochs_and_1 P"]]:
-    key, n = (profile.seed, "tesla_experts", expert), len(dataset.train)
-    network = _network(dataset, profile, torch_rng(*key, "init"))
-    theta = nn.utils.parameters_to_vector(network.parameters())
-    passed = [theta]
-    for epoch in bar(range(profile.tesla_epochs), desc=f"expert {expert}", leave=False):
-        rng = numpy_rng(*key, "epoch", epoch)
-        order, maps = torch.from_numpy(rng.permutation(n)), affine_maps(n, profile.flip, rng)
-        for rows in order.split(EXPERT_BATCH):
-            images, labels = dataset.train.images(rows), dataset.train.labels[rows]
-            here = theta.requires_grad_()
-            loss = student_loss(
-                network, dataset, here, images.to(profile.device), labels.to(profile.device), maps[rows]
-            )
-            theta = here.detach() - EXPERT_RATE * torch.autograd.grad(loss, here)[0]
-        passed.append(theta)
-    return {"parameters": torch.stack(passed).detach().cpu()}
-
-
-def student_loss(
-    network: nn.Module, dataset: Dataset, theta: Float[Tensor, " P"], images: Float[Tensor, "b C H W"],
-    labels: Int64[Tensor, " b"], maps: Float[Tensor, "b 2 3"],
-) -> Float[Tensor, ""]:  # fmt: skip
-    """Cross-entropy of images of [0, 1], moved by small affine maps, for the network with the parameters theta."""
-    own = dict(network.named_parameters())
-    parts = theta.split([p.numel() for p in own.values()])
-    state = {name: part.view_as(p) for (name, p), part in zip(own.items(), parts, strict=True)}
-    return F.cross_entropy(
-        functional_call(network, state, (moved(dataset.normalise(images), maps.to(images)),)), labels
+    tesla_matched: int = knob(
+        1, "epochs of a trajectory that are matched at once, M", low=1, methods=("tesla", "mtt", "haba"), since="0.2"
+    )
+    tesla_starts: int = knob(
+        2,
+        "epochs that a matched part may begin with, from the first on",
+        low=1,
+        methods=("tesla", "mtt", "haba"),
+        since="0.2",
+    )
+    tesla_first_rate: float = knob(
+        0.03,
+        "rate of the student's steps, before it is learned",
+        low=0.0,
+        methods=("tesla", "mtt", "haba"),
+        since="0.2",
     )
 
 
@@ -155,24 +105,12 @@ def matching(
         goal: theta_(t+M) of the expert.
         exact: False takes the student's parameters as constant, as published.
     """
-    rate, passed = rate.detach(), [start]
-    for i in range(steps):
-        theta = passed[-1].detach().requires_grad_()
-        (g,) = torch.autograd.grad(loss(theta, images.detach(), i), theta)
-        passed.append(theta.detach() - rate * g)
-    gap, way = passed.pop() - goal, (goal - start).square().sum()
-    adjoint = 2 * gap / way
-    d_images, d_rate = torch.zeros_like(images), torch.zeros_like(rate)
-    for i in reversed(range(steps)):
-        theta, x = passed.pop().detach().requires_grad_(), images.detach().requires_grad_()
-        (g,) = torch.autograd.grad(loss(theta, x, i), theta, create_graph=True)
-        along = g @ adjoint
-        d_rate -= along.detach()
-        d_theta, d_x = torch.autograd.grad(along, (theta, x))
-        d_images -= rate * d_x
-        if exact:
-            adjoint = adjoint - rate * d_theta
-    return Match(float(gap.square().sum() / way), d_images, d_rate)
+    way = (goal - start).square().sum()
+    found = unrolled(
+        lambda theta, parts, i: loss(theta, *parts, i), (images,), rate.expand(steps), start, distance_to(goal, way),
+        exact=exact,
+    )  # fmt: skip
+    return Match(found.value, found.parts[0], found.rates.sum())
 
 
 def tesla(store: Store, dataset: Dataset, profile: Profile, *, ipc: int, distill_seed: int) -> DistilledDataset:
@@ -209,8 +147,8 @@ def _learn(
 ) -> tuple[Float[Tensor, "n C H W"], dict]:
     """The images, and the learned rate with the mean of eq. 4 over the first and the last tenth of the updates."""
     T, N, device = profile.tesla_iterations, profile.tesla_steps, profile.device
-    ways = [read_tensors(taught.path / _file(e))["parameters"].to(device) for e in range(profile.tesla_experts)]
-    network = _network(dataset, profile, torch_rng(0, "replaced"))
+    ways = [trajectory(taught, e).to(device) for e in range(profile.tesla_experts)]
+    network = vector_network(dataset, profile)
     images, labels = first.images().to(device), first.labels.to(device)
     rate = torch.tensor(profile.tesla_first_rate, device=device)
     groups = [{"params": [images], "lr": profile.tesla_rate}, {"params": [rate], "lr": RATE_OF_RATE}]
@@ -222,11 +160,12 @@ def _learn(
         way = ways[rng.integers(len(ways))]
         matched = min(profile.tesla_matched, len(way) - 1)
         begin = rng.integers(min(profile.tesla_starts, len(way) - matched))
-        rows = _batches(len(images), N, rng)
+        rows = batches(len(images), N, rng)
         maps = affine_maps(rows.numel(), profile.flip, rng).reshape(*rows.shape, 2, 3)
 
         def loss(theta: Tensor, x: Tensor, i: int, rows: Tensor = rows, maps: Tensor = maps) -> Float[Tensor, ""]:
-            return student_loss(network, dataset, theta, x[rows[i]], labels[rows[i]], maps[i])
+            change = lambda seen: moved(seen, maps[i].to(seen))  # noqa: E731
+            return vector_loss(network, dataset, theta, x[rows[i]], labels[rows[i]], change)
 
         match = matching(loss, images, rate, way[begin], way[begin + matched], N)
         images.grad, rate.grad = match.images, match.rate
@@ -240,7 +179,7 @@ def _learn(
     return images, {"rate": float(rate)} | means
 
 
-def _batches(n: int, steps: int, rng: np.random.Generator) -> Int64[Tensor, "steps b"]:
+def batches(n: int, steps: int, rng: np.random.Generator) -> Int64[Tensor, "steps b"]:
     """Rows of every step's images: passes over the whole set in random order, cut into batches."""
     b = min(n, BATCH)
     passes = [rng.permutation(n) for _ in range(-(-steps * b // n))]
@@ -273,11 +212,7 @@ def _cost(account: Account) -> Iterator[Cost]:
     """The trajectories; then, per step that is matched, its gradient, and the gradient of that: four passes."""
     p, images, network = account.profile, account.images, account.classifier(account.profile.tesla_network)
     weight = NETWORK_WEIGHT * network.parameters
-    yield Cost(
-        step="tesla_experts", stage=BEFORE, title="TESLA: trajectories", times=int(bool(account.sets)),
-        flops=p.tesla_experts * p.tesla_epochs * images.n * network.training, reads=images.read(1),
-        writes=weight * p.tesla_experts * (p.tesla_epochs + 1), memory=weight,
-    )  # fmt: skip
+    yield account.trajectories("tesla_experts")
     for ipc in account.levels:
         passes = p.tesla_iterations * p.tesla_steps * min(ipc * images.n_classes, BATCH) * 4
         yield Cost(

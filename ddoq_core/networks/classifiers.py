@@ -1,8 +1,8 @@
 """Classifiers by name: the ConvNet of the dataset-distillation field, and the classifiers of torchvision.
 
 `convnet-WIDTH` (three blocks of convolution, instance norm, ReLU, average pool at 32 pixels), `convnet-WIDTH-bn` (batch
-norm instead), any classifier of torchvision (`resnet18`, `resnet50`, `mobilenet_v2`, `efficientnet_b0`, `swin_t`, ...),
-and `NAME-small`, a ResNet with a stem for small images.
+norm instead), `lenet5` (images of 32 pixels), any classifier of torchvision (`resnet18`, `resnet50`, `mobilenet_v2`,
+`efficientnet_b0`, `swin_t`, ...), and `NAME-small`, a ResNet with a stem for small images.
 """
 
 import difflib
@@ -16,6 +16,7 @@ from torch import nn
 from ..errors import InputError
 from .fitting import initialised
 
+LENET = "lenet5"
 SEVERAL_OUTPUTS = ("googlenet", "inception_v3")  # in training; a loss of their own would be needed
 
 
@@ -69,6 +70,29 @@ class ConvNet(nn.Module):
         return self.classifier(self.features(images).flatten(1))
 
 
+class LeNet(nn.Module):
+    """LeNet-5 (LeCun et al. 1998) with ReLU and maximum pools, for images of 32 pixels."""
+
+    def __init__(self, n_classes: int, channels: int) -> None:
+        super().__init__()
+        layers = [
+            nn.Conv2d(channels, 6, 5),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(6, 16, 5),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        ]
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Sequential(
+            nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, n_classes)
+        )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits [b, n_classes] of normalised images [b, C, 32, 32]."""
+        return self.classifier(self.features(images).flatten(1))
+
+
 def make_network(name: str, n_classes: int, channels: int, image_size: int, rng: torch.Generator) -> nn.Module:
     """A network of this name, freshly initialised; equal generators (same seed) give equal parameters.
 
@@ -77,12 +101,16 @@ def make_network(name: str, n_classes: int, channels: int, image_size: int, rng:
     """
     check_network(name)
     bare = name.removesuffix("-small")
-    if not (is_resnet(bare) or name.startswith("convnet-") or channels == 3):
+    if name == LENET and image_size != 32:
+        raise InputError(f"{LENET} takes images of 32 pixels, not {image_size}; set image_size=32 or take a convnet")
+    if not (name == LENET or is_resnet(bare) or name.startswith("convnet-") or channels == 3):
         raise InputError(f"{name} takes colour images, but these have {channels} channel; take a resnet or convnet")
     with initialised(rng):
         if name.startswith("convnet-"):
             _, width, *suffix = name.split("-")
             return ConvNet(int(width), n_classes, channels, image_size, bool(suffix))
+        if name == LENET:
+            return LeNet(n_classes, channels)
         from torchvision import models
 
         network = models.get_model(bare, weights=None, num_classes=n_classes)
@@ -105,7 +133,7 @@ def check_network(name: str) -> None:
     Raises:
         InputError: none has; the nearest name is suggested.
     """
-    if re.fullmatch(r"convnet-[1-9]\d*(-bn)?", name):
+    if name == LENET or re.fullmatch(r"convnet-[1-9]\d*(-bn)?", name):
         return
     names = torchvision_classifiers()
     if name in names or is_resnet(name.removesuffix("-small")):

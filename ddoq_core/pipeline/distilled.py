@@ -27,6 +27,7 @@ from ..quantization.weights import companion_weights
 from ..store.artifacts import Artifact, Workspace
 from ..store.manifest import sha256_of
 from ..store.safe_files import read_tensors
+from .card import CARD, dataset_card
 
 METADATA, WEIGHTS = "metadata.jsonl", "sample_weights.txt"
 GIVEN = "given"  # the weighting of a set whose weights have come without counts; labels that have come with a set
@@ -130,7 +131,7 @@ def write_metadata(
     seed: int | None, sources: Sequence[str] = (),
     weights: Float[Tensor, "C K"] | Sequence[Float[Tensor, " _"]] | None = None,
 ) -> None:  # fmt: skip
-    """Write `metadata.jsonl` and `sample_weights.txt` over images that `write_image` has written.
+    """Write `metadata.jsonl`, `sample_weights.txt` and the card over images that `write_image` has written.
 
     Args:
         counts: real images that each image stands for, class by class.
@@ -155,6 +156,7 @@ def write_metadata(
     work.jsonl(METADATA, rows)
     lines = [" ".join(f"{w:.6f}" for w in of_class.tolist()) + "\n" for of_class in weights]
     work.replace(WEIGHTS, lambda path: path.write_text("".join(lines)))
+    work.replace(CARD, lambda path: path.write_text(dataset_card(dataset, counts)))
 
 
 def _read_metadata(folder: Path, n_classes: int) -> list[dict]:

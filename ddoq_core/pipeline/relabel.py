@@ -1,12 +1,13 @@
 """Algorithm 4, line 6: soft labels, the teacher's logits of every view that students will be shown.
 
-In: a distilled set and the teacher. Out: float16 logits per epoch, one row per image in the set's own order, tied to
+In: a distilled set and the teacher. Out: logits per epoch, one row per image in the set's own order, tied to
 the images by their checksums. The views are drawn by key (`augment`), so no crop or mix is stored. Students that share
 a label seed share views and labels, as in FKD. `teacher_logits` is also what `train` calls when nothing is stored: on
 the same fixed pieces of an epoch, so that both ways give the same numbers.
 """
 
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from ..store.artifacts import Artifact, Store, Workspace
 from ..store.safe_files import open_tensors
 from ..threads import threads
 from .distilled import DistilledDataset
+from .label_forms import LabelForm, form_knobs, label_bytes
+from .pixels import mapped_pixels
 from .teacher import load_teacher
 from .views import VIEW_KNOBS, Views, draw_views, views_of
 
@@ -38,16 +41,17 @@ def relabel(
     """Soft labels Psi(x) of every view x of all epochs, or of `label_epochs` (Algorithm 4, line 6), stored.
 
     Returns:
-        Artifact of `epochs00000.safetensors`, named by its first epoch: `logits` [epochs, n, classes], float16;
-        and `images.jsonl`, the checksum of each row's image.
+        Artifact of `epochs00000.safetensors`, named by its first epoch: `logits` [epochs, n, classes], float16, or
+        what `label_form` keeps of them; and `images.jsonl`, the checksum of each row's image.
     """
 
     def share(work: Workspace) -> None:
         network = load_teacher(teacher, profile.device)
-        pixels = distilled.pixels().to(profile.device)
+        pixels = mapped_pixels(store, distilled)
         n, size = len(pixels), pixels.shape[-1]
-        together, knobs = epochs_per_file(n, dataset.n_classes), profile.subset(*VIEW_KNOBS)
-        _announce(work, label_bytes(n, dataset.n_classes, profile.labelled_epochs))
+        form, knobs = LabelForm.of(form_knobs(profile)), profile.subset(*VIEW_KNOBS)
+        together = epochs_per_file(n, dataset.n_classes, form)
+        _announce(work, label_bytes(n, dataset.n_classes, profile.labelled_epochs, form))
 
         def label(first: int) -> None:
             def write(path: Path) -> None:
@@ -56,7 +60,8 @@ def relabel(
                 logits = [_epoch_logits(network, dataset, pixels, views) for views in drawn]
                 for of_epoch in logits:
                     finite(of_epoch, lambda i: f"soft label of {distilled.metadata[i]['file_name']}")
-                save_file({"logits": torch.stack(logits)}, path)
+                packed = [form.packed(of_epoch) for of_epoch in logits]
+                save_file({name: torch.stack([of[name] for of in packed]) for name in packed[0]}, path)
 
             work.chunk(_file(first), write)
 
@@ -67,18 +72,15 @@ def relabel(
     def build(work: Workspace) -> None:
         work.jsonl("images.jsonl", _identities(distilled))
 
-    parameters = profile.keyed(*VIEW_KNOBS) | {"epochs": profile.labelled_epochs, "label_seed": label_seed}
+    parameters = (
+        profile.keyed(*VIEW_KNOBS) | form_knobs(profile) | {"epochs": profile.labelled_epochs, "label_seed": label_seed}
+    )
     with threads(1):  # files side by side: small images keep no more than one thread busy
         return store.make(
             "relabel", build, parameters=parameters,
             inputs=[distilled.artifact, teacher], modules=(__name__,), label=distilled.artifact.label,
             plan=profile.subset("threads", "device"), share=share,
         )  # fmt: skip
-
-
-def label_bytes(n: int, n_classes: int, epochs: int) -> int:
-    """Bytes on disk of the float16 logits of n images over all epochs."""
-    return 2 * n * n_classes * epochs
 
 
 def _announce(work: Workspace, size: int) -> None:
@@ -114,8 +116,9 @@ def _epoch_logits(
 def check_labels(labels: Artifact, distilled: DistilledDataset, profile: Profile, label_seed: int) -> None:
     """InputError unless stored labels are those of these images and these views, and of all epochs."""
     made = labels.manifest["parameters"]
-    wanted = profile.keyed(*VIEW_KNOBS) | {"label_seed": label_seed}
-    differing = [name for name in (*VIEW_KNOBS, "label_seed") if made.get(name) != wanted.get(name)]
+    wanted = profile.keyed(*VIEW_KNOBS) | form_knobs(profile) | {"label_seed": label_seed}
+    names = (*VIEW_KNOBS, "label_form", "label_top", "temperature", "label_seed")
+    differing = [name for name in names if made.get(name) != wanted.get(name)]
     if differing:
         name = differing[0]
         there, here_ = made.get(name), wanted.get(name)
@@ -126,16 +129,18 @@ def check_labels(labels: Artifact, distilled: DistilledDataset, profile: Profile
         raise InputError(f"soft labels {labels.path} belong to other images than {distilled.artifact.path}; relabel")
 
 
-def stored_logits(labels: Artifact, n: int, n_classes: int, epoch: int) -> Float16[Tensor, "n classes"]:
-    """One epoch of stored labels, only that part of its file being read."""
-    place = epoch % epochs_per_file(n, n_classes)
+def stored_logits(labels: Artifact, n: int, n_classes: int, epoch: int) -> Callable[[Tensor], Tensor]:
+    """Logits of rows of one epoch of stored labels, of whose file only that epoch is read."""
+    form = LabelForm.of(labels.manifest["parameters"])
+    place = epoch % epochs_per_file(n, n_classes, form)
     with open_tensors(labels.path / _file(epoch - place)) as file:
-        return file.get_slice("logits")[place]
+        packed = {name: file.get_slice(name)[place] for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    return lambda rows: form.logits(packed, rows, n_classes)
 
 
-def epochs_per_file(n: int, n_classes: int) -> int:
-    """Epochs that one file of labels holds; a function of the set alone."""
-    return max(1, min(FILE_EPOCHS, FILE_BYTES // label_bytes(n, n_classes, 1)))
+def epochs_per_file(n: int, n_classes: int, form: LabelForm = LabelForm()) -> int:  # noqa: B008 - frozen
+    """Epochs that one file of labels holds; a function of the set and the form alone."""
+    return max(1, min(FILE_EPOCHS, FILE_BYTES // label_bytes(n, n_classes, 1, form)))
 
 
 def _file(first_epoch: int) -> str:

@@ -46,17 +46,22 @@ def synthesize(
 
 
 def generate(
-    store: Store, prior: Artifact, dataset: Dataset, profile: Profile, *, ipc: int, distill_seed: int
-) -> DistilledDataset:
-    """Images of every class from pure noise, each standing for one: what the prior gives without prototypes."""
-    return _distilled(store, None, prior, dataset, profile, ipc, distill_seed)
+    store: Store, prior: Artifact, dataset: Dataset, profile: Profile, *, ipc: int, distill_seed: int,
+    step: str = "generate",
+) -> DistilledDataset:  # fmt: skip
+    """Images of every class from pure noise, each standing for one: what the prior gives without prototypes.
+
+    Args:
+        step: of the artifact, where another prior than the run's makes them.
+    """
+    return _distilled(store, None, prior, dataset, profile, ipc, distill_seed, step)
 
 
 def _distilled(
     store: Store, prototypes: Artifact | None, prior: Artifact, dataset: Dataset, profile: Profile, ipc: int,
-    distill_seed: int,
+    distill_seed: int, step: str = "synthesize",
 ) -> DistilledDataset:  # fmt: skip
-    step, shaping = ("synthesize", ("strength", *SHAPING)) if prototypes else ("generate", SHAPING)
+    shaping = ("strength", *SHAPING) if prototypes else SHAPING
     parameters = {"ipc": ipc, "distill_seed": distill_seed, "classes": dataset.classes}
     parameters |= profile.keyed(*shaping) | {"image_size": dataset.image_size}
     plan = profile.subset("threads", "device", "compiled")

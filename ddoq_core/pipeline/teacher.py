@@ -32,6 +32,7 @@ SMOOTHING = 0.05
 SHIFT = 1 / 16  # largest shift, as a share of the side
 SCALE = 0.15  # largest change of scale
 PRETRAINED = "pretrained"  # the teacher_path that means torchvision's weights
+PUBLISHED_IMAGES, PUBLISHED_MARGIN = 50_000, 0.1  # ImageNet's validation part; points, for decoders that differ
 HERE = ("ddoq_core.pipeline.teacher",)
 NORMALISATIONS = {"imagenet": (IMAGENET_MEAN, IMAGENET_STD), "half": ((0.5,), (0.5,)), "none": ((0.0,), (1.0,))}
 
@@ -229,6 +230,32 @@ def _torchvision_weights(dataset: Dataset, name: str) -> dict:
     from torchvision import models
 
     return models.get_model_weights(name).DEFAULT.get_state_dict(check_hash=True, weights_only=True)
+
+
+def published_comparison(artifact: Artifact, dataset: Dataset, profile: Profile) -> str:
+    """The accuracy of torchvision's weights on ImageNet's test images here, beside the one that torchvision publishes.
+
+    Raises:
+        InputError: another network, other images, or seen otherwise than torchvision shows them; or another accuracy.
+    """
+    from torchvision import models
+
+    if profile.teacher_path != PRETRAINED:
+        raise InputError("--published is for torchvision's own weights; set teacher_path=pretrained")
+    weights = models.get_model_weights(profile.teacher).DEFAULT
+    shown, metrics = weights.transforms.keywords, artifact.json("metrics.json")
+    seen = {"image_size": shown["crop_size"], "test_crop": shown["crop_size"] / shown.get("resize_size", 256)}
+    for name, value in seen.items():
+        if abs(getattr(profile, name) - value) > 1e-3:
+            raise InputError(f"{name} = {getattr(profile, name)}, but torchvision scored {weights} at {value:.4g}")
+    if (dataset.n_classes, metrics["n_test"]) != (len(imagenet_classes()), PUBLISHED_IMAGES):
+        found = f"{dataset.n_classes} classes and {metrics['n_test']:,} test images"
+        raise InputError(f"{found}, but torchvision scored its weights on the {PUBLISHED_IMAGES:,} of all classes")
+    published = weights.meta["_metrics"]["ImageNet-1K"]["acc@1"]
+    line = f"top-1 {metrics['top1']:.2f} %, and {published:.2f} % published by torchvision for {weights}"
+    if abs(metrics["top1"] - published) > PUBLISHED_MARGIN:
+        raise InputError(f"{line}; they differ by more than {PUBLISHED_MARGIN}: look at the images and their classes")
+    return line
 
 
 def _rows_of_classes(state: dict, network: nn.Module, dataset: Dataset) -> dict:

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from ..randomness import numpy_rng
+from .pixels import fetched
 
 VIEW_KNOBS = ("seed", "crop_scale", "flip", "cutmix")  # of a profile that `draw_views` takes
 RATIO = (3 / 4, 4 / 3)  # aspect ratios of a crop, as torchvision's RandomResizedCrop
@@ -82,12 +83,16 @@ def _cutmix_box(rng: np.random.Generator, n: int, size: int) -> np.ndarray:
 
 
 def views_of(pixels: UInt8[Tensor, "n C H W"], views: Views, rows: Int64[Tensor, " b"]) -> Float[Tensor, "b C H W"]:
-    """Images `rows` of the whole set, in [0, 1], as the epoch shows them: cropped, flipped, mixed."""
+    """Images `rows` of the whole set, in [0, 1], as the epoch shows them: cropped, flipped, mixed.
+
+    The pixels may be elsewhere, as in a mapped file; the images come out where the views are.
+    """
     needed, place = torch.unique(torch.cat([rows, views.partner[rows]]), return_inverse=True)
-    shown = cropped(pixels[needed].float() / 255, views.crop[needed], views.flip[needed])
+    whole = fetched(pixels, needed, views.crop.device).float() / 255
+    shown = cropped(whole, views.crop[needed], views.flip[needed])
     own, other = shown[place[: len(rows)]], shown[place[len(rows) :]]
     top, left, bottom, right = views.box[rows, :, None].unbind(1)
-    at = torch.arange(pixels.shape[-1], device=pixels.device)
+    at = torch.arange(pixels.shape[-1], device=views.box.device)
     inside = ((at >= top) & (at < bottom))[:, None, :, None] & ((at >= left) & (at < right))[:, None, None, :]
     return torch.where(inside, other, own)
 

@@ -74,9 +74,12 @@ def latents_of(
     return (latents - _shift(vae)) * vae.config.scaling_factor
 
 
-def images_of(vae: AutoencoderKL | AutoencoderTiny, latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b C H W"]:
-    """Images in [0, 1] of scaled latents."""
-    return (vae.decode(latents / vae.config.scaling_factor + _shift(vae)).sample / 2 + 0.5).clamp(0, 1)
+def images_of(
+    vae: AutoencoderKL | AutoencoderTiny, latents: Float[Tensor, "b c h w"], *, clamped: bool = True
+) -> Float[Tensor, "b C H W"]:
+    """Images in [0, 1] of scaled latents, or as the decoder gives them."""
+    images = vae.decode(latents / vae.config.scaling_factor + _shift(vae)).sample / 2 + 0.5
+    return images.clamp(0, 1) if clamped else images
 
 
 def _shift(vae: AutoencoderKL | AutoencoderTiny) -> float:

@@ -140,7 +140,6 @@ class ExactPrior(LatentDiffusion):
         """The first class."""
         return torch.zeros(1, dtype=torch.long)
 
-    @torch.no_grad()
     def denoise(
         self, latents: Float[Tensor, "b c h w"] | None, conditioning: Int64[Tensor, " b"], *,
         noise: Sequence[torch.Generator], **how: object,

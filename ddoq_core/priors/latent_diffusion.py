@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .autoencoder import images_of, latents_of
+from .load import Guide
 
 # Stable Diffusion's noise schedule, so that `strength` means here what it means in the paper
 SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
@@ -80,15 +81,15 @@ class LatentDiffusion(ABC):
         normal = None if rng is None else self._normal(rng).to(self.vae.dtype)
         return latents_of(self.vae, images.to(self.device, self.vae.dtype), normal).float()
 
-    @torch.no_grad()
-    def decode(self, latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b C H W"]:
-        """Images in [0, 1] of scaled latents."""
-        return images_of(self.vae, latents.to(self.device, self.vae.dtype)).float()
+    def decode(self, latents: Float[Tensor, "b c h w"], *, graph: bool = False) -> Float[Tensor, "b C H W"]:
+        """Images in [0, 1] of scaled latents; with a graph they may leave [0, 1], so that gradients pass."""
+        with torch.set_grad_enabled(graph):
+            return images_of(self.vae, latents.to(self.device, self.vae.dtype), clamped=not graph).float()
 
-    @torch.no_grad()
     def denoise(
         self, latents: Float[Tensor, "b c h w"] | None, conditioning: Tensor, *, strength: float = 1.0, guidance: float,
-        steps: int, noise: Sequence[torch.Generator], sampler: str = "checkpoint",
+        steps: int, noise: Sequence[torch.Generator], sampler: str = "checkpoint", guide: Guide | None = None,
+        graph: bool = False,
     ) -> Float[Tensor, "b c h w"]:  # fmt: skip
         """U_t of Algorithm 4, line 5: noise the latents to `strength`, then run the reverse process with guidance.
 
@@ -100,6 +101,8 @@ class LatentDiffusion(ABC):
             noise: one generator per image, so that an image's noise is its own whatever the batch; drawn where the
                 generators are (the CPU), so that devices agree.
             sampler: `checkpoint` (the scheduler of the folder), `ddim` or `ddpm`.
+            guide: what is put in the place of the predicted clean latents at every step.
+            graph: keep the graph, so that the result can be differentiated with respect to the latents.
         """
         scheduler = self._scheduler(sampler)
         scheduler.set_timesteps(steps)
@@ -108,21 +111,24 @@ class LatentDiffusion(ABC):
         timesteps = scheduler.timesteps[start:].to(self.device)
         if run == 0:
             return latents
-        x = self._normal(noise).to(self.network.dtype)
-        if latents is None:
-            x = x * scheduler.init_noise_sigma
-        else:
-            if hasattr(scheduler, "set_begin_index"):
-                scheduler.set_begin_index(start)
-            x = scheduler.add_noise(latents.to(x), x, timesteps[:1].expand(len(x)))
-        conditioning = conditioning.to(self.device)
-        if guidance > 1:
-            conditioning = self._both(conditioning)
-        draws = {"generator": list(noise)} if "generator" in inspect.signature(scheduler.step).parameters else {}
-        for t in timesteps:
-            model_output = self._guided(scheduler.scale_model_input(x, t), t, conditioning, guidance)
-            x = scheduler.step(model_output, t, x, **draws).prev_sample
-        return x.float()
+        with torch.set_grad_enabled(graph):
+            x = self._normal(noise).to(self.network.dtype)
+            if latents is None:
+                x = x * scheduler.init_noise_sigma
+            else:
+                if hasattr(scheduler, "set_begin_index"):
+                    scheduler.set_begin_index(start)
+                x = scheduler.add_noise(latents.to(x), x, timesteps[:1].expand(len(x)))
+            conditioning = conditioning.to(self.device)
+            if guidance > 1:
+                conditioning = self._both(conditioning)
+            draws = {"generator": list(noise)} if "generator" in inspect.signature(scheduler.step).parameters else {}
+            for i, t in enumerate(timesteps):
+                model_output = self._guided(scheduler.scale_model_input(x, t), t, conditioning, guidance)
+                if guide:
+                    model_output = _led(guide, x, model_output, scheduler.alphas_cumprod[t], 1 - i / len(timesteps))
+                x = scheduler.step(model_output, t, x, **draws).prev_sample
+            return x.float()
 
     def _guided(self, x: Tensor, t: Tensor, conditioning: Tensor, guidance: float) -> Tensor:
         """Prediction with classifier-free guidance, with and without the class side by side."""
@@ -142,3 +148,9 @@ class LatentDiffusion(ABC):
         return randn_tensor(
             (len(rng), *self.latent_shape), generator=list(rng), device=self.device, dtype=torch.float32
         )
+
+
+def _led(guide: Guide, x: Tensor, noise: Tensor, signal: Tensor, left: float) -> Tensor:
+    """The noise that x has if its clean latents are what the guide makes of those that `noise` predicts."""
+    a, s = signal.to(x) ** 0.5, (1 - signal.to(x)) ** 0.5
+    return (x - a * guide((x - s * noise) / a, left)) / s

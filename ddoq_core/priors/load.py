@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -41,6 +41,10 @@ FETCHED = ("*.json", "*.txt", "*model.safetensors", "*model-?????-of-?????.safet
 MOVED = {"runwayml/stable-diffusion-v1-5": "stable-diffusion-v1-5/stable-diffusion-v1-5"}
 
 
+# of the predicted clean latents, and the share of the steps that is left, from 1 down: others in their place
+Guide = Callable[[Float[Tensor, "b c h w"], float], Float[Tensor, "b c h w"]]
+
+
 @runtime_checkable
 class GenerativePrior(Protocol):
     """What Algorithm 4 asks of a latent diffusion model."""
@@ -54,15 +58,16 @@ class GenerativePrior(Protocol):
     ) -> Float[Tensor, "b c h w"]:
         """Latents of images in [0, 1], of about unit variance: the posterior's mean, or one draw per generator."""
 
-    def decode(self, latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b C H W"]:
-        """Images in [0, 1] of latents."""
+    def decode(self, latents: Float[Tensor, "b c h w"], *, graph: bool = False) -> Float[Tensor, "b C H W"]:
+        """Images in [0, 1] of latents; with a graph perhaps outside."""
 
     def embed(self, classes: Sequence[dict]) -> Tensor:
         """Conditioning of the classes of a class table, one row each."""
 
     def denoise(
         self, latents: Float[Tensor, "b c h w"] | None, conditioning: Tensor, *, strength: float = 1.0, guidance: float,
-        steps: int, noise: Sequence[torch.Generator], sampler: str = "checkpoint",
+        steps: int, noise: Sequence[torch.Generator], sampler: str = "checkpoint", guide: Guide | None = None,
+        graph: bool = False,
     ) -> Float[Tensor, "b c h w"]:  # fmt: skip
         """Noise latents to `strength` and run the reverse process back; from pure noise if there are none."""
 

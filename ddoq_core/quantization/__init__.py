@@ -1,6 +1,6 @@
 """Optimal quantization: codebooks, their Voronoi cells, and the weights that make them closest to mu in W_2."""
 
-from .clvq import OnlineQuantizer, clvq, power_steps
+from .clvq import OnlineQuantizer, clvq, power_steps, sampled_quantizer
 from .exact import (
     ExactQuantizer,
     exact_centroids,
@@ -39,6 +39,7 @@ __all__ = [
     "power_steps",
     "quantize",
     "random_samples",
+    "sampled_quantizer",
     "uniform_quantizer",
 ]
 

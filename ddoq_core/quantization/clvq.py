@@ -1,4 +1,8 @@
-"""CLVQ (Algorithm 1): stochastic gradient descent on the distortion, one sample at a time."""
+"""CLVQ (Algorithm 1): stochastic gradient descent on the distortion, one sample at a time.
+
+On a line the mean field of CLVQ, that is gradient descent on the exact distortion, and Newton's method are
+`exact_quantizer`, which needs no samples.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +15,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from .kernels import learn_clvq
+from .seeding import kmeans_plus_plus
 from .voronoi import Iterate, Quantizer, at_least, distortion, on_one_scale, quantize, scaled_back
 
 
@@ -54,6 +59,42 @@ def clvq(
                 callback(scaled_back(Iterate(first + k + 1, torch.from_numpy(x.T), squared), exponent))
         history.append(distortion(samples, torch.from_numpy(x.T.copy()).to(samples.dtype)))
     return scaled_back(recount(samples, x, history, w), exponent)
+
+
+def sampled_quantizer(
+    sampler: Callable[[np.random.Generator, int], Float[ndarray, "n d"]], K: int, n: int, *, n_restarts: int = 3,
+    rng: np.random.Generator,
+) -> Quantizer:  # fmt: skip
+    """Quantizer of any law that can be drawn from: CLVQ with averaging, the best of some starts.
+
+    The points are means of the iterates in the second half of a run (Polyak and Juditsky 1992), taken once in K steps,
+    as each point moves about once in these. Starts are k-means++ on draws; cells are counted on n fresh draws, so that
+    weights and distortion know nothing of those that the points were found on.
+
+    Args:
+        sampler: n draws (n, d) from a generator.
+        K: number of points.
+        n: draws of each run, and of the count; at least 100 K.
+        rng: of all draws.
+    Returns:
+        Quantizer on the fresh draws; `history` has the distortion of each start's end on other ones.
+    Raises:
+        InputError: K, n or n_restarts out of range, or draws that `lloyd` refuses.
+    """
+    at_least(1, K=K, n_restarts=n_restarts)
+    at_least(100 * K, n=n)
+    judge, ends = torch.from_numpy(sampler(rng, n)).double(), []
+    for _ in range(n_restarts):
+        start = kmeans_plus_plus(torch.from_numpy(sampler(rng, 100 * K)).double(), K, rng)
+        x, mean, gamma = start.numpy().T.copy(), np.zeros(start.T.shape), power_steps(K)(np.arange(n))
+        blocks, w = range(0, n - K + 1, K), np.full(K, 1 / K)
+        X, order = np.ascontiguousarray(sampler(rng, n), dtype=np.float64), np.arange(n)
+        for k in blocks:
+            learn_clvq(X, order[k : k + K], gamma[k : k + K], x, w)
+            mean += x / len(blocks[len(blocks) // 2 :]) * (k >= blocks[len(blocks) // 2])
+        ends.append(torch.from_numpy(mean.T.copy()))
+    costs = [distortion(judge, points) for points in ends]
+    return quantize(torch.from_numpy(sampler(rng, n)).double(), ends[int(np.argmin(costs))], tuple(costs))
 
 
 def power_steps(K: int, *, exponent: float = 0.7) -> Callable[[Int[ndarray, " k"]], Float[ndarray, " k"]]:

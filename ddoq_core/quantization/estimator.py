@@ -1,6 +1,9 @@
 """The optimal quantizer for users of scikit-learn: KMeans' interface, this package's algorithms, and the weights."""
 
+import contextlib
+import os
 import warnings
+from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar, no_type_check
 
@@ -8,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
@@ -15,12 +19,17 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ..errors import InputError
+from .clvq import power_steps
+from .kernels import learn_clvq
 from .lloyd import STARTS, best_of_restarts, lloyd
-from .voronoi import assign, on_one_scale, shifted, squared_distances, squares_back
+from .seeding import kmeans_plus_plus
+from .voronoi import assign, at_least, on_one_scale, shifted, squared_distances, squares_back
 
 
 class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
     """The best K-point quantizer of a sample in W_2 (Definition 1), by Lloyd's algorithm (Algorithm 2).
+
+    `partial_fit` learns from samples as they come, by CLVQ (Algorithm 1).
 
     Args:
         n_clusters: K, the number of points.
@@ -29,6 +38,7 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         max_iter: most moves of the points in one run.
         tol: a run ends when its distortion falls by no more than this fraction.
         random_state: seed or generator of the starts.
+        n_jobs: threads; None is as many as PyTorch uses, -1 all processors. The result does not depend on it.
 
     Attributes:
         cluster_centers_: the points, (K, d).
@@ -36,6 +46,7 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         distortion_: mean squared distance of a sample to its point, W_2^2 to the sample.
         labels_: cell of each sample, (n,).
         n_iter_: moves of the run that was kept.
+        n_steps_: samples that `partial_fit` has met; it alone has it, and neither `labels_` nor `n_iter_`.
     """
 
     _parameter_constraints: ClassVar[dict] = {
@@ -45,12 +56,14 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "random_state": ["random_state"],
+        "n_jobs": [None, Integral],
     }
 
     @no_type_check  # scikit-learn asks that any value be taken here; `fit` checks them
     def __init__(
         self, n_clusters: int = 8, *, init: str | Float[ndarray, "K d"] = "k-means++", n_init: int | str = 10,
         max_iter: int = 300, tol: float = 1e-6, random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
     ) -> None:  # fmt: skip
         self.n_clusters = n_clusters
         self.init = init
@@ -58,6 +71,7 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         self.max_iter = max_iter
         self.tol = tol
         self.random_state = random_state
+        self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "OptimalQuantizer":
@@ -71,20 +85,17 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         Warns:
             ConvergenceWarning: points without samples, most often because fewer samples are distinct.
         """
-        X = validate_data(self, X, dtype=[np.float64, np.float32])
+        X = validate_data(self, _dense(X), dtype=[np.float64, np.float32])
         mass = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         kept, weighs = _tensor(X[mass > 0]), _tensor(mass[mass > 0])
         options = {"mass": weighs, "max_iter": self.max_iter, "tol": self.tol}
-        if isinstance(self.init, str):
-            seed = check_random_state(self.random_state).randint(2**31)
-            rng = np.random.default_rng(seed)
-            n_restarts = 10 if self.n_init == "auto" else self.n_init
-            found = best_of_restarts(kept, self.n_clusters, n_restarts=n_restarts, rng=rng, init=self.init, **options)
-        else:
-            start = validate_data(self, self.init, reset=False, dtype=X.dtype)
-            if len(start) != self.n_clusters:
-                raise InputError(f"init has {len(start)} points, but n_clusters = {self.n_clusters}; give as many")
-            found = lloyd(kept, _tensor(start), **options)
+        with _threads(self.n_jobs):
+            if isinstance(self.init, str):
+                rng, n_restarts = self._rng(), 10 if self.n_init == "auto" else self.n_init
+                options |= {"n_restarts": n_restarts, "rng": rng, "init": self.init}
+                found = best_of_restarts(kept, self.n_clusters, **options)
+            else:
+                found = lloyd(kept, _tensor(self._given(X)), **options)
         n_cells = int((found.counts > 0).sum())
         if n_cells < len(found.counts):
             what = f"only {n_cells} of {len(found.counts)} points have samples in their cells, the others have weight 0"
@@ -93,9 +104,45 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         self.weights_ = found.weights.numpy()
         self.distortion_ = found.distortion
         self.labels_ = self._cells(X)
+        self.__dict__.pop("n_steps_", None)
         self._n_features_out = len(self.cluster_centers_)
         self.n_iter_ = max(1, len(found.history) - 1)
         return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None) -> "OptimalQuantizer":
+        """Learn from more samples by CLVQ (Algorithm 1), each met once, in order, with the steps of `power_steps`.
+
+        The first call finds the start on its samples. `weights_` are the algorithm's estimates of the cell masses
+        (line 7), `distortion_` its running mean over these samples of the squared distance to the nearest point.
+
+        Args:
+            X: (n, d); of the first call at least K samples.
+        Raises:
+            InputError: fewer samples than points in the first call; it is a ValueError.
+        """
+        first = not hasattr(self, "n_steps_")
+        X = validate_data(self, _dense(X), reset=first, dtype=[np.float64, np.float32])
+        if first:
+            given = None if isinstance(self.init, str) else self._given(X)
+            start = kmeans_plus_plus(_tensor(X), self.n_clusters, self._rng()).numpy() if given is None else given
+            self.cluster_centers_, self.n_steps_ = start.astype(X.dtype), 0
+            self.weights_ = np.full(self.n_clusters, 1 / self.n_clusters)
+            self._n_features_out = self.n_clusters
+        x = self.cluster_centers_.T.astype(np.float64)  # a copy: neighbours in memory are compared
+        gamma = power_steps(self.n_clusters)(np.arange(self.n_steps_, self.n_steps_ + len(X)))
+        learn_clvq(X.astype(np.float64), np.arange(len(X)), gamma, x, self.weights_)
+        self.cluster_centers_ = x.T.astype(self.cluster_centers_.dtype, order="C")
+        self.distortion_ = -self.score(X) / len(X)
+        self.n_steps_ += len(X)
+        return self
+
+    def sample(self, n_samples: int = 1) -> tuple[Float[ndarray, "n d"], Int[ndarray, " n"]]:
+        """Draws of the quantized law sum_i w_i delta(x_i), and the index i of each, as `GaussianMixture` has it."""
+        check_is_fitted(self)
+        at_least(1, n_samples=n_samples)
+        which = self._rng().choice(len(self.weights_), n_samples, p=self.weights_ / self.weights_.sum())
+        return self.cluster_centers_[which], which
 
     def predict(self, X: Any) -> Int[ndarray, " n"]:
         """Voronoi cell of each sample X, (n, d) (eq. 6)."""
@@ -115,10 +162,41 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
 
     def _checked(self, X: Any) -> Float[ndarray, "n d"]:
         check_is_fitted(self)
-        return validate_data(self, X, reset=False, dtype=self.cluster_centers_.dtype)
+        return validate_data(self, _dense(X), reset=False, dtype=self.cluster_centers_.dtype)
 
     def _cells(self, X: Float[ndarray, "n d"]) -> Int[ndarray, " n"]:
-        return assign(_tensor(X), _tensor(self.cluster_centers_)).numpy()
+        with _threads(self.n_jobs):
+            return assign(_tensor(X), _tensor(self.cluster_centers_)).numpy()
+
+    def _given(self, X: Float[ndarray, "n d"]) -> Float[ndarray, "K d"]:
+        """The starting points of `init`, checked."""
+        start = validate_data(self, self.init, reset=False, dtype=X.dtype)
+        if len(start) != self.n_clusters:
+            raise InputError(f"init has {len(start)} points, but n_clusters = {self.n_clusters}; give as many")
+        return start
+
+    def _rng(self) -> np.random.Generator:
+        return np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+
+
+def _dense(X: Any) -> Any:
+    """X, if it is not sparse: centroids are dense."""
+    if issparse(X):
+        raise InputError("X is sparse, and the points of a quantizer are dense; give X.toarray()")
+    return X
+
+
+@contextlib.contextmanager
+def _threads(n_jobs: int | None) -> Iterator[None]:
+    """So many threads of PyTorch, which the compiled loops use too."""
+    before = torch.get_num_threads()
+    if n_jobs is not None and not (n_jobs == -1 or n_jobs >= 1):
+        raise InputError(f"n_jobs = {n_jobs}, but it is None, -1 for all processors, or at least 1")
+    torch.set_num_threads(before if n_jobs is None else os.cpu_count() if n_jobs == -1 else int(n_jobs))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _tensor(values: ndarray) -> torch.Tensor:

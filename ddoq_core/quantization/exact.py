@@ -29,11 +29,11 @@ OUTSIDE = np.polynomial.legendre.leggauss(200)  # nodes and weights for a tail
 
 @dataclass(frozen=True)
 class ExactQuantizer:
-    """K points and weights on a line, and what they cost."""
+    """K points and weights of a law, and what they cost."""
 
-    points: Float[ndarray, " K"]  # increasing
+    points: Float[ndarray, "K ..."]  # on a line (K,), increasing; else (K, d)
     weights: Float[ndarray, " K"]
-    distortion: float  # W_2^2 to the law
+    distortion: float  # W_2^2 to the law; of `power_quantizer`, W_r^r
     optimal: bool  # proved; else the best that was found
 
 
@@ -46,8 +46,11 @@ def exact_quantizer(
     of another law it is the better of the stationary grids from two starts, and marked so: points of the density that
     is right as K grows, and the optimum, found exactly, of the law cut into many shares.
 
+    In the words of the field it is the Newton-Raphson method; Lloyd's step is that of the mean-field CLVQ,
+    x_i - gamma_i (x_i - centroid) w_i with gamma_i = 1 / w_i.
+
     Args:
-        law: for example `scipy.stats.norm()`.
+        law: for example `scipy.stats.norm()`, or a `densities.DensityLaw` of a density of your own.
         log_concave: whether its density is; None asks the list LOG_CONCAVE.
         tol: largest entry of |grad G| at the end, in standard deviations.
     Raises:
@@ -63,7 +66,7 @@ def exact_quantizer(
         failed = law.wrong(at_mean, *_cells(law, at_mean))
         if failed:
             return failed
-        starts = (_companding,) if proved else (_companding, _of_shares)
+        starts = (companding_points,) if proved else (companding_points, _of_shares)
         starts = (_of_shares,) if law.is_finely_cut else starts  # a companding one is too far out in heavy tails
         grids = [_stationary(law, start(law, K), tol, max_iter) for start in starts]
         grids = [x for x in grids if x is not None]
@@ -94,20 +97,32 @@ def uniform_quantizer(law: Any, K: int) -> ExactQuantizer:
     return _quantizer(law, K, shared, True)
 
 
+def exact_cells(law: Any, x: Float[ndarray, " K"]) -> tuple[ndarray, ndarray, ndarray]:
+    """Mass, first and second moment about its point of each Voronoi cell of increasing points x, each (K,).
+
+    Raises:
+        InputError, ArithmeticError: as `exact_quantizer`.
+    """
+    standard = standard_law(law)
+    y = (x - standard.shift) / standard.scale
+    _, mass, moment, second = certified(law, len(x), lambda form: (y, *_cells(form, y)))
+    return mass, moment * standard.scale, second * standard.scale * standard.scale
+
+
 def exact_distortion(law: Any, x: Float[ndarray, " K"]) -> float:
     """G(x) = E min_i |X - x_i|^2 for increasing points x; errors as `exact_quantizer`."""
-    return float(_cells_of(law, x)[2].sum())
+    return float(exact_cells(law, x)[2].sum())
 
 
 def exact_centroids(law: Any, x: Float[ndarray, " K"]) -> Float[ndarray, " K"]:
     """Centroid of each Voronoi cell: one exact step of Lloyd's algorithm (Algorithm 2)."""
-    mass, moment, _ = _cells_of(law, x)
+    mass, moment, _ = exact_cells(law, x)
     return x + np.divide(moment, mass, out=np.zeros_like(x), where=mass > 0)
 
 
 def exact_gradient(law: Any, x: Float[ndarray, " K"]) -> Float[ndarray, " K"]:
     """Gradient of the distortion (Proposition 6, eq. 13): 2 int_{C_i} (x_i - xi) mu(d xi)."""
-    return -2 * _cells_of(law, x)[1]
+    return -2 * exact_cells(law, x)[1]
 
 
 def finite_differences(law: Any, x: Float[ndarray, " K"], h: float = 1e-5) -> Float[ndarray, " K"]:
@@ -121,44 +136,36 @@ def _check(K: int) -> None:
         raise InputError(f"K = {K}, but a quantizer has at least 1 point")
 
 
-def _certified(law: Any, K: int, compute: Callable[[StandardLaw], tuple | str]) -> tuple:
-    """What `compute` finds, as `StandardLaw.wrong` takes it: on the law as it is, or if that is wrong, cut finely."""
+def certified(law: Any, K: int, compute: Callable[[StandardLaw], tuple | str]) -> tuple:
+    """What `compute` finds, first what `StandardLaw.wrong` takes: on the law as it is, or if wrong so, cut finely."""
     standard = standard_law(law)
     for finely in (False, True):
         form = standard.finely_cut if finely else standard
         found = compute(form)
-        failed = found if isinstance(found, str) else form.wrong(*found)
+        failed = found if isinstance(found, str) else form.wrong(*found[:4])
         if not failed:
             return found
     raise ArithmeticError(f"{standard.name}, K = {K}: {failed}")
 
 
 def _quantizer(law: Any, K: int, compute: Callable[[StandardLaw], tuple | str], optimal: bool) -> ExactQuantizer:
-    x, mass, _, second = _certified(law, K, compute)
+    x, mass, _, second = certified(law, K, compute)
     standard = standard_law(law)
     G = float(second.sum()) * standard.scale * standard.scale
     return ExactQuantizer(standard.shift + standard.scale * x, mass, G, optimal)
 
 
-def _cells_of(law: Any, x: Float[ndarray, " K"]) -> tuple[ndarray, ndarray, ndarray]:
-    """`_cells` of a law with its shift and scale."""
-    standard = standard_law(law)
-    y = (x - standard.shift) / standard.scale
-    _, mass, moment, second = _certified(law, len(x), lambda form: (y, *_cells(form, y)))
-    return mass, moment * standard.scale, second * standard.scale * standard.scale
-
-
-def _companding(law: StandardLaw, K: int) -> Float[ndarray, " K"]:
-    """K points of density p^(1/3), the optimal one as K grows; p is read off the quantiles, or the fine cuts."""
+def companding_points(law: StandardLaw, K: int, r: float = 2.0) -> Float[ndarray, " K"]:
+    """K points of density p^(1/(1+r)), the optimal one as K grows; p is read off the quantiles, or the fine cuts."""
     u = np.linspace(0, 1, 20 * K + 201)[1:-1]
     x, mass = (law.cuts, law.moments(law.cuts[:-1], law.cuts[1:])[0]) if law.is_finely_cut else (law.ppf(u), np.diff(u))
-    shares = np.concatenate([[0], np.cumsum(mass ** (1 / 3) * np.diff(x) ** (2 / 3))])  # p^(1/3) dx
+    shares = np.concatenate([[0], np.cumsum(mass ** (1 / (1 + r)) * np.diff(x) ** (r / (1 + r)))])  # p^(1/(1+r)) dx
     return np.interp((np.arange(K) + 0.5) / K * shares[-1], shares, x)
 
 
 def _of_shares(law: StandardLaw, K: int) -> Float[ndarray, " K"]:
     """The best K points for the law cut into shares, each at its mean: of all grids, but for the width of a share."""
-    nodes = _companding(law, max(SHARES, 20 * K))
+    nodes = companding_points(law, max(SHARES, 20 * K))
     mass, moment, _ = _cells(law, nodes)
     kept = mass > 0
     shares = Line(torch.from_numpy(nodes[kept] + moment[kept] / mass[kept])[:, None], torch.from_numpy(mass[kept]))

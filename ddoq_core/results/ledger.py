@@ -8,13 +8,12 @@ import collections
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import fields
 from pathlib import Path
 
 from ..config.profile import Profile
 from ..errors import InputError
 from ..processes import bar, report_line, world
-from ..runs.jobs import Job, Student, train_all
+from ..runs.jobs import Job, Student, task_of, train_all
 from ..runs.run import Run, shaping_values
 from ..store.artifacts import Artifact, Workspace
 from ..store.locks import held
@@ -46,13 +45,13 @@ def record(
     with held(run.store.root, out.name, str(out)):
         rows = read(out)
         _check(rows, run, out)
-        done = {_task(row): row for row in rows}
+        done = {task_of(row): row for row in rows}
         missing = [task for task in tasks if task not in done]
         report_line(f"ddoq: {out.name}: {len(missing)} of {len(tasks)} students to train")
         jobs = [run.job(task) for task in bar(missing, desc="made ready")]
         for job in jobs:
             same[job.identity].append(job.task)
-        train_all(jobs, run.profile.workers, write)
+        train_all([jobs], run.profile.workers, write)
     return [done[task] for task in tasks]
 
 
@@ -63,7 +62,7 @@ def read(out: Path) -> list[dict]:
     try:
         rows = [json.loads(line) for line in out.read_text().splitlines()]
         for row in rows:
-            _task(row)
+            task_of(row)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{out} holds a line that is no record of a student; mend or remove it") from error
     return rows
@@ -98,7 +97,3 @@ def _check(rows: list[dict], run: Run, out: Path) -> None:
             was, now = (part.get(differing[0], getattr(Profile(), differing[0])) for part in (there, here))
             what = f"{differing[0]} = {was}, not {now}"
         raise InputError(f"{out} holds rows of {what}; give another folder")
-
-
-def _task(row: dict) -> Student:
-    return Student(**{f.name: row[f.name] for f in fields(Student)})

@@ -3,6 +3,7 @@
 In: jobs, which hold all that a student is trained on, made before. Out: the trained artifacts, in the jobs' order.
 """
 
+import collections
 import concurrent.futures
 import contextlib
 import functools
@@ -11,8 +12,8 @@ import math
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from ..config.profile import Profile
@@ -20,7 +21,8 @@ from ..data.dataset import Dataset
 from ..data.loaders import load_dataset
 from ..errors import InputError
 from ..pipeline.distilled import DistilledDataset
-from ..pipeline.train_student import Trainer, Weights, train
+from ..pipeline.label_forms import LabelForm, form_knobs, label_bytes
+from ..pipeline.train_student import LEARNED_LABELS, Trainer, Weights, train
 from ..processes import bar, die_with_parent, world
 from ..store.artifacts import Artifact, Store
 
@@ -43,7 +45,7 @@ class Job:
 
     profile: Profile
     task: Student
-    target: str = "hard"  # soft or hard: what the task's labels come down to
+    target: str = "hard"  # soft, hard or learned: what the task's labels come down to
     weights: str | float | Weights = "uniform"
     distilled: Artifact | None = None  # None: all real images
     teacher: Artifact | None = None
@@ -58,43 +60,52 @@ class Job:
 
     @property
     def trainer(self) -> Trainer:
-        """The loss and the schedule of the method."""
+        """The loss and the schedule of the method, or, for what it has learned, its own loop."""
         if not self.method:
             return Trainer()
         from ..methods import METHODS  # its modules import the prior's, which a worker seldom needs
 
         method = METHODS[self.method]
+        if self.target == LEARNED_LABELS:
+            return Trainer(fit=method.fit, module=method.module)
         own = method.loss or method.schedule
-        return Trainer(method.loss, method.schedule, method.module) if own else Trainer()
+        return Trainer(method.loss, method.schedule, module=method.module) if own else Trainer()
 
 
 def train_all(
-    jobs: list[Job], workers: int, finished: Callable[[Job, Artifact], None] = lambda job, artifact: None
+    levels: Iterable[list[Job]], workers: int, finished: Callable[[Job, Artifact], None] = lambda job, artifact: None
 ) -> list[Artifact]:
-    """Train every student, `workers` at a time, long ones first; two rows that ask for the same student share it.
+    """Train every student, level after level, `workers` at a time; rows that ask for the same student share it.
 
     Args:
+        levels: jobs that may begin together, each level made when those before it are finished; long ones go first.
         finished: told of every student, one after the other, as soon as it and those before it are there.
+    Returns:
+        The students, in the order of the jobs.
     """
-    once = sorted({job.identity: job for job in jobs}.values(), key=lambda job: -(job.task.ipc or math.inf))
-    made = {}
+    made, asked = {}, []
     with contextlib.ExitStack() as pool_if_any:
-        if min(workers, len(once)) <= 1 or world().size > 1:  # several processes share each student
-            results = map(train_student, once)
-        else:
-            pool = pool_if_any.enter_context(_pool(min(workers, len(once))))
-            with _interrupts_held():  # the workers start here
-                results = pool.map(train_student, once)
-        try:
-            for job, artifact in zip(once, bar(results, total=len(once), desc="students"), strict=True):
-                finished(job, artifact)
-                made[job.identity] = artifact
-        except concurrent.futures.BrokenExecutor as error:
-            raise InputError(
-                f"a process that trained a student was ended, often for lack of memory; what is finished is kept: "
-                f"lower workers (here {workers}) and give the same command again"
-            ) from error
-    return [made[job.identity] for job in jobs]
+        pool = None
+        for jobs in levels:
+            asked += jobs
+            new = {job.identity: job for job in jobs if job.identity not in made}
+            once = sorted(new.values(), key=lambda job: -(job.task.ipc or math.inf))
+            if min(workers, len(once)) <= 1 or world().size > 1:  # several processes share each student
+                results = map(train_student, once)
+            else:
+                pool = pool or pool_if_any.enter_context(_pool(workers))
+                with _interrupts_held():  # the workers start here
+                    results = pool.map(train_student, once)
+            try:
+                for job, artifact in zip(once, bar(results, total=len(once), desc="students"), strict=True):
+                    finished(job, artifact)
+                    made[job.identity] = artifact
+            except concurrent.futures.BrokenExecutor as error:
+                raise InputError(
+                    f"a process that trained a student was ended, often for lack of memory; what is finished is kept: "
+                    f"lower workers (here {workers}) and give the same command again"
+                ) from error
+    return [made[job.identity] for job in asked]
 
 
 def train_student(job: Job) -> Artifact:
@@ -112,12 +123,42 @@ def train_student(job: Job) -> Artifact:
     )  # fmt: skip
 
 
-def result_row(profile: Profile, task: Student, artifact: Artifact, weights: str | float, result: str) -> dict:
+def result_row(
+    profile: Profile, task: Student, artifact: Artifact, weights: str | float, result: str, n_classes: int
+) -> dict:
     """What is kept of a trained student: task, weighting, score (of the file `result`), and what made it."""
     run = artifact.run
     made = {name: run[name] for name in ("seconds", "date", "device", "commit", "versions")}
     named = profile.subset("dataset", "profile") | {"key": artifact.key, "teacher_size": profile.picture_size}
+    named |= {"label_bytes": bytes_of_labels(profile, task, n_classes)}
     return named | asdict(task) | {"weights": weights} | artifact.json(result) | made
+
+
+def task_of(row: dict) -> Student:
+    """The student of a row."""
+    return Student(**{f.name: row[f.name] for f in fields(Student)})
+
+
+def bytes_of_labels(profile: Profile, task: Student, n_classes: int) -> int | None:
+    """Bytes on disk of the soft labels of a student's set; 0 if the teacher is asked while training."""
+    if task.labels != "soft" or task.ipc is None:
+        return None
+    form, n = LabelForm.of(form_knobs(profile)), task.ipc * n_classes
+    return 0 if profile.soft_labels == "online" else label_bytes(n, n_classes, profile.labelled_epochs, form)
+
+
+def read_rows(file: Path) -> dict[Student, dict]:
+    """Rows of a file by their students; none if there is no such file."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {task_of(row): row for row in map(json.loads, lines)}
+
+
+def of_whole_cells(plan: list[Student], rows: dict[Student, dict]) -> list[dict]:
+    """The rows of those cells of a table of which the students of all seeds are there."""
+    cells = collections.defaultdict(list)
+    for task in plan:
+        cells[replace(task, distill_seed=0, seed=0)].append(task)
+    return [rows[t] for tasks in cells.values() if all(t in rows for t in tasks) for t in tasks]
 
 
 def _dataset_of(profile: Profile) -> Dataset:

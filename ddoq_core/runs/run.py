@@ -3,10 +3,11 @@
 Images -> latents -> prototypes + counts -> distilled images -> soft labels -> students -> results.jsonl.
 """
 
+import collections
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,27 +30,20 @@ from ..pipeline.cluster import cluster
 from ..pipeline.distilled import DistilledDataset
 from ..pipeline.encode import Latents, PassingLatents, StoredLatents, encode
 from ..pipeline.relabel import relabel
-from ..pipeline.teacher import teacher
-from ..pipeline.train_student import Weights
+from ..pipeline.teacher import PRETRAINED, teacher
+from ..pipeline.train_student import LEARNED_LABELS, Weights
+from ..pipeline.views import VIEW_KNOBS
 from ..priors.load import check_kept, prior_artifact
 from ..processes import bar, report_line, world
 from ..store.artifacts import Artifact, Store, Workspace
 from ..store.locks import held
-from .jobs import Job, Student, result_row, train_all
+from .jobs import Job, Student, of_whole_cells, read_rows, result_row, train_all
 
 ANOTHER_SCALE = 100  # classes; above it a notebook reads a finished run and never starts one
 # knobs that change no result, or whose content is in the key of the data set
 MACHINE = (
-    "artifacts",
-    "data_root",
-    "class_list",
-    "val_mapping",
-    "download",
-    "device",
-    "threads",
-    "workers",
-    "compiled",
-)
+    "artifacts", "data_root", "class_list", "val_mapping", "download", "device", "threads", "workers", "compiled",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,9 +130,9 @@ class Run(MethodRun):
             ipc=ipc, distill_seed=distill_seed,
         )  # fmt: skip
 
-    def checks(self) -> Iterator[Artifact]:
-        """The check of every distilled set of the plan that is made of prototypes, one after the other."""
-        tasks = [t for t in self.plan if METHODS[t.method].images == PROTOTYPES]
+    def checks(self, levels: Collection[int | None] = ()) -> Iterator[Artifact]:
+        """The check of every distilled set that is made of prototypes, of the plan or of some levels, one by one."""
+        tasks = [t for t in self.plan if METHODS[t.method].images == PROTOTYPES and (not levels or t.ipc in levels)]
         sets = dict.fromkeys((t.ipc, t.distill_seed) for t in tasks)
         return (self.check(*one) for one in sets)
 
@@ -153,11 +147,14 @@ class Run(MethodRun):
         if method.distill is None:
             return Job(profile, task)
         distilled = self.distilled(task.method, task.ipc, task.distill_seed)
-        if target == OWN:  # its views are its own, so no stored labels belong to them
+        if target == OWN:
             target, changes = method.protocol(profile, distilled)
-            profile = profile.replace(**changes, soft_labels="online", label_epochs=0)
+            own = profile.replace(**changes, label_epochs=0)
+            if profile.label_epochs or own.keyed(*VIEW_KNOBS) != profile.keyed(*VIEW_KNOBS):
+                own = own.replace(soft_labels="online")  # its views are its own: no stored labels belong to them
+            profile = own
         job = Job(profile, task, target, self.weights(task, distilled), distilled.artifact, method=method.name)
-        if target == "hard":
+        if target in ("hard", LEARNED_LABELS):
             return job
         labels = self.soft_labels(distilled, task.distill_seed) if profile.soft_labels == "stored" else None
         return replace(job, teacher=self.teacher, labels=labels)
@@ -195,8 +192,8 @@ class Run(MethodRun):
     def _seeds(self, whole: bool) -> list[tuple[int, int]]:
         """Seeds of the distillation and of the student: crossed, or one student with first weights of its own each."""
         n, m = self.profile.n_seeds, self.profile.n_student_seeds
-        if whole:
-            return [(0, seed) for seed in range(n * m)]
+        if whole:  # torchvision's weights are one network, however often it is asked for
+            return [(0, seed) for seed in range(1 if self.profile.teacher_path == PRETRAINED else n * m)]
         return [(i, s) for i in range(n) for s in ([i] if m == 1 else range(m))]
 
     @cached_property
@@ -205,52 +202,92 @@ class Run(MethodRun):
         shaping = json.dumps([shaping_values(self.profile), self.dataset.content], sort_keys=True)
         return self.store.root / "runs" / f"{self.profile.profile}-{hashlib.sha256(shaping.encode()).hexdigest()[:12]}"
 
+    @property
+    def file(self) -> Path:
+        """The rows of its students, as far as they are finished."""
+        return self.folder / "results.jsonl"
+
     def results(self) -> list[dict]:
-        """Rows of `results.jsonl`; what is missing is trained, or of more than 100 classes refused (InputError)."""
+        """Rows of `results.jsonl`; what is missing is trained, or of more than 100 classes left out.
+
+        Raises:
+            InputError: of more than 100 classes, and no cell has all its students.
+        """
         if self.dataset.n_classes <= ANOTHER_SCALE:
             return self.train_students(say=lambda line: None)  # a page shows what it wants to show
-        return self.finished_rows()
+        found = of_whole_cells(self.plan, read_rows(self.file))
+        if not found:
+            raise self._unfinished()
+        return found
 
     def finished_rows(self) -> list[dict]:
         """Rows of `results.jsonl` as a finished run has left it; InputError if it is not finished."""
-        try:
-            return [json.loads(line) for line in (self.folder / "results.jsonl").read_text().splitlines()]
-        except FileNotFoundError:
-            raise InputError(
-                f"the run of profile {self.profile.profile} is not finished in {self.store.root}; "
-                f"run `ddoq run --profile {self.profile.profile}` with the same parameters first"
-            ) from None
+        there = read_rows(self.file)
+        if not all(task in there for task in self.plan):
+            raise self._unfinished()
+        return [there[task] for task in self.plan]
 
-    def distilled_sets(self, labels: str | None = None) -> list[tuple[DistilledDataset, int]]:
-        """The distilled sets of the plan, or of its students with `labels`, each with its distillation seed."""
+    def _unfinished(self) -> InputError:
+        return InputError(
+            f"the run of profile {self.profile.profile} is not finished in {self.store.root}; "
+            f"run `ddoq run --profile {self.profile.profile}` with the same parameters first"
+        )
+
+    def distilled_sets(
+        self, labels: str | None = None, levels: Collection[int | None] = ()
+    ) -> list[tuple[DistilledDataset, int]]:
+        """The distilled sets of the plan, or of its students with `labels` or at some levels, each with its seed."""
         wanted = [t for t in self.plan if t.ipc is not None and labels in (None, t.labels)]
-        keys = dict.fromkeys((t.method, t.ipc, t.distill_seed) for t in wanted)
+        keys = dict.fromkeys((t.method, t.ipc, t.distill_seed) for t in wanted if not levels or t.ipc in levels)
         return [(self.distilled(*key), key[2]) for key in bar(keys, desc="distilled sets")]
 
     def train_students(self, say: Callable[[str], None] = report_line) -> list[dict]:
-        """Make every step and train every student, `workers` side by side; write and return the rows.
+        """Make every step and train every student, few images per class first; return the rows.
+
+        A row is written as soon as its student and those before it are finished.
 
         Args:
-            say: takes the lines that tell, before anything is trained, whether the run is right.
+            say: takes the lines that tell, before the students of a level are trained, whether their sets are right.
         """
-        with held(self.store.root, self.folder.name, f"the run {self.folder}"):
-            self.distilled_sets()
-            for checked in self.checks():
-                for line in brief_lines(checked):
-                    say(line)
-            for distilled, seed in self.distilled_sets("soft"):
-                self.soft_labels(distilled, seed)
-            students = train_all([self.job(task) for task in self.plan], self.profile.workers)
-            rows = [self.row(task, artifact) for task, artifact in zip(self.plan, students, strict=True)]
+        rows, same = read_rows(self.file), collections.defaultdict(list)
+
+        def ready() -> Iterator[list[Job]]:
+            for level in self._levels:
+                jobs = self._made_ready(level, say)
+                for job in jobs:
+                    same[job.identity].append(job.task)
+                yield jobs
+
+        def write(job: Job, student: Artifact) -> None:
+            rows.update({task: self.row(task, student) for task in same[job.identity]})
             if world().main:
-                Workspace(self.folder).jsonl("results.jsonl", rows)
-        return rows
+                Workspace(self.folder).jsonl(self.file.name, (rows[task] for task in self.plan if task in rows))
+
+        with held(self.store.root, self.folder.name, f"the run {self.folder}"):
+            train_all(ready(), self.profile.workers, write)
+        return [rows[task] for task in self.plan]
+
+    @property
+    def _levels(self) -> list[set[int | None]]:
+        """Images per class, rising; all real images go with the first level."""
+        levels = sorted({t.ipc for t in self.plan if t.ipc is not None})
+        return [{None, *levels[:1]}, *({ipc} for ipc in levels[1:])]
+
+    def _made_ready(self, level: set[int | None], say: Callable[[str], None]) -> list[Job]:
+        """The jobs of a level, after its sets, their checks and labels are made."""
+        self.distilled_sets(levels=level)
+        for checked in self.checks(level):
+            for line in brief_lines(checked):
+                say(line)
+        for distilled, seed in self.distilled_sets("soft", level):
+            self.soft_labels(distilled, seed)
+        return [self.job(task) for task in self.plan if task.ipc in level]
 
     def row(self, task: Student, artifact: Artifact) -> dict:
         """What is kept of a trained student: task, score, and what made it."""
         method = METHODS[task.method]
         weights = method.weights_of(self.profile) if method.distill else "uniform"
-        return result_row(self.profile, task, artifact, weights, method.result)
+        return result_row(self.profile, task, artifact, weights, method.result, self.dataset.n_classes)
 
 
 def shaping_values(profile: Profile) -> dict:

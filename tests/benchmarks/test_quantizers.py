@@ -25,6 +25,8 @@ def small():
 @pytest.mark.parametrize("key", METHODS, ids="/".join)
 def test_every_method_returns_points_that_lower_the_distortion(key, small):
     _, method = METHODS[key]
+    if key[1] in module.OPTIONAL:
+        pytest.importorskip(module.OPTIONAL[key[1]])
     K, X = (10 if "at once" in key[1] else 20), small({"line": 1, "plane": 2, "clvq": 2, "eight": 8}.get(key[0], 50))
     if "at once" in key[1]:
         X = X[:300]
@@ -105,6 +107,14 @@ def test_a_file_of_something_else_is_refused(content, tmp_path):
         module.read_bench(tmp_path / "bench.jsonl")
     with pytest.raises(InputError, match=r"no records .*none\.jsonl; run: ddoq bench --out"):
         module.read_bench(tmp_path / "none.jsonl")
+
+
+def test_a_library_that_may_be_absent_is_left_out_where_it_is(tiny, monkeypatch, tmp_path):
+    monkeypatch.setitem(module.OPTIONAL, "plain torch", "no_such_library")
+    rows = bench_rows(["tiny"], reps=1, out=tmp_path / "bench.jsonl")
+    assert list(rows[0]["methods"]) == [OURS] and module.read_bench(tmp_path / "bench.jsonl") == rows
+    (task,) = side_by_side(rows).tasks
+    assert [method.name for method in task.methods] == [OURS]
 
 
 def test_an_unknown_task_is_refused():

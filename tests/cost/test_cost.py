@@ -2,6 +2,8 @@
 
 import json
 import re
+import shlex
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,11 +11,12 @@ from diffusers import DiTPipeline
 from torch.utils.flop_counter import FlopCounterMode
 
 from ddoq_book.ch33.measured import MeasuredCost, Timing, measured_run, measured_table, seconds_form, timings
-from ddoq_core.config.profile import Profile, find_profile
-from ddoq_core.cost.counting import count_parts, n_parameters
+from ddoq_book.studies.families import GROUPS
+from ddoq_core.config.profile import Profile, find_profile, parse_assignment
+from ddoq_core.cost.counting import activations, count_parts, n_parameters
 from ddoq_core.cost.flops import classifier, prior_of
 from ddoq_core.cost.model import clustering, costs, takes_gram
-from ddoq_core.cost.sizes import A6000, KNOWN, TWO_CORES, Device, Images, device_of
+from ddoq_core.cost.sizes import A6000, KNOWN, TWO_CORES, Device, Images, card_for, device_of
 from ddoq_core.cost.tables import (
     PAPER,
     amount,
@@ -21,22 +24,27 @@ from ddoq_core.cost.tables import (
     cost_table,
     duration,
     flops_form,
+    memory_table,
     paper_steps,
     paper_table,
     run_cost,
+    training_memory,
 )
 from ddoq_core.errors import InputError
 from ddoq_core.methods import METHODS, SMALL
-from ddoq_core.pipeline.relabel import label_bytes
+from ddoq_core.networks.classifiers import make_network
+from ddoq_core.pipeline.label_forms import label_bytes
 from ddoq_core.priors import pretrain
 from ddoq_core.priors.latent_diffusion import SAMPLERS
 from ddoq_core.quantization.forms import Gram
 from ddoq_core.quantization.lloyd import ITERATIONS, SEEDING, form_of
+from ddoq_core.randomness import torch_rng
 from ddoq_core.runs.run import Run
 
 from ..tiny import random_prior
 from .published import dit, stable_diffusion
 
+FURTHER = [name for group in GROUPS for name in group.methods]  # rows that the study of families has added
 MAC = 2  # operations of a multiply-add
 IMAGENET = Images.of(PAPER)
 LITTLE = Profile.of(
@@ -57,7 +65,7 @@ LITTLE = Profile.of(
         "threads": 1,
         "workers": 1,
         "batch_size": 20,
-        "methods": list(METHODS),
+        "methods": [name for name in METHODS if name not in FURTHER],
     }
 )
 
@@ -65,14 +73,18 @@ LITTLE = Profile.of(
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Run:
     """A small run on the digits, with a prior of random weights in a folder."""
-    folder = tmp_path_factory.mktemp("cost")
+    return finished_run(LITTLE, tmp_path_factory.mktemp("cost"))
+
+
+def finished_run(profile: Profile, folder: Path) -> Run:
+    """The run of a profile with such a prior."""
     prior = random_prior()
     scheduler = prior.scheduler_class.from_config(prior.scheduler_config)
     DiTPipeline(prior.transformer, prior.vae, scheduler).save_pretrained(folder / "prior")
     index = folder / "prior" / "model_index.json"
-    digits = {"id2label": {str(i): name for i, name in enumerate(Run(LITTLE).dataset.class_names)}}
+    digits = {"id2label": {str(i): name for i, name in enumerate(Run(profile).dataset.class_names)}}
     index.write_text(json.dumps(json.loads(index.read_text()) | digits))
-    run = Run(LITTLE.replace(prior_path=str(folder / "prior"), artifacts=str(folder / "artifacts")))
+    run = Run(profile.replace(prior_path=str(folder / "prior"), artifacts=str(folder / "artifacts")))
     run.results()
     return run
 
@@ -183,6 +195,23 @@ def test_a_run_makes_exactly_the_artifacts_that_were_told(finished):
     told_of["train", "convnet-8, soft labels", 1] -= 2 * finished.profile.n_seeds
     assert {told_of.pop(("exponents", "", ipc)) for ipc in (1, 2)} == {finished.profile.n_seeds}
     assert len(list(finished.store.root.glob("exponents/*/run.json"))) == 2 * finished.profile.n_seeds
+    pixels = sum(told_of.pop(("pixels", "", ipc)) for ipc in (1, 2))  # no input of a student: its set is
+    assert len(list(finished.store.root.glob("pixels/*/run.json"))) == pixels
+    assert made == told_of
+
+
+@pytest.mark.slow
+def test_a_run_of_the_further_rows_makes_exactly_the_artifacts_that_were_told(tmp_path):
+    further = LITTLE.replace(methods=FURTHER, targets=["hard"], hard_ipc=[1, 2], n_seeds=1, tesla_ipc=[1, 2])
+    run = finished_run(further, tmp_path)
+    told_of = {(c.step, c.network, c.ipc): c.times for c in costs(run.profile, Images.of(run.profile))}
+    made = {(t.step, t.network, t.ipc): len(t.seconds) for t in timings(run)}
+    del told_of["teacher", "convnet-8", None]  # told always, and asked for soft labels only
+    # the image nearest to the mean is herding's and k-centre's: one set, with one student
+    assert told_of.pop(("herding", "", 1)) == 1
+    told_of["train", "convnet-8, hard labels", 1] -= 1
+    pixels = sum(told_of.pop(("pixels", "", ipc)) for ipc in (1, 2))
+    assert len(list(run.store.root.glob("pixels/*/run.json"))) == pixels - 1
     assert made == told_of
 
 
@@ -258,6 +287,38 @@ def test_a_teacher_that_is_asked_while_training_stores_nothing_and_works_for_eve
     assert stored["train", 10].reads - online["train", 10].reads == label_bytes(10_000, 1000, 300)
 
 
+@pytest.mark.parametrize(("name", "megabytes"), [("resnet18", 22.2), ("resnet50", 86.0), ("resnet101", 127.1)])
+def test_a_network_keeps_of_an_image_what_was_measured_by_hooks(name, megabytes):
+    """On the CPU, at 224 pixels in float32, by saved_tensors_hooks of torch 2.14."""
+    assert classifier(name, 1000, 3, 224).activations / 1e6 == pytest.approx(megabytes, abs=0.1)
+
+
+def test_what_is_kept_on_the_meta_device_is_what_is_kept_on_the_cpu_and_half_of_it_in_bfloat16():
+    """Beside the weights, which autocast casts once, whatever the batch."""
+    network, kept = make_network("resnet18", 10, 3, 64, torch_rng(0, "n")), {}
+    for n in (2, 4):
+        images = torch.rand(n, 3, 64, 64, generator=torch_rng(0, "images"))
+        kept[n] = activations(network, images)
+        with torch.autocast("cpu", torch.bfloat16):
+            kept[n, "half"] = activations(network, images)
+    assert kept[2] == 2 * classifier("resnet18", 10, 3, 64).activations
+    assert 0.5 < (kept[4, "half"] - kept[2, "half"]) / (kept[4] - kept[2]) < 0.6
+
+
+def test_memory_is_told_by_network_and_the_card_that_it_fits_on():
+    """Section 3 of the paper's setting: batches of 1,024 in two parts."""
+    networks = PAPER.replace(students=["resnet18", "resnet50", "resnet101"], ipc=[200], accumulate=2)
+    found = {m.network.partition(",")[0]: m for m in training_memory(run_cost(networks, IMAGENET, A6000))}
+    assert {m.mapped for m in found.values()} == {200_000 * 3 * 224**2}  # 30 GB, on the disk
+    assert found["resnet18"].whole == 16 * 11_689_512 + 4 * 1024 * 3 * 224**2 + 512 * found["resnet18"].of_one
+    assert {name: card_for(m.whole) for name, m in found.items()} == {"resnet18": 16, "resnet50": 80, "resnet101": 80}
+    half = training_memory(run_cost(networks.replace(training_precision="bfloat16"), IMAGENET, A6000))
+    assert sorted(card_for(m.whole) for m in half) == [8, 32, 40]
+    table = memory_table(run_cost(networks, IMAGENET, A6000))
+    assert "30.1 GB" in table.markdown() and "| 16 GB |" in table.markdown()
+    assert card_for(1e12) is None
+
+
 def test_rows_that_differ_in_their_weights_share_images_and_labels():
     found = {
         (c.step, c.ipc): c.times for c in costs(PAPER.replace(methods=["d4m", "ddoq", "ddoq_proportional"]), IMAGENET)
@@ -274,7 +335,7 @@ def test_with_torchvisions_weights_nothing_is_trained_on_real_images():
 
 def test_methods_without_prototypes_pay_for_none():
     steps = {c.step for c in costs(LITTLE.replace(methods=["random_real"], prior="pretrain"), Images.of(LITTLE))}
-    assert steps == {"teacher", "random_real", "relabel", "train"}
+    assert steps == {"teacher", "random_real", "pixels", "relabel", "train"}
 
 
 def test_an_ipc_above_the_class_size_is_refused():
@@ -437,7 +498,25 @@ def test_no_operations_are_0_without_a_unit():
     assert (flops_form(0), flops_form(2e9)) == ("0", "2 GFLOP")
 
 
-def test_the_header_of_the_imagenet_profile_gives_the_time_that_is_counted():
-    profile = Profile.load("imagenet")
-    said = re.search(r"counts ([\d.]+) days", find_profile("imagenet").read_text())[1]
-    assert float(said) == pytest.approx(run_cost(profile, Images.of(profile), A6000).seconds / 86400, abs=0.05)
+def commands(profile: str) -> list[tuple[dict, str]]:
+    """Parameters and time of every command in the header of a profile."""
+    lines = re.findall(rf"^# +ddoq run --profile {profile} \.\.\.(.*)# +(.*)$", find_profile(profile).read_text(), re.M)
+    assignments = [[parse_assignment(text) for text in shlex.split(given) if text != "-p"] for given, _ in lines]
+    return [(dict(given), time) for given, (_, time) in zip(assignments, lines, strict=True)]
+
+
+@pytest.mark.parametrize(("name", "number"), [("imagenet_dit", 0), *(("imagenet", i) for i in range(6))])
+def test_the_header_of_the_imagenet_profile_gives_the_times_that_are_counted(name, number):
+    given, time = commands(name)[number]
+    profile = Profile.load(name, given)
+    assert duration(run_cost(profile, Images.of(profile), A6000).seconds) == time
+
+
+def test_the_imagenet_profile_asks_for_the_claim_itself_and_names_every_other_row_and_level():
+    profile, told = Profile.load("imagenet"), [Profile.load("imagenet", given) for given, _ in commands("imagenet")]
+    assert (profile.methods, profile.ipc, profile.targets) == (["d4m", "ddoq"], [10], ["soft", "own"])
+    one_pass = {"quantizer": "minibatch", "n_passes": 1, "start": "samples"}
+    assert profile.subset(*one_pass) == one_pass and profile.test_crop == 0.875
+    assert {ipc for p in told for ipc in p.ipc} == {10, 50, 100, 200} and "lloyd" in {p.quantizer for p in told}
+    assert {s for p in told for s in p.students} == {"resnet18", "resnet50", "resnet101"}
+    assert {m for p in told for m in p.methods} >= {"random_real", "full", "rded", "sre2l", "cda", "ddoq_proportional"}

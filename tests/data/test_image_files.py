@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps, PngImagePlugin
+from torchvision import transforms
 
-from ddoq_core.data.image_files import check_images, read_image
+from ddoq_core.data.image_files import check_images, read_image, read_images
 from ddoq_core.errors import InputError
+from ddoq_core.randomness import numpy_rng
 
 
 def _saved(tmp_path, image: Image.Image, name: str, **options):
@@ -213,3 +215,16 @@ def test_whatever_a_reader_of_pillow_raises_the_file_is_named(tmp_path, monkeypa
     with pytest.raises(InputError, match=r"odd.png cannot be read \(.+\); .*skip_unreadable") as caught:
         read_image(path, 8)
     assert "\n" not in str(caught.value) and check_images([path])[0].problem == str(caught.value)
+
+
+@pytest.mark.parametrize("size", [(500, 375), (375, 500), (301, 256), (90, 160), (224, 224), (1000, 333)])
+@pytest.mark.parametrize(("side", "short"), [(224, 256), (32, 37)])
+def test_the_published_crop_is_torchvisions_pixel_for_pixel(tmp_path, size, side, short):
+    """Resize to 256, CenterCrop of 224, bilinear: what a classifier of torchvision is scored on."""
+    noise = numpy_rng(0, "photograph", *size).integers(0, 256, (size[1], size[0], 3)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    theirs = transforms.Compose([transforms.Resize(short), transforms.CenterCrop(side), transforms.PILToTensor()])
+    mine = read_image(tmp_path / "a.png", side, "squash", crop=side / short)
+    assert mine.equal(theirs(Image.open(tmp_path / "a.png")))
+    (both,) = read_images([tmp_path / "a.png"], side, crop=side / short)
+    assert both.equal(mine) and not read_image(tmp_path / "a.png", side).equal(mine)

@@ -321,7 +321,7 @@ def test_imagenette_is_found_among_other_classes(tmp_path):
     assert load_dataset(profile.replace(class_list="imagewoof")).class_ids == listed_classes("imagewoof")
 
 
-@pytest.mark.parametrize("name", ["imagenet", "imagenette"])
+@pytest.mark.parametrize("name", ["imagenet", "imagenet_dit", "imagenette"])
 def test_every_value_of_a_profile_says_where_it_comes_from(name):
     text = find_profile(name).read_text()
     values = re.findall(r"^(\w+): .*?  # (paper|D4M|RDED|SRe2L|MTT|TESLA|ours|yours)\b", text, flags=re.MULTILINE)

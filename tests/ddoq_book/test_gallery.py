@@ -94,3 +94,10 @@ def test_a_strip_that_is_there_asks_for_no_distilled_set(run, tmp_path):
     before = run.made.copy()
     keep_strips(run, ["d4m", "random_real"], 2, tmp_path / "strips")
     assert run.made == [*before, "d4m"]
+
+
+def test_pictures_of_the_families_stand_among_those_of_the_long_run(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("ddoq_book.gallery.RESULTS", tmp_path)
+    keep_strips(run, ["d4m"], 2, tmp_path / "table")
+    keep_strips(run, ["random_real"], 2, tmp_path / "families")
+    assert list(lines(recorded_gallery(run.profile.dataset, 2))) == ["Random real images", "D⁴M, DDOQ"]

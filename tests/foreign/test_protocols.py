@@ -16,7 +16,7 @@ from ddoq_core.errors import InputError
 from ddoq_core.foreign import protocols as module
 from ddoq_core.foreign.protocols import PROTOCOLS, evaluate_folder, evaluation_lines
 from ddoq_core.methods import METHODS
-from ddoq_core.pipeline.train_student import Lessons
+from ddoq_core.pipeline.lessons import Lessons
 from ddoq_core.randomness import numpy_rng
 from ddoq_core.runs.run import Run
 
@@ -117,7 +117,7 @@ def test_a_students_labels_are_right_though_imagefolder_would_mix_up_these_folde
 @pytest.mark.parametrize("preset", FIXED)
 def test_a_preset_sets_what_defines_its_protocol_and_you_win_over_it(birds, ours, preset, monkeypatch):
     seen = []
-    monkeypatch.setattr(module, "train_all", lambda jobs, workers: seen.extend(jobs) or [])
+    monkeypatch.setattr(module, "train_all", lambda levels, workers: seen.extend(*levels) or [])
     with pytest.raises(ValueError, match="zip"):
         evaluate_folder(ours, preset, birds)
     with pytest.raises(ValueError, match="zip"):

@@ -16,7 +16,7 @@ from ddoq_core.errors import InputError
 from ddoq_core.foreign import protocols
 from ddoq_core.foreign.protocols import evaluate_folder
 from ddoq_core.foreign.tensors import NORMALISED, read_foreign_tensors
-from ddoq_core.pipeline.train_student import Lessons
+from ddoq_core.pipeline.lessons import Lessons
 from ddoq_core.randomness import numpy_rng
 from ddoq_core.runs.run import Run
 

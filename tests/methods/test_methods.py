@@ -29,6 +29,7 @@ def dataset():
     )  # fmt: skip
 
 
+KERNELS = ["kip", "kip_labels", "label_solve", "rfad", "frepo"]
 MEDOIDS = ["d4m_medoid", "ddoq_medoid", "ddoq_medoid_permuted"]
 
 
@@ -39,9 +40,22 @@ def store(tmp_path):
 
 
 def test_the_rows_stand_in_the_order_of_the_table_under_the_names_of_their_files():
-    peers = ["tesla", "sre2l", "cda", "rded"]
+    chosen = ["herding", "k_centre", "craig", "el2n", "grand", "easy"]
+    pixels = ["dd", "rtp", "dc", "dsa", "dream", "dm", "mtt", "tesla", "haba", *KERNELS, "robust"]
+    large = ["sre2l", "cda", "rded", "wmdd", "wmdd_masses"]
+    priors = ["glad", "glad_codebook", "ld3m", "minimax", "mgd3", "ot_guided"]
     ours = ["d4m", "ddoq", "ddoq_proportional", "ddoq_companion", "ddoq_adaptive", "ddoq_permuted"]
-    assert list(METHODS) == ["random_real", "random_generated", *peers, *ours, *MEDOIDS, "full"]
+    assert list(METHODS) == [
+        "random_real",
+        "random_generated",
+        *chosen,
+        *pixels,
+        *large,
+        *priors,
+        *ours,
+        *MEDOIDS,
+        "full",
+    ]
     assert all(method.name == name for name, method in METHODS.items())
     assert set(Profile().methods) <= set(METHODS)
 

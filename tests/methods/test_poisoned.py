@@ -61,6 +61,7 @@ def test_nothing_but_the_scores_depends_on_the_test_images(digits, tmp_path):
     assert files_made(tmp_path / "poisoned", replace(digits, test=poisoned)) == clean
     steps = {Path(name).parts[0] for name, _ in clean}
     assert {"random_real", "generate", "synthesize", "rded", "sre2l", "cda", "tesla", "train", "relabel"} <= steps
+    assert {"herding", "el2n", "dm", "mtt", "kip", "frepo", "glad", "minimax", "wmdd", "ot_guided", "dd"} <= steps
 
 
 @pytest.mark.slow

@@ -13,7 +13,9 @@ from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.errors import InputError
 from ddoq_core.methods import tesla as module
 from ddoq_core.methods.method import MethodRun
-from ddoq_core.methods.tesla import METHOD, experts, matching, tesla
+from ddoq_core.methods.shared import trajectories
+from ddoq_core.methods.shared.trajectories import experts
+from ddoq_core.methods.tesla import METHOD, matching, tesla
 from ddoq_core.networks.classifiers import make_network
 from ddoq_core.randomness import torch_rng
 from ddoq_core.store import checkpoints
@@ -59,7 +61,7 @@ def contents(folder) -> dict[str, bytes]:
 def fast_experts():
     """Experts that learn in nine steps."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "EXPERT_RATE", 0.5)
+        patch.setattr(trajectories, "EXPERT_RATE", 0.5)
         yield
 
 
@@ -164,14 +166,12 @@ def test_the_memory_of_the_graphs_does_not_grow_with_the_number_of_steps():
 
 def test_experts_learn_the_training_images(store, dataset):
     artifact = experts(store, dataset, PROFILE)
-    network = module._network(dataset, PROFILE, torch_rng(0, "replaced"))
-    still = torch.tensor([[[1.0, 0, 0], [0, 1, 0]]])
+    network = trajectories.vector_network(dataset, PROFILE)
     for expert in range(PROFILE.tesla_experts):
-        way = module.read_tensors(artifact.path / module._file(expert))["parameters"]
+        way = trajectories.trajectory(artifact, expert)
         assert len(way) == PROFILE.tesla_epochs + 1
-        rows = torch.arange(len(dataset.train))
-        shown = dataset.train.images(rows), dataset.train.labels, still.expand(len(rows), 2, 3)
-        before, after = (float(module.student_loss(network, dataset, way[i], *shown)) for i in (0, -1))
+        shown = dataset.train.images(range(len(dataset.train))), dataset.train.labels, lambda images: images
+        before, after = (float(trajectories.vector_loss(network, dataset, way[i], *shown)) for i in (0, -1))
         assert after < 0.97 * before
 
 
@@ -225,15 +225,15 @@ def test_an_interrupted_set_goes_on_to_the_same_bytes(tmp_path, dataset, made, m
 
 
 def test_interrupted_experts_go_on_to_the_same_bytes_and_none_is_trained_twice(store, dataset, tmp_path, monkeypatch):
-    whole, begun, trajectory = experts(store, dataset, PROFILE), [], module._trajectory
+    whole, begun, trajectory = experts(store, dataset, PROFILE), [], trajectories._trajectory
 
-    def failing(dataset, profile, expert):
+    def failing(dataset, profile, expert, step):
         begun.append(expert)
         if len(begun) == 2:
             raise KeyboardInterrupt
-        return trajectory(dataset, profile, expert)
+        return trajectory(dataset, profile, expert, step)
 
-    monkeypatch.setattr(module, "_trajectory", failing)
+    monkeypatch.setattr(trajectories, "_trajectory", failing)
     other = Store(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         experts(other, dataset, PROFILE)

@@ -25,6 +25,14 @@ def test_the_convnet_of_width_128_is_the_one_of_the_field():
     assert sum(p.numel() for p in network.parameters()) == 320_010  # as the distillation papers' ConvNet-3
 
 
+def test_lenet_is_the_one_of_the_digits_and_takes_no_other_size():
+    network = make_network("lenet5", 10, 1, 32, torch_rng(0, "t"))
+    assert network(torch.zeros(2, 1, 32, 32)).shape == (2, 10)
+    assert sum(p.numel() for p in network.parameters()) == 61_706  # as LeNet-5 with full connections is counted
+    with pytest.raises(InputError, match="lenet5 takes images of 32 pixels, not 28"):
+        make_network("lenet5", 10, 1, 28, torch_rng(0, "t"))
+
+
 def test_a_convnet_gives_an_image_the_same_logits_in_any_batch():
     network = make_network("convnet-8", 10, 1, 32, torch_rng(0, "t")).train()
     images = torch.randn(6, 1, 32, 32, generator=torch_rng(0, "images"))

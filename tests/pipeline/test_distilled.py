@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+import yaml
 
 from ddoq_core.pipeline.distilled import DistilledDataset, image_name, write_image, write_metadata
 from ddoq_core.randomness import torch_rng
@@ -79,6 +80,16 @@ def test_what_else_a_method_writes_into_the_folder_disturbs_no_reader(store, squ
     found = datasets.load_dataset("imagefolder", data_dir=folder, cache_dir=str(tmp_path / "cache"))
     assert list(found) == ["train"] and found["train"]["label"] == made.labels.tolist()
     assert [label for _, label in torchvision.datasets.ImageFolder(folder).samples] == made.labels.tolist()
+
+
+def test_the_folder_is_ready_for_the_hub_and_is_read_without_the_word_imagefolder(distilled, tmp_path):
+    """Of the real `datasets`: the card's YAML says which files belong to the data."""
+    found = datasets.load_dataset(str(distilled.artifact.path), cache_dir=str(tmp_path / "cache"))
+    assert list(found) == ["train"] and found["train"]["label"] == distilled.labels.tolist()
+    assert found["train"]["count"] == distilled.counts.tolist() and found["train"][0]["image"].size == (16, 16)
+    card = yaml.safe_load((distilled.artifact.path / "README.md").read_text().split("---")[1])
+    assert card["task_categories"] == ["image-classification"] and card["license"] == "unknown"
+    assert card["size_categories"] == ["n<1K"] and "6 images" in card["pretty_name"]
 
 
 def test_sample_weights_hold_a_line_for_each_class_and_a_number_for_each_image(distilled):

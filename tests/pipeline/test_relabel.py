@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 from ddoq_core.errors import InputError
 from ddoq_core.methods.random_real import random_real
 from ddoq_core.pipeline import relabel as module
-from ddoq_core.pipeline.relabel import check_labels, label_bytes, relabel, stored_logits
+from ddoq_core.pipeline.label_forms import label_bytes
+from ddoq_core.pipeline.relabel import check_labels, relabel, stored_logits
 from ddoq_core.pipeline.teacher import load_teacher
 from ddoq_core.pipeline.teacher import teacher as make_teacher
 from ddoq_core.pipeline.views import VIEW_KNOBS, draw_views, views_of
@@ -31,7 +32,7 @@ def made(tmp_path_factory, squares, profile):
 
 
 def logits_of(labels, epoch):
-    return stored_logits(labels, 9, 3, epoch)
+    return stored_logits(labels, 9, 3, epoch)(torch.arange(9))
 
 
 def test_a_label_is_the_teachers_logits_of_that_epochs_view(store, squares, profile, made):

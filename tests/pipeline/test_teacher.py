@@ -12,15 +12,27 @@ import safetensors.torch
 import torch
 import torchvision
 
-from ddoq_core.data.dataset import Split
+from ddoq_core.config.profile import Profile
+from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.errors import InputError
 from ddoq_core.networks.classifiers import make_network
 from ddoq_core.pipeline import teacher as module
-from ddoq_core.pipeline.teacher import accuracy, affine_maps, fit_classifier, load_teacher, moved, predict, teacher
+from ddoq_core.pipeline.teacher import (
+    accuracy,
+    affine_maps,
+    fit_classifier,
+    load_teacher,
+    moved,
+    predict,
+    published_comparison,
+    teacher,
+)
 from ddoq_core.randomness import numpy_rng, torch_rng
 from ddoq_core.store import checkpoints
-from ddoq_core.store.artifacts import Store
+from ddoq_core.store.artifacts import Artifact, Store
 from ddoq_core.store.checkpoints import Checkpoint
+
+from ..stand_ins import stand_in
 
 DATA = os.environ.get("DDOQ_DATA")
 
@@ -206,3 +218,34 @@ def test_a_teacher_of_imagenet_recognises_validation_photographs_at_128_pixels(s
     assert all(torch.equal(tensor, known[name].to(tensor)) for name, tensor in network.state_dict().items())
     found = accuracy(predict(network, data, split), labels)
     assert found["n_test"] == 134 and abs(found["top1"] - 90.8) < 7.5  # three standard errors of 134 images
+
+
+def scored(top1: float, n: int = 50_000) -> Artifact:
+    """A teacher's artifact of which only the score is known."""
+    return stand_in(Artifact, json=lambda name: {"top1": top1, "n_test": n})
+
+
+IMAGENET = Profile(teacher="resnet18", teacher_path="pretrained", image_size=224, test_crop=0.875)
+
+
+def test_the_accuracy_that_torchvision_publishes_is_asked_for_and_met_or_not():
+    data = stand_in(Dataset, n_classes=1000)
+    line = published_comparison(scored(69.76), data, IMAGENET)
+    assert line.startswith("top-1 69.76 %, and 69.76 % published by torchvision")
+    with pytest.raises(InputError, match=r"top-1 68\.40 %, and 69\.76 %.* differ by more than 0\.1"):
+        published_comparison(scored(68.4), data, IMAGENET)
+
+
+@pytest.mark.parametrize(
+    ("change", "n", "words"),
+    [
+        ({"test_crop": 0.0}, 50_000, "test_crop = 0.0, but torchvision scored"),
+        ({"image_size": 160}, 50_000, "image_size = 160, but torchvision scored"),
+        ({"teacher": "resnet50"}, 50_000, "test_crop = 0.875, but torchvision scored .* at 0.9655"),
+        ({"teacher_path": ""}, 50_000, "set teacher_path=pretrained"),
+        ({}, 500, "1000 classes and 500 test images, but torchvision scored its weights on the 50,000"),
+    ],
+)
+def test_an_accuracy_of_other_images_is_not_compared_with_the_published_one(change, n, words):
+    with pytest.raises(InputError, match=words):
+        published_comparison(scored(69.76, n), stand_in(Dataset, n_classes=1000), IMAGENET.replace(**change))

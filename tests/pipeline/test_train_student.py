@@ -18,12 +18,15 @@ from ddoq_core.errors import InputError
 from ddoq_core.methods.random_real import random_real
 from ddoq_core.networks.classifiers import make_network
 from ddoq_core.networks.fitting import initialised
+from ddoq_core.pipeline import fit_student
 from ddoq_core.pipeline import train_student as module
+from ddoq_core.pipeline.fit_student import rate, weighted_kl
+from ddoq_core.pipeline.lessons import Lessons
 from ddoq_core.pipeline.relabel import relabel
 from ddoq_core.pipeline.teacher import load_teacher
 from ddoq_core.pipeline.teacher import teacher as make_teacher
-from ddoq_core.pipeline.train_student import Lessons, rate, train, weighted_kl
-from ddoq_core.pipeline.views import VIEW_KNOBS, draw_views, views_of
+from ddoq_core.pipeline.train_student import train
+from ddoq_core.pipeline.views import VIEW_KNOBS, draw_views, mixed, views_of
 from ddoq_core.randomness import torch_rng
 from ddoq_core.store import checkpoints
 from ddoq_core.store.artifacts import Store
@@ -101,7 +104,7 @@ def test_half_a_cosine_ends_at_half_the_rate_and_a_tenth_is_left_after_half_of_t
 def lessons(squares, profile, weights=None):
     pixels = squares.train.images(range(9)).mul(255).to(torch.uint8)
     classes = F.one_hot(squares.train.labels[:9], 3).float()
-    targets = lambda epoch, views: lambda rows, images: module.mixed(classes, views, rows).log()  # noqa: E731
+    targets = lambda epoch, views: lambda rows, images: mixed(classes, views, rows).log()  # noqa: E731
     w = torch.ones(9) if weights is None else weights
     return Lessons(pixels, w, squares, profile, 0, targets, profile.labelled_epochs)
 
@@ -261,7 +264,7 @@ def test_an_unknown_student_is_refused_with_the_nearest_name(store, made, square
 
 def test_matrices_and_kernels_decay_and_biases_and_norms_do_not():
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.GroupNorm(2, 2), nn.Linear(2, 2))
-    decayed, others = module._groups(network, 0.01)
+    decayed, others = fit_student._groups(network, 0.01)
     assert [p.shape for p in decayed["params"]] == [network[0].weight.shape, network[2].weight.shape]
     assert len(others["params"]) == 4 and others["weight_decay"] == 0
 

@@ -1,5 +1,7 @@
 """Stable Diffusion as a prior: for the same noise it computes what diffusers' own img2img pipeline computes."""
 
+import json
+
 import pytest
 import torch
 from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionPipeline
@@ -42,6 +44,24 @@ def test_centroids_become_what_the_img2img_pipeline_of_diffusers_makes_of_them(t
     mine = load_prior(tmp_path, negative_prompt=negative)
     conditioning = mine.embed(CLASSES)
     found = mine.denoise(latents, conditioning, strength=0.7, guidance=guidance, steps=10, noise=noise(0, 1, 2))
+    torch.testing.assert_close(mine.decode(found), theirs, rtol=0, atol=2e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_checkpoint_that_predicts_velocities_as_2_1_does_is_denoised_as_its_pipeline_denoises_it(tmp_path):
+    """Its scheduler says so; guidance is linear in what is predicted. No line of the prior knows of it."""
+    tiny_stable_diffusion(tmp_path, pndm=False)
+    config = tmp_path / "scheduler" / "scheduler_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"prediction_type": "v_prediction"}))
+    pipeline = StableDiffusionImg2ImgPipeline.from_pretrained(tmp_path, safety_checker=None)
+    pipeline.set_progress_bar_config(disable=True)
+    latents, knobs = torch.randn(3, *SHAPE, generator=torch_rng(0, "latents")), {"strength": 0.7, "guidance": 8.0}
+    theirs = pipeline(
+        PROMPTS, image=latents, strength=0.7, num_inference_steps=10, guidance_scale=8.0, generator=noise(0, 1, 2),
+        negative_prompt=[""] * 3, output_type="pt",
+    ).images  # fmt: skip
+    mine = load_prior(tmp_path)
+    found = mine.denoise(latents, mine.embed(CLASSES), steps=10, noise=noise(0, 1, 2), **knobs)
     torch.testing.assert_close(mine.decode(found), theirs, rtol=0, atol=2e-5)
 
 

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -12,7 +13,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ddoq_core.errors import InputError
-from ddoq_core.quantization import OptimalQuantizer, quantize
+from ddoq_core.quantization import OptimalQuantizer, clvq, power_steps, quantize
+from ddoq_core.quantization import best_of_restarts as best
+from ddoq_core.quantization import estimator as module
 from ddoq_core.randomness import numpy_rng
 
 FAILS = {
@@ -116,3 +119,65 @@ def test_a_score_is_in_the_unit_of_the_samples(X):
     assert small == plain * 2.0**-600
     with pytest.raises(InputError, match="leave the range of float64"):
         OptimalQuantizer(3, init=X[:3]).fit(X).score(X * 1e160)
+
+
+def test_partial_fit_is_clvq_whatever_the_batches(X):
+    whole, parts = (OptimalQuantizer(4, init=X[:4]) for _ in range(2))
+    whole.partial_fit(X)
+    for first in range(0, 400, 80):
+        parts.partial_fit(X[first : first + 80])
+    steps = power_steps(4)
+    expected = clvq(torch.from_numpy(X), torch.from_numpy(X[:4]), steps=steps)
+    np.testing.assert_allclose(parts.cluster_centers_, expected.points, rtol=1e-9)
+    np.testing.assert_array_equal(parts.cluster_centers_, whole.cluster_centers_)
+    np.testing.assert_allclose(parts.weights_, expected.companion, rtol=1e-9)
+    assert parts.n_steps_ == 400 and whole.distortion_ == pytest.approx(expected.distortion)
+    assert parts.fit(X).cluster_centers_.shape == (4, 3) and not hasattr(parts, "n_steps_")
+
+
+def test_partial_fit_starts_from_its_first_samples_alone(X):
+    found = OptimalQuantizer(3, random_state=0).partial_fit(X[:50])
+    again = OptimalQuantizer(3, random_state=0).partial_fit(X[:50])
+    np.testing.assert_array_equal(found.cluster_centers_, again.cluster_centers_)
+    assert found.predict(X).shape == (400,) and found.weights_.sum() == pytest.approx(1)
+    with pytest.raises(InputError, match="K = 8, but there are 5 samples"):
+        OptimalQuantizer(8).partial_fit(X[:5])
+
+
+def test_fit_predict_gives_the_labels_and_set_output_a_frame(X):
+    frames = pytest.importorskip("pandas")
+    found = OptimalQuantizer(3, random_state=0)
+    assert found.fit_predict(X).tolist() == found.labels_.tolist()
+    named = found.set_output(transform="pandas").transform(X)
+    assert isinstance(named, frames.DataFrame) and list(named) == [f"optimalquantizer{i}" for i in range(3)]
+
+
+def test_samples_of_the_quantized_law_have_its_points_and_masses(X):
+    found = OptimalQuantizer(5, random_state=0).fit(X)
+    drawn, which = found.sample(20_000)
+    np.testing.assert_array_equal(drawn, found.cluster_centers_[which])
+    deviations = np.sqrt(found.weights_ * (1 - found.weights_) / 20_000)
+    assert (np.abs(np.bincount(which, minlength=5) / 20_000 - found.weights_) < 4 * deviations).all()
+    with pytest.raises(InputError, match="n_samples = 0"):
+        found.sample(0)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "predict", "transform", "score"])
+def test_sparse_samples_are_refused_in_one_line(X, method):
+    found = OptimalQuantizer(3, random_state=0).fit(X)
+    with pytest.raises(
+        InputError, match=r"^X is sparse, and the points of a quantizer are dense; give X\.toarray\(\)$"
+    ):
+        getattr(found, method)(csr_array(X))
+
+
+def test_threads_change_nothing_but_their_number_while_it_fits(X, monkeypatch):
+    seen, before = [], torch.get_num_threads()
+    monkeypatch.setattr(
+        module, "best_of_restarts", lambda *a, **k: seen.append(torch.get_num_threads()) or best(*a, **k)
+    )
+    one, two = (OptimalQuantizer(4, random_state=0, n_jobs=n).fit(X) for n in (1, 2))
+    np.testing.assert_array_equal(one.cluster_centers_, two.cluster_centers_)
+    assert seen == [1, 2] and torch.get_num_threads() == before
+    with pytest.raises(InputError, match="n_jobs = 0, but it is None, -1 for all processors, or at least 1"):
+        OptimalQuantizer(4, n_jobs=0).fit(X)

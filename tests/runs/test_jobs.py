@@ -22,5 +22,5 @@ def test_a_worker_that_is_killed_ends_the_run_with_a_line_and_a_hint(monkeypatch
     monkeypatch.setattr(jobs, "train_student", killed)
     students = [Job(Profile(), Student("full", None, "convnet-2", "hard", 0, seed)) for seed in range(3)]
     with pytest.raises(InputError, match=r"memory; .* is kept: lower workers \(here 2\)") as caught:
-        train_all(students, 2)
+        train_all([students], 2)
     assert "\n" not in str(caught.value)

@@ -143,7 +143,12 @@ def test_a_notebook_never_starts_a_run_at_the_scale_of_imagenet(tmp_path, monkey
 def test_a_methods_own_protocol_is_planned_where_it_has_one_and_changes_its_students_alone():
     profile = Profile(methods=["rded", "d4m"], ipc=[1, 10], targets=["soft", "own"], n_seeds=1)
     run = Run(profile)
-    assert [(t.method, t.ipc) for t in run.plan if t.labels == "own"] == [("rded", 1), ("rded", 10)]
+    assert [(t.method, t.ipc) for t in run.plan if t.labels == "own"] == [
+        ("rded", 1),
+        ("rded", 10),
+        ("d4m", 1),
+        ("d4m", 10),
+    ]
 
 
 def test_a_method_with_levels_of_its_own_is_planned_at_those_alone():

@@ -17,8 +17,9 @@ from safetensors.torch import load_file, save_file
 from ddoq_core.config.profile import Profile
 from ddoq_core.data.dataset import Dataset
 from ddoq_core.networks.classifiers import make_network
-from ddoq_core.pipeline import train_student as module
-from ddoq_core.pipeline.train_student import Lessons
+from ddoq_core.pipeline import lessons as lessons_module
+from ddoq_core.pipeline.fit_student import fit, weighted_kl
+from ddoq_core.pipeline.lessons import Lessons
 from ddoq_core.processes import Processes
 from ddoq_core.store.artifacts import Workspace
 
@@ -45,7 +46,7 @@ def test_the_shares_of_all_processes_make_up_every_batch(squares, tiny, monkeypa
     pixels = torch.zeros(9, 1, 8, 8, dtype=torch.uint8)
     places, shares = [[], [], []], torch.zeros(3)
     for rank in range(size):
-        monkeypatch.setattr(module, "world", lambda rank=rank: Processes(rank, size))
+        monkeypatch.setattr(lessons_module, "world", lambda rank=rank: Processes(rank, size))
         lessons = Lessons(pixels, torch.ones(9), squares, tiny.replace(batch_size=4), 0, lambda *_: None, 1)
         for i, (own, share) in enumerate(lessons.shares):
             assert len(own)
@@ -65,7 +66,7 @@ def train_one_of_two(rank: int, folder: Path, port: int) -> None:
     targets = lambda epoch, views: lambda rows, images: torch.full((len(rows), 3), 1 / 3).log()  # noqa: E731
     network = make_network("convnet-4-bn", 3, 1, 8, rng)
     lessons = Lessons(pixels, torch.ones(12), dataset, profile, 0, targets, profile.epochs)
-    module.fit(Workspace(folder), network, lessons, lambda *batch: module.weighted_kl(*batch, 1.0, "forward"))
+    fit(Workspace(folder), network, lessons, lambda *batch: weighted_kl(*batch, 1.0, "forward"))
     save_file(dict(network.named_buffers()), folder / f"{rank}.safetensors")
 
 
@@ -105,7 +106,10 @@ def test_two_processes_were_two(one_and_two):
 @pytest.mark.slow
 def test_two_processes_give_the_bytes_of_one_in_every_step_but_the_student(one_and_two):
     one, two = map(but_students, one_and_two)
-    assert {f.split("/")[0] for f in one} >= {"encode", "cluster", "synthesize", "generate", "relabel", "check", "rded"}
+    assert {f.split("/")[0] for f in one} >= {
+        "encode", "cluster", "synthesize", "generate", "pixels", "relabel", "check", "rded",
+    }  # fmt: skip
+
     assert one == two
 
 
@@ -126,17 +130,22 @@ def children(process: subprocess.Popen) -> list[int]:
 
 
 @pytest.mark.slow
-def test_what_two_processes_left_one_goes_on_with(one_and_two, tmp_path):
+@pytest.mark.parametrize(
+    ("program", "sign"),
+    [("tests.runs.halting", "generate/*.partial/*/*.png"), ("ddoq_core", "pixels/*/pixels.npy")],
+    ids=["in the middle of a set", "with a file of pixels"],
+)
+def test_what_two_processes_left_one_goes_on_with(one_and_two, tmp_path, program, sign):
     one, _ = one_and_two
     root = tmp_path / "artifacts"
     process = subprocess.Popen(
-        several(root, "tests.runs.halting", **CHANGES), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        several(root, program, **CHANGES), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    wait_for(root, "generate/*.partial/*/*.png", process)
+    wait_for(root, sign, process)
     for pid in [process.pid, *children(process)]:
         os.kill(pid, signal.SIGKILL)
     process.wait()
-    assert any(root.glob("generate/*.partial")) and not any(root.glob("train/*"))
+    assert not any(root.glob("train/*"))
     subprocess.run(command(root, **CHANGES), check=True, capture_output=True)
     assert identity(root) == identity(one)
 

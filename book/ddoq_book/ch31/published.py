@@ -13,7 +13,8 @@ import numpy as np
 from ddoq_core.config.profile import Profile
 from ddoq_core.methods import METHODS, cda, sre2l, tesla
 from ddoq_core.methods.method import SRE2L_TRAINING
-from ddoq_core.pipeline.train_student import RATE_KNOBS, rate
+from ddoq_core.methods.shared import trajectories
+from ddoq_core.pipeline.fit_student import RATE_KNOBS, rate
 from ddoq_core.results.table import Column, Table
 
 from ..recorded import rows_of
@@ -115,7 +116,7 @@ def departures(profile: Profile) -> list[Departure]:
         ("TESLA", "student steps", "50", f"{p.tesla_steps}"),
         ("TESLA", "images of a step", "all, or 125", f"at most {tesla.BATCH}"),
         ("TESLA", "rate on the images", "1,000", _searched(p, "tesla_rate", tesla="at K = 10")),
-        ("TESLA", "images of a step of a trajectory", "256", f"{tesla.EXPERT_BATCH}"),
+        ("TESLA", "images of a step of a trajectory", "256", f"{trajectories.EXPERT_BATCH}"),
         ("TESLA", "augmentation", "six families (DSA)", "small affine maps; crops for its students"),
         ("TESLA", "range of pixels", "not bounded", "0 to 1, kept as PNG"),
         ("TESLA", "epoch that counts", "the best update, on the test images", "the last"),

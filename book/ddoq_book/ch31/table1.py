@@ -17,6 +17,7 @@ from ddoq_core.results.table import As, Column, Table, written
 
 from ..data_named import data_title
 from ..paired import FOUND_NOTE, PairedDifference, is_copy, paired_difference
+from .label_column import label_storage, storage_form
 
 FURTHER = {"hard": "hard labels", "own": "own protocol"}
 CLAIM = ("full", "random_real", "random_generated", "d4m", "ddoq", "ddoq_proportional")
@@ -29,6 +30,7 @@ class Table1Row:
     ipc: int | None
     method: str
     accuracies: tuple[Estimate | None, ...]  # one for each column; None: not run
+    label_bytes: int | None = None  # of the soft labels of one set; None: there are none
 
     @property
     def n_runs(self) -> tuple[int, ...]:
@@ -45,6 +47,7 @@ class Table1:
     columns: tuple[tuple[str, str], ...]  # student and labels; all soft ones first
     rows: tuple[Table1Row, ...]
     one_student_each: bool  # each distillation has one student, with first weights of its own
+    own: tuple[str, ...] = ()  # methods with students of their own protocol
     at_chance: tuple[Cell, ...] = ()  # no student of these is better than guessing
 
 
@@ -60,20 +63,29 @@ def table1(records: Records) -> Table1:
     for ipc in sorted({c.ipc for c in records.cells}, key=lambda ipc: ipc or 0):
         for method in _methods(records, ipc):
             cells = [Cell(method, ipc, s, "hard" if ipc is None else labels) for s, labels in columns]
-            rows.append(Table1Row(ipc, method, tuple(_accuracy(records, cell) for cell in cells)))
+            of_set = [row for row in records.rows if (row["method"], row["ipc"]) == (method, ipc)]
+            accuracies = tuple(_accuracy(records, cell) for cell in cells)
+            rows.append(Table1Row(ipc, method, accuracies, label_storage(of_set)))
     drawn = {(row["distill_seed"], row["seed"]) for row in records.rows if row["ipc"] is not None}
     one_each = len(drawn) == len({i for i, _ in drawn}) > 1
     return Table1(
-        data_title(records.rows), records.n_test, tuple(columns), tuple(rows), one_each, tuple(untrained(records))
+        data_title(records.rows),
+        records.n_test,
+        tuple(columns),
+        tuple(rows),
+        one_each,
+        own=tuple(m for m in METHODS if any((c.method, c.labels) == (m, "own") for c in records.cells)),
+        at_chance=tuple(untrained(records)),
     )
 
 
 def table1_table(found: Table1) -> Table:
     """Table 1: blocks by IPC, one column per student and labels, then n."""
     names = [s if labels == "soft" else f"{s}, {FURTHER[labels]}" for s, labels in found.columns]
-    notes = ["n: students behind each mean. Interval: test images, distillations and student seeds are drawn."]
+    notes = ["Bytes of labels: the soft labels of one distilled set on the disk, for all epochs."]
+    notes += ["n: students behind each mean. Interval: test images, distillations and student seeds are drawn."]
     if any(labels == "own" for _, labels in found.columns):
-        own = ", ".join(METHODS[m].title for m in METHODS if METHODS[m].protocol)
+        own = ", ".join(METHODS[m].title for m in found.own)
         notes.append(
             f"Own protocol ({own}): the method's published labels and training, but for what the table of departures "
             "names. – where none was run."
@@ -85,8 +97,17 @@ def table1_table(found: Table1) -> Table:
         notes.append(f"Not trained: no student is better than guessing, so it is no result on the method: {cells}.")
     return Table.of_groups(
         f"Top-1 accuracy in percent on the {found.n_test:,} test images of {found.dataset}: mean [95 % interval]",
-        ("IPC", "Method", *(Column(name, ".1f") for name in names), Column("n", lambda n: "/".join(map(str, n)))),
-        [(row.ipc or "all", METHODS[row.method].title, *row.accuracies, row.n_runs) for row in found.rows],
+        (
+            "IPC",
+            "Method",
+            *(Column(name, ".1f") for name in names),
+            Column("n", lambda n: "/".join(map(str, n))),
+            Column("Bytes of labels", storage_form),
+        ),
+        [
+            (row.ipc or "all", METHODS[row.method].title, *row.accuracies, row.n_runs, row.label_bytes)
+            for row in found.rows
+        ],
         notes,
     )
 

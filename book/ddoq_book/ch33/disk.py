@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ddoq_core.cost.sizes import Images
 from ddoq_core.cost.tables import LEVELS, PAPER, bytes_form
-from ddoq_core.pipeline.relabel import label_bytes
+from ddoq_core.pipeline.label_forms import label_bytes
 from ddoq_core.results.table import Column, Table
 
 NUMBERS_OF_A_LATENT = 4 * 64 * 64  # numbers of a latent of Stable Diffusion 1.5

@@ -149,7 +149,7 @@ def measured_table(found: MeasuredRun, device: Device) -> Table:
     rows = [
         (
             stage, *names(part.cost), part.timing.n, part.timing,
-            device.seconds(part.cost.flops) if part.cost.flops else None, part.speed,
+            device.seconds(part.cost.flops, part.cost.step) if part.cost.flops else None, part.speed,
         )
         for stage in STAGES for part in found.parts if part.cost.stage == stage
     ]  # fmt: skip

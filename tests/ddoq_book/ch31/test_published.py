@@ -17,7 +17,8 @@ from ddoq_book.data_named import data_title, data_used
 from ddoq_book.notebook import ROOT
 from ddoq_book.recorded import rows_of
 from ddoq_core.config.profile import Profile
-from ddoq_core.methods import cda, tesla
+from ddoq_core.methods import cda
+from ddoq_core.methods.shared import trajectories
 
 PROFILE = Profile.load("table")
 
@@ -27,7 +28,7 @@ def test_what_is_here_comes_from_the_profile_and_the_code():
     changed = PROFILE.replace(inversion_iterations=7, tesla_experts=5, epochs=200, n_restarts=3)
     there = {(d.method, d.choice): d.here for d in departures(changed)}
     assert here["CDA", "smallest crop"] == f"{cda.SMALLEST_CROP_OF_SMALL:g}"
-    assert here["TESLA", "images of a step of a trajectory"] == f"{tesla.EXPERT_BATCH}"
+    assert here["TESLA", "images of a step of a trajectory"] == f"{trajectories.EXPERT_BATCH}"
     assert there["SRe²L, CDA", "iterations"].startswith("7") and there["TESLA", "trajectories × epochs"].startswith(
         "5 ×"
     )

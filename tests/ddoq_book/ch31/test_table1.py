@@ -61,8 +61,8 @@ def test_the_table_shows_every_accuracy_in_its_place_with_the_number_of_students
     found = table1(records)
     table = table1_table(found)
     hard = ("convnet-8, hard labels", "convnet-16, hard labels")
-    assert table.heads == ("IPC", "Method", "convnet-8", "convnet-16", *hard, "n")
-    assert [line[2:-1] for line in table.rows] == [row.accuracies for row in found.rows]
+    assert table.heads == ("IPC", "Method", "convnet-8", "convnet-16", *hard, "n", "Bytes of labels")
+    assert [line[2:-2] for line in table.rows] == [row.accuracies for row in found.rows]
     assert table.column("n") == [(2,)] * len(found.rows)
 
 

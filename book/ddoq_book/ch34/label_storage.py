@@ -1,0 +1,84 @@
+"""What fewer bytes of soft labels cost: the rows of `ddoq record labels`, or that they are not recorded yet."""
+
+from dataclasses import dataclass
+
+from ddoq_core.config.profile import Profile
+from ddoq_core.results.records import Cell, Estimate, Records
+from ddoq_core.results.table import Column, Table
+
+from ..paired import verdict
+from ..recorded import rows_of
+from ..studies.labels import FOLDER, IPC, bytes_per_image, label_runs
+
+DATA = {
+    "mnist5k": ("digits", "table", 10),
+    "imagefolder": ("photographs", "imagenette_cpu", 10),
+}  # name, profile, classes
+FORM_TITLES = {
+    "float16": "float16, all classes", "int8": "8 bits, all classes", "top3": "float16, top 3, rest spread",
+    "top1": "float16, top 1, rest spread", "reused": "float16, a tenth of the epochs",
+    "reused-int8": "8 bits, a tenth of the epochs",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FormResult:
+    """One form of labels on one data set, for DDOQ's students."""
+
+    data: str
+    form: str
+    bytes: int  # of one image
+    share: float  # of float16's
+    accuracy: Estimate | None  # None: not recorded yet
+    change: Estimate | None  # against float16, paired
+
+
+def label_results() -> list[FormResult]:
+    """Every form of the study, with what it takes and, where it was recorded, what it costs."""
+    found = []
+    for dataset, (data, name, n_classes) in DATA.items():
+        runs = dict(label_runs(Profile.load(name)))
+        whole = bytes_per_image(runs["float16"].profile, n_classes)
+        base = _recorded(dataset, "float16")
+        for form, run in runs.items():
+            size, rows = bytes_per_image(run.profile, n_classes), _recorded(dataset, form)
+            accuracy, change = _scores(base, rows)
+            found.append(FormResult(data, form, size, size / whole, accuracy, change))
+    return found
+
+
+def _recorded(dataset: str, form: str) -> list[dict]:
+    return [row | {"labels": form} for row in rows_of(FOLDER, f"{dataset}-{form}.jsonl") if row["method"] == "ddoq"]
+
+
+def _scores(base: list[dict], rows: list[dict]) -> tuple[Estimate | None, Estimate | None]:
+    """Accuracy of a form, and its difference to the base where both have the same seeds."""
+    if not rows:
+        return None, None
+    of_form = Cell("ddoq", IPC, rows[0]["student"], rows[0]["labels"])
+    if not base or base[0]["labels"] == rows[0]["labels"]:
+        return Records.of(rows).accuracy(of_form), None
+    seeds = [{(row["distill_seed"], row["seed"]) for row in some} for some in (base, rows)]
+    both = Records.of([*base, *rows])
+    of_base = Cell("ddoq", IPC, base[0]["student"], base[0]["labels"])
+    return both.accuracy(of_form), both.difference(of_form, of_base) if seeds[0] == seeds[1] else None
+
+
+def label_table(found: list[FormResult]) -> Table:
+    """Bytes of an image's labels by form, and the accuracy that they cost."""
+    missing = [r for r in found if r.accuracy is None]
+    notes = ["The teacher asked while training takes 0 bytes and gives float16's students, byte for byte."]
+    if missing:
+        notes.append("–: not recorded yet, by ddoq record labels.")
+    return Table.of_groups(
+        f"Soft labels in fewer bytes: DDOQ, {IPC} images per class",
+        (
+            *("Data", "Labels", Column("Bytes an image", ","), Column("Share", ".1%")),
+            *(Column("Top-1", ".1f"), Column("Minus float16", "+.2f"), "It is"),
+        ),
+        [
+            (r.data, FORM_TITLES[r.form], r.bytes, r.share, r.accuracy, r.change, r.change and verdict(r.change))
+            for r in found
+        ],
+        notes,
+    )

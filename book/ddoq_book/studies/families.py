@@ -1,0 +1,219 @@
+"""The studies `families`, `families_tuning` and `oracles`: every system that the paper names, and published settings.
+
+`families` has a file for each group of rows and number of images per class. Rows that make their sets in minutes have
+three distillations crossed with three students; the others three distillations with one student each. `oracles` trains
+rows as they were published, as far as two cores can, so that what they reach can be laid beside what was printed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+
+from ddoq_core.config.profile import Profile
+from ddoq_core.methods import METHODS
+from ddoq_core.methods.kip import RIDGE
+from ddoq_core.methods.method import OWN
+from ddoq_core.methods.shared.learned import FLOATS, floats_of
+from ddoq_core.methods.shared.ridge import centred_one_hot, ridge_prediction, wide_kernels
+from ddoq_core.pipeline.label_forms import LabelForm, form_knobs, label_bytes
+from ddoq_core.pipeline.teacher import EVALUATION_BATCH
+from ddoq_core.results.studies import StudyPart
+from ddoq_core.runs.jobs import Student
+from ddoq_core.runs.run import Run
+
+from .images_seen import images_seen
+from .searches import TUNED_WITH, Search
+from .strips import keep_strips
+
+FAMILIES = "families"  # folder of book/results
+ORACLES = "oracles"
+FLOAT, HARD_LABEL = 4, 1  # bytes of a number that was learned, and of a class
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that are recorded together, and how."""
+
+    name: str
+    methods: tuple[str, ...]
+    levels: tuple[int, ...] = (1, 10)
+    crossed: bool = True  # three students of each of three distillations, or one
+    data: tuple[str, ...] = ("mnist5k",)  # where it is recorded; imagefolder: the photographs
+
+
+BOTH, ALL = ("mnist5k", "fashion_mnist"), ("mnist5k", "fashion_mnist", "imagefolder")
+DIGITS_AND_PHOTOGRAPHS = ("mnist5k", "imagefolder")
+GROUPS = (
+    Group("core-sets", ("herding", "k_centre", "craig", "el2n", "grand", "easy"), (1, 10, 50), data=ALL),
+    Group("guided", ("mgd3", "ot_guided"), (1, 10, 50), data=DIGITS_AND_PHOTOGRAPHS),
+    Group("minimax", ("minimax",), (1, 10, 50)),
+    Group("wmdd", ("wmdd", "wmdd_masses"), data=DIGITS_AND_PHOTOGRAPHS),
+    Group("kip", ("kip", "kip_labels", "label_solve"), (1, 10, 50)),
+    Group("dm", ("dm",), data=ALL),
+    Group("glad", ("glad", "glad_codebook"), data=DIGITS_AND_PHOTOGRAPHS),
+    Group("gradients", ("dc", "dsa", "dream", "robust"), crossed=False),
+    Group("trajectories", ("mtt", "haba"), crossed=False),
+    Group("features", ("rfad", "frepo"), crossed=False),
+    Group("meta", ("dd", "rtp"), crossed=False),
+    Group("ld3m", ("ld3m",), (1,), crossed=False),
+)  # in the order in which they are recorded and broken off where the time ends
+
+
+def families_study(profile: Profile) -> Iterator[StudyPart]:
+    """Soft and hard labels of every row, and its own protocol where it was published with another one."""
+    base = profile.replace(students=profile.students[:1], n_seeds=3)
+    for group in GROUPS:
+        if profile.dataset not in group.data:
+            continue
+        levels = [ipc for ipc in group.levels if profile.dataset != "imagefolder" or ipc == 10]
+        for ipc in levels:
+            run = Run(
+                base.replace(
+                    methods=list(group.methods), ipc=[ipc], hard_ipc=[ipc], targets=["soft", "hard", OWN],
+                    n_student_seeds=3 if group.crossed else 1, tesla_ipc=[ipc],
+                )
+            )  # fmt: skip
+            file = f"{profile.dataset}-{group.name}-ipc{ipc:03d}.jsonl"
+            strips = lambda done, out, run=run, ipc=ipc: keep_strips(run, [t.method for t in done], ipc, out)  # noqa: E731
+            yield StudyPart(file, run, run.plan, images_and_bytes, strips)
+
+
+def images_and_bytes(run: Run, task: Student) -> dict:
+    """What `images_seen` tells, and the bytes that a student of these labels needs."""
+    return images_seen(run, task) | {"stored": stored_bytes(run, task)}
+
+
+def stored_bytes(run: Run, task: Student) -> dict[str, int]:
+    """Bytes of pixels, labels and whatever else was learned (rates, bases), before they are packed.
+
+    A method's own protocol takes its floats, where it keeps any, and all others the pictures at a byte a channel. Soft
+    labels are the teacher's logits of all epochs; a hard one is a byte.
+    """
+    distilled, p = run.distilled(task.method, task.ipc, task.distill_seed), run.profile
+    n, classes = len(distilled), len(distilled.classes)
+    pixels, labels, more = distilled.pixels().numel(), HARD_LABEL * n, 0
+    if task.labels == OWN and (distilled.artifact.path / FLOATS).exists():
+        kept = {name: FLOAT * t.numel() for name, t in floats_of(distilled).items()}
+        images = kept.pop("images")
+        pixels = images if not {"bases", "addresses"} & set(kept) else 0  # made of the rest, where that is so
+        labels = kept.pop("labels", labels)
+        more = sum(kept.values())
+    elif task.labels == "soft" or (task.labels == OWN and METHODS[task.method].protocol(p, distilled)[0] == "soft"):
+        labels = label_bytes(n, classes, p.labelled_epochs, LabelForm.of(form_knobs(p)))
+    return {"pixels": pixels, "labels": labels, "more": more}
+
+
+# one knob of a row at a time, around the published value; what is chosen becomes the knob's default
+FAMILY_SEARCHES = (
+    Search("dm", "dm_rate", (0.3, 1.0, 3.0)),
+    Search("dsa", "dc_rate", (0.03, 0.1, 0.3)),
+    Search("dream", "dream_rate", (1e-4, 1e-3, 1e-2)),
+    Search("mtt", "mtt_rate", (10.0, 100.0, 1000.0)),
+    Search("rtp", "rtp_rate", (0.01, 0.1), ipc=1),
+    Search("kip", "kip_rate", (0.004, 0.04)),
+    Search("rfad", "rfad_rate", (1e-3, 1e-2)),
+    Search("frepo", "frepo_rate", (3e-4, 1e-3, 3e-3)),
+    Search("glad", "glad_rate", (0.1, 1.0, 10.0)),
+    Search("ld3m", "ld3m_rate", (0.1, 1.0), ipc=1),
+    Search("minimax", "minimax_epochs", (2, 5, 8)),
+    Search("wmdd", "wmdd_statistics", (1.0, 10.0, 100.0)),
+    Search("ot_guided", "ot_scale", (0.05, 0.5, 2.0)),
+    Search("mgd3", "mgd3_pull", (0.03, 0.1, 0.3)),
+    Search("easy", "easy_factor", (1, 2)),
+)
+
+
+def families_tuning(profile: Profile) -> Iterator[StudyPart]:
+    """The search of the rows' hyper-parameters on validation images, a file for each value."""
+    for search in FAMILY_SEARCHES:
+        for value in search.values:
+            shared = {"methods": [search.method], "ipc": [search.ipc], "hard_ipc": [search.ipc]}
+            shared |= {"students": profile.students[:1], "tesla_ipc": [search.ipc], search.knob: value}
+            run = Run(profile.replace(**TUNED_WITH, **shared))
+            yield StudyPart(search.file(profile.dataset, value), run, run.plan, images_seen)
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """A published setting, and what was printed of it."""
+
+    dataset: str
+    method: str
+    ipc: int
+    quoted: float  # percent
+    source: str
+    student: str = "convnet-128"
+    kernel: bool = False  # what is quoted is the kernel's accuracy, not a network's
+    values: dict = field(default_factory=dict)
+    reduced: str = ""  # what is smaller than published
+
+    @property
+    def file(self) -> str:
+        """Of its records."""
+        return f"{self.dataset}-{self.method}-{self.student}-ipc{self.ipc:03d}.jsonl"
+
+
+WIDE = {"matching_network": "convnet-128"}
+README = "README of DatasetCondensation"
+KIP_PAPER = "Nguyen et al. (NeurIPS 2021), table"
+KIP_VALUES = {"kip_steps": 1000}
+DD_KNOWN = {"dd_network": "lenet5", "dd_known": True, "dd_steps": 23_600}
+TABLE_OF_OTHERS = "AutoPalette's table"
+ORACLE_RUNS = (
+    *(
+        Oracle("mnist", "kip", k, x, KIP_PAPER, "convnet-32", True, KIP_VALUES)
+        for k, x in ((1, 85.5), (10, 97.2), (50, 98.4))
+    ),
+    Oracle(
+        "cifar10",
+        "kip",
+        10,
+        46.7,
+        "the authors' notebook, 300 steps",
+        "convnet-32",
+        True,
+        {"kip_steps": 300, "flip": True},
+    ),
+    Oracle("mnist", "dd", 1, 94.0, "README of dataset-distillation, known start", "lenet5", values=DD_KNOWN),
+    Oracle("mnist", "dsa", 1, 88.7, README, values=WIDE, reduced="128 real images of a class, not 256"),
+    Oracle("fashion_mnist", "dsa", 1, 70.6, README, values=WIDE | {"flip": True}, reduced="128 real images of a class"),
+    Oracle("mnist", "dc", 1, 91.7, README, values=WIDE, reduced="128 real images of a class"),
+    Oracle("cifar10", "dsa", 1, 28.8, README, values=WIDE | {"flip": True}, reduced="128 real images of a class"),
+    Oracle("cifar10", "dm", 1, 26.0, TABLE_OF_OTHERS, values=WIDE | {"flip": True}, reduced="1,500 of 20,000 steps"),
+    Oracle("cifar10", "herding", 1, 21.5, TABLE_OF_OTHERS, values={"coreset_network": "convnet-128", "flip": True}),
+    Oracle("cifar10", "k_centre", 1, 23.3, TABLE_OF_OTHERS, values={"coreset_network": "convnet-128", "flip": True}),
+)
+
+
+def oracles_study(profile: Profile) -> Iterator[StudyPart]:
+    """The published settings on the profile's data set, a file for each: three students of one distillation."""
+    for oracle in (o for o in ORACLE_RUNS if o.dataset == profile.dataset):
+        labels = OWN if METHODS[oracle.method].protocol else "hard"
+        run = Run(
+            profile.replace(
+                **oracle.values, methods=[oracle.method], students=[oracle.student], ipc=[oracle.ipc],
+                hard_ipc=[oracle.ipc], targets=[labels], n_seeds=1, n_student_seeds=3,
+            )
+        )  # fmt: skip
+        beside = kernel_beside if oracle.kernel else (lambda run, task: {})
+        yield StudyPart(oracle.file, run, run.plan, beside)
+
+
+def kernel_beside(run: Run, task: Student) -> dict:
+    """Accuracy of kernel regression on the test images, KIP's own evaluation."""
+    return {"kernel_top1": kernel_accuracy(run, task)}
+
+
+def kernel_accuracy(run: Run, task: Student) -> float:
+    """Percent of the test images whose largest prediction under KIP's kernel is their class."""
+    data, distilled = run.dataset, run.distilled(task.method, task.ipc, task.distill_seed)
+    kept = floats_of(distilled)
+    own = data.normalise(kept["images"]).double().flatten(1)
+    labels = kept.get("labels", centred_one_hot(distilled.labels, data.n_classes)).double()
+    K_ss, hits = wide_kernels(own, own)[1], 0
+    for rows in torch.arange(len(data.test)).split(EVALUATION_BATCH):
+        images = data.normalise(data.test.images(rows)).double().flatten(1)
+        predicted = ridge_prediction(wide_kernels(images, own)[1], K_ss, labels, RIDGE)
+        hits += int((predicted.argmax(1) == data.test.labels[rows]).sum())
+    return 100 * hits / len(data.test)

@@ -1,0 +1,104 @@
+"""What a GPU has proved in minutes, as the record of `tests/gpu/prove.sh` keeps it, and costs told by its speeds.
+
+In: a record, one JSON file. Out: agreements with the CPU, speeds, and a Device whose steps take what was measured.
+"""
+
+import json
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..errors import InputError
+from .sizes import Device
+
+# steps of a run by the measured one that they resemble: what they mostly compute is the same networks
+LIKE = {
+    "encode": ("encode", "cluster"),
+    "synthesize": ("synthesize", "generate"),
+    "relabel": ("relabel", "rded"),
+    "train": ("train", "teacher", "prior", "sre2l", "cda", "tesla"),
+}
+
+
+@dataclass(frozen=True)
+class Speed:
+    """One measurement: so many images of a step in so many seconds."""
+
+    step: str
+    precision: str
+    batch: int
+    images: int
+    seconds: float
+    operations: float  # of one image
+    peak: int  # bytes of memory, at most
+
+    @classmethod
+    def of(
+        cls, step: str, precision: str, batch: int, images: int, seconds: float, operations: float, peak: int
+    ) -> "Speed":
+        """Rounded as a record keeps it."""
+        return cls(step, precision, batch, images, float(f"{seconds:.4g}"), float(operations), peak)
+
+    @property
+    def rate(self) -> float:
+        """Operations a second."""
+        return self.operations * self.images / self.seconds
+
+
+@dataclass(frozen=True)
+class GpuRecord:
+    """A record as it was written."""
+
+    device: str
+    date: str
+    small: bool  # sizes of a trial, from which no cost is told
+    versions: dict[str, str]
+    seconds: float
+    peaks: dict[str, float]  # operations a second of the fastest matrix product, by precision
+    agreements: tuple[dict, ...]  # step, precision, difference, tolerance
+    speeds: tuple[Speed, ...]
+    failures: tuple[str, ...]  # what could not be run, and why
+
+    @property
+    def disagreements(self) -> list[str]:
+        """Steps whose difference from the CPU is above its tolerance."""
+        return [f"{a['step']}, {a['precision']}" for a in self.agreements if not a["difference"] <= a["tolerance"]]
+
+    def share(self, speed: Speed) -> float:
+        """Share of the fastest matrix product of its precision that a step has reached."""
+        return speed.rate / self.peaks[speed.precision]
+
+
+def read_record(path: Path) -> GpuRecord:
+    """A record from its file.
+
+    Raises:
+        InputError: no such file, or none of that kind.
+    """
+    try:
+        content = json.loads(path.read_text())
+        speeds = tuple(Speed(**speed) for speed in content.pop("speeds"))
+        lists = {name: tuple(content.pop(name)) for name in ("agreements", "failures")}
+        return GpuRecord(**content, **lists, speeds=speeds)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise InputError(
+            f"{path} is no record of tests/gpu/prove.sh ({reason}); give the file that it wrote"
+        ) from error
+
+
+def calibrated(path: Path) -> Device:
+    """The device of a record: a step takes what the fastest measurement of its like took, others the slowest share.
+
+    Raises:
+        InputError: no record, one of small sizes, or one without speeds.
+    """
+    found = read_record(path)
+    if found.small or not found.speeds:
+        kind = "small sizes" if found.small else "no speeds"
+        raise InputError(f"{path} is a record of {kind}, which tells no cost; run tests/gpu/prove.sh on a GPU")
+    fastest = {name: max((s.rate for s in found.speeds if s.step == name), default=math.nan) for name in LIKE}
+    speeds = {step: fastest[name] for name, steps in LIKE.items() for step in steps if fastest[name] > 0}
+    peak = max(found.peaks.values())
+    device = Device(found.device, peak / 1e12, min(1.0, min(speed / peak for speed in speeds.values())))
+    return replace(device, speeds=tuple(sorted(speeds.items())))

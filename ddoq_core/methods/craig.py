@@ -1,0 +1,39 @@
+"""CRAIG (Mirzasoleiman et al. 2020): real images whose gradients, weighted, are near those of all.
+
+Per class, facility location on the gradients of the last layer, softmax - one-hot, under a network trained on all real
+images; the weight of an image is the number of images that it serves. That is k-medoids on gradients: its weights play
+the part that the masses of Voronoi cells have in DDOQ. Published: subsets of 10 % and more, chosen again in every
+epoch; here they are chosen once, at the end of the network's training.
+"""
+
+from collections.abc import Iterator
+
+import torch
+
+from ..pipeline.distilled import DistilledDataset
+from .account import Account, Cost
+from .herding import fits
+from .method import Method, MethodRun
+from .shared.coreset import chosen_set, class_features, feature_network, last_layer_gradients
+from .shared.representatives import facilities
+
+
+def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
+    network = feature_network(run, run.profile.coreset_network, distill_seed)
+
+    def choice(label: int) -> tuple[torch.Tensor, torch.Tensor]:
+        index, _, logits = class_features(run, network, label)
+        kept, served = facilities(last_layer_gradients(logits.double(), label), ipc)
+        return index[kept], served
+
+    return chosen_set(run, "craig", ipc, distill_seed, choice, inputs=[network], module=__name__)
+
+
+def _cost(account: Account) -> Iterator[Cost]:
+    return account.chosen("craig", "CRAIG", account.classifier(account.profile.coreset_network))
+
+
+METHOD = Method(
+    name="craig", title="CRAIG", reference="mirzasoleiman2020craig", distill=_distill, weights="proportional",
+    cost=_cost, fits=fits,
+)  # fmt: skip

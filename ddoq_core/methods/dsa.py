@@ -1,0 +1,166 @@
+"""Gradient matching with Siamese augmentation, DSA (Zhao & Bilen, 2021).
+
+min_S E sum_t sum_c D(grad L_c(A x; theta_t), grad L_c(A s; theta_t)), theta moving along S: per step of the images,
+every class has one draw of A for its real batch x and its distilled images s; D adds 1 - cosine over the rows of all
+kernels and matrices. Between two steps of the images the network is trained on them for `inner` epochs; after `outer`
+steps a new one is drawn. Published, and kept: outer and inner by images per class (LOOPS), descent with momentum 0.5
+and rate 0.1 on normalised pixels, 0.01 without momentum on the network, start from real images. Published otherwise:
+1,000 networks whatever `outer`, 256 real images, inner epochs without a bound, width 128; see the knobs.
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..config.profile import Profile, knob
+from ..pipeline.distilled import DistilledDataset
+from ..store.artifacts import Workspace
+from .account import NETWORK_WEIGHT, Account, Cost
+from .dm import MATCHING
+from .method import Method, MethodRun
+from .shared.distances import class_loss, parameter_gradients, row_distance
+from .shared.evaluation import dc_protocol, train_on_floats
+from .shared.learned import (
+    MOMENTUM,
+    Learned,
+    RealBatches,
+    descend,
+    fresh_network,
+    keyed,
+    learned_set,
+    pixels_of,
+    real_start,
+)
+from .shared.siamese import augmented, drawn, families_of
+
+LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}  # outer, inner, as published
+INNER_RATE, INNER_BATCH = 0.01, 256
+KNOBS = (*MATCHING, "dc_steps", "dc_rate", "dc_inner")
+SECOND_ORDER = 3  # a gradient of a gradient takes this many trainings of an image
+
+# what trains the network in place between two steps: of it, the real images, the distilled ones, epochs and a key
+Inner = Callable[[nn.Module, RealBatches, Tensor, int, tuple], None]
+
+
+class Knobs:
+    """How long gradients are matched."""
+
+    dc_steps: int = knob(
+        1000, "steps on the images (DC, DSA, robust)", low=1, methods=("dc", "dsa", "robust"), since="0.2"
+    )
+    dc_rate: float = knob(
+        0.1, "rate of the steps on normalised pixels (DC, DSA, robust)", low=0.0, methods=("dc", "dsa", "robust"),
+        since="0.2",
+    )  # fmt: skip
+    dc_inner: int = knob(
+        10, "most epochs of the network between two steps (DC, DSA, robust)", low=1, methods=("dc", "dsa", "robust"),
+        since="0.2",
+    )  # fmt: skip
+
+
+def loops(profile: Profile, ipc: int) -> tuple[int, int]:
+    """Steps on the images under one network, and the network's epochs between two; a level between takes the lower."""
+    outer, inner = LOOPS[max(level for level in LOOPS if level <= ipc)]
+    return outer, min(inner, profile.dc_inner)
+
+
+def gradient_gap(
+    run: MethodRun, network: nn.Module, real: RealBatches, images: Float[Tensor, "n C H W"], ipc: int, key: tuple,
+    families: tuple[str, ...],
+) -> tuple[float, Float[Tensor, "n C H W"]]:  # fmt: skip
+    """Distance of the gradients, added up over the classes, and its gradient with respect to normalised images."""
+    total, found, rng = 0.0, torch.zeros_like(images), keyed(key)
+    for label in range(run.dataset.n_classes):
+        rows = slice(label * ipc, (label + 1) * ipc)
+        batch = real.batch(label, run.profile.matching_batch, rng)
+        own = images[rows].detach().requires_grad_()
+        shown = own
+        if families:
+            draw = drawn(rng, families)
+            batch, shown = augmented(batch, draw), augmented(own, draw)
+        wanted = parameter_gradients(class_loss(network, batch, label), network)
+        gap = row_distance(parameter_gradients(class_loss(network, shown, label), network, graph=True), wanted)
+        (found[rows],) = torch.autograd.grad(gap, own)
+        total += gap.item()
+    return total, found
+
+
+def train_inner(
+    network: nn.Module, images: Float[Tensor, "n C H W"], labels: Tensor, epochs: int, key: tuple,
+    families: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Epochs of plain gradient descent of the network on normalised images, in place."""
+    optimiser = torch.optim.SGD(network.parameters(), lr=INNER_RATE)
+    for epoch in range(epochs):
+        rng = keyed(key, epoch)
+        for rows in torch.from_numpy(rng.permutation(len(images))).split(INNER_BATCH):
+            shown = augmented(images[rows], drawn(rng, families)) if families else images[rows]
+            optimiser.zero_grad()
+            F.cross_entropy(network(shown), labels[rows]).backward()
+            optimiser.step()
+
+
+def match_gradients(
+    run: MethodRun, name: str, ipc: int, distill_seed: int, module: str, *, siamese: bool, start: Callable,
+    inner: Inner | None = None, loops_of: tuple[int, int] | None = None,
+) -> DistilledDataset:  # fmt: skip
+    """The set of DSA, or of DC without augmentation; an interrupted one goes on with its network.
+
+    Args:
+        start: of run, ipc and distillation seed: the first images, normalised.
+        inner: what trains the network between two steps, if not the distilled images.
+        loops_of: steps of the images under a network, and epochs between two; None takes the published ones.
+    """
+    p = run.profile
+    families = families_of(p.flip) if siamese else ()
+    outer, epochs = loops_of or loops(p, ipc)
+
+    def learn(work: Workspace, key: tuple) -> Learned:
+        real, images = RealBatches(run.dataset, p.device), start(run, ipc, distill_seed)
+        labels = torch.arange(run.dataset.n_classes, device=p.device).repeat_interleave(ipc)
+        network = fresh_network(run, p.matching_network, *key, "network", 0)
+        optimiser = torch.optim.SGD([images], lr=p.dc_rate, momentum=MOMENTUM)
+
+        def step(t: int) -> float:
+            if t % outer == 0:
+                drawn_anew = fresh_network(run, p.matching_network, *key, "network", t)
+                network.load_state_dict(drawn_anew.state_dict())
+            gap, images.grad = gradient_gap(run, network, real, images, ipc, (*key, t), families)
+            optimiser.step()
+            if (t + 1) % outer and inner is None:
+                train_inner(network, images.detach(), labels, epochs, (*key, t, "inner"), families)
+            elif (t + 1) % outer:
+                inner(network, real, images.detach(), epochs, (*key, t, "inner"))
+            return gap
+
+        parts = {"images": images, "optimiser": optimiser, "network": network}
+        return Learned(pixels_of(run.dataset, images), descend(work, p.dc_steps, name, step, parts))
+
+    return learned_set(run, name, ipc, distill_seed, learn, knobs=KNOBS, module=module)
+
+
+def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
+    return match_gradients(run, "dsa", ipc, distill_seed, __name__, siamese=True, start=real_start)
+
+
+def matching_cost(account: Account, step: str, title: str) -> Iterator[Cost]:
+    """Gradients of the real and of the distilled images, the second ones differentiated; and the network's training."""
+    p, network, C = account.profile, account.classifier(account.profile.matching_network), account.images.n_classes
+    for ipc in account.levels:
+        outer, epochs = loops(p, ipc)
+        batch = min(p.matching_batch, account.images.per_class)
+        passes = C * (batch + SECOND_ORDER * ipc + ipc * epochs * (outer - 1) / outer) * network.training
+        yield account.learned(step, title, ipc, p.dc_steps * passes, NETWORK_WEIGHT * network.parameters)
+
+
+def _cost(account: Account) -> Iterator[Cost]:
+    return matching_cost(account, "dsa", "DSA")
+
+
+METHOD = Method(
+    name="dsa", title="DSA", reference="zhao2021dsa", distill=_distill, protocol=dc_protocol, fit=train_on_floats,
+    cost=_cost, uses=("random_real",), small={"dc_steps": 2, "dc_inner": 1},
+)  # fmt: skip

@@ -1,0 +1,36 @@
+"""The easiest images, the same number of each class, several whole ones to a picture (after Xiao et al. 2025).
+
+Prune, combine, augment: by a score, class by class, keeping easy images at small budgets; then combining shrunken
+images in one picture. The score here is EL2N's lowest. Published for ImageNet, with hard labels and a stronger
+augmentation of the students, whose code is not out: students are those of all rows here.
+"""
+
+from collections.abc import Iterator
+
+from ..config.profile import knob
+from ..pipeline.distilled import DistilledDataset
+from .account import Account, Cost
+from .el2n import errors_of, extreme
+from .method import Method, MethodRun
+
+
+class Knobs:
+    """How many images make a picture."""
+
+    easy_factor: int = knob(2, "factor x factor whole images are tiled to a picture (easy)", low=1, since="0.2")
+
+
+def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
+    factor = run.profile.easy_factor
+    return extreme(run, "easy", ipc, distill_seed, errors_of, __name__, hardest=False, factor=factor)
+
+
+def _cost(account: Account) -> Iterator[Cost]:
+    yield account.trajectories("tesla_experts")
+    yield from account.chosen("easy", "easiest", account.classifier(account.profile.tesla_network))
+
+
+METHOD = Method(
+    name="easy", title="EL2N, easiest, tiled", reference="xiao2025rethinking", distill=_distill, cost=_cost,
+    small={"easy_factor": 1},
+)  # fmt: skip

@@ -1,0 +1,82 @@
+"""The field's evaluation, which the methods that learn pixels were published with: a student of the floats.
+
+Gradient descent with momentum 0.9 and decay 5e-4, batches of 256 (or all), the rate a tenth after half of the epochs,
+hard labels or the learned ones, DSA drawn for each image anew, no crops and no CutMix; the last epoch counts.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from ...config.profile import Profile
+from ...data.dataset import Dataset
+from ...pipeline.distilled import DistilledDataset
+from ...pipeline.fit_student import CHECKPOINT, MOMENTUM, RATE_KNOBS, rate
+from ...pipeline.train_student import LEARNED_LABELS
+from ...processes import bar, world
+from ...randomness import numpy_rng
+from ...store.artifacts import Workspace
+from ...store.checkpoints import Checkpoint
+from .learned import floats_of
+from .siamese import augmented, drawn, families_of
+
+Shown = tuple[Float[Tensor, "n C H W"], Int64[Tensor, " n"]]  # images and their classes
+DC_EVALUATION = {  # for profile.epochs = 100; 1,000 epochs there
+    "optimiser": "sgd",
+    "learning_rate": 0.01,
+    "lr_schedule": "tenth",
+    "batch_size": 256,
+    "weight_decay": 5e-4,
+    "cutmix": False,
+}
+
+
+def dc_protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
+    """The evaluation of DC, DSA and DM, with 1,000 epochs of DSA for profile.epochs = 100."""
+    return LEARNED_LABELS, DC_EVALUATION | {"epochs": 10 * profile.epochs}
+
+
+def train_on_floats(
+    work: Workspace, network: nn.Module, distilled: DistilledDataset, dataset: Dataset, profile: Profile, key: tuple, *,
+    families: Callable[[bool], tuple[str, ...]] = families_of,
+    shown_of: Callable[[dict[str, Tensor], Dataset, int, tuple], Shown] | None = None,
+) -> None:  # fmt: skip
+    """Train a student in place on what a learned set keeps as floats; on its labels by squares, where it has some.
+
+    Args:
+        key: of the draws.
+        families: of the augmentation, for a data set with mirror images or without.
+        shown_of: of what was learned, the data set, ipc and the key of an epoch: images of the epoch, in units in which
+            pixels go from 0 to 1, and their classes, where images are made of other things.
+    """
+    kept = {name: t.to(profile.device) for name, t in floats_of(distilled).items()}
+    images, hard = kept["images"], distilled.labels.to(profile.device)
+    kind = torch.optim.AdamW if profile.optimiser == "adamw" else partial(torch.optim.SGD, momentum=MOMENTUM)
+    optimiser = kind(network.parameters(), lr=profile.learning_rate, weight_decay=profile.weight_decay)
+    checkpoint = Checkpoint(work, CHECKPOINT, {"network": network, "optimiser": optimiser})
+    done = checkpoint.resume(0)
+    network.train()
+    for epoch in bar(range(done, profile.epochs), desc="student", initial=done, total=profile.epochs, leave=False):
+        rng = numpy_rng(*key, epoch)
+        if shown_of:
+            images, hard = shown_of(kept, dataset, distilled.ipc, (*key, epoch))
+        for group in optimiser.param_groups:
+            group["lr"] = rate(epoch, **profile.subset(*RATE_KNOBS))
+        for rows in torch.from_numpy(rng.permutation(len(images))).split(profile.batch_size):
+            seen = dataset.normalise(images[rows])
+            if some := families(profile.flip):
+                seen = augmented(seen, drawn(rng, some, len(rows)))
+            logits = network(seen)
+            if "labels" in kept:
+                loss = (logits - kept["labels"][rows]).square().sum(1).mean() / 2
+            else:
+                loss = F.cross_entropy(logits, hard[rows])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        if world().main:  # of several processes each trains the same student
+            checkpoint.keep(epoch + 1)

@@ -1,0 +1,52 @@
+"""The pixels of a distilled set in one file, mapped into memory: made once, read as far as a batch asks for them.
+
+In: a distilled set of PNG files. Out: a tensor whose rows are on the disk until they are indexed, and go to the device
+batch by batch. So a set of any size takes no memory of its own, on the card or beside it.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from ..data.image_files import READERS
+from ..processes import bar
+from ..store.artifacts import Store, Workspace
+from .distilled import DistilledDataset, read_pixels
+
+FILE = "pixels.npy"
+
+
+def mapped_pixels(store: Store, distilled: DistilledDataset) -> UInt8[Tensor, "n C H W"]:
+    """All images as stored, 8 bits a channel, in a file of the store that is made if it is not there."""
+    files = [distilled.artifact.path / row["file_name"] for row in distilled.metadata]
+
+    def build(work: Workspace) -> None:
+        shape = (len(files), *read_pixels(files[0]).shape)
+
+        def write(path: Path) -> None:
+            with open(path, "wb") as file:
+                np.lib.format.write_array_header_1_0(file, {"shape": shape, "fortran_order": False, "descr": "|u1"})
+                with ThreadPoolExecutor(READERS) as pool:
+                    for image in bar(pool.map(read_pixels, files), total=len(files), desc="pixels", leave=False):
+                        file.write(image.numpy().tobytes())
+
+        work.replace(FILE, write)
+
+    made = store.make(
+        "pixels", build, parameters={}, inputs=[distilled.artifact], modules=(__name__,), label=distilled.artifact.label
+    )
+    return torch.from_numpy(np.load(made.path / FILE, mmap_mode="c"))  # c: nothing that is written to it stays
+
+
+def fetched(
+    pixels: UInt8[Tensor, "n C H W"], rows: Int64[Tensor, " b"], device: torch.device
+) -> UInt8[Tensor, "b C H W"]:
+    """Some images on a device; of a mapped file only these are read, and a GPU takes them from pinned memory."""
+    found = pixels[rows.to(pixels.device)]
+    if device.type == "cuda" and found.device.type == "cpu":
+        found = found.pin_memory()
+    return found.to(device, non_blocking=True)

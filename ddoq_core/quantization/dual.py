@@ -1,0 +1,59 @@
+"""Dual quantization: a sample goes to the corners of its Delaunay simplex at random, so that it is right in the mean.
+
+X in the hull of the points has barycentric coordinates l_i(X); it goes to x_i with probability l_i(X), and then
+E[X^ | X] = X whatever the points are (Pagès and Wilbertz 2012): every grid is stationary, and for convex f the rule
+sum_i w_i f(x_i), w_i = E l_i(X), is not below E f(X), where that of a stationary Voronoi quantizer is not above.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+from scipy.spatial import Delaunay
+
+from ..errors import InputError
+from .exact import ExactQuantizer
+
+
+def dual_quantizer(points: Float[ndarray, "K d"], samples: Float[ndarray, "n d"]) -> ExactQuantizer:
+    """The dual weights of points for a sample, and the cost E sum_i l_i(X) |X - x_i|^2.
+
+    Args:
+        points: at least d + 1 of them, d up to 3, not all in one plane.
+        samples: in the hull of the points.
+    Raises:
+        InputError: more than 3 dimensions, or a sample outside the hull.
+    """
+    d = points.shape[1]
+    if d > 3:
+        raise InputError(f"points have {d} dimensions, but simplices are few in up to 3 only; project them")
+    corners, shares = _on_line(points, samples) if d == 1 else _in_simplices(points, samples)
+    outside = (shares < -1e-9).any(1) | (corners < 0).any(1)
+    if outside.any():
+        n, first = outside.sum(), samples[outside.argmax()]
+        raise InputError(f"{n} of {len(samples)} samples are outside the hull of the points, first {first}; add points")
+    weights = np.bincount(corners.ravel(), shares.ravel(), len(points)) / len(samples)
+    squared = ((points[corners] - samples[:, None]) ** 2).sum(-1)
+    return ExactQuantizer(points, weights, float((shares * squared).sum(1).mean()), False)
+
+
+def _in_simplices(
+    points: Float[ndarray, "K d"], samples: Float[ndarray, "n d"]
+) -> tuple[Int[ndarray, "n corners"], Float[ndarray, "n corners"]]:
+    """Corners of the simplex of each sample, -1 if there is none, and its barycentric coordinates there."""
+    mesh = Delaunay(points)
+    which = mesh.find_simplex(samples)
+    frame = mesh.transform[which]
+    first = np.einsum("nij,nj->ni", frame[:, :-1], samples - frame[:, -1])
+    shares = np.concatenate([first, 1 - first.sum(1, keepdims=True)], 1)
+    return np.where(which[:, None] < 0, -1, mesh.simplices[which]), shares
+
+
+def _on_line(
+    points: Float[ndarray, "K 1"], samples: Float[ndarray, "n 1"]
+) -> tuple[Int[ndarray, "n 2"], Float[ndarray, "n 2"]]:
+    """The two neighbours of each sample, and its shares."""
+    order = points[:, 0].argsort()
+    x, X = points[order, 0], samples[:, 0]
+    right = np.searchsorted(x, X).clip(1, len(x) - 1)
+    share = (X - x[right - 1]) / (x[right] - x[right - 1])
+    return order[np.stack([right - 1, right], 1)], np.stack([1 - share, share], 1)

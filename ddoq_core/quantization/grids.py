@@ -1,0 +1,200 @@
+"""Grids in and out: a quantizer with its weights as a file, in the layout of the field or as .npz, and checked.
+
+The published grids of N(0, I_d) (quantize.maths-fi.com, 1 to 10 dimensions) are text files `N_d_nopti`: N + 1 rows of
+d + 3 numbers, in each of the first N the weight of a cell, the point, and two companion parameters; the last row has
+totals. The files written here have E |X - x_i|^2 and E |X - x_i| over the cell as companions, and in the last row the
+sums of all columns but the points', whose place has the mean of the quantizer.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from scipy.stats import multivariate_normal, norm
+
+from ..errors import InputError
+from .exact import exact_quantizer
+from .lloyd import best_of_restarts, lloyd
+from .plane import plane_cells, plane_quantizer
+from .powers import power_cells
+from .voronoi import assign, at_least
+
+DRAWS = 2**20  # of a law of more than two dimensions
+STARTS = 4  # of Lloyd's algorithm, on a share of the draws
+SHARE = 16  # which share: one in so many
+BATCHES = 16  # of draws, whose scatter is the error of a distortion
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """N points with the weights of their cells, and what a file says of them besides."""
+
+    points: Float[ndarray, "N d"]
+    weights: Float[ndarray, " N"]
+    companions: Float[ndarray, "N c"]  # of each cell
+    totals: Float[ndarray, " columns"]  # the last row, 1 + d + c numbers
+
+
+@dataclass(frozen=True)
+class GridCheck:
+    """How far a grid is from what it should be for a law."""
+
+    draws: int  # 0: by quadrature
+    stationarity: float  # largest |x_i - centroid of its cell|
+    weights: float  # largest |w_i - mass of its cell|
+    distortion: float  # E min_i |X - x_i|^2
+    errors: tuple[float, float, float]  # one deviation of each, by draws; 0 by quadrature
+
+    @property
+    def lines(self) -> list[str]:
+        """The same in words."""
+        ends = [f" ± {error:.1g}" if self.draws else "" for error in self.errors]
+        return [
+            f"distortion: {self.distortion:.12g}{ends[2]}",
+            f"largest distance of a point to the centroid of its cell: {self.stationarity:.2g}{ends[0]}",
+            f"largest error of a weight: {self.weights:.2g}{ends[1]}",
+            f"found by {self.draws:,} draws; ± is one deviation" if self.draws else "found by quadrature",
+        ]
+
+
+def normal_law(d: int) -> Any:
+    """N(0, I_d) as SciPy has it; InputError for d < 1."""
+    at_least(1, d=d)
+    return norm() if d == 1 else multivariate_normal(np.zeros(d))
+
+
+def normal_grid(N: int, d: int, rng: np.random.Generator, *, n_draws: int = DRAWS) -> Grid:
+    """A grid of N(0, I_d): exact on a line, stationary to rounding in the plane, from draws above.
+
+    On a line it is optimal; elsewhere it is the best of some starts, and better ones may be.
+
+    Args:
+        rng: orders the starts, and draws; on a line nothing is random.
+        n_draws: on which Lloyd's algorithm runs for d > 2, and as many more that weigh the cells.
+    Raises:
+        InputError: N or d below 1, or fewer draws than 16 N.
+    """
+    at_least(1, N=N)
+    law = normal_law(d)
+    if d == 1:
+        return _grid(exact_quantizer(law, N).points[:, None], _cells_of(law))
+    if n_draws < SHARE * N:
+        raise InputError(f"n_draws = {n_draws}, but {N} points take {SHARE * N} at least")
+    X = torch.from_numpy(rng.standard_normal((n_draws, d)))
+    start = best_of_restarts(X[::SHARE], N, n_restarts=STARTS, rng=rng).points
+    if d == 2:
+        return _grid(plane_quantizer(law, start.numpy()), _cells_of(law))
+    points = lloyd(X, start).points.numpy()
+    return _grid(points, _cells_of_draws(torch.from_numpy(rng.standard_normal((n_draws, d)))))
+
+
+def check_grid(grid: Grid, law: Any, *, rng: np.random.Generator | None = None, n_draws: int = DRAWS) -> GridCheck:
+    """Stationarity, weights and distortion of a grid against a law.
+
+    By quadrature on a line, and in the plane for a normal law; elsewhere by draws, with their errors.
+
+    Args:
+        law: of `scipy.stats`, of one dimension (as of `exact_quantizer`) or several, with `rvs`.
+        rng: of the draws; None is a fixed seed.
+    Raises:
+        InputError: a law of another dimension than the grid.
+        ArithmeticError: as of `exact_quantizer`.
+    """
+    d, mean = grid.points.shape[1], np.atleast_1d(law.mean() if callable(law.mean) else law.mean)
+    if mean.shape != (d,):
+        raise InputError(f"the grid has {d} dimensions, the law {mean.size}; give a law of as many")
+    order = np.argsort(grid.points[:, 0]) if d == 1 else np.arange(len(grid.points))
+    x, n = grid.points[order], 0 if d == 1 or (d == 2 and hasattr(law, "cov")) else n_draws
+    if n:
+        rng = np.random.default_rng(0) if rng is None else rng
+        batches = torch.from_numpy(law.rvs(n, random_state=rng).reshape(n, d)).chunk(BATCHES)
+        found = [_cells_of_draws(batch)(x) for batch in batches]
+        mass, moment, second, _ = (np.mean(parts, 0) for parts in zip(*found, strict=True))
+    else:
+        mass, moment, second, _ = _cells_of(law)(x)
+    held, wrong = np.maximum(mass, 1 / n if n else 1e-300), np.abs(grid.weights[order] - mass)
+    off = np.linalg.norm(moment, axis=1) / held
+    errors, i, k = (0.0, 0.0, 0.0), off.argmax(), wrong.argmax()
+    if n:
+        totals = [parts[2].sum() for parts in found]
+        errors = (second[i] / n) ** 0.5 / held[i], (mass[k] / n) ** 0.5, np.std(totals, ddof=1) / BATCHES**0.5
+    return GridCheck(n, off[i], wrong[k], second.sum(), errors)
+
+
+def read_grid(path: Path) -> Grid:
+    """A grid from a text file in the layout `N_d_nopti`, or from a .npz of `write_grid`.
+
+    The dimension is that in the name of the file, or the number of columns less 3.
+
+    Raises:
+        InputError: no such file, or one in another layout.
+    """
+    if not path.is_file():
+        raise InputError(f"no grid {path}; give a file in the layout N_d_nopti, or .npz")
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as kept:
+                return Grid(kept["points"], kept["weights"], kept["companions"], kept["totals"])
+        rows = np.array([row.split() for row in path.read_text().splitlines() if row.strip()], dtype=float, ndmin=2)
+    except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
+        raise InputError(f"{path} is no grid: {error}") from error
+    named = re.fullmatch(r"(\d+)_(\d+)_nopti.*", path.name)
+    d = int(named[2]) if named else rows.shape[1] - 3
+    N = int(named[1]) if named else len(rows) - 1
+    if len(rows) != N + 1 or N < 1 or not 1 <= d < rows.shape[1]:
+        raise InputError(f"{path} has {len(rows)} rows of {rows.shape[1]} numbers; N points have N + 1 rows of d + 3")
+    return Grid(rows[:-1, 1 : d + 1], rows[:-1, 0], rows[:-1, d + 1 :], rows[-1])
+
+
+def write_grid(grid: Grid, path: Path) -> None:
+    """Write a grid as .npz, or as text from which the same numbers are read."""
+    part = path.with_name(f"{path.name}.part")
+    if path.suffix == ".npz":
+        with part.open("wb") as file:
+            np.savez(file, **vars(grid))
+    else:
+        rows = [*np.column_stack([grid.weights, grid.points, grid.companions]), grid.totals]
+        part.write_text("".join("\t".join(map(repr, row.tolist())) + "\n" for row in rows))
+    part.replace(path)
+
+
+Cells = Callable[[Float[ndarray, "N d"]], tuple[ndarray, ndarray, ndarray, ndarray]]
+
+
+def _grid(points: Float[ndarray, "N d"], cells: Cells) -> Grid:
+    mass, _, second, distance = cells(points)
+    return Grid(
+        points, mass, np.stack([second, distance], 1),
+        np.array([mass.sum(), *(mass @ points), second.sum(), distance.sum()]),
+    )  # fmt: skip
+
+
+def _cells_of(law: Any) -> Cells:
+    """Mass, first and second moment and mean distance of the cells of a law on a line or in the plane."""
+
+    def on_line(points: Float[ndarray, "N 1"]) -> tuple[ndarray, ndarray, ndarray, ndarray]:
+        mass, slope, second = power_cells(law, points[:, 0], 2)
+        return mass, -slope[:, None] / 2, second, power_cells(law, points[:, 0], 1)[2]
+
+    return (lambda points: plane_cells(law, points)) if hasattr(law, "cov") else on_line
+
+
+def _cells_of_draws(X: Float[torch.Tensor, "n d"]) -> Cells:
+    """The same by draws, each counted for 1/n."""
+
+    def cells(points: Float[ndarray, "N d"]) -> tuple[ndarray, ndarray, ndarray, ndarray]:
+        label = assign(X, torch.from_numpy(points)).numpy()
+        away = X.numpy() - points[label]
+        squared, N, n = (away**2).sum(1), len(points), len(X)
+        moment = np.stack([np.bincount(label, column, N) for column in away.T], 1) / n
+        mass, second, distance = (np.bincount(label, w, N) / n for w in (None, squared, np.sqrt(squared)))
+        return mass, moment, second, distance
+
+    return cells

@@ -1,0 +1,134 @@
+"""Commands beside the steps of Algorithm 4: what a run costs, what its parameters are, what other programs take."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .config.knobs import suggestion
+from .config.profile import Profile
+from .errors import InputError
+from .grid import grid
+from .options import (
+    Artifacts,
+    Calibrate,
+    Classes,
+    DataRoot,
+    Efficiency,
+    ImagesPerClass,
+    Measured,
+    Parameters,
+    Peak,
+    PriorPath,
+    ProfileName,
+    given_profile,
+    given_run,
+    path_of,
+    tell,
+)
+
+tools = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@tools.command()
+def bench(
+    task: Annotated[list[str] | None, typer.Option(help="One task; may be repeated. All by default.")] = None,
+    reps: Annotated[int, typer.Option(min=1, help="Repetitions, each with its own seed.")] = 5,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of every method.")] = 1,
+    out: Annotated[Path | None, typer.Option(parser=path_of, metavar="FILE", help="File that keeps the rows.")] = None,
+) -> None:
+    """Time the quantizers beside those of other libraries.
+
+    scikit-learn, faiss, kmeans1d and plain torch; prints a Markdown table.
+    """
+    import torch
+
+    from ddoq_benchmarks.quantizers import TASKS, bench_rows
+    from ddoq_benchmarks.side_by_side import bench_table, side_by_side
+
+    torch.set_num_threads(threads)
+    print(bench_table(side_by_side(bench_rows(task or list(TASKS), reps, out))).markdown())
+
+
+tools.command()(grid)
+
+
+@tools.command()
+def against_d4m(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
+    """Time this pipeline beside D4M's procedure."""
+    whole = given_run(profile, parameter)
+    from ddoq_benchmarks.against_d4m import beside_d4m, d4m_table
+
+    print(d4m_table(beside_d4m(whole)).markdown())
+
+
+@tools.command()
+def export_labels(
+    out: Annotated[Path, typer.Argument(parser=path_of, help="Folder of the labels; what is there is kept.")],
+    ipc: Annotated[int, typer.Option(help="Images per class of the set.")],
+    method: Annotated[str, typer.Option(help="Whose set.")] = "ddoq",
+    distill_seed: Annotated[int, typer.Option(help="Seed of the distillation.")] = 0,
+    profile: ProfileName = "laptop",
+    parameter: Parameters = None,
+    data_root: DataRoot = "",
+    prior_path: PriorPath = "",
+) -> None:
+    """Write soft labels as SRe2L and D4M read them.
+
+    The layout of FKD, epoch_E/batch_B.tar, for the images of a set, whose folder their programs take as --data.
+    """
+    whole = given_run(profile, parameter, data_root=data_root, prior_path=prior_path)
+    from .foreign.fkd import write_fkd
+    from .methods import METHODS
+
+    if method not in METHODS or METHODS[method].distill is None:
+        raise InputError(f"no method '{method}' with a distilled set{suggestion(method, METHODS)}")
+    made = whole.distilled(method, ipc, distill_seed)
+    tell(made.artifact.path, write_fkd(whole.store, made, whole.dataset, whole.teacher, whole.profile, out))
+
+
+@tools.command()
+def cost(
+    profile: ProfileName = "laptop",
+    parameter: Parameters = None,
+    data_root: DataRoot = "",
+    prior_path: PriorPath = "",
+    artifacts: Artifacts = "",
+    classes: Classes = None,
+    images_per_class: ImagesPerClass = None,
+    peak: Peak = None,
+    efficiency: Efficiency = None,
+    calibrate: Calibrate = None,
+    measured: Measured = False,
+) -> None:
+    """Estimate operations, disk and hours of `ddoq run`."""
+    given = given_profile(profile, parameter, data_root=data_root, prior_path=prior_path, artifacts=artifacts)
+    from .cost.sizes import Images, device_of  # checks what is given before torch is imported
+
+    if calibrate and (peak or efficiency):
+        raise InputError("--calibrate has the speeds of each step; leave out --peak and --efficiency")
+    from .cost.calibration import calibrated
+
+    device = calibrated(calibrate) if calibrate else device_of(given, peak, efficiency)
+    images = None if measured else Images.of(given, classes, images_per_class)
+    if measured:
+        from importlib.metadata import entry_points
+
+        (table,) = entry_points(group="ddoq.cost", name="measured")  # the book's chapter on cost has it
+        print(table.load()(given, device).markdown())
+        return
+    from .cost import tables
+
+    found = tables.run_cost(given, images, device)
+    print(tables.cost_table(found).markdown())
+    print(tables.memory_table(found).markdown())
+    if images.n_classes == 1000:
+        print(tables.paper_table(tables.paper_steps(), device).markdown())
+
+
+@tools.command()
+def knobs() -> None:
+    """List every parameter with its default and meaning."""
+    for name, knob in Profile.knobs().items():
+        choices = f" One of: {', '.join(knob.metadata['of'])}." if knob.metadata["of"] else ""
+        print(f"{name} = {getattr(Profile(), name)!r}\n    {knob.metadata['meaning']}.{choices}")

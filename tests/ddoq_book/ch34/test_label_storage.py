@@ -1,0 +1,59 @@
+"""What fewer bytes of labels cost: bytes that follow from the form, accuracies from records, or that there are none."""
+
+import pytest
+
+from ddoq_book import recorded
+from ddoq_book.ch31.label_column import ONLINE, label_storage, storage_form
+from ddoq_book.ch34.label_storage import DATA, label_results, label_table
+from ddoq_book.studies.labels import DISTILLATIONS, LABEL_FORMS, labels_study
+from ddoq_core.config.profile import Profile
+from ddoq_core.data.imagenet import SUBSETS
+from ddoq_core.results.ledger import read
+from ddoq_core.runs.jobs import Student, bytes_of_labels
+from ddoq_core.store.artifacts import Workspace
+
+from ...rows import row
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(recorded, "RESULTS", tmp_path)
+    return tmp_path / "labels"
+
+
+def test_without_records_the_bytes_are_told_and_the_rest_is_not_recorded_yet(folder):
+    found = label_results()
+    assert {r.accuracy for r in found} == {None} and "not recorded yet" in label_table(found).markdown()
+    sizes = {r.form: r.bytes for r in found if r.data == "digits"}
+    assert sizes == {"float16": 2000, "int8": 1400, "top3": 1400, "top1": 600, "reused": 200, "reused-int8": 140}
+    assert len(SUBSETS["imagenette"]) == DATA["imagefolder"][2]
+
+
+def test_what_a_form_costs_is_its_paired_difference_to_float16(folder):
+    for form, right in (("float16", 9), ("top1", 8)):
+        rows = [row([1] * right + [0] * (10 - right), distill_seed=s, seed=s) for s in DISTILLATIONS]
+        Workspace(folder).jsonl(f"mnist5k-{form}.jsonl", rows)
+    found = {r.form: r for r in label_results() if r.data == "digits"}
+    assert found["float16"].accuracy.mean == pytest.approx(90) and found["float16"].change is None
+    assert found["top1"].change.mean == pytest.approx(-10) and found["int8"].accuracy is None
+
+
+def test_the_study_has_the_same_students_for_every_form():
+    parts = list(labels_study(Profile.load("table")))
+    assert [part.file for part in parts] == [f"mnist5k-{form}.jsonl" for form in LABEL_FORMS]
+    assert all(part.tasks == parts[0].tasks for part in parts) and len(parts[0].tasks) == 12
+    knobs = {part.file: part.run.profile for part in parts}
+    assert knobs["mnist5k-reused.jsonl"].labelled_epochs == 10
+    assert knobs["mnist5k-top1.jsonl"].label_top == 1 and knobs["mnist5k-float16.jsonl"].label_form == "float16"
+
+
+def test_the_column_of_table_1_follows_from_a_row_or_from_what_a_record_says_of_its_profile():
+    task = Student("ddoq", 10, "convnet-32", "soft", 0, 0)
+    assert bytes_of_labels(Profile(), task, 10) == 100 * 10 * 100 * 2
+    assert bytes_of_labels(Profile(soft_labels="online"), task, 10) == 0 and storage_form(0) == ONLINE
+    for labels, ipc in (("hard", 10), ("own", 10), ("hard", None)):
+        assert bytes_of_labels(Profile(), Student("ddoq", ipc, "convnet-32", labels, 0, 0), 10) is None
+    (old,) = [r for r in read(recorded.RESULTS / "table" / "mnist5k-convnet-32-ipc010.jsonl")
+              if (r["method"], r["labels"], r["distill_seed"], r["seed"]) == ("ddoq", "soft", 0, 0)]  # fmt: skip
+    assert "label_bytes" not in old and label_storage([old]) == 100 * 10 * 100 * 2
+    assert label_storage([old | {"label_bytes": 7}]) == 7 and label_storage([old | {"labels": "hard"}]) is None

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# What a GPU proves in minutes, on a bare machine that has Python with PyTorch and torchvision, and no network.
+#
+#   tests/gpu/prove.sh carry WHEELS     where there is a network: fetch the wheels that the proof needs beside PyTorch
+#   tests/gpu/prove.sh WHEELS RECORD    on the machine: install them into an environment of its own, prove, write RECORD
+#   tests/gpu/prove.sh "" RECORD        the same where everything is installed
+#
+# PYTHON is the interpreter (python3); what follows RECORD goes to tests/gpu/prove.py, such as --device cpu --small.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+python=${PYTHON:-python3}
+needed=(accelerate diffusers jaxtyping mlxtend numba pillow pot pyyaml safetensors scikit-learn scipy threadpoolctl tqdm
+  transformers typer)
+
+if [[ $# -lt 2 ]]; then
+  sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  exit 2
+fi
+
+if [[ $1 == carry ]]; then
+  # the tested versions of all packages but PyTorch's own and CUDA's, which the machine has
+  lock=$(mktemp)
+  trap 'rm -f "$lock"' EXIT
+  grep -vE '^(torch|torchvision|triton|nvidia|cuda)' "$here/constraints.txt" > "$lock"
+  "$python" -m pip download --quiet --no-deps --dest "$2" --requirement "$lock"
+  exit 0
+fi
+
+wheels=$1 record=$2
+shift 2
+if [[ -n $wheels ]]; then
+  place=$(mktemp -d)
+  trap 'rm -rf "$place"' EXIT
+  "$python" -m venv --system-site-packages "$place/env"
+  python=$place/env/bin/python
+  "$python" -m pip install --quiet --no-index --find-links "$wheels" "${needed[@]}"
+fi
+export PYTHONPATH="$here:$here/book" HF_HUB_OFFLINE=1 CUBLAS_WORKSPACE_CONFIG=:4096:8
+cd "$here"
+"$python" -m tests.gpu.prove "$record" "$@"
