@@ -8,6 +8,7 @@ they tell each other is whether to go on, the gradients of a student, and its pr
 import contextlib
 import ctypes
 import functools
+import multiprocessing
 import os
 import signal
 import sys
@@ -138,13 +139,24 @@ def among_peers() -> Iterator[None]:
 
 def bar(items: Iterable[T], **how: object) -> Iterable[T]:
     """`items` under a progress bar at a terminal, of the main process."""
-    return tqdm(items, disable=None if world().main else True, **how)
+    return tqdm(items, disable=_shows_nothing(), **how)
+
+
+def renewed_line() -> tqdm:
+    """A line at a terminal, of the main process, whose text is set anew as often as needed; it stays when closed."""
+    return tqdm(bar_format="{desc}", disable=_shows_nothing())
+
+
+def _shows_nothing() -> bool | None:
+    """True in every process but the main one, in its workers too; None leaves it to the terminal."""
+    return None if world().main and multiprocessing.parent_process() is None else True
 
 
 def report_line(text: str) -> None:
-    """Say something to the person at the terminal, once, without disturbing a result on standard output."""
+    """Say something to the person at the terminal, once, without disturbing a result on standard output or a bar."""
     if world().main:
-        print(text, file=sys.stderr, flush=True)
+        with tqdm.external_write_mode():
+            print(text, file=sys.stderr, flush=True)
 
 
 def die_with_parent(parent: int) -> None:

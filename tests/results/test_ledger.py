@@ -6,19 +6,23 @@ from pathlib import Path
 import pytest
 
 from ddoq_core.config.profile import Profile
+from ddoq_core.data.dataset import Dataset
 from ddoq_core.errors import InputError
 from ddoq_core.results import ledger
-from ddoq_core.runs.jobs import Job
+from ddoq_core.runs.jobs import Job, task_of
 from ddoq_core.runs.run import Run
 from ddoq_core.store.artifacts import Artifact
 
 PROFILE = Profile(methods=["random_real", "d4m"], ipc=[1, 2], targets=["soft"], n_seeds=2, n_student_seeds=2)
 
 
-class Data:
-    """A data set of which only the content is asked."""
+class Data(Dataset):
+    """A data set of which only the content and the sizes are asked."""
 
-    content = "data"
+    content, n_classes, train = "data", 10, range(100)
+
+    def __init__(self) -> None:
+        """Nothing is in it."""
 
 
 @pytest.fixture
@@ -26,13 +30,13 @@ def trained(monkeypatch):
     """Tasks of the students that were trained; training itself is left out."""
     done = []
 
-    def train_all(jobs, workers, finished):
-        for job in jobs:
+    def train_all(levels, workers, finished):
+        for job in levels[0]:
             finished(job, Artifact(Path(), "train", str(job.task), str(job.task)))
 
     def row(self, task, artifact):
         done.append(task)
-        return {"dataset": "x", "key": artifact.key, "top1": 50.0} | vars(task)
+        return {"dataset": "x", "key": artifact.key, "top1": 50.0, "seconds": 1.0, "date": "2026"} | vars(task)
 
     def job(self, task):
         return Job(
@@ -56,7 +60,7 @@ def run_of(profile: Profile = PROFILE) -> Run:
 def test_every_student_is_written_once_and_a_second_call_trains_none(trained, tmp_path):
     run, out = run_of(), tmp_path / "a.jsonl"
     rows = ledger.record(run, out, run.plan)
-    assert [ledger._task(row) for row in rows] == run.plan and len(trained) == len(run.plan) == 16
+    assert [task_of(row) for row in rows] == run.plan and len(trained) == len(run.plan) == 16
     assert ledger.record(run_of(), out, run.plan) == rows == ledger.read(out)
     assert len(trained) == 16
 
@@ -83,7 +87,7 @@ def test_a_run_that_was_interrupted_goes_on_with_the_student_that_is_missing(tra
 def test_students_that_are_the_same_are_trained_once_and_written_for_every_row(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(Job, "identity", property(lambda job: job.task.ipc))
     monkeypatch.setattr(
-        ledger, "train_all", lambda jobs, workers, finished: finished(jobs[0], Artifact(Path(), "train", "one", "one"))
+        ledger, "train_all", lambda levels, workers, done: done(levels[0][0], Artifact(Path(), "train", "one", "one"))
     )
     run = run_of()
     tasks = [t for t in run.plan if t.ipc == 1]
