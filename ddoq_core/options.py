@@ -48,7 +48,8 @@ Version = Annotated[bool, typer.Option("--version", callback=_print_version, is_
 Classes = Annotated[int | None, typer.Option(help="Classes, with --images-per-class instead of a data set.")]
 ImagesPerClass = Annotated[int | None, typer.Option(help="Images of a class, validation included.")]
 Peak = Annotated[
-    float | None, typer.Option(help="TFLOP/s of the device. Default: an A6000's 154.8, or 0.16 of two CPU cores.")
+    float | None,
+    typer.Option(help="TFLOP/s of another device. Default: an A6000's 154.8; a processor is measured."),
 ]
 Efficiency = Annotated[float | None, typer.Option(help="Share of the peak that is reached. Default: 0.4.")]
 Calibrate = Annotated[

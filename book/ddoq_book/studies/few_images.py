@@ -50,8 +50,8 @@ class Arm:
 
 ARMS = (
     *(Arm(size, "pretrain", 1, (*FITTED, *REAL)) for size in SIZES),
-    *(Arm(size, "pretrain", TIMES, FITTED) for size in LONGER),
     *(Arm(size, "exact", 1, ("d4m",)) for size in SIZES),
+    *(Arm(size, "pretrain", TIMES, FITTED) for size in LONGER),
 )
 
 
