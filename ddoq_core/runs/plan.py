@@ -10,6 +10,8 @@ from ..methods.method import OWN
 from ..pipeline.teacher import PRETRAINED
 from .jobs import Student
 
+ENOUGH = 3000  # training images that a fitted prior needs, as `ddoq record few_images` has measured it on digits
+
 
 def students_of(profile: Profile) -> list[Student]:
     """All students of a profile, in the order of the table.
@@ -57,6 +59,18 @@ def check_levels(plan: Iterable[Student], profile: Profile, dataset: Dataset) ->
     for knob in ("ipc", *(["hard_ipc"] if "hard" in profile.targets else [])):
         highest = max(getattr(profile, knob))
         check_class_sizes(dataset.sized_classes, highest, f"{knob} = {highest}", f"lower {knob}")
+
+
+def warning_of_few(plan: Iterable[Student], profile: Profile, dataset: Dataset) -> str:
+    """What to do where a prior would be fitted to so few images that its pictures are of no class; else ''."""
+    n = len(dataset.train)
+    if profile.prior != "pretrain" or n >= ENOUGH or not any("prior" in METHODS[task.method].uses for task in plan):
+        return ""
+    return (
+        f"{n:,} training images are too few for prior = pretrain, which needs {ENOUGH:,} or so: with some hundreds its "
+        "pictures are of no class. Take prior=exact with an autoencoder_path, or real pictures, "
+        "methods=[random_real,rded,d4m_medoid]; the page 'Run it on your own data' has the numbers"
+    )
 
 
 def image_passes(task: Student, profile: Profile, dataset: Dataset) -> int:

@@ -37,7 +37,7 @@ from ..processes import bar, report_line, world
 from ..store.artifacts import Artifact, Store, Workspace
 from ..store.locks import held
 from .jobs import Job, Student, of_whole_cells, read_rows, result_row, train_all
-from .plan import check_levels, students_of
+from .plan import check_levels, students_of, warning_of_few
 from .progress import Progress
 
 ANOTHER_SCALE = 100  # classes; above it a notebook reads a finished run and never starts one
@@ -227,6 +227,8 @@ class Run(MethodRun):
         """
         check_levels(self.plan, self.profile, self.dataset)
         rows, same = read_rows(self.file), collections.defaultdict(list)
+        if (few := warning_of_few(self.plan, self.profile, self.dataset)) and not all(t in rows for t in self.plan):
+            say(f"ddoq: {few}")
         told: set[str] = set()
         progress = Progress(self.plan, self.profile, self.dataset, say)
 
