@@ -108,6 +108,16 @@ def test_an_unknown_demo_and_one_without_alt_text_are_refused(tmp_path):
     assert "the demo rate has no :alt:" in complaints
 
 
+def test_a_picture_can_stand_alone_and_an_unknown_one_is_refused(tmp_path):
+    (tmp_path / "conf.py").write_text(CONFIG)
+    picture = "```{still} codebook\n:alt: Points and cells.\n```\n"
+    (tmp_path / "index.md").write_text(f"# T\n\n{picture}\n```{{still}} nothing\n:alt: Nothing.\n```\n")
+    assert "a still has an :alt: and is one of lloyd" in _complaints(tmp_path)
+    page = (tmp_path / "html" / "index.html").read_text()
+    assert '<img class="still" src="_static/demos/codebook.svg" alt="Points and cells.">' in page
+    assert (tmp_path / "html" / "_static" / "demos" / "codebook.svg").is_file() and "demo.js" not in page
+
+
 def test_every_control_has_a_name(visit):
     page = visit()
     controls = page.locator(".demo :is(select, input, button, [role=slider], [role=img], svg[role=group])")
