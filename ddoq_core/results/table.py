@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LONG = 30  # characters of a block's name
+ONE_LINE = 30  # characters of a number with its interval: longer texts that begin with a digit are broken
 NOTHING = "–"  # a value that the run was not asked for
 MINUS = re.compile(r"(?<![\w.])-(?=[\d.in])")  # of a number, not of an exponent
 LATEX = str.maketrans({
@@ -154,6 +155,7 @@ def _html_across(name: str, rows: list[tuple[str, ...]]) -> str:
 
 def _html_cells(row: tuple[str, ...]) -> str:
     """A number and its interval stand on one line, words after them on the next."""
-    kinds = (' class="number"' if text[:1].isdigit() or text[:1] in ("+", "−") else "" for text in row)
+    numbers = ((text[:1].isdigit() or text[:1] in ("+", "−")) and len(text) <= ONE_LINE for text in row)
+    kinds = (' class="number"' if number else "" for number in numbers)
     texts = (html.escape(text).replace("], ", "],<br>") for text in row)
     return "".join(f"<td{kind}>{text}</td>" for kind, text in zip(kinds, texts, strict=True))
