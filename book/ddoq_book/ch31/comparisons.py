@@ -178,7 +178,7 @@ def against_real(records: list[Records]) -> AgainstReal:
 
 
 def against_real_table(found: AgainstReal) -> Table:
-    """In one word each: which methods are told from as many random real images."""
+    """In one word each: which methods differ from as many random real images."""
     groups: dict[tuple, dict[str, list[str]]] = {}
     for dataset, row in sorted(found.rows, key=lambda row: list(METHODS).index(row[1].cell.method)):
         words = groups.setdefault((dataset, row.cell.labels != "soft", row.cell.ipc), {})
@@ -196,7 +196,7 @@ def against_real_table(found: AgainstReal) -> Table:
         rows,
         (
             "Intervals of 95 % each, none corrected. At one image per class all weightings of the same images are the "
-            "same students, and stand here once.",
+            "same students, and count once.",
         ),
     )
 

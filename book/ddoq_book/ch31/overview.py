@@ -35,7 +35,7 @@ def main_comparisons(records: Mapping[str, Records], gains: Sequence[QuotedGain]
 
     Args:
         records: of the long run, by data set.
-        gains: of the paper: that of its first network, as a share of the headroom, stands beside a difference.
+        gains: of the paper: that of its first network, as a share of the headroom, is shown with a difference.
     """
     share = {gain.ipc: gain.share for gain in reversed(gains)}
     places = [(name, one, ipc) for name, one in records.items() for ipc in PRIMARY_LEVELS]
