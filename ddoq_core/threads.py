@@ -1,4 +1,4 @@
-"""The plan of a step: how many threads it computes with. Equal plans give equal bytes."""
+"""The number of threads of a step. Equal numbers give equal bytes."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import torch
 
 @contextlib.contextmanager
 def threads(n: int) -> Iterator[None]:
-    """Compute with n threads inside the block, and with as many as before after it."""
+    """Compute with n threads inside the block, and restore the old number after it."""
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     try:

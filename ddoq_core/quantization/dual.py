@@ -1,8 +1,8 @@
-"""Dual quantization: a sample goes to the corners of its Delaunay simplex at random, so that it is right in the mean.
+"""Dual quantization: a sample goes to a random corner of its Delaunay simplex and keeps its mean.
 
-X in the hull of the points has barycentric coordinates l_i(X); it goes to x_i with probability l_i(X), and then
-E[X^ | X] = X whatever the points are (Pagès and Wilbertz 2012): every grid is stationary, and for convex f the rule
-sum_i w_i f(x_i), w_i = E l_i(X), is not below E f(X), where that of a stationary Voronoi quantizer is not above.
+X in the hull of the points has barycentric coordinates l_i(X) and goes to x_i with probability l_i(X). Then
+E[X^ | X] = X for any points (Pagès and Wilbertz 2012), so every grid is stationary. For convex f the rule
+sum_i w_i f(x_i), w_i = E l_i(X), is at least E f(X), while that of a stationary Voronoi quantizer is at most E f(X).
 """
 
 import numpy as np
@@ -18,14 +18,14 @@ def dual_quantizer(points: Float[ndarray, "K d"], samples: Float[ndarray, "n d"]
     """The dual weights of points for a sample, and the cost E sum_i l_i(X) |X - x_i|^2.
 
     Args:
-        points: at least d + 1 of them, d up to 3, not all in one plane.
+        points: at least d + 1 points, d at most 3, not all in one plane.
         samples: in the hull of the points.
     Raises:
         InputError: more than 3 dimensions, or a sample outside the hull.
     """
     d = points.shape[1]
     if d > 3:
-        raise InputError(f"points have {d} dimensions, but simplices are few in up to 3 only; project them")
+        raise InputError(f"points have {d} dimensions, but simplices are few only up to 3; project the points")
     corners, shares = _on_line(points, samples) if d == 1 else _in_simplices(points, samples)
     outside = (shares < -1e-9).any(1) | (corners < 0).any(1)
     if outside.any():
@@ -39,7 +39,7 @@ def dual_quantizer(points: Float[ndarray, "K d"], samples: Float[ndarray, "n d"]
 def _in_simplices(
     points: Float[ndarray, "K d"], samples: Float[ndarray, "n d"]
 ) -> tuple[Int[ndarray, "n corners"], Float[ndarray, "n corners"]]:
-    """Corners of the simplex of each sample, -1 if there is none, and its barycentric coordinates there."""
+    """Corners of the simplex of each sample, -1 if it has none, and its barycentric coordinates there."""
     mesh = Delaunay(points)
     which = mesh.find_simplex(samples)
     frame = mesh.transform[which]
@@ -51,7 +51,7 @@ def _in_simplices(
 def _on_line(
     points: Float[ndarray, "K 1"], samples: Float[ndarray, "n 1"]
 ) -> tuple[Int[ndarray, "n 2"], Float[ndarray, "n 2"]]:
-    """The two neighbours of each sample, and its shares."""
+    """The two neighbours of each sample, and its barycentric coordinates."""
     order = points[:, 0].argsort()
     x, X = points[order, 0], samples[:, 0]
     right = np.searchsorted(x, X).clip(1, len(x) - 1)

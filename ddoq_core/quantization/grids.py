@@ -1,9 +1,9 @@
-"""Grids in and out: a quantizer with its weights as a file, in the layout of the field or as .npz, and checked.
+"""Read, write, make and check grids: a quantizer with its weights as a file, in the field's layout or as .npz.
 
-The published grids of N(0, I_d) (quantize.maths-fi.com, 1 to 10 dimensions) are text files `N_d_nopti`: N + 1 rows of
-d + 3 numbers, in each of the first N the weight of a cell, the point, and two companion parameters; the last row has
-totals. The files written here have E |X - x_i|^2 and E |X - x_i| over the cell as companions, and in the last row the
-sums of all columns but the points', whose place has the mean of the quantizer.
+The published grids of N(0, I_d) (quantize.maths-fi.com, 1 to 10 dimensions) are text files `N_d_nopti` with N + 1 rows
+of d + 3 numbers. Each of the first N rows has the weight of a cell, the point, and two companion parameters; the last
+row has totals. The files written here have E |X - x_i|^2 and E |X - x_i| over the cell as companions. Their last row
+has the sums of all columns, except that the columns of the points have the mean of the quantizer.
 """
 
 import re
@@ -26,15 +26,15 @@ from .plane import plane_cells, plane_quantizer
 from .powers import power_cells
 from .voronoi import assign, at_least
 
-DRAWS = 2**20  # of a law of more than two dimensions
-STARTS = 4  # of Lloyd's algorithm, on a share of the draws
-SHARE = 16  # which share: one in so many
-BATCHES = 16  # of draws, whose scatter is the error of a distortion
+DRAWS = 2**20  # for a law in more than two dimensions
+STARTS = 4  # of Lloyd's algorithm, each on a share of the draws
+SHARE = 16  # this share is one draw in 16
+BATCHES = 16  # of draws; their scatter gives the error of a distortion
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """N points with the weights of their cells, and what a file says of them besides."""
+    """N points with the weights of their cells, and the other numbers of the file."""
 
     points: Float[ndarray, "N d"]
     weights: Float[ndarray, " N"]
@@ -44,23 +44,23 @@ class Grid:
 
 @dataclass(frozen=True)
 class GridCheck:
-    """How far a grid is from what it should be for a law."""
+    """How far a grid is from stationarity and from its own weights under a law."""
 
     draws: int  # 0: by quadrature
     stationarity: float  # largest |x_i - centroid of its cell|
     weights: float  # largest |w_i - mass of its cell|
     distortion: float  # E min_i |X - x_i|^2
-    errors: tuple[float, float, float]  # one deviation of each, by draws; 0 by quadrature
+    errors: tuple[float, float, float]  # one standard deviation of each, with draws; 0 with quadrature
 
     @property
     def lines(self) -> list[str]:
-        """The same in words."""
+        """The check as text."""
         ends = [f" ± {error:.1g}" if self.draws else "" for error in self.errors]
         return [
             f"distortion: {self.distortion:.12g}{ends[2]}",
-            f"largest distance of a point to the centroid of its cell: {self.stationarity:.2g}{ends[0]}",
+            f"largest distance of a point from the centroid of its cell: {self.stationarity:.2g}{ends[0]}",
             f"largest error of a weight: {self.weights:.2g}{ends[1]}",
-            f"found by {self.draws:,} draws; ± is one deviation" if self.draws else "found by quadrature",
+            f"by {self.draws:,} draws; ± is one standard deviation" if self.draws else "by quadrature",
         ]
 
 
@@ -71,22 +71,22 @@ def normal_law(d: int) -> Any:
 
 
 def normal_grid(N: int, d: int, rng: np.random.Generator, *, n_draws: int = DRAWS) -> Grid:
-    """A grid of N(0, I_d): exact on a line, stationary to rounding in the plane, from draws above.
+    """A grid of N(0, I_d): exact on a line, stationary up to rounding in the plane, from draws in higher dimensions.
 
-    On a line it is optimal; elsewhere it is the best of some starts, and better ones may be.
+    On a line it is optimal. Elsewhere it is the best of several starts, and better grids may exist.
 
     Args:
-        rng: orders the starts, and draws; on a line nothing is random.
-        n_draws: on which Lloyd's algorithm runs for d > 2, and as many more that weigh the cells.
+        rng: orders the starts and makes the draws; on a line nothing is random.
+        n_draws: draws for Lloyd's algorithm if d > 2, and again as many for the weights of the cells.
     Raises:
-        InputError: N or d below 1, or fewer draws than 16 N.
+        InputError: N or d below 1, or fewer than 16 N draws.
     """
     at_least(1, N=N)
     law = normal_law(d)
     if d == 1:
         return _grid(exact_quantizer(law, N).points[:, None], _cells_of(law))
     if n_draws < SHARE * N:
-        raise InputError(f"n_draws = {n_draws}, but {N} points take {SHARE * N} at least")
+        raise InputError(f"n_draws = {n_draws}, but {N} points need at least {SHARE * N}")
     X = torch.from_numpy(rng.standard_normal((n_draws, d)))
     start = best_of_restarts(X[::SHARE], N, n_restarts=STARTS, rng=rng).points
     if d == 2:
@@ -96,20 +96,20 @@ def normal_grid(N: int, d: int, rng: np.random.Generator, *, n_draws: int = DRAW
 
 
 def check_grid(grid: Grid, law: Any, *, rng: np.random.Generator | None = None, n_draws: int = DRAWS) -> GridCheck:
-    """Stationarity, weights and distortion of a grid against a law.
+    """Check stationarity, weights and distortion of a grid against a law.
 
-    By quadrature on a line, and in the plane for a normal law; elsewhere by draws, with their errors.
+    By quadrature on a line, and in the plane for a normal law; otherwise by draws, with their errors.
 
     Args:
-        law: of `scipy.stats`, of one dimension (as of `exact_quantizer`) or several, with `rvs`.
-        rng: of the draws; None is a fixed seed.
+        law: of `scipy.stats`, in one dimension (as in `exact_quantizer`), or in several with `rvs`.
+        rng: for the draws; None uses a fixed seed.
     Raises:
-        InputError: a law of another dimension than the grid.
-        ArithmeticError: as of `exact_quantizer`.
+        InputError: the law and the grid have different dimensions.
+        ArithmeticError: as `exact_quantizer`.
     """
     d, mean = grid.points.shape[1], np.atleast_1d(law.mean() if callable(law.mean) else law.mean)
     if mean.shape != (d,):
-        raise InputError(f"the grid has {d} dimensions, the law {mean.size}; give a law of as many")
+        raise InputError(f"the grid has {d} dimensions, but the law has {mean.size}; give a law in {d} dimensions")
     order = np.argsort(grid.points[:, 0]) if d == 1 else np.arange(len(grid.points))
     x, n = grid.points[order], 0 if d == 1 or (d == 2 and hasattr(law, "cov")) else n_draws
     if n:
@@ -129,32 +129,32 @@ def check_grid(grid: Grid, law: Any, *, rng: np.random.Generator | None = None, 
 
 
 def read_grid(path: Path) -> Grid:
-    """A grid from a text file in the layout `N_d_nopti`, or from a .npz of `write_grid`.
+    """Read a grid from a text file in the layout `N_d_nopti`, or from a .npz of `write_grid`.
 
-    The dimension is that in the name of the file, or the number of columns less 3.
+    The dimension comes from the name of the file, or is the number of columns less 3.
 
     Raises:
-        InputError: no such file, or one in another layout.
+        InputError: the file is missing, or has another layout.
     """
     if not path.is_file():
-        raise InputError(f"no grid {path}; give a file in the layout N_d_nopti, or .npz")
+        raise InputError(f"there is no grid file {path}; give a file in the layout N_d_nopti, or .npz")
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as kept:
                 return Grid(kept["points"], kept["weights"], kept["companions"], kept["totals"])
         rows = np.array([row.split() for row in path.read_text().splitlines() if row.strip()], dtype=float, ndmin=2)
     except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path} is no grid: {error}") from error
+        raise InputError(f"{path} is not a grid: {error}") from error
     named = re.fullmatch(r"(\d+)_(\d+)_nopti.*", path.name)
     d = int(named[2]) if named else rows.shape[1] - 3
     N = int(named[1]) if named else len(rows) - 1
     if len(rows) != N + 1 or N < 1 or not 1 <= d < rows.shape[1]:
-        raise InputError(f"{path} has {len(rows)} rows of {rows.shape[1]} numbers; N points have N + 1 rows of d + 3")
+        raise InputError(f"{path} has {len(rows)} rows of {rows.shape[1]} numbers; N points need N + 1 rows of d + 3")
     return Grid(rows[:-1, 1 : d + 1], rows[:-1, 0], rows[:-1, d + 1 :], rows[-1])
 
 
 def write_grid(grid: Grid, path: Path) -> None:
-    """Write a grid as .npz, or as text from which the same numbers are read."""
+    """Write a grid as .npz, or as text; `read_grid` gives the same numbers back."""
     part = path.with_name(f"{path.name}.part")
     if path.suffix == ".npz":
         with part.open("wb") as file:
@@ -177,7 +177,7 @@ def _grid(points: Float[ndarray, "N d"], cells: Cells) -> Grid:
 
 
 def _cells_of(law: Any) -> Cells:
-    """Mass, first and second moment and mean distance of the cells of a law on a line or in the plane."""
+    """Mass, first moment, second moment and mean distance of the cells of a law on a line or in the plane."""
 
     def on_line(points: Float[ndarray, "N 1"]) -> tuple[ndarray, ndarray, ndarray, ndarray]:
         mass, slope, second = power_cells(law, points[:, 0], 2)
@@ -187,7 +187,7 @@ def _cells_of(law: Any) -> Cells:
 
 
 def _cells_of_draws(X: Float[torch.Tensor, "n d"]) -> Cells:
-    """The same by draws, each counted for 1/n."""
+    """The same from n draws, each with mass 1/n."""
 
     def cells(points: Float[ndarray, "N d"]) -> tuple[ndarray, ndarray, ndarray, ndarray]:
         label = assign(X, torch.from_numpy(points)).numpy()
