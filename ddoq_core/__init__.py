@@ -1,9 +1,9 @@
 """Dataset distillation as pushforward optimal quantization: the package behind the book.
 
-`quantization` is the mathematics, `theory` its tests, `pipeline` Algorithm 4 step by step, `methods` the rows of
-Table 1, `runs` what ties them together. The names below are for a script that puts tensors of its own into the steps
-(book/running.md); each loads its module when it is first used. Notebooks name modules, from which it follows when they
-have to be run again.
+`quantization` is the mathematics, `theory` the tools to check it, `pipeline` Algorithm 4 step by step, `methods` the
+rows of Table 1, and `runs` ties them together. The names below are for scripts that pass their own tensors through the
+steps (book/running.md); each loads its module on first use. Notebooks import from the modules, which shows when they
+have to run again.
 """
 
 import importlib
