@@ -21,6 +21,7 @@ FLAGS = [
     "--disable-sync",
 ]
 WIDTHS, HEIGHT = (390, 1280), 900  # pixels: a phone and a laptop
+PATIENCE = 120_000  # milliseconds for a page to load, on a machine that is busy
 LAID_OUT = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 SET = "!document.querySelector('.math') || document.querySelector('.math mjx-container')"
 REFUSED = """() => [...(window.MathJax?.startup?.document?.math ?? [])]
@@ -51,6 +52,7 @@ def written_pages(html: Path) -> list[Path]:
 def faults(html: Path, browser: Browser) -> Iterator[str]:
     """Findings of a rendered book, one line each."""
     context = browser.new_context(offline=True)
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     for path in written_pages(html):
         page.goto(path.as_uri(), wait_until="load")

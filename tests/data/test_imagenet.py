@@ -149,9 +149,7 @@ def test_a_bad_list_is_one_line_that_names_the_place_and_the_mend(tmp_path, cont
 
 
 def test_a_list_that_is_neither_a_name_nor_a_file_is_an_error():
-    with pytest.raises(
-        InputError, match=r"imagenete is neither a file nor the name .*imagenette, imagewoof"
-    ):
+    with pytest.raises(InputError, match=r"imagenete is neither a file nor the name .*imagenette, imagewoof"):
         listed_classes("imagenete")
 
 
