@@ -39,7 +39,9 @@ def mapped_pixels(store: Store, distilled: DistilledDataset) -> UInt8[Tensor, "n
     made = store.make(
         "pixels", build, parameters={}, inputs=[distilled.artifact], modules=(__name__,), label=distilled.artifact.label
     )
-    return torch.from_numpy(np.load(made.path / FILE, mmap_mode="c"))  # c: nothing that is written to it stays
+    return torch.from_numpy(
+        np.load(made.path / FILE, mmap_mode="c", allow_pickle=False)
+    )  # c: nothing that is written to it stays
 
 
 def fetched(
