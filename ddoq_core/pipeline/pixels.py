@@ -39,7 +39,9 @@ def mapped_pixels(store: Store, distilled: DistilledDataset) -> UInt8[Tensor, "n
     made = store.make(
         "pixels", build, parameters={}, inputs=[distilled.artifact], modules=(__name__,), label=distilled.artifact.label
     )
-    return torch.from_numpy(np.load(made.path / FILE, mmap_mode="c"))  # c: writes to the tensor do not reach the file
+    return torch.from_numpy(
+        np.load(made.path / FILE, mmap_mode="c", allow_pickle=False)
+    )  # c: writes to the tensor do not reach the file
 
 
 def fetched(

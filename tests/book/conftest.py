@@ -32,6 +32,7 @@ def smoke_tree(tmp_path_factory) -> Path:
             shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("chapters", "__pycache__"))
         else:
             shutil.copy(source, tree / name)
+    (tree / "ddoq_core").symlink_to(ROOT / "ddoq_core")  # pages show its files
     execute = ["book/tools/execute.py", "--profile", "smoke", "--artifacts", str(tree / "artifacts")]
     _run(tree, [*execute, "--out", "book/chapters"])
     return tree

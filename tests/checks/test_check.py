@@ -267,10 +267,11 @@ def test_every_distilled_set_of_prototypes_is_checked_once(method, monkeypatch):
 
 def test_a_run_says_whether_it_is_right_before_it_trains(checked, monkeypatch, capsys):
     found = checked()
-    monkeypatch.setattr(Run, "checks", lambda self: iter([found]))
-    monkeypatch.setattr(Run, "distilled_sets", lambda self, labels=None: [])
+    monkeypatch.setattr(Run, "checks", lambda self, levels=(): iter([found]))
+    monkeypatch.setattr(Run, "distilled_sets", lambda self, labels=None, levels=(): [])
 
-    def training(jobs, workers):
+    def training(levels, workers, finished):
+        next(iter(levels))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run_module, "train_all", training)
@@ -283,7 +284,7 @@ def test_a_run_says_whether_it_is_right_before_it_trains(checked, monkeypatch, c
 
 def test_the_command_prints_the_facts_of_every_set(checked, monkeypatch, capsys):
     found = checked()
-    monkeypatch.setattr(cli, "_run", lambda *words: SimpleNamespace(checks=lambda: iter([found, found])))
+    monkeypatch.setattr(cli, "given_run", lambda *words: SimpleNamespace(checks=lambda: iter([found, found])))
     monkeypatch.setattr(sys, "argv", ["ddoq", "check"])
     with pytest.raises(SystemExit) as stop:
         cli.main()

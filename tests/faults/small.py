@@ -11,6 +11,7 @@ from PIL import Image
 from ddoq_book.studies.closeness import closeness_of
 from ddoq_core.config.profile import Profile
 from ddoq_core.methods import SMALL
+from ddoq_core.pipeline.pixels import mapped_pixels
 from ddoq_core.runs.run import Run
 from ddoq_core.store.manifest import sha256_of
 
@@ -53,6 +54,7 @@ STEPS: dict[str, Callable[[Run], object]] = {
     "check": lambda run: run.check(2),
     "closeness": lambda run: closeness_of(run, "ddoq", 2),
     "relabel": lambda run: run.train_students(say=lambda line: None),  # of every set
+    "pixels": lambda run: [mapped_pixels(run.store, distilled) for distilled, _ in run.distilled_sets()],
     "train": lambda run: run.train_students(say=lambda line: None),
 }
 

@@ -53,7 +53,7 @@ def test_pictures_with_other_times_are_looked_at_again_and_nothing_is_made_of_th
     ("change", "steps"),
     [
         ({"epochs": 3}, {"relabel", "train"}),
-        ({"strength": 0.3}, {"synthesize", "check", "relabel", "train"}),
+        ({"strength": 0.3}, {"synthesize", "check", "relabel", "pixels", "train"}),
         ({"strength": 0.5}, {"synthesize"}),  # as many of the 4 steps as 0.7, so the same pictures: it stops there
     ],
     ids=["epochs", "strength", "no other strength"],

@@ -1,5 +1,6 @@
 """A long run written down row by row: what stands in the file is not made again, and belongs to this run."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from ddoq_core.config.profile import Profile
 from ddoq_core.errors import InputError
 from ddoq_core.results import ledger
-from ddoq_core.runs.jobs import Job
+from ddoq_core.runs.jobs import Job, task_of
 from ddoq_core.runs.run import Run
 from ddoq_core.store.artifacts import Artifact
 
@@ -26,8 +27,8 @@ def trained(monkeypatch):
     """Tasks of the students that were trained; training itself is left out."""
     done = []
 
-    def train_all(jobs, workers, finished):
-        for job in jobs:
+    def train_all(levels, workers, finished):
+        for job in itertools.chain(*levels):
             finished(job, Artifact(Path(), "train", str(job.task), str(job.task)))
 
     def row(self, task, artifact):
@@ -56,7 +57,7 @@ def run_of(profile: Profile = PROFILE) -> Run:
 def test_every_student_is_written_once_and_a_second_call_trains_none(trained, tmp_path):
     run, out = run_of(), tmp_path / "a.jsonl"
     rows = ledger.record(run, out, run.plan)
-    assert [ledger._task(row) for row in rows] == run.plan and len(trained) == len(run.plan) == 16
+    assert [task_of(row) for row in rows] == run.plan and len(trained) == len(run.plan) == 16
     assert ledger.record(run_of(), out, run.plan) == rows == ledger.read(out)
     assert len(trained) == 16
 
@@ -83,7 +84,9 @@ def test_a_run_that_was_interrupted_goes_on_with_the_student_that_is_missing(tra
 def test_students_that_are_the_same_are_trained_once_and_written_for_every_row(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(Job, "identity", property(lambda job: job.task.ipc))
     monkeypatch.setattr(
-        ledger, "train_all", lambda jobs, workers, finished: finished(jobs[0], Artifact(Path(), "train", "one", "one"))
+        ledger,
+        "train_all",
+        lambda levels, workers, finished: finished(levels[0][0], Artifact(Path(), "train", "one", "one")),
     )
     run = run_of()
     tasks = [t for t in run.plan if t.ipc == 1]

@@ -5,7 +5,7 @@ In: rows of `ddoq record photographs`. Out: the primary and the secondary compar
 
 import functools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -39,7 +39,7 @@ class PhotographArm:
         """Codebook, pictures, optimiser and labels, as tables have them."""
         b = self.block
         student = "" if b.student == LOCAL.student else f", {b.student}"
-        return f"{b.codebook}, {b.pictures}, {b.optimiser}, {b.labels}{student}"
+        return f"{b.codebook}, {b.pictures}, {b.optimiser}, {b.lessons}{student}"
 
     @property
     def grid(self) -> Float[ndarray, "D 1 n_test"] | None:
@@ -81,8 +81,8 @@ def secondary_photographs() -> list[WeightComparison]:
             for kind in ("", "_medoid")
             if "ddoq" + kind + "_permuted" in others
         ]
-        same = (block.optimiser, block.labels, block.ipc, block.student)
-        if block is not LOCAL and same == (LOCAL.optimiser, LOCAL.labels, LOCAL.ipc, LOCAL.student):
+        of_local = {name: getattr(LOCAL, name) for name in ("codebook", "pictures", "methods", "students")}
+        if block is not LOCAL and replace(block, **of_local) == LOCAL:
             found.append((PhotographArm(block, first), PhotographArm(LOCAL, "d4m")))
     return [one for one in (compared(*pair) for pair in found) if one.estimate]
 

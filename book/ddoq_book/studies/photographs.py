@@ -35,6 +35,7 @@ PAIR, MEDOIDS = ("d4m", "ddoq"), ("d4m_medoid", "ddoq_medoid", "ddoq_medoid_perm
 PICTURES = {"local": {}, "medoids": {}, "global": {"locality": "global"}, "decoded": {"strength": 0.0}}
 FEWER = 6  # distillations of the further rows
 FURTHER = ("random_real", "random_generated", "rded")
+TEMPERATURES = (1.0, 4.0, 20.0)  # of the soft labels, tried on validation images with weights 1
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class PhotographBlock:
     labels: str = "soft"
     ipc: int = 10
     student: str = "convnet-32"
+    temperature: float = 20.0
     distillations: int = len(FRESH)
     students: int = 2  # of each distillation
 
@@ -55,7 +57,18 @@ class PhotographBlock:
     def name(self) -> str:
         """As its file is called."""
         kind = "further" if self.methods == FURTHER else f"{self.codebook.replace(' ', '-').lower()}-{self.pictures}"
-        return f"{kind}-{self.optimiser}-{self.labels}-{self.student}-ipc{self.ipc:03d}"
+        return f"{kind}-{self.optimiser}-{self.lessons}-{self.student}-ipc{self.ipc:03d}"
+
+    @property
+    def lessons(self) -> str:
+        """Kind of the labels, and their temperature where it is not the paper's."""
+        return self.labels if self.temperature == 20 else f"{self.labels}-T{self.temperature:g}"
+
+    @property
+    def knobs(self) -> dict:
+        """What differs from the profile."""
+        shown = CODEBOOKS[self.codebook] | PICTURES[self.pictures] | OPTIMISERS[self.optimiser]
+        return shown | {"temperature": self.temperature}
 
 
 ALL_FOUR = (*PAIR, "ddoq_proportional", "ddoq_permuted")
@@ -81,7 +94,7 @@ def photographs_study(profile: Profile) -> Iterator[StudyPart]:
     for block in PHOTOGRAPH_BLOCKS:
         if block.methods != FURTHER and spread_of(spreads, block.codebook, block.ipc) > NEARLY_EQUAL:
             continue
-        run = Run(runs[block.codebook].profile.replace(**OPTIMISERS[block.optimiser], **PICTURES[block.pictures]))
+        run = Run(runs[block.codebook].profile.replace(**block.knobs))
         tasks = [
             Student(method, block.ipc, block.student, block.labels, distillation, seed)
             for distillation in FRESH[: block.distillations]
@@ -91,8 +104,18 @@ def photographs_study(profile: Profile) -> Iterator[StudyPart]:
         before = functools.partial(_keep_beside, run, spreads)
         ends = {"finished": functools.partial(_keep_pictures, run)} if block is PHOTOGRAPH_BLOCKS[0] else {}
         yield StudyPart(f"{NAME}-{block.name}.jsonl", run, tasks, images_seen, before=before, **ends)
+    yield from temperature_parts(profile)
     whole = [Student("full", None, PHOTOGRAPH_BLOCKS[0].student, "hard", 0, seed) for seed in range(FEWER)]
     yield StudyPart(f"{NAME}-all.jsonl", Run(profile), whole, images_seen)
+
+
+def temperature_parts(profile: Profile) -> Iterator[StudyPart]:
+    """The search of the temperature, a file for each: the first block's weights 1, in a distillation of its own."""
+    block = PHOTOGRAPH_BLOCKS[0]
+    for t in TEMPERATURES:
+        run = Run(profile.replace(ipc=LEVELS, hard_ipc=LEVELS, **block.knobs | {"temperature": t}))
+        tasks = [Student("d4m", block.ipc, block.student, block.labels, 0, seed) for seed in range(3)]
+        yield StudyPart(f"{NAME}-temperature-{t:g}.jsonl", run, tasks, images_seen)
 
 
 def _keep_beside(run: Run, spreads: list[dict], folder: Path) -> None:

@@ -41,8 +41,9 @@ def run(tiny, squares, prior, tmp_path):
 def test_every_block_has_a_file_and_its_students(parts):
     found = parts({})
     files = [f"photographs-{block.name}.jsonl" for block in PHOTOGRAPH_BLOCKS]
+    files += [f"photographs-temperature-{t}.jsonl" for t in (1, 4, 20)]
     assert [p.file for p in found] == [*files, "photographs-all.jsonl"] and len({*files}) == len(files)
-    assert [len(p.tasks) for p in found] == [96, 48, 36, 72, 48, 48, 24, 24, 36, 24, 18, 6]
+    assert [len(p.tasks) for p in found] == [96, 48, 36, 72, 48, 48, 24, 24, 36, 24, 18, 3, 3, 3, 6]
     assert {t.method for t in found[3].tasks} == {*MEDOIDS}
 
 
@@ -57,6 +58,14 @@ def test_the_primary_arms_differ_in_the_optimiser_alone(parts):
     assert (b.run.profile.prior, b.run.profile.locality, b.run.profile.strength) == ("exact", "local", 0.7)
 
 
+def test_the_search_of_the_temperature_differs_in_it_alone(parts):
+    """And trains in a distillation that no block has."""
+    first, *_, one, four, twenty, _ = parts({})
+    for part, t in ((one, 1.0), (four, 4.0), (twenty, 20.0)):
+        assert part.run.profile == first.run.profile.replace(temperature=t)
+        assert {(task.method, task.distill_seed) for task in part.tasks} == {("d4m", 0)}
+
+
 def test_every_block_has_the_codebook_of_its_name(parts):
     """Whatever the profile's own quantizer is."""
     quantizers = {"one pass": "minibatch", "Lloyd": "lloyd"}
@@ -69,7 +78,7 @@ def test_counts_that_are_nearly_equal_train_no_student(parts):
     left_out = [b for b in PHOTOGRAPH_BLOCKS if (b.codebook, b.ipc) in (("Lloyd", 10), ("one pass", 50))]
     assert len(left_out) == 2 and not any(b.methods == FURTHER for b in left_out)
     files = {f"photographs-{b.name}.jsonl" for b in left_out}
-    assert len(found) == len(PHOTOGRAPH_BLOCKS) + 1 - 2 and not files & {p.file for p in found}
+    assert len(found) == len(PHOTOGRAPH_BLOCKS) + 4 - 2 and not files & {p.file for p in found}
 
 
 def test_strips_show_the_heaviest_of_every_class_and_one_class_by_weight(tmp_path, run, squares):

@@ -1,0 +1,44 @@
+"""The plan of a step: its threads, and memory that is kept for the next one."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from ddoq_core.threads import threads
+
+FAULTS = """
+import contextlib, resource, sys
+import torch
+from ddoq_core.threads import threads
+
+def step():
+    blocks = [torch.ones(2_500_000) for _ in range(6)]  # 60 MB, as the activations of a small batch
+    return sum(block[-1] for block in blocks)
+
+with threads(1) if sys.argv[1] == "kept" else contextlib.nullcontext():
+    for _ in range(3):
+        step()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        step()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def test_threads_are_set_inside_the_block_only():
+    before = torch.get_num_threads()
+    with threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the allocator is glibc's")
+def test_steps_reuse_the_memory_that_they_free():
+    kept, given_back = (
+        int(subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True).stdout)
+        for how in ("kept", "given back")
+    )
+    assert given_back > 10_000  # of 10 steps of 15,000 pages
+    assert kept < given_back / 20
