@@ -27,8 +27,12 @@ SET = "!document.querySelector('.math') || document.querySelector('.math mjx-con
 REFUSED = """() => [...(window.MathJax?.startup?.document?.math ?? [])]
     .map(item => [item.math, item.typesetRoot.querySelector('mjx-merror, [data-mml-node="merror"]')])
     .filter(([tex, error]) => error).map(([tex, error]) => `${tex} (${error.getAttribute('data-mjx-error')})`)"""
-WIDEST = """() => [...document.body.querySelectorAll('*')].map(node => [node.getBoundingClientRect().right, node])
-    .sort((a, b) => b[0] - a[0])[0]?.[1].outerHTML.slice(0, 80)"""
+WIDEST = """() => {
+    const article = document.querySelector('article') ?? document.body, right = n => n.getBoundingClientRect().right
+    const scrolls = n => n !== article && (getComputedStyle(n).overflowX !== 'visible' || scrolls(n.parentElement))
+    const leaves = [...article.querySelectorAll('*')].filter(n => !n.children.length && !scrolls(n.parentElement))
+    return leaves.sort((a, b) => right(b) - right(a))[0]?.outerHTML.slice(0, 120)
+}"""
 
 
 @contextmanager
