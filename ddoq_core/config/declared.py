@@ -53,7 +53,7 @@ def method_knobs() -> type:
 def _knobs_of(method: str) -> list[tuple]:
     """Name, type and field of the knobs of a method; unless they say otherwise, they shape only its row."""
     body = _body(METHODS / f"{method}.py")
-    found = [node for node in body if isinstance(node, ast.ClassDef) and node.name == "Knobs"]
+    found: list[ast.stmt] = [node for node in body if isinstance(node, ast.ClassDef) and node.name == "Knobs"]
     if not found:
         return []
     scope = {name: ast.literal_eval(value) for name, value in _assigned(body).items() if _is_literal(value)}
@@ -70,8 +70,8 @@ def _body(path: Path) -> list[ast.stmt]:
 
 def _assigned(body: list[ast.stmt]) -> dict[str, ast.expr]:
     """Names of a file with their definitions."""
-    named = (node for node in body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name))
-    return {node.targets[0].id: node.value for node in named}
+    assignments = ((node.targets[0], node.value) for node in body if isinstance(node, ast.Assign))
+    return {target.id: value for target, value in assignments if isinstance(target, ast.Name)}
 
 
 def _is_literal(value: ast.expr) -> bool:

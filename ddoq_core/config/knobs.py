@@ -9,6 +9,7 @@ import types
 import typing
 from collections.abc import Iterable
 from dataclasses import field
+from typing import Any
 
 import yaml
 
@@ -18,9 +19,9 @@ NETWORK = r"convnet-\d+(-bn)?|[a-z]+\w*(-small)?"  # names of classifiers
 
 
 def knob(
-    default, meaning: str, *, of: tuple = (), like: str = "", low: float | None = None, high: float | None = None,
+    default: Any, meaning: str, *, of: tuple = (), like: str = "", low: float | None = None, high: float | None = None,
     methods: tuple[str, ...] = (), since: str = "", path: bool = False,
-):  # fmt: skip
+) -> Any:  # fmt: skip
     """A field with its meaning and its allowed values.
 
     A value is one `of` a few names, or a text `like` a pattern, or a number from `low` to `high`, or a `path`, in which
@@ -49,7 +50,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
-def checked_value(knob: dataclasses.Field, value):
+def checked_value(knob: dataclasses.Field, value: Any) -> Any:
     """The value, in the knob's type and range; an InputError says what it must be if it is not.
 
     A text is read according to the knob's type ("1e-3", "[10, 50]"), and a single value becomes a list of one.
@@ -76,7 +77,7 @@ def checked_value(knob: dataclasses.Field, value):
     return value
 
 
-def _typed(name: str, kind, value):
+def _typed(name: str, kind: Any, value: Any) -> Any:
     wrong = InputError(f"{name} = {value!r:.80}, but it must be {_type_name(kind)}")
     if isinstance(value, str) and kind is not str:
         value = _read(value)
@@ -98,7 +99,7 @@ def _typed(name: str, kind, value):
     raise wrong
 
 
-def _read(text: str):
+def _read(text: str) -> Any:
     """The text as YAML, and as a number where YAML reads a text, as for 1e-3."""
     try:
         value = yaml.safe_load(text)
@@ -107,7 +108,7 @@ def _read(text: str):
         return text
 
 
-def _type_name(kind) -> str:
+def _type_name(kind: Any) -> str:
     if isinstance(kind, types.GenericAlias):
         return f"a list of {typing.get_args(kind)[0].__name__}, not empty"
     return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}.get(kind, str(kind))

@@ -8,6 +8,7 @@ defaults are the `laptop` profile. A profile is a YAML file with these names (`p
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -235,7 +236,7 @@ class Profile(method_knobs(), SharedKnobs):
         """Whether the prior is made from the latents of a given autoencoder, instead of encoding them."""
         return self.prior == "exact" or (self.prior == "pretrain" and bool(self.autoencoder_path))
 
-    def replace(self, **changes) -> "Profile":
+    def replace(self, **changes: Any) -> "Profile":
         """The same profile with some values changed, checked."""
         return self.of(dataclasses.asdict(self) | changes)
 

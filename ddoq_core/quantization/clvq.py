@@ -49,10 +49,7 @@ def clvq(
     at_least(0, passes=passes)
     samples, codebook, exponent = on_one_scale(samples, codebook, start=True)
     n, gamma = len(samples), _checked_steps(steps, passes * len(samples))
-    X, x = (
-        samples.double().numpy(),
-        codebook.double().numpy().T.copy(),
-    )  # (d, K): the loop reads along rows
+    X, x = samples.double().numpy(), codebook.double().numpy().T.copy()  # x (d, K): its rows are contiguous
     w, history = np.full(x.shape[1], 1 / x.shape[1]), [distortion(samples, codebook)]
     for first in range(0, passes * n, n):
         order = np.arange(n) if rng is None else rng.permutation(n)

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -43,7 +44,7 @@ class DensityLaw:
         self._total, self._mean = total, first / total
         self._std = (self._integral(lambda x: (x - self._mean) ** 2 * f(np.asarray(x))) / total) ** 0.5
 
-    def _integral(self, g: Callable[[float], float]) -> float:
+    def _integral(self, g: Callable[[float], Any]) -> float:
         """The integral of g over the support; infinite if it diverges."""
         total = 0.0
         for ends in ((self._ends[0], self._centre), (self._centre, self._ends[1])):

@@ -192,7 +192,7 @@ def _threads(n_jobs: int | None) -> Iterator[None]:
     before = torch.get_num_threads()
     if n_jobs is not None and not (n_jobs == -1 or n_jobs >= 1):
         raise InputError(f"n_jobs = {n_jobs}, but it must be None, -1 for all processors, or at least 1")
-    torch.set_num_threads(before if n_jobs is None else os.cpu_count() if n_jobs == -1 else int(n_jobs))
+    torch.set_num_threads(before if n_jobs is None else os.cpu_count() if n_jobs == -1 else int(n_jobs))  # type: ignore[arg-type]
     try:
         yield
     finally:

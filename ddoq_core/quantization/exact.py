@@ -72,8 +72,8 @@ def exact_quantizer(
         grids = [x for x in grids if x is not None]
         if not grids:
             return f"no stationary grid in {max_iter} steps"
-        x = min(grids, key=lambda x: _cells(law, x)[2].sum())
-        mass, _, second = _cells(law, x)
+        x = min(grids, key=lambda x: _cells(law, x)[2].sum())  # type: ignore[arg-type]
+        mass, _, second = _cells(law, x)  # type: ignore[arg-type]
         return x, mass, np.zeros_like(x), second
 
     return _quantizer(law, K, solved, proved)
@@ -145,7 +145,7 @@ def certified(law: Any, K: int, compute: Callable[[StandardLaw], tuple | str]) -
         found = compute(form)
         failed = found if isinstance(found, str) else form.wrong(*found[:4])
         if not failed:
-            return found
+            return found  # type: ignore[return-value]
     raise ArithmeticError(f"{standard.name}, K = {K}: {failed}")
 
 
@@ -192,7 +192,7 @@ def _stationary(law: StandardLaw, x: Float[ndarray, " K"], tol: float, max_iter:
     return None
 
 
-def _slope(law: StandardLaw, found: tuple[ndarray, ndarray, ndarray]) -> float:
+def _slope(law: StandardLaw, found: tuple[ndarray, ...]) -> float:
     """Largest entry of |grad G| in standard deviations of the law. With heavy tails, a ten-thousandth of the largest
     entry in standard deviations of the cells, times their mass.
     """
@@ -240,15 +240,13 @@ def newton_step(
     return x - solve_banded((1, 1), hessian, gradient)
 
 
-def _cells(law: StandardLaw, x: Float[ndarray, " K"]) -> tuple[ndarray, ndarray, ndarray]:
+def _cells(law: StandardLaw, x: Float[ndarray, " K"]) -> tuple[ndarray, ...]:
     """Mass, first and second moment about its point of each Voronoi cell."""
     low, high = law.support
     return _integrals(law, np.concatenate([[low], (x[1:] + x[:-1]) / 2, [high]]).clip(low, high), x)
 
 
-def _integrals(
-    law: StandardLaw, edges: Float[ndarray, " edges"], x: Float[ndarray, " edges-1"]
-) -> tuple[ndarray, ndarray, ndarray]:
+def _integrals(law: StandardLaw, edges: Float[ndarray, " edges"], x: Float[ndarray, " edges-1"]) -> tuple[ndarray, ...]:
     """Integrals of 1, xi - x_i and (xi - x_i)^2 over the intervals between the edges."""
     inside = law.cuts[(law.cuts > edges[0]) & (law.cuts < edges[-1])]
     cuts = np.unique(np.append(edges, inside))

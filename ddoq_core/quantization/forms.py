@@ -71,7 +71,7 @@ class Direct:
     def squared_distances(self, rows: list[int] | Int[ndarray, " c"]) -> Float[Tensor, "c n"]:
         X, x = self.samples, self.samples[rows]
         if not cancels_far_from_origin(X):
-            return sum((X[:, t] - x[:, t, None]).square() for t in range(X.shape[1]))
+            return sum((X[:, t] - x[:, t, None]).square() for t in range(X.shape[1]))  # type: ignore[return-value]
         return torch.addmm(self.squares, x, X.T, alpha=-2).add_(self.squares[rows, None]).clamp_min_(0)
 
     @functools.cached_property
@@ -86,7 +86,7 @@ class Direct:
         if (found.masses == 0).any():
             found = cells(self.samples, points, refilled(found.masses, found.labels, found.cost), self.mass)
         full = found.masses[:, None] > 0
-        return torch.where(full, found.sums / found.masses[:, None], points.double()).to(points.dtype)
+        return torch.where(full, found.sums / found.masses[:, None], points.double()).to(points.dtype)  # type: ignore[arg-type]
 
     def points(self, points: Float[Tensor, "K d"]) -> Float[Tensor, "K d"]:
         return points + self.centre
@@ -167,7 +167,7 @@ class Gram:
     def _means(self, labels: Int[Tensor, " n"], K: int) -> Float[Tensor, "K d"]:
         first = self.samples[:1].expand(K, -1).contiguous()
         found = cells(self.samples, first, labels, self.mass)
-        means = torch.where(found.masses[:, None] > 0, found.sums / found.masses[:, None], first.double())
+        means = torch.where(found.masses[:, None] > 0, found.sums / found.masses[:, None], first.double())  # type: ignore[arg-type]
         return means.to(self.samples.dtype)
 
 

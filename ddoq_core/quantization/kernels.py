@@ -20,7 +20,7 @@ EXACT = 3  # dimensions up to which squared distances are summed directly
 CACHED = 2**11  # coordinates of the samples in one block of the search: 8 KiB in float32
 
 
-def compiled(function: Callable, **options) -> Callable:
+def compiled(function: Callable, **options: object) -> Callable:
     """The compiled function, cached between runs in the first writable folder: this one, or the user's cache."""
     compile_it = functools.partial(numba.njit, nogil=True, error_model="numpy", **options)
     function = inspect.unwrap(function)  # tests wrap every function to check its arguments

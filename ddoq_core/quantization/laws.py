@@ -98,7 +98,7 @@ def standard_law(law: Any) -> StandardLaw:
     name = getattr(getattr(law, "dist", law), "name", None) or type(law).__name__
     name, old = OLD_NAMES.get(name, name), hasattr(law, "ppf")
     discrete = any("iscrete" in kind.__name__ for kind in type(law).__mro__)
-    if discrete or not hasattr(law, "pdf") or not (old or hasattr(law, "icdf")) or getattr(law, "numargs", 0):
+    if discrete or not hasattr(law, "pdf") or not (old or hasattr(law, "icdf")) or getattr(law, "numargs", 0):  # type: ignore[arg-type]
         raise InputError(
             f"{name} is not a law on a line with a density and fixed parameters; give one such as scipy.stats.norm()"
         )

@@ -76,13 +76,13 @@ def best_of_restarts(
         raise InputError(f"init = {init!r}, but it must be {' or '.join(STARTS)}")
     at_least(1, n_restarts=n_restarts)
     at_least(0, max_iter=max_iter)
-    levels = [K] if isinstance(K, Number) else list(K)
+    levels = [K] if isinstance(K, Number) else list(K)  # type: ignore[arg-type]
     samples, exponent = scaled(samples, *levels)
     mass = checked_mass(mass, samples)
-    form, best = form_of(samples, mass, levels, n_restarts * (SEEDING + ITERATIONS)), {}
-    for start in _starts(form, init, max(levels), n_restarts, rng):
+    form, best = form_of(samples, mass, levels, n_restarts * (SEEDING + ITERATIONS)), {}  # type: ignore[arg-type]
+    for start in _starts(form, init, max(levels), n_restarts, rng):  # type: ignore[arg-type]
         for level in dict.fromkeys(levels):
-            run = _iterate(form, start(level), max_iter, tol)
+            run = _iterate(form, start(level), max_iter, tol)  # type: ignore[arg-type]
             best[level] = min(best.get(level, run), run, key=lambda run: run.history[-1])
     found = [scaled_back(_finished(form, best[level], samples, mass), exponent) for level in levels]
     return found[0] if isinstance(K, Number) else found

@@ -97,7 +97,7 @@ def power_lloyd(samples: Tensor, codebook: Tensor, r: float, *, max_iter: int = 
         best, cell = x, labels
         weights = torch.where(squared > 0, squared, torch.inf if r < 2 else 0.0) ** (r / 2 - 1)
         found = cells(X, x, labels, weights)
-        means = torch.where(found.masses[:, None] > 0, found.sums / found.masses[:, None], x.double())
+        means = torch.where(found.masses[:, None] > 0, found.sums / found.masses[:, None], x.double())  # type: ignore[arg-type]
         x = x + (means.to(x) - x) / max(1.0, r - 1)
     found = scaled_back(quantizer_of(samples, best + centre, cell), exponent)
     unit = 2.0 ** (exponent * r)
@@ -136,7 +136,7 @@ def _damped(law: StandardLaw, x: Float[ndarray, " K"], slope: Float[ndarray, " K
     return new
 
 
-def _cells(law: StandardLaw, x: Float[ndarray, " K"], r: float) -> tuple[ndarray, ndarray, ndarray, ndarray, ndarray]:
+def _cells(law: StandardLaw, x: Float[ndarray, " K"], r: float) -> tuple[ndarray, ...]:
     """Mass, first and second moment, E sign(x_i - X) |X - x_i|^(r-1) and E |X - x_i|^r of each cell, about its point.
 
     Nodes between a point and the end of its cell are squared, so that no power of the distance is rough at the point.

@@ -124,8 +124,8 @@ def cells(
     sums, cost = torch.zeros(points.shape, dtype=torch.float64, device=samples.device), []
     for X, l, m in zip(*(_chunks(tensor, samples.shape[1]) for tensor in (samples, labels, mass)), strict=True):
         sums.index_add_(0, l, X.double() * m[:, None])
-        cost.append((X - points[l]).square().sum(1, dtype=torch.float64))
-    cost = torch.cat(cost)
+        cost.append((X - points[l]).square().sum(1, dtype=torch.float64))  # type: ignore[attr-defined]
+    cost = torch.cat(cost)  # type: ignore[arg-type]
     return Cells(masses, sums, labels, cost, (cost @ mass / mass.sum()).item())
 
 
@@ -265,8 +265,8 @@ def squares_back(distortion: float, exponent: int) -> float:
         raise InputError("squared distances of the samples leave the range of float64; divide the samples") from error
 
 
-def scaled_back(found: Iterate | Quantizer, exponent: int) -> Iterate | Quantizer:
-    """A result for samples that were divided by 2^exponent, in the samples' unit."""
+def scaled_back(found: Any, exponent: int) -> Any:
+    """An Iterate or a Quantizer of samples that were divided by 2^exponent, in the samples' unit."""
     if not exponent:
         return found
     changed = {"points": shifted(found.points, exponent), "distortion": squares_back(found.distortion, exponent)}

@@ -66,14 +66,14 @@ class Workspace:
     path: Path
     discarded: list[str] = field(default_factory=list)  # files to leave out of the artifact
 
-    def chunk(self, name: str, write: Callable[[Path], None]) -> Path:
+    def chunk(self, name: str, write: Callable[[Path], object]) -> Path:
         """Make file `name` atomically with `write(temporary path)`, unless an earlier run finished it."""
         final = self.path / name
         if not final.exists():
             self.replace(name, write)
         return final
 
-    def replace(self, name: str, write: Callable[[Path], None]) -> Path:
+    def replace(self, name: str, write: Callable[[Path], object]) -> Path:
         """Like `chunk`, but always write (for checkpoints); InputError if the disk refuses."""
         final = self.path / name
         temporary = final.with_name(f".{os.getpid()}.{final.name}")
