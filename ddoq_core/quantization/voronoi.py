@@ -21,7 +21,7 @@ from . import kernels
 
 CHUNK = 2**20  # inner products in memory at once: 4 MiB in float32, which fits the processor's cache
 ORDINARY = {torch.float32: 32, torch.float64: 128}  # squares of samples from 2^-this to 2^this stay in range
-LOW = 8  # dimensions up to which a compiled loop beats a matrix product
+LOW = 16  # dimensions up to which a compiled loop beats a matrix product
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,11 @@ def nearest(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"]) -> Int[
         X, x, found = samples.numpy(), points.numpy(), labels.numpy()
         kernels.in_runs(lambda rows: kernels.nearest_in(X.shape[1])(X[rows], x, found[rows]), len(X))
         return labels
-    half = points.square().sum(1) / 2
-    return torch.cat([nearest_by_products(half, points @ X.T) for X in _chunks(samples, len(points))])
+    half, inner, found = points.square().sum(1) / 2, points.new_empty(0), []
+    for X in _chunks(samples, len(points)):  # into the same memory: new pages each time can take as long as the product
+        torch.mm(points, X.T, out=inner.resize_(len(points), len(X)))
+        found.append(nearest_by_products(half, inner))
+    return torch.cat(found)
 
 
 def cancels_far_from_origin(samples: Float[Tensor, "n d"]) -> bool:
