@@ -76,9 +76,7 @@ def _sizes(profile: Profile, n_classes: int | None, per_class: int | None) -> tu
 def _counted(folder: Path, class_list: str) -> tuple[int, int, int, float]:
     """Sizes of a folder of one folder per class; no image is opened."""
     if not folder.is_dir():
-        raise InputError(
-            f"no folder {folder}; check data_root, or empty it and give --classes and --images-per-class"
-        )
+        raise InputError(f"no folder {folder}; check data_root, or empty it and give --classes and --images-per-class")
     left_out = LeftOut()
     classes = [folder / c for c in (listed_classes(class_list) if class_list else class_folders(folder, left_out))]
     sizes = [p.stat().st_size for c in classes for p in images_in(c, left_out)]
