@@ -4,8 +4,8 @@ min E L_real(theta_T) over images and rates, theta_(t+1) = theta_t - eta_t grad 
 image of each class are shown in order, E times, each step with its own rate, from newly drawn networks. These T = S E
 steps are the whole training of the student; with another schedule the images do badly. The gradient is the exact one of
 the unrolled training. As published: E = 3, images from N(0, 1), rates from 0.02 through a softplus, Adam at 0.01 with
-betas (0.5, 0.999) halved after every tenth of the steps, 1,024 real images. Not as published: 400 epochs (23,600 steps
-on MNIST) with LeNet; see the knobs. With `dd_known` the network is always the same.
+betas (0.5, 0.999) halved after every tenth of the steps, 1,024 real images. Different in the publication: 400 epochs
+(23,600 steps on MNIST) with LeNet; see the knobs. With `dd_known` the network is always the same.
 """
 
 from collections.abc import Iterator

@@ -3,8 +3,8 @@
 min_S E sum_c |mean psi(A x) - mean psi(A s)|^2: psi gives the features before the classifier of a random, untrained
 network, drawn anew in every step; A is a Siamese augmentation, drawn anew for every class; x is a batch of real images
 of class c; s its distilled images. As published: gradient descent with momentum 0.5 on normalised pixels, rate 1 (10
-from 100 images per class on), start from real images. Not as published: 20,000 steps, 256 real images, width 128; see
-the knobs.
+from 100 images per class on), start from real images. Different in the publication: 20,000 steps, 256 real images,
+width 128; see the knobs.
 """
 
 from collections.abc import Iterator

@@ -5,8 +5,8 @@ found anew every ten steps; D is the sum of absolute differences of the gradient
 images there). Clustering of real features is only the *sampler* here, while in DDOQ it is the codebook. As published:
 start from the representatives of an untrained network, pixels clamped to [0, 1], the network trained on some real
 images after every step by descent at 0.01 with momentum 0.9 and decay 5e-4, rate 1e-4 IPC/10 (digits), one augmentation
-of colour, shift and hole for both sides. Not as published: 128 representatives, a new network after 100 steps, 4
-pictures of half the side in an image, CutMix of the real images; see the knobs.
+of colour, shift and hole for both sides. Different in the publication: 128 representatives, a new network after 100
+steps, 4 pictures of half the side in an image, CutMix of the real images; see the knobs.
 """
 
 from collections.abc import Iterator

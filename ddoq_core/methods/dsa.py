@@ -4,8 +4,8 @@ min_S E sum_t sum_c D(grad L_c(A x; theta_t), grad L_c(A s; theta_t)), with thet
 images, every class has one draw of A for its real batch x and its distilled images s; D adds 1 - cosine over the rows
 of all kernels and matrices. Between two steps of the images the network is trained on them for `inner` epochs; after
 `outer` steps a new one is drawn. As published: outer and inner by images per class (LOOPS), descent with momentum 0.5
-and rate 0.1 on normalised pixels, 0.01 without momentum on the network, start from real images. Not as published: 1,000
-networks for any `outer`, 256 real images, unbounded inner epochs, width 128; see the knobs.
+and rate 0.1 on normalised pixels, 0.01 without momentum on the network, start from real images. Different in the
+publication: 1,000 networks for any `outer`, 256 real images, unbounded inner epochs, width 128; see the knobs.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,9 +1,9 @@
 """GLaD (Cazenavette et al., 2023) with the run's own prior: latents whose decoded images match the real ones.
 
 min_Z L(G(Z)), with a frozen generator G and the loss L of a pixel method: here the prior's decoder and DM's loss, whose
-gradient is computed in two stages. Latents start as those of random real images. Not as published: layers within
-StyleGAN-XL as G, also gradient and trajectory matching as L. As published: descent with momentum 0.5; published rates
-depend on the layer.
+gradient is computed in two stages. Latents start as those of random real images. Different in the publication: layers
+within StyleGAN-XL as G, also gradient and trajectory matching as L. As published: descent with momentum 0.5; published
+rates depend on the layer.
 """
 
 import math

@@ -4,9 +4,9 @@ h(b) = deconv(scale * conv(b) + shift), both 3 x 3, with scale and shift for eve
 make H ipc images of a class. The objective is MTT's, where each step of the student draws one hallucinator for its
 batch, plus a contrast: the features of two hallucinations of the same bases should differ, measured by the mean of (1 +
 cos) / 2 in an extractor that alternately learns the hallucinated images' classes. As published: H = 5, contrast at 0.1,
-the extractor at 1e-3 with momentum 0.9, bases and hallucinators at one rate with momentum 0.95. Not as published:
-random initial hallucinators, an extractor that learns two more contrasts, 15,000 steps, inputs standardised batch by
-batch. Hallucinators count as storage, and do not reduce the number of bases.
+the extractor at 1e-3 with momentum 0.9, bases and hallucinators at one rate with momentum 0.95. Different in the
+publication: random initial hallucinators, an extractor that learns two more contrasts, 15,000 steps, inputs
+standardised batch by batch. Hallucinators count as storage, and do not reduce the number of bases.
 """
 
 from collections.abc import Iterator

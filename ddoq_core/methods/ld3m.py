@@ -3,8 +3,9 @@
 An image is D(U(z)): the latent z is noised to the end of the schedule and denoised in S steps. At the step with the
 share i/S left, the predicted clean latent is replaced by (1 - i/S) of itself and i/S of z, so gradients reach z from
 every step and do not vanish. Noise is keyed by image and the same in every call. As published: S = 10, start from real
-images, momentum 0.5, DM at rate 1. Not as published: guidance 3, a Stable-Diffusion-like prior for ImageNet, and a
-class vector learned with z; here classes are rows of tables in every block of the prior, and stay fixed.
+images, momentum 0.5, DM at rate 1. Different in the publication: guidance 3, a Stable-Diffusion-like prior for
+ImageNet, and a class vector learned with z; here classes are rows of tables in every block of the prior, and stay
+fixed.
 """
 
 from collections.abc import Callable, Iterator

@@ -4,9 +4,9 @@ The denoising loss of a class-conditional transformer gets two terms, class by c
 over a memory of real latents m, and d max_m cos(p, m) over a memory of earlier predictions. So a prediction p should be
 near the farthest real latent, and far from the nearest prediction. Images are then sampled from pure noise. As
 published: r = 0.002, d = 0.008, memories of 64 for each class, first in first out, AdamW at 1e-3 without decay, only on
-biases, norms and the table of classes (DiffFit, whose added factors are left out). Not as published: batches of 8, 8
-epochs, moving averages of the weights. The released code compares the predicted noise with clean latents
-(`minimax_compared=noise`); the paper describes latents, which is the default here.
+biases, norms and the table of classes (DiffFit, whose added factors are left out). Different in the publication:
+batches of 8, 8 epochs, moving averages of the weights. The released code compares the predicted noise with clean
+latents (`minimax_compared=noise`); the paper describes latents, which is the default here.
 """
 
 import shutil

@@ -3,9 +3,9 @@
 Every step draws m new networks; phi(x) are their last features side by side, divided by the root of their number, and
 K = 2 phi phi^T + 0.01. The prediction is scored by cross-entropy (Platt's) with a learned scale exp(tau). As published:
 no norms, kernels N(0, 2 / fan-in), biases N(0, 0.01), ridge 5e-3, solved in float64, real images and labels one-hot -
-1/C at the start, rates 1e-3 and 0.01 (tau). Not as published: m = 8 networks of 256 channels, 5,120 real images per
-step, AdaBelief instead of Adam, a learned linear map of the pixels, and early stopping on some training images; see the
-knobs.
+1/C at the start, rates 1e-3 and 0.01 (tau). Different in the publication: m = 8 networks of 256 channels, 5,120 real
+images per step, AdaBelief instead of Adam, a learned linear map of the pixels, and early stopping on some training
+images; see the knobs.
 """
 
 import itertools

@@ -4,9 +4,9 @@ All classes share K bases with a d-th of the side. Class y has a matrix A_y of r
 enlarged d times, with r chosen so that all floats together are those of a plain set of ipc images. The objective is
 DD's, with momentum in the unrolled training and a fixed rate; each step draws images of each class, and one
 augmentation serves the whole training and the real batch. As published: K = 16, d = 2, rate 0.01, momentum 0.9, descent
-on the tables at 0.1 with momentum 0.5, gradients clipped at norm 2, Xavier's start. Not as published: 150 unrolled
-steps of 32 images per class and up to 500,000 steps on the tables (CIFAR-10, one image per class); see the knobs. A
-penalty on the addresses has no gradient there, and is left out.
+on the tables at 0.1 with momentum 0.5, gradients clipped at norm 2, Xavier's start. Different in the publication: 150
+unrolled steps of 32 images per class and up to 500,000 steps on the tables (CIFAR-10, one image per class); see the
+knobs. A penalty on the addresses has no gradient there, and is left out.
 """
 
 from collections.abc import Iterator

@@ -106,8 +106,8 @@ def nearest_in(d: int) -> Callable[[ndarray, ndarray, ndarray], None]:
 def _in_reach(X, points):
     """Indices of the points that can be nearest to a sample in the box around X.
 
-    A point is left out if it is farther from every corner of the box than another point is from the farthest corner, up
-    to rounding.
+    A point is left out if its distance from the box exceeds another point's distance from the farthest corner, up to
+    rounding.
     """
     low, high = X[0].copy(), X[0].copy()
     for i in range(1, len(X)):
