@@ -105,7 +105,7 @@ def synthesize_images(
 
 
 def is_blank(image: Float[Tensor, "C H W"]) -> bool:
-    """Whether the image is blank: almost all pixels are equal."""
+    """Whether the image is blank: no channel varies by more than rounding."""
     return image.flatten(1).std(1).max().item() < BLANK
 
 

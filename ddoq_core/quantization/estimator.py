@@ -80,8 +80,8 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         Args:
             X, sample_weight: (n, d) and (n,), in any form that scikit-learn accepts.
         Raises:
-            InputError (a ValueError): K is above the number of samples with a weight, or differs from that of `init`.
-            InvalidParameterError (a ValueError): a parameter out of its range.
+            InputError: K is above the number of samples with a weight, or differs from that of `init`; it is a ValueError.
+            InvalidParameterError: a parameter out of its range; also a ValueError.
         Warns:
             ConvergenceWarning: points without samples, usually because there are fewer distinct samples.
         """
@@ -119,7 +119,7 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         Args:
             X: (n, d); the first call needs at least K samples.
         Raises:
-            InputError (a ValueError): fewer samples than points in the first call.
+            InputError: fewer samples than points in the first call; it is a ValueError.
         """
         first = not hasattr(self, "n_steps_")
         X = validate_data(self, _dense(X), reset=first, dtype=[np.float64, np.float32])
