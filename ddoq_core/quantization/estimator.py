@@ -80,7 +80,7 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         Args:
             X, sample_weight: (n, d) and (n,), in any form that scikit-learn accepts.
         Raises:
-            InputError: K is above the number of samples with a weight, or differs from that of `init`; it is a ValueError.
+            InputError: K is above the number of samples with a weight, or not that of `init`; it is a ValueError.
             InvalidParameterError: a parameter out of its range; also a ValueError.
         Warns:
             ConvergenceWarning: points without samples, usually because there are fewer distinct samples.

@@ -70,8 +70,8 @@ def shrunk(
 ) -> tuple[Float[Tensor, " C"], float]:
     """Exponents of C classes, shrunk towards the exponent of all classes together, and the variance between classes.
 
-    Class c keeps the share tau^2 / (tau^2 + deviation_c^2) of its distance, with tau^2 = max(0, mean[(own - together)^2
-    - deviation^2]), the variance between classes beyond their noise.
+    Class c keeps the share tau^2 / (tau^2 + deviation_c^2) of its distance. Here tau^2, the variance between classes
+    beyond their noise, is max(0, mean[(own - together)^2 - deviation^2]).
     """
     between = ((own - together).square() - deviations.square()).mean().clip(0)
     total = between + deviations.square()
