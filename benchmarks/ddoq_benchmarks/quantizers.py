@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -147,7 +148,10 @@ def read_bench(path: Path) -> list[dict]:
 
 def _machine() -> dict:
     """What the rows of one file share."""
-    return {key: machine_facts()[key] for key in ("device", "threads", "versions")}
+    facts = machine_facts()
+    packages = [*PEERS.values(), *OPTIONAL.values()]
+    peers = {name: version(name) for name in packages if importlib.util.find_spec(name.removesuffix("-cpu"))}
+    return {"device": facts["device"], "threads": facts["threads"], "versions": facts["versions"] | peers}
 
 
 def _repetitions(name: str, first: int, reps: int) -> Iterator[dict]:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from ..errors import InputError
 from .exact import ExactQuantizer
 from .voronoi import at_least
 
@@ -18,7 +19,11 @@ def product_quantizer(factors: Sequence[ExactQuantizer]) -> ExactQuantizer:
 
     Returns:
         ExactQuantizer whose points are (K_1 ... K_d, d), the last coordinate fastest.
+    Raises:
+        InputError: no factors.
     """
+    if not factors:
+        raise InputError("a product of no quantizers has no points; give one for each coordinate")
     places = np.stack(np.meshgrid(*(q.points for q in factors), indexing="ij"), -1).reshape(-1, len(factors))
     weights = functools.reduce(np.multiply.outer, (q.weights for q in factors)).ravel()
     return ExactQuantizer(places, weights, sum(q.distortion for q in factors), len(factors) == 1 and factors[0].optimal)

@@ -64,7 +64,7 @@ def quantized_chain(start: ExactQuantizer, steps: Sequence[NormalStep], K: int) 
     """The chain from a quantized start, on the best K points at every time after it.
 
     Raises:
-        InputError: K < 1.
+        InputError: K < 1, or a step whose deviation is not above 0 at a point.
         ArithmeticError: no stationary points of a mixture.
     """
     if K < 1:
@@ -73,6 +73,8 @@ def quantized_chain(start: ExactQuantizer, steps: Sequence[NormalStep], K: int) 
     for step in steps:
         x, w = grids[-1].points, grids[-1].weights
         law = Mixture(w, step.mean(x), step.std(x))
+        if not (np.isfinite(law.means).all() and (law.stds > 0).all() and np.isfinite(law.stds).all()):
+            raise InputError(f"step {len(grids)} has means {law.means} and deviations {law.stds}; give those above 0")
         grids.append(law.quantizer(K))
         transitions.append(law.shares(grids[-1].points))
     return QuantizedChain(tuple(grids), tuple(transitions))

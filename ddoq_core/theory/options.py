@@ -7,7 +7,9 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy.special import ndtr
 
+from ..errors import InputError
 from ..quantization import ExactQuantizer
+from ..quantization.voronoi import at_least
 from .chains import NormalStep, quantized_chain
 from .cubature import Integrand
 
@@ -81,7 +83,13 @@ def bermudan_put(market: Market, n_dates: int, K: int) -> float:
     """Price of a put that may be exercised at n equidistant dates up to maturity, by a tree of K points at each.
 
     The logarithm of the price makes exact normal steps; the tree is the quantized chain of these.
+
+    Raises:
+        InputError: no date, no point, or several assets.
     """
+    at_least(1, n_dates=n_dates)
+    if market.d != 1:
+        raise InputError(f"the put is on one asset, but the market has {market.d}; set d=1")
     h = market.maturity / n_dates
     drift, s = (market.rate - market.volatility**2 / 2) * h, market.volatility * h**0.5
     start = ExactQuantizer(np.array([np.log(market.spot)]), np.ones(1), 0.0, True)

@@ -50,13 +50,15 @@ class PathQuantizer:
 
 
 def brownian_motion(T: float = 1.0) -> GaussianProcess:
-    """lambda_l = (T / pi (l - 1/2))^2, e_l(t) = sqrt(2/T) sin(pi (l - 1/2) t / T)."""
+    """lambda_l = (T / pi (l - 1/2))^2, e_l(t) = sqrt(2/T) sin(pi (l - 1/2) t / T); InputError for T <= 0."""
+    _above_zero(T=T)
     w = np.pi * (np.arange(1, TERMS + 1) - 0.5) / T
     return GaussianProcess("Brownian motion", T, T**2 / 2, w, w**-2)
 
 
 def brownian_bridge(T: float = 1.0) -> GaussianProcess:
-    """lambda_l = (T / pi l)^2, e_l(t) = sqrt(2/T) sin(pi l t / T)."""
+    """lambda_l = (T / pi l)^2, e_l(t) = sqrt(2/T) sin(pi l t / T); InputError for T <= 0."""
+    _above_zero(T=T)
     w = np.pi * np.arange(1, TERMS + 1) / T
     return GaussianProcess("Brownian bridge", T, T**2 / 6, w, w**-2)
 
@@ -65,10 +67,9 @@ def ornstein_uhlenbeck_path(rate: float = 0.5, T: float = 1.0) -> GaussianProces
     """dX = -rate X dt + dW from 0, the noise of VP for rate 1/2: lambda_l = 1 / (w^2 + rate^2), tan(w T) = -w / rate.
 
     Raises:
-        InputError: rate <= 0, where it is no Ornstein-Uhlenbeck process.
+        InputError: rate <= 0, where it is no Ornstein-Uhlenbeck process, or T <= 0.
     """
-    if not rate > 0:
-        raise InputError(f"rate = {rate}, but the Ornstein-Uhlenbeck process has one above 0")
+    _above_zero(rate=rate, T=T)
     turns = np.pi * np.arange(TERMS)
     w = np.array([brentq(lambda u: rate * T * np.sin(u) + u * np.cos(u), a + np.pi / 2, a + np.pi) for a in turns]) / T
     variance = (T - (1 - np.exp(-2 * rate * T)) / (2 * rate)) / (2 * rate)
@@ -93,3 +94,9 @@ def path_quantizer(process: GaussianProcess, K: int) -> PathQuantizer:
 def path_rate(process: GaussianProcess) -> float:
     """Limit of log K times the least distortion, if eigenvalues fall like c / (pi l)^2: 2 c / pi^2, with c = T^2."""
     return 2 * process.horizon**2 / np.pi**2
+
+
+def _above_zero(**numbers: float) -> None:
+    for name, value in numbers.items():
+        if not 0 < value < np.inf:
+            raise InputError(f"{name} = {value}, but it is finite and above 0")

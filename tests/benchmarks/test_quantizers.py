@@ -126,3 +126,8 @@ def test_a_peer_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "faiss" else True)
     with pytest.raises(InputError, match=r"faiss-cpu not installed; run: pip install 'ddoq_core\[bench\]'"):
         bench_rows(["plane"], reps=1)
+
+
+def test_rows_say_which_versions_of_the_other_libraries_ran():
+    versions = module._machine()["versions"]
+    assert {"torch", "faiss-cpu", "kmeans1d"} <= {*versions} and all(versions.values())

@@ -49,3 +49,38 @@ def test_a_sample_outside_the_hull_and_more_dimensions_are_refused(d):
         dual_quantizer(cube(d, 3), X)
     with pytest.raises(InputError, match="points have 4 dimensions"):
         dual_quantizer(cube(4, 3), np.full((1, 4), 0.5))
+
+
+LINE, SQUARE = np.array([[0.0], [1.0]]), cube(2, 0)
+
+
+@pytest.mark.parametrize(
+    ("points", "samples", "said"),
+    [
+        (LINE, np.array([[np.nan]]), "NaN or infinite"),
+        (SQUARE, np.array([[0.5, np.inf]]), "NaN or infinite"),
+        (LINE[:1], np.array([[0.0]]), "1 points span no simplex in 1 dimensions; give 2 or more"),
+        (np.zeros((3, 1)), np.array([[0.0]]), "3 points span no simplex"),
+        (SQUARE[:2], np.full((1, 2), 0.5), "2 points span no simplex in 2 dimensions; give 3 or more"),
+        (np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]), np.full((1, 2), 0.5), "not all in one plane"),
+        (SQUARE, np.empty((0, 2)), r"samples are \(0, 2\)"),
+        (SQUARE, np.full((1, 3), 0.5), r"samples are \(1, 3\), but points \(4, 2\)"),
+    ],
+)
+def test_what_has_no_dual_weights_is_refused_in_one_line(points, samples, said):
+    with pytest.raises(InputError, match=said) as refused:
+        dual_quantizer(points, samples)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_point_that_is_there_twice_counts_once():
+    X = numpy_rng(3, "test").random((200, 1))
+    found = dual_quantizer(np.array([[0.0], [1.0], [1.0]]), X)
+    np.testing.assert_allclose(found.weights, [1 - X.mean(), X.mean(), 0], atol=1e-12)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_samples_on_the_border_of_the_hull_are_inside(d):
+    points, edge = cube(d, 20), numpy_rng(4, "test").random((2000, 1))
+    X = edge * points[0] + (1 - edge) * points[1]
+    assert dual_quantizer(points, X).weights.sum() == pytest.approx(1)

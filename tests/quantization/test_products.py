@@ -46,3 +46,5 @@ def test_no_other_sizes_do_better(K):
 def test_no_points_are_refused():
     with pytest.raises(InputError, match="K = 0"):
         allocate(np.ones(2), 0, COSTS.__getitem__)
+    with pytest.raises(InputError, match="a product of no quantizers"):
+        product_quantizer([])

@@ -80,3 +80,22 @@ def test_an_euler_scheme_of_a_linear_equation_has_its_known_mean_and_variance():
 def test_a_chain_without_points_is_refused():
     with pytest.raises(InputError, match="K = 0"):
         quantized_chain(TWO_ATOMS, [noising_step(BROWNIAN, 1.0)], 0)
+
+
+def test_an_euler_scheme_whose_diffusion_depends_on_the_place_has_its_known_moments():
+    """Geometric Brownian motion: the scheme multiplies the mean by 1 + rh, the second moment by (1 + rh)^2 + s^2 h."""
+    r, s, n = 0.05, 0.2, 10
+    step = euler_step(lambda x: r * x, lambda x: s * x, 1 / n)
+    mean, second = (1 + r / n) ** n, ((1 + r / n) ** 2 + s**2 / n) ** n
+    lost = []
+    for K in (25, 50, 100):
+        last = quantized_chain(ExactQuantizer(np.ones(1), np.ones(1), 0.0, True), [step] * n, K).grids[-1]
+        assert last.weights @ last.points == pytest.approx(mean, abs=1e-9)
+        lost.append(1 - (last.weights @ last.points**2 - mean**2) / (second - mean**2))
+    assert 0 < lost[2] < 0.002 and lost[1] / lost[2] == pytest.approx(4, rel=0.15) == lost[0] / lost[1]
+
+
+@pytest.mark.parametrize("std", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_step_without_noise_is_refused(std):
+    with pytest.raises(InputError, match=r"step 1 has means .* and deviations .*; give those above 0"):
+        quantized_chain(TWO_ATOMS, [euler_step(lambda x: x, lambda x: std, 0.1)], 5)

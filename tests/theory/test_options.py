@@ -1,10 +1,13 @@
 """Prices with a known answer, by quantization."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
+from ddoq_core.errors import InputError
 from ddoq_core.quantization import exact_quantizer
 from ddoq_core.quantization.products import product_quantizer
 from ddoq_core.randomness import numpy_rng
@@ -66,3 +69,10 @@ def test_a_bermudan_put_tends_to_the_published_prices():
     for dates, price in ((2, 7.16061), (3, 7.46865)):
         coarse, fine = (abs(bermudan_put(GESKE_JOHNSON, dates, K) - price) for K in (25, 200))
         assert fine < 2e-4 and coarse > 10 * fine
+
+
+def test_a_put_without_dates_or_on_several_assets_is_refused():
+    with pytest.raises(InputError, match="n_dates = 0"):
+        bermudan_put(GESKE_JOHNSON, 0, 10)
+    with pytest.raises(InputError, match="the put is on one asset, but the market has 5"):
+        bermudan_put(replace(GESKE_JOHNSON, d=5), 2, 10)

@@ -88,3 +88,10 @@ def test_a_process_that_does_not_return_is_refused():
         ornstein_uhlenbeck_path(0)
     with pytest.raises(InputError, match="K = 0"):
         path_quantizer(brownian_motion(), 0)
+
+
+@pytest.mark.parametrize("process", [brownian_motion, brownian_bridge, lambda T: ornstein_uhlenbeck_path(T=T)])
+@pytest.mark.parametrize("T", [0.0, -1.0, math.nan, math.inf])
+def test_a_horizon_that_is_none_is_refused(process, T):
+    with pytest.raises(InputError, match=f"T = {T}, but it is finite and above 0"):
+        process(T)

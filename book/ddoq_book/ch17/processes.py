@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from ddoq_core.quantization import ExactQuantizer
 from ddoq_core.results.table import Column, Table
-from ddoq_core.theory.chains import Mixture, noising_step, quantized_chain
+from ddoq_core.theory.chains import Mixture, euler_step, noising_step, quantized_chain
 from ddoq_core.theory.diffusion import ORNSTEIN_UHLENBECK
 from ddoq_core.theory.paths import (
     GaussianProcess,
@@ -77,3 +77,16 @@ def marginals_table(levels: Sequence[int], steps: Sequence[int], T: float) -> Ta
     columns = ("to T", "K", Column("distortion over the best", ".4f"), Column("error of E cos X", ".1e"))
     note = "Two atoms at ±1; the exact law at T is a mixture of two normal laws."
     return Table.of_groups(f"The noising process VP on K points at each time, T = {T:g}", columns, rows, (note,))
+
+
+def euler_table(levels: Sequence[int], n: int, rate: float = 0.05, volatility: float = 0.2) -> Table:
+    """Euler's scheme of dX = rate X dt + volatility X dW from 1, n steps to T = 1: its moments' errors."""
+    mean = (1 + rate / n) ** n
+    variance = ((1 + rate / n) ** 2 + volatility**2 / n) ** n - mean**2
+    step, rows = euler_step(lambda x: rate * x, lambda x: volatility * x, 1 / n), []
+    for K in levels:
+        last = quantized_chain(ExactQuantizer(np.ones(1), np.ones(1), 0.0, True), [step] * n, K).grids[-1]
+        found = float(last.weights @ last.points)
+        rows.append((K, found - mean, 100 * (float(last.weights @ last.points**2) - found**2) / variance - 100))
+    columns = ("K", Column("error of the mean", ".0e"), Column("error of the variance, %", ".2f"))
+    return Table.of_rows(f"Geometric Brownian motion by Euler's scheme, {n} steps, on K points at each", columns, rows)
