@@ -1,9 +1,10 @@
 """Grids in and out: a quantizer with its weights as a file, in the layout of the field or as .npz, and checked.
 
 The published grids of N(0, I_d) (quantize.maths-fi.com, 1 to 10 dimensions) are text files `N_d_nopti`: N + 1 rows of
-d + 3 numbers, in each of the first N the weight of a cell, the point, and two companion parameters; the last row has
-totals. The files written here have E |X - x_i|^2 and E |X - x_i| over the cell as companions, and in the last row the
-sums of all columns but the points', whose place has the mean of the quantizer.
+d + 3 numbers. Each of the first N has the weight of a cell C_i, its point x_i, and two companions,
+E[|X - x_i|^2 | X in C_i] and E[|X - x_i| | X in C_i]; the last has 0 for the weight and the point, then the means of
+the companions, E min_i |X - x_i|^2 and E min_i |X - x_i|. Files `N_1_dualopti` have no companions, and one
+number at the end. They are dual grids: their weights are not the masses of cells.
 """
 
 import re
@@ -38,7 +39,7 @@ class Grid:
 
     points: Float[ndarray, "N d"]
     weights: Float[ndarray, " N"]
-    companions: Float[ndarray, "N c"]  # of each cell
+    companions: Float[ndarray, "N c"]  # of each cell, for X in it
     totals: Float[ndarray, " columns"]  # the last row, 1 + d + c numbers
 
 
@@ -129,7 +130,7 @@ def check_grid(grid: Grid, law: Any, *, rng: np.random.Generator | None = None, 
 
 
 def read_grid(path: Path) -> Grid:
-    """A grid from a text file in the layout `N_d_nopti`, or from a .npz of `write_grid`.
+    """A grid from a text file in the layout `N_d_nopti` or `N_1_dualopti`, or from a .npz of `write_grid`.
 
     The dimension is that in the name of the file, or the number of columns less 3.
 
@@ -145,7 +146,7 @@ def read_grid(path: Path) -> Grid:
         rows = np.array([row.split() for row in path.read_text().splitlines() if row.strip()], dtype=float, ndmin=2)
     except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
         raise InputError(f"{path} is no grid: {error}") from error
-    named = re.fullmatch(r"(\d+)_(\d+)_nopti.*", path.name)
+    named = re.fullmatch(r"(\d+)_(\d+)_(?:nopti|dualopti).*", path.name)
     d = int(named[2]) if named else rows.shape[1] - 3
     N = int(named[1]) if named else len(rows) - 1
     if len(rows) != N + 1 or N < 1 or not 1 <= d < rows.shape[1]:
@@ -170,10 +171,9 @@ Cells = Callable[[Float[ndarray, "N d"]], tuple[ndarray, ndarray, ndarray, ndarr
 
 def _grid(points: Float[ndarray, "N d"], cells: Cells) -> Grid:
     mass, _, second, distance = cells(points)
-    return Grid(
-        points, mass, np.stack([second, distance], 1),
-        np.array([mass.sum(), *(mass @ points), second.sum(), distance.sum()]),
-    )  # fmt: skip
+    costs = np.stack([second, distance], 1)
+    totals = np.concatenate([np.zeros(1 + points.shape[1]), costs.sum(0)])
+    return Grid(points, mass, costs / np.where(mass > 0, mass, 1)[:, None], totals)
 
 
 def _cells_of(law: Any) -> Cells:
