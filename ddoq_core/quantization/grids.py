@@ -21,6 +21,7 @@ from numpy import ndarray
 from scipy.stats import multivariate_normal, norm
 
 from ..errors import InputError
+from ..randomness import numpy_rng
 from .exact import exact_quantizer
 from .lloyd import best_of_restarts, lloyd
 from .plane import plane_cells, plane_quantizer
@@ -103,7 +104,7 @@ def check_grid(grid: Grid, law: Any, *, rng: np.random.Generator | None = None, 
 
     Args:
         law: of `scipy.stats`, of one dimension (as of `exact_quantizer`) or several, with `rvs`.
-        rng: of the draws; None is a fixed seed.
+        rng: of the draws, other than those that made the grid; None is a fixed stream of their own.
     Raises:
         InputError: a law of another dimension than the grid.
         ArithmeticError: as of `exact_quantizer`.
@@ -114,7 +115,7 @@ def check_grid(grid: Grid, law: Any, *, rng: np.random.Generator | None = None, 
     order = np.argsort(grid.points[:, 0]) if d == 1 else np.arange(len(grid.points))
     x, n = grid.points[order], 0 if d == 1 or (d == 2 and hasattr(law, "cov")) else n_draws
     if n:
-        rng = np.random.default_rng(0) if rng is None else rng
+        rng = numpy_rng(0, "grid", "check") if rng is None else rng
         batches = torch.from_numpy(law.rvs(n, random_state=rng).reshape(n, d)).chunk(BATCHES)
         found = [_cells_of_draws(batch)(x) for batch in batches]
         mass, moment, second, _ = (np.mean(parts, 0) for parts in zip(*found, strict=True))

@@ -11,8 +11,8 @@ from ddoq_core.quantization import exact_quantizer
 from ddoq_core.quantization.grids import Grid, check_grid, normal_grid, normal_law, read_grid, write_grid
 from ddoq_core.randomness import numpy_rng
 
-# The published 5 points of N(0, I_2), made on draws: 5_2_nopti of quantize.maths-fi.com (Pagès and Printems), as kept in
-# github.com/loehndorf/scengen, src/main/resources/vq; rounded to nine digits.
+# The published 5 points of N(0, I_2), made on draws: 5_2_nopti of quantize.maths-fi.com (Pagès and Printems), as kept
+# in github.com/loehndorf/scengen, src/main/resources/vq; rounded to nine digits.
 THEIRS = """\
    2.17726240e-01   3.71074754e-02  -1.12360479e+00   6.23671762e-01   6.96503297e-01
    1.54721370e-01   6.98805773e-01   1.22089898e+00   6.40905603e-01   7.01886140e-01
@@ -58,12 +58,7 @@ def test_a_published_grid_is_read_written_and_read_unchanged(theirs, tmp_path):
 def test_ours_are_of_the_published_layout(theirs, line):
     ours = normal_grid(5, 2, numpy_rng(0, "test"), n_draws=2**12)
     drawn = normal_grid(5, 3, numpy_rng(0, "test"), n_draws=2**12)
-    for grid in (
-        theirs,
-        ours,
-        drawn,
-        line,
-    ):  # 0 for weight and point, then means of the companions
+    for grid in (theirs, ours, drawn, line):  # 0 for weight and point, then means of the companions
         assert not grid.totals[:-2].any() and len(grid.totals) == 1 + grid.points.shape[1] + 2
         np.testing.assert_allclose(grid.weights @ grid.companions, grid.totals[-2:], rtol=1e-8)
     two = normal_grid(2, 1, numpy_rng(0, "test"))  # of |X| about its mean, in both cells
@@ -102,6 +97,11 @@ def test_above_the_plane_all_errors_are_within_what_is_stated():
     assert found.weights < 6 * found.errors[1] and found.stationarity < 6 * found.errors[0]
     totals = grid.totals[-2]
     assert abs(found.distortion - totals) < 6 * found.errors[2] < 0.05 * totals
+
+
+def test_a_check_does_not_draw_what_the_grid_was_made_of():
+    grid = normal_grid(8, 3, np.random.default_rng(0), n_draws=2**12)  # on its own draws it is stationary to rounding
+    assert check_grid(grid, normal_law(3), n_draws=2**12).stationarity > 1e-3
 
 
 def test_a_check_finds_what_is_wrong(line):
