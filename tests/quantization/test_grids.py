@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from scipy.stats import laplace, multivariate_normal, norm, t
+from scipy.stats import dirichlet, laplace, multivariate_normal, multivariate_t, norm, t
 
 from ddoq_core.errors import InputError
 from ddoq_core.quantization import exact_quantizer
@@ -36,7 +36,7 @@ def line():
 @pytest.mark.parametrize("name", ["6_1_nopti", "mine.txt", "mine.npz"])
 def test_what_is_written_is_read_back_to_the_last_bit(line, tmp_path, name):
     write_grid(line, tmp_path / name)
-    assert same(read_grid(tmp_path / name), line)
+    assert same(read_grid(tmp_path / name, dimension=1), line)
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 
@@ -48,8 +48,8 @@ def theirs(tmp_path):
 
 def test_a_published_grid_is_read_written_and_read_unchanged(theirs, tmp_path):
     assert theirs.points[1].tolist() == [0.698805773, 1.22089898] and theirs.weights[1] == 0.15472137
-    write_grid(theirs, tmp_path / "5_2_again")
-    assert same(read_grid(tmp_path / "5_2_again"), theirs)
+    write_grid(theirs, tmp_path / "5_2_nopti_again")
+    assert same(read_grid(tmp_path / "5_2_nopti_again"), theirs)
     found = check_grid(theirs, normal_law(2))
     assert found.weights < 1e-4 and found.stationarity < 2e-3
     assert found.distortion == pytest.approx(theirs.totals[-2], abs=1e-4)
@@ -71,6 +71,26 @@ def test_a_dual_grid_of_others_is_read(tmp_path):
     grid = read_grid(tmp_path / "2_1_dualopti")
     assert grid.points.tolist() == [[-0.64714282], [0.64714282]] and grid.companions.shape == (2, 0)
     assert check_grid(grid, norm()).stationarity > 0.1
+
+
+def test_a_file_that_does_not_say_its_dimension_needs_it(tmp_path):
+    grid = Grid(numpy_rng(0, "test").standard_normal((3, 4)), np.ones(3) / 3, np.zeros((3, 0)), np.zeros(5))
+    name = str(tmp_path / "mine.txt")  # five columns: d = 4, or d = 2 with companions
+    write_grid(grid, name)
+    with pytest.raises(InputError, match=r"mine\.txt may be of several dimensions; give the dimension"):
+        read_grid(name)
+    assert same(read_grid(name, dimension=4), grid)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"weights": np.ones(5)}, {"totals": np.ones(3)}, {"points": np.ones(6)}, {"companions": np.ones((2, 6))},
+              {"weights": np.full(6, np.nan)}, {"weights": np.array(["a"] * 6)}, {"more": np.ones(6)}],
+)  # fmt: skip
+def test_a_npz_of_shapes_that_do_not_fit_is_one_line(line, tmp_path, wrong):
+    np.savez(tmp_path / "bad.npz", **vars(line) | wrong)
+    with pytest.raises(InputError, match=r"bad\.npz (is no grid|has numbers)") as told:
+        read_grid(tmp_path / "bad.npz")
+    assert "\n" not in str(told.value)
 
 
 def test_totals_on_a_line_are_what_the_points_cost(line):
@@ -117,6 +137,18 @@ def test_a_check_finds_what_is_wrong(line):
     assert by_draws.distortion == pytest.approx(2 / 3, abs=6 * by_draws.errors[2])
 
 
+@pytest.mark.parametrize("law", [multivariate_t([0, 0]), multivariate_normal, dirichlet, lambda x: x, 3, None])
+def test_what_has_no_mean_is_no_law(line, law):
+    with pytest.raises(InputError, match=r"^\w+ has no mean; give a law that has, as scipy\.stats\.norm\(\)$"):
+        check_grid(line, law)
+
+
+def test_a_law_of_the_plane_that_is_not_normal_is_checked_by_draws():
+    grid = Grid(np.array([[0.5, 0.5]]), np.ones(1), np.zeros((1, 2)), np.zeros(5))
+    found = check_grid(grid, dirichlet([1, 1]), n_draws=2**12)  # uniform on a segment of length √2
+    assert found.draws == 2**12 and found.distortion == pytest.approx(1 / 6, abs=6 * found.errors[2])
+
+
 class Uniform:
     """On [-1, 1]^2: a law with draws only."""
 
@@ -126,11 +158,13 @@ class Uniform:
         return random_state.uniform(-1, 1, (n, 2))
 
 
-@pytest.mark.parametrize("text", ["", "a b c\n", "1 2 3\n1 2\n", THEIRS[:-45], "1 2 3\n"])
+@pytest.mark.parametrize(
+    "text", ["", "a b c\n", "1 2 3\n1 2\n", THEIRS[:-45], "1 2 3\n", THEIRS.replace("6.96503297e-01", "nan")]
+)
 def test_a_file_of_something_else_is_one_line(tmp_path, text):
-    (tmp_path / "2_1_nopti").write_text(text)
-    with pytest.raises(InputError, match="2_1_nopti") as told:
-        read_grid(tmp_path / "2_1_nopti")
+    (tmp_path / "5_2_nopti").write_text(text)
+    with pytest.raises(InputError, match="5_2_nopti") as told:
+        read_grid(tmp_path / "5_2_nopti")
     assert "\n" not in str(told.value)
     (tmp_path / "bad.npz").write_text(text)
     with pytest.raises(InputError, match=r"bad\.npz is no grid"):
