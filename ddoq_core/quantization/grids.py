@@ -1,9 +1,10 @@
 """Grids in and out: a quantizer with its weights as a file, in the layout of the field or as .npz, and checked.
 
 The published grids of N(0, I_d) (quantize.maths-fi.com, 1 to 10 dimensions) are text files `N_d_nopti`: N + 1 rows of
-d + 3 numbers, in each of the first N the weight of a cell, the point, and two companion parameters; the last row has
-totals. The files written here have E |X - x_i|^2 and E |X - x_i| over the cell as companions, and in the last row the
-sums of all columns but the points', whose place has the mean of the quantizer.
+d + 3 numbers. Each of the first N has the weight of a cell C_i, its point x_i, and two companions,
+E[|X - x_i|^2 | X in C_i] and E[|X - x_i| | X in C_i]; the last has 0 for the weight and the point, then the means of
+the companions, E min_i |X - x_i|^2 and E min_i |X - x_i|. Files `N_1_dualopti` have no companions, and one
+number at the end. They are dual grids: their weights are not the masses of cells.
 """
 
 import re
@@ -30,6 +31,7 @@ DRAWS = 2**20  # of a law of more than two dimensions
 STARTS = 4  # of Lloyd's algorithm, on a share of the draws
 SHARE = 16  # which share: one in so many
 BATCHES = 16  # of draws, whose scatter is the error of a distortion
+SEED = 7_203_551_946  # of a check, unlike those that grids are made from: their own draws would certify them
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +40,7 @@ class Grid:
 
     points: Float[ndarray, "N d"]
     weights: Float[ndarray, " N"]
-    companions: Float[ndarray, "N c"]  # of each cell
+    companions: Float[ndarray, "N c"]  # of each cell, for X in it
     totals: Float[ndarray, " columns"]  # the last row, 1 + d + c numbers
 
 
@@ -101,19 +103,19 @@ def check_grid(grid: Grid, law: Any, *, rng: np.random.Generator | None = None, 
     By quadrature on a line, and in the plane for a normal law; elsewhere by draws, with their errors.
 
     Args:
-        law: of `scipy.stats`, of one dimension (as of `exact_quantizer`) or several, with `rvs`.
-        rng: of the draws; None is a fixed seed.
+        law: of `scipy.stats`, with a mean; of one dimension (as of `exact_quantizer`) or several, with `rvs`.
+        rng: of the draws, other than those that made the grid; None is a fixed stream of their own.
     Raises:
-        InputError: a law of another dimension than the grid.
+        InputError: a law of another dimension than the grid, or without a mean.
         ArithmeticError: as of `exact_quantizer`.
     """
-    d, mean = grid.points.shape[1], np.atleast_1d(law.mean() if callable(law.mean) else law.mean)
-    if mean.shape != (d,):
-        raise InputError(f"the grid has {d} dimensions, the law {mean.size}; give a law of as many")
+    d = grid.points.shape[1]
+    if (other := _dimension_of(law)) != d:
+        raise InputError(f"the grid has {d} dimensions, the law {other}; give a law of as many")
     order = np.argsort(grid.points[:, 0]) if d == 1 else np.arange(len(grid.points))
-    x, n = grid.points[order], 0 if d == 1 or (d == 2 and hasattr(law, "cov")) else n_draws
+    x, n = grid.points[order], 0 if d == 1 or (d == 2 and _is_normal(law)) else n_draws
     if n:
-        rng = np.random.default_rng(0) if rng is None else rng
+        rng = np.random.default_rng(SEED) if rng is None else rng
         batches = torch.from_numpy(law.rvs(n, random_state=rng).reshape(n, d)).chunk(BATCHES)
         found = [_cells_of_draws(batch)(x) for batch in batches]
         mass, moment, second, _ = (np.mean(parts, 0) for parts in zip(*found, strict=True))
@@ -128,41 +130,66 @@ def check_grid(grid: Grid, law: Any, *, rng: np.random.Generator | None = None, 
     return GridCheck(n, off[i], wrong[k], second.sum(), errors)
 
 
-def read_grid(path: Path) -> Grid:
-    """A grid from a text file in the layout `N_d_nopti`, or from a .npz of `write_grid`.
+def read_grid(path: Path | str, *, dimension: int | None = None) -> Grid:
+    """A grid from a text file in the layout `N_d_nopti` or `N_1_dualopti`, or from a .npz of `write_grid`.
 
-    The dimension is that in the name of the file, or the number of columns less 3.
-
+    Args:
+        dimension: of a text file whose name does not say it.
     Raises:
-        InputError: no such file, or one in another layout.
+        InputError: no such file, one in another layout, or one of unknown dimension.
     """
+    path = Path(path)
     if not path.is_file():
         raise InputError(f"no grid {path}; give a file in the layout N_d_nopti, or .npz")
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as kept:
-                return Grid(kept["points"], kept["weights"], kept["companions"], kept["totals"])
-        rows = np.array([row.split() for row in path.read_text().splitlines() if row.strip()], dtype=float, ndmin=2)
-    except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
+                (N, d), rows = kept["points"].shape, _rows(**kept)
+        else:
+            lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
+            rows = np.array(lines, dtype=float, ndmin=2)
+            named = re.fullmatch(r"(\d+)_(\d+)_(?:nopti|dualopti).*", path.name)
+            N, d = map(int, named.groups()) if named else (len(rows) - 1, dimension)
+    except (ValueError, TypeError, KeyError, OSError, EOFError, BadZipFile) as error:
         raise InputError(f"{path} is no grid: {error}") from error
-    named = re.fullmatch(r"(\d+)_(\d+)_nopti.*", path.name)
-    d = int(named[2]) if named else rows.shape[1] - 3
-    N = int(named[1]) if named else len(rows) - 1
+    if d is None:
+        raise InputError(f"{path} may be of several dimensions; give the dimension, or name the file N_d_nopti")
     if len(rows) != N + 1 or N < 1 or not 1 <= d < rows.shape[1]:
         raise InputError(f"{path} has {len(rows)} rows of {rows.shape[1]} numbers; N points have N + 1 rows of d + 3")
+    if not np.isfinite(rows).all():
+        raise InputError(f"{path} has numbers that are not finite; make it anew")
     return Grid(rows[:-1, 1 : d + 1], rows[:-1, 0], rows[:-1, d + 1 :], rows[-1])
 
 
-def write_grid(grid: Grid, path: Path) -> None:
+def write_grid(grid: Grid, path: Path | str) -> None:
     """Write a grid as .npz, or as text from which the same numbers are read."""
+    path = Path(path)
     part = path.with_name(f"{path.name}.part")
     if path.suffix == ".npz":
         with part.open("wb") as file:
             np.savez(file, **vars(grid))
     else:
-        rows = [*np.column_stack([grid.weights, grid.points, grid.companions]), grid.totals]
-        part.write_text("".join("\t".join(map(repr, row.tolist())) + "\n" for row in rows))
+        part.write_text("".join("\t".join(map(repr, row)) + "\n" for row in _rows(**vars(grid)).tolist()))
     part.replace(path)
+
+
+def _rows(points: ndarray, weights: ndarray, companions: ndarray, totals: ndarray) -> Float[ndarray, "rows columns"]:
+    """The rows of a text file; ValueError for shapes that do not fit."""
+    return np.vstack([np.column_stack([weights, points, companions]), totals]).astype(float)
+
+
+def _dimension_of(law: Any) -> int:
+    """Of a law, by its mean."""
+    try:
+        return np.size(law.mean() if callable(law.mean) else law.mean)
+    except (AttributeError, TypeError) as error:
+        name = type(law).__name__
+        raise InputError(f"{name} has no mean; give a law that has, as scipy.stats.norm()") from error
+
+
+def _is_normal(law: Any) -> bool:
+    """Whether a law is one for `plane_cells`: `cov` is a method of other laws of SciPy."""
+    return not callable(getattr(law, "cov", callable))
 
 
 Cells = Callable[[Float[ndarray, "N d"]], tuple[ndarray, ndarray, ndarray, ndarray]]
@@ -170,10 +197,9 @@ Cells = Callable[[Float[ndarray, "N d"]], tuple[ndarray, ndarray, ndarray, ndarr
 
 def _grid(points: Float[ndarray, "N d"], cells: Cells) -> Grid:
     mass, _, second, distance = cells(points)
-    return Grid(
-        points, mass, np.stack([second, distance], 1),
-        np.array([mass.sum(), *(mass @ points), second.sum(), distance.sum()]),
-    )  # fmt: skip
+    costs = np.stack([second, distance], 1)
+    totals = np.concatenate([np.zeros(1 + points.shape[1]), costs.sum(0)])
+    return Grid(points, mass, costs / np.where(mass > 0, mass, 1)[:, None], totals)
 
 
 def _cells_of(law: Any) -> Cells:
@@ -183,7 +209,7 @@ def _cells_of(law: Any) -> Cells:
         mass, slope, second = power_cells(law, points[:, 0], 2)
         return mass, -slope[:, None] / 2, second, power_cells(law, points[:, 0], 1)[2]
 
-    return (lambda points: plane_cells(law, points)) if hasattr(law, "cov") else on_line
+    return (lambda points: plane_cells(law, points)) if _is_normal(law) else on_line
 
 
 def _cells_of_draws(X: Float[torch.Tensor, "n d"]) -> Cells:
