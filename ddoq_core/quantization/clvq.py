@@ -16,7 +16,7 @@ from torch import Tensor
 from ..errors import InputError
 from .kernels import learn_clvq
 from .seeding import kmeans_plus_plus
-from .voronoi import Iterate, Quantizer, at_least, distortion, on_one_scale, quantize, scaled_back
+from .voronoi import Iterate, Quantizer, at_least, checked, distortion, on_one_scale, quantize, scaled_back
 
 
 @dataclass(frozen=True)
@@ -79,22 +79,23 @@ def sampled_quantizer(
     Returns:
         Quantizer on the fresh draws; `history` has the distortion of each start's end on other ones.
     Raises:
-        InputError: K, n or n_restarts out of range, or draws that `lloyd` refuses.
+        InputError: K, n or n_restarts out of range, or draws that are not n finite rows of one dimension.
     """
     at_least(1, K=K, n_restarts=n_restarts)
     at_least(100 * K, n=n)
-    judge, ends = torch.from_numpy(sampler(rng, n)).double(), []
+    judge, ends = _drawn(sampler, rng, n), []
+    d = judge.shape[1]
     for _ in range(n_restarts):
-        start = kmeans_plus_plus(torch.from_numpy(sampler(rng, 100 * K)).double(), K, rng)
+        start = kmeans_plus_plus(_drawn(sampler, rng, 100 * K, d), K, rng)
         x, mean, gamma = start.numpy().T.copy(), np.zeros(start.T.shape), power_steps(K)(np.arange(n))
         blocks, w = range(0, n - K + 1, K), np.full(K, 1 / K)
-        X, order = np.ascontiguousarray(sampler(rng, n), dtype=np.float64), np.arange(n)
+        X, order = _drawn(sampler, rng, n, d).numpy(), np.arange(n)
         for k in blocks:
             learn_clvq(X, order[k : k + K], gamma[k : k + K], x, w)
             mean += x / len(blocks[len(blocks) // 2 :]) * (k >= blocks[len(blocks) // 2])
         ends.append(torch.from_numpy(mean.T.copy()))
     costs = [distortion(judge, points) for points in ends]
-    return quantize(torch.from_numpy(sampler(rng, n)).double(), ends[int(np.argmin(costs))], tuple(costs))
+    return quantize(_drawn(sampler, rng, n, d), ends[int(np.argmin(costs))], tuple(costs))
 
 
 def power_steps(K: int, *, exponent: float = 0.7) -> Callable[[Int[ndarray, " k"]], Float[ndarray, " k"]]:
@@ -111,6 +112,16 @@ def recount(
     """Exact cell counts of the points x, beside the masses that the algorithm estimated."""
     exact = quantize(samples, torch.from_numpy(x.T.copy()).to(samples.dtype), tuple(history))
     return OnlineQuantizer(**vars(exact), companion=torch.from_numpy(mass))
+
+
+def _drawn(
+    sampler: Callable[[np.random.Generator, int], ndarray], rng: np.random.Generator, n: int, d: int | None = None
+) -> Float[Tensor, "n d"]:
+    """n draws, of d dimensions if these are known; the compiled loop would read past the end of fewer."""
+    draws = checked(torch.from_numpy(np.ascontiguousarray(sampler(rng, n), dtype=np.float64)), name="draws")
+    if draws.shape != (n, d or draws.shape[1]):
+        raise InputError(f"the sampler gave {tuple(draws.shape)}, but was asked for {(n, d or draws.shape[1])}")
+    return draws
 
 
 def _checked_steps(steps: Callable | Sequence[float], size: int) -> Float[ndarray, " size"]:

@@ -28,7 +28,7 @@ class DensityLaw:
         support: its two ends, which may be infinite.
         centre: a place where f is not small.
     Raises:
-        InputError: f that cannot be integrated, or has no finite variance.
+        InputError: f that is negative somewhere, cannot be integrated, or has no finite variance.
     """
 
     def __init__(self, f: Density, support: tuple[float, float] = (-np.inf, np.inf), *, centre: float = 0.0) -> None:
@@ -42,6 +42,15 @@ class DensityLaw:
             )
         self._total, self._mean = total, first / total
         self._std = (self._integral(lambda x: (x - self._mean) ** 2 * f(np.asarray(x))) / total) ** 0.5
+        x, below, _ = self._table
+        if (np.diff(below) < 0).any():
+            raise InputError(
+                f"the density is negative near x = {x[np.diff(below).argmin()]:.3g}; give one of 0 or more"
+            )
+        if not 0.5 < below[-1] < 2:  # of 1: a table of a density that is singular at an end is only rough
+            raise InputError(
+                f"the density has its mass far from the 'centre' {self._centre:g}; give one where it is not small"
+            )
 
     def _integral(self, g: Callable[[float], float]) -> float:
         """Of g over the support; infinite where it does not come to an end."""

@@ -46,7 +46,7 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         distortion_: mean squared distance of a sample to its point, W_2^2 to the sample.
         labels_: cell of each sample, (n,).
         n_iter_: moves of the run that was kept.
-        n_steps_: samples that `partial_fit` has met; it alone has it, and neither `labels_` nor `n_iter_`.
+        n_steps_: samples that the points have met, of `fit` too; `partial_fit` has it, but no `labels_` or `n_iter_`.
     """
 
     _parameter_constraints: ClassVar[dict] = {
@@ -113,28 +113,36 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
     def partial_fit(self, X: Any, y: Any = None) -> "OptimalQuantizer":
         """Learn from more samples by CLVQ (Algorithm 1), each met once, in order, with the steps of `power_steps`.
 
-        The first call finds the start on its samples. `weights_` are the algorithm's estimates of the cell masses
-        (line 7), `distortion_` its running mean over these samples of the squared distance to the nearest point.
+        The first call goes on from the points and weights of `fit`, or finds a start on its samples. `weights_` are the
+        algorithm's estimates of the cell masses (line 7), `distortion_` is that of these samples on the new points.
 
         Args:
-            X: (n, d); of the first call at least K samples.
+            X: (n, d); without `fit`, at least K samples in the first call.
         Raises:
-            InputError: fewer samples than points in the first call; it is a ValueError.
+            InputError: fewer samples than points at a start, or another K than before; it is a ValueError.
         """
-        first = not hasattr(self, "n_steps_")
-        X = validate_data(self, _dense(X), reset=first, dtype=[np.float64, np.float32])
-        if first:
-            given = None if isinstance(self.init, str) else self._given(X)
-            start = kmeans_plus_plus(_tensor(X), self.n_clusters, self._rng()).numpy() if given is None else given
-            self.cluster_centers_, self.n_steps_ = start.astype(X.dtype), 0
-            self.weights_ = np.full(self.n_clusters, 1 / self.n_clusters)
-            self._n_features_out = self.n_clusters
-        x = self.cluster_centers_.T.astype(np.float64)  # a copy: neighbours in memory are compared
-        gamma = power_steps(self.n_clusters)(np.arange(self.n_steps_, self.n_steps_ + len(X)))
-        learn_clvq(X.astype(np.float64), np.arange(len(X)), gamma, x, self.weights_)
-        self.cluster_centers_ = x.T.astype(self.cluster_centers_.dtype, order="C")
-        self.distortion_ = -self.score(X) / len(X)
-        self.n_steps_ += len(X)
+        fresh = not hasattr(self, "cluster_centers_")
+        X = validate_data(self, _dense(X), reset=fresh, dtype=[np.float64, np.float32])
+        with _threads(self.n_jobs):
+            if fresh:
+                given = None if isinstance(self.init, str) else self._given(X)
+                start = kmeans_plus_plus(_tensor(X), self.n_clusters, self._rng()).numpy() if given is None else given
+                self.cluster_centers_, self.n_steps_ = start.astype(X.dtype), 0
+                self.weights_ = np.full(self.n_clusters, 1 / self.n_clusters)
+                self._n_features_out = self.n_clusters
+            elif self.n_clusters != len(self.weights_):
+                raise InputError(f"n_clusters = {self.n_clusters}, but there are {len(self.weights_)} points; call fit")
+            met = len(self.labels_) if hasattr(self, "labels_") else self.n_steps_
+            batch, x, exponent = on_one_scale(_tensor(X.astype(np.float64)), _tensor(self.cluster_centers_))
+            x = x.numpy().T.copy()  # neighbours in memory are compared
+            gamma = power_steps(self.n_clusters)(np.arange(met, met + len(X)))
+            learn_clvq(batch.numpy(), np.arange(len(X)), gamma, x, self.weights_)
+            points = shifted(_tensor(x.T), exponent).numpy()
+            self.cluster_centers_ = points.astype(self.cluster_centers_.dtype)
+            self.distortion_ = -self.score(X) / len(X)
+            self.n_steps_ = met + len(X)
+        for name in ("labels_", "n_iter_"):
+            self.__dict__.pop(name, None)
         return self
 
     def sample(self, n_samples: int = 1) -> tuple[Float[ndarray, "n d"], Int[ndarray, " n"]]:
@@ -151,14 +159,17 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
     def transform(self, X: Any) -> Float[ndarray, "n K"]:
         """Distance of each sample X, (n, d), to each point."""
         X, x, exponent = on_one_scale(_tensor(self._checked(X)), _tensor(self.cluster_centers_))
-        return shifted(squared_distances(X, x).sqrt(), exponent).numpy()
+        with _threads(self.n_jobs):
+            return shifted(squared_distances(X, x).sqrt(), exponent).numpy()
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Minus the sum of the squared distances of samples to their points, as KMeans has it."""
         X = self._checked(X)
         mass = _check_sample_weight(sample_weight, X, dtype=np.float64)
         X, x, exponent = on_one_scale(_tensor(X), _tensor(self.cluster_centers_))
-        return squares_back(-float(mass @ (X - x[assign(X, x)]).square().numpy().sum(1)), exponent)
+        with _threads(self.n_jobs):
+            cost = (X - x[assign(X, x)]).square().numpy().sum(1)
+        return squares_back(-float(mass @ cost), exponent)
 
     def _checked(self, X: Any) -> Float[ndarray, "n d"]:
         check_is_fitted(self)

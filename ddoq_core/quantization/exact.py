@@ -15,9 +15,9 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy.linalg import LinAlgError, solve_banded
 
-from ..errors import InputError
 from .laws import NODES, WEIGHTS, StandardLaw, standard_law
 from .line import Line
+from .voronoi import at_least
 
 LOG_CONCAVE = {
     "expon", "gumbel_l", "gumbel_r", "halfnorm", "hypsecant", "laplace", "logistic", "maxwell", "norm", "rayleigh",
@@ -58,7 +58,7 @@ def exact_quantizer(
         ArithmeticError: no convergence in `max_iter` steps, or a result that is not certified: which of weights, mean
             and variance are not those of the law.
     """
-    _check(K)
+    at_least(1, K=K)
     proved = standard_law(law).name in LOG_CONCAVE if log_concave is None else log_concave
 
     def solved(law: StandardLaw) -> tuple | str:
@@ -66,8 +66,8 @@ def exact_quantizer(
         failed = law.wrong(at_mean, *_cells(law, at_mean))
         if failed:
             return failed
-        starts = (companding_points,) if proved else (companding_points, _of_shares)
-        starts = (_of_shares,) if law.is_finely_cut else starts  # a companding one is too far out in heavy tails
+        starts = (companding_points,) if proved else (companding_points, points_of_shares)
+        starts = (points_of_shares,) if law.is_finely_cut else starts  # a companding one is too far out in heavy tails
         grids = [_stationary(law, start(law, K), tol, max_iter) for start in starts]
         grids = [x for x in grids if x is not None]
         if not grids:
@@ -85,7 +85,7 @@ def uniform_quantizer(law: Any, K: int) -> ExactQuantizer:
     Raises:
         InputError, ArithmeticError: as `exact_quantizer`.
     """
-    _check(K)
+    at_least(1, K=K)
 
     def shared(law: StandardLaw) -> tuple:
         edges = law.ppf(np.arange(K + 1) / K)
@@ -131,11 +131,6 @@ def finite_differences(law: Any, x: Float[ndarray, " K"], h: float = 1e-5) -> Fl
     return np.array([(exact_distortion(law, x + e) - exact_distortion(law, x - e)) / (2 * h) for e in steps])
 
 
-def _check(K: int) -> None:
-    if K < 1:
-        raise InputError(f"K = {K}, but a quantizer has at least 1 point")
-
-
 def certified(law: Any, K: int, compute: Callable[[StandardLaw], tuple | str]) -> tuple:
     """What `compute` finds, first what `StandardLaw.wrong` takes: on the law as it is, or if wrong so, cut finely."""
     standard = standard_law(law)
@@ -163,7 +158,7 @@ def companding_points(law: StandardLaw, K: int, r: float = 2.0) -> Float[ndarray
     return np.interp((np.arange(K) + 0.5) / K * shares[-1], shares, x)
 
 
-def _of_shares(law: StandardLaw, K: int) -> Float[ndarray, " K"]:
+def points_of_shares(law: StandardLaw, K: int) -> Float[ndarray, " K"]:
     """The best K points for the law cut into shares, each at its mean: of all grids, but for the width of a share."""
     nodes = companding_points(law, max(SHARES, 20 * K))
     mass, moment, _ = _cells(law, nodes)

@@ -99,7 +99,8 @@ def standard_law(law: Any) -> StandardLaw:
     discrete = any("iscrete" in kind.__name__ for kind in type(law).__mro__)
     if discrete or not hasattr(law, "pdf") or not (old or hasattr(law, "icdf")) or getattr(law, "numargs", 0):
         raise InputError(
-            f"{name} is no law on a line with a density and without parameters; give one, as scipy.stats.norm()"
+            f"{name} is no law on a line with a density and without parameters; give one, as scipy.stats.norm(), or a "
+            f"DensityLaw of a function"
         )
     shift, scale = 0.0, 1.0
     if hasattr(law, "dist"):
@@ -109,7 +110,7 @@ def standard_law(law: Any) -> StandardLaw:
     if np.size(mean) * np.size(shift) * np.size(scale) != 1:
         raise InputError(f"the law {name} has several values of a parameter; give one")
     if not (np.isfinite(shift) and scale * std > 0 and (scale * std) * (scale * std) < np.inf):
-        raise InputError(f"the law {name} has no finite variance, and so no quantizer in W_2")
+        raise InputError(f"the law {name} has no finite variance, which its quantizers are certified by")
     m, s = law.median(), 2.0 ** np.round(np.log2(std))
     m, s = (0.0 if abs(m) < FAR * std else m), (1.0 if 1 / FAR < std < FAR else s)
 

@@ -14,7 +14,7 @@ from scipy.linalg import LinAlgError, solve_banded
 from torch import Tensor
 
 from ..errors import InputError
-from .exact import LOG_CONCAVE, OUTSIDE, ExactQuantizer, certified, companding_points
+from .exact import LOG_CONCAVE, OUTSIDE, ExactQuantizer, certified, companding_points, points_of_shares
 from .laws import StandardLaw, standard_law
 from .voronoi import Quantizer, at_least, cells, nearest, on_one_scale, quantizer_of, scaled_back
 
@@ -25,8 +25,8 @@ STEP = 1e-5  # of difference quotients, in distances between points
 def power_quantizer(law: Any, K: int, r: float, *, tol: float = 1e-11, max_iter: int = 200) -> ExactQuantizer:
     """The best K points of a law on a line for E min_i |X - x_i|^r, by Newton's method on its gradient.
 
-    A log-concave density has one stationary grid (Graf and Luschgy 2000, Theorem 5.1); elsewhere the one found from the
-    density p^(1/(1+r)) is marked as not proved.
+    A log-concave density has one stationary grid (Graf and Luschgy 2000, Theorem 5.1); elsewhere the better of those
+    found from the density p^(1/(1+r)) and from the best points for the square is marked as not proved.
 
     Args:
         law: as of `exact_quantizer`.
@@ -39,19 +39,20 @@ def power_quantizer(law: Any, K: int, r: float, *, tol: float = 1e-11, max_iter:
     at_least(1, K=K)
     _check(r)
 
+    standard = standard_law(law)
+    proved = standard.name in LOG_CONCAVE
+
     def solved(form: StandardLaw) -> tuple | str:
-        x = companding_points(form, K, r)
-        for _ in range(max_iter):
-            found = _cells(form, x, r)
-            if np.abs(found[3]).max() <= tol * form.std ** (r - 1):
-                return x, *found
-            x = _damped(form, x, found[3], r)
-        return f"no stationary grid for r = {r:g} in {max_iter} steps"
+        starts = [companding_points(form, K, r), *([] if proved else [points_of_shares(form, K)])]
+        with np.errstate(over="ignore", invalid="ignore"):  # where E |X|^r is infinite
+            grids = [x for x in (_stationary(form, x, r, tol, max_iter) for x in starts) if x is not None]
+        if not grids:
+            return f"no stationary grid for r = {r:g} in {max_iter} steps; E |X|^r must be finite"
+        return min(((x, *_cells(form, x, r)) for x in grids), key=lambda found: found[-1].sum())
 
     x, mass, _, _, _, cost = certified(law, K, solved)
-    standard = standard_law(law)
     total = float(cost.sum()) * standard.scale**r
-    return ExactQuantizer(standard.shift + standard.scale * x, mass, total, standard.name in LOG_CONCAVE)
+    return ExactQuantizer(standard.shift + standard.scale * x, mass, total, proved)
 
 
 def power_cells(
@@ -110,8 +111,24 @@ def _check(r: float) -> None:
         raise InputError(f"r = {r}, but only for r = 1 or more is |x|^r convex")
 
 
-def _damped(law: StandardLaw, x: Float[ndarray, " K"], slope: Float[ndarray, " K"], r: float) -> Float[ndarray, " K"]:
-    """A step of Newton's method, halved until points keep their order and the gradient falls, 30 times at most.
+def _stationary(
+    law: StandardLaw, x: Float[ndarray, " K"], r: float, tol: float, max_iter: int
+) -> Float[ndarray, " K"] | None:
+    """A grid with a gradient of 0; None if it is not there in `max_iter` steps, or no step lowers the gradient."""
+    for _ in range(max_iter):
+        slope = _cells(law, x, r)[3]
+        if np.abs(slope).max() <= tol * law.std ** (r - 1):
+            return x
+        x = _damped(law, x, slope, r)
+        if x is None:
+            break
+    return None
+
+
+def _damped(
+    law: StandardLaw, x: Float[ndarray, " K"], slope: Float[ndarray, " K"], r: float
+) -> Float[ndarray, " K"] | None:
+    """A step of Newton's method, halved until points keep their order and the gradient falls; None after 30 times.
 
     The Jacobian is tridiagonal, so that three difference quotients give all of it.
     """
@@ -131,9 +148,9 @@ def _damped(law: StandardLaw, x: Float[ndarray, " K"], slope: Float[ndarray, " K
     for _ in range(30):
         new = x - step
         if (np.diff(new) > 0).all() and np.abs(_cells(law, new, r)[3]).max() < np.abs(slope).max():
-            break
+            return new
         step = step / 2
-    return new
+    return None
 
 
 def _cells(law: StandardLaw, x: Float[ndarray, " K"], r: float) -> tuple[ndarray, ndarray, ndarray, ndarray, ndarray]:

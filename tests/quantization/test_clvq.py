@@ -7,6 +7,7 @@ from scipy.stats import norm
 
 from ddoq_core.errors import InputError
 from ddoq_core.quantization import (
+    best_of_restarts,
     clvq,
     distortion,
     exact_distortion,
@@ -118,3 +119,33 @@ def test_sizes_of_a_run_on_draws_are_checked():
     for sizes, words in (((0, 100, 1), "K = 0"), ((3, 299, 1), "n = 299"), ((3, 300, 0), "n_restarts = 0")):
         with pytest.raises(InputError, match=words):
             sampled_quantizer(draw, *sizes[:2], n_restarts=sizes[2], rng=numpy_rng(0, "test"))
+
+
+def test_a_law_in_the_plane_that_can_only_be_drawn_from_has_points_as_good_as_lloyds():
+    draw = lambda rng, n: rng.standard_normal((n, 2))  # noqa: E731
+    found = sampled_quantizer(draw, 8, 60_000, rng=numpy_rng(0, "test"))
+    samples = torch.from_numpy(draw(numpy_rng(1, "test"), 60_000))
+    best = best_of_restarts(samples, 8, n_restarts=5, rng=numpy_rng(2, "test"))
+    assert found.points.shape == (8, 2) and distortion(samples, found.points) < 1.01 * best.distortion
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda X: X[::2], r"gave \(\d+, 2\), but was asked for \(\d+, 2\)"),
+        (lambda X: X[:, :1], r"gave \(\d+, [12]\), but was asked for \(\d+, [12]\)"),  # the first draws say d
+        (lambda X: X[:, 0], r"draws are \(\d+,\) of torch.float64; give a matrix"),
+        (lambda X: np.where(X < 2, X, np.nan), r"draws are NaN or infinite"),
+    ],
+)
+@pytest.mark.parametrize("call", range(4))
+def test_draws_of_another_shape_or_without_a_value_are_refused_in_every_call(wrong, words, call):
+    """One sampler is wrong in one of its calls: the judge, the start, the run, the count."""
+    calls = iter(range(4))
+
+    def sampler(rng, n):
+        X = rng.standard_normal((n, 2))
+        return wrong(X) if next(calls) == call else X
+
+    with pytest.raises(InputError, match=words):
+        sampled_quantizer(sampler, 3, 400, n_restarts=1, rng=numpy_rng(0, "test"))

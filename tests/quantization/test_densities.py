@@ -1,5 +1,7 @@
 """A law of a density alone has the quantizers of the same law in SciPy's form."""
 
+from inspect import unwrap
+
 import numpy as np
 import pytest
 from scipy.stats import beta, expon, norm
@@ -53,3 +55,29 @@ def test_two_wells_have_a_stationary_grid_that_is_not_called_optimal():
 def test_what_is_no_density_or_has_no_variance_is_refused(f):
     with pytest.raises(InputError, match="the density integrates to"):
         DensityLaw(f)
+
+
+def test_a_density_that_is_negative_in_places_is_refused():
+    with pytest.raises(InputError, match=r"^the density is negative near x = 2\.\d*; give one of 0 or more$"):
+        DensityLaw(lambda x: np.exp(-(x**2) / 2) - 0.2 * np.exp(-2 * (x - 2) ** 2))
+
+
+@pytest.mark.parametrize(("mean", "std"), [(50, 1), (7, 0.1), (150, 3)])
+@pytest.mark.parametrize("low", [-np.inf, 0])
+def test_a_centre_far_from_the_mass_is_refused_at_once(mean, std, low):
+    f = lambda x: np.exp(-(((x - mean) / std) ** 2) / 2)  # noqa: E731
+    with pytest.raises(InputError, match="the density has its mass far from the 'centre' 0; give one where it is not"):
+        DensityLaw(f, (low, np.inf))
+    assert DensityLaw(f, (low, np.inf), centre=mean).mean() == pytest.approx(mean)
+
+
+def test_a_bare_function_is_told_of_the_law_of_a_density():
+    with pytest.raises(InputError, match=r"^function is no law on a line .*, or a DensityLaw of a function$"):
+        exact_quantizer(lambda x: np.exp(-(x**2)), 3)
+
+
+@pytest.mark.parametrize("K", [2.5, 0, "3"])
+def test_levels_are_whole_numbers(K):
+    for quantizer in (exact_quantizer, uniform_quantizer):
+        with pytest.raises(InputError, match=r"^K = .*, but it is a whole number of at least 1$"):
+            unwrap(quantizer)(norm(), K)  # without the check of types that tests add

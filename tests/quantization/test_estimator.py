@@ -144,6 +144,27 @@ def test_partial_fit_starts_from_its_first_samples_alone(X):
         OptimalQuantizer(8).partial_fit(X[:5])
 
 
+def test_partial_fit_goes_on_from_what_was_fitted(X):
+    """Steps are those that come after the samples of `fit`: few more of the same law make it hardly worse."""
+    found = OptimalQuantizer(5, random_state=0).fit(X)
+    fitted, points, weights = -found.score(X), torch.from_numpy(found.cluster_centers_), found.weights_.copy()
+    more = numpy_rng(1, "test").standard_normal((40, 3))
+    steps = lambda k: power_steps(5)(400 + k)  # noqa: E731
+    found.partial_fit(more)
+    np.testing.assert_allclose(found.cluster_centers_, clvq(torch.from_numpy(more), points, steps=steps).points)
+    assert -found.score(X) < 1.05 * fitted and np.abs(found.weights_ - weights).max() < 0.3
+    assert found.n_steps_ == 440 and not hasattr(found, "labels_") and not hasattr(found, "n_iter_")
+    assert found.partial_fit(more).n_steps_ == 480
+    with pytest.raises(InputError, match="n_clusters = 4, but there are 5 points; call fit"):
+        found.set_params(n_clusters=4).partial_fit(more)
+
+
+def test_partial_fit_keeps_the_unit_of_the_samples(X):
+    small, plain = (OptimalQuantizer(4, init=Y[:4]).partial_fit(Y) for Y in (X * 2.0**-600, X))
+    np.testing.assert_array_equal(small.cluster_centers_, plain.cluster_centers_ * 2.0**-600)
+    np.testing.assert_array_equal(small.weights_, plain.weights_)
+
+
 def test_fit_predict_gives_the_labels_and_set_output_a_frame(X):
     frames = pytest.importorskip("pandas")
     found = OptimalQuantizer(3, random_state=0)
@@ -181,3 +202,16 @@ def test_threads_change_nothing_but_their_number_while_it_fits(X, monkeypatch):
     assert seen == [1, 2] and torch.get_num_threads() == before
     with pytest.raises(InputError, match="n_jobs = 0, but it is None, -1 for all processors, or at least 1"):
         OptimalQuantizer(4, n_jobs=0).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("method", "inner"), [("partial_fit", "assign"), ("score", "assign"), ("transform", "squared_distances")]
+)
+def test_every_method_keeps_to_its_threads(X, monkeypatch, method, inner):
+    seen, found, original = [], OptimalQuantizer(4, random_state=0).fit(X), getattr(module, inner)
+    monkeypatch.setattr(module, inner, lambda *a: seen.append(torch.get_num_threads()) or original(*a))
+    for n in (1, 2):
+        getattr(found.set_params(n_jobs=n), method)(X)
+    assert seen == [1, 2]
+    with pytest.raises(InputError, match="n_jobs = 0"):
+        getattr(found.set_params(n_jobs=0), method)(X)

@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.stats import expon, laplace, norm, t, uniform
+from scipy.stats import cauchy, expon, laplace, norm, t, uniform
 
 from ddoq_core.errors import InputError
-from ddoq_core.quantization import assign, exact_quantizer, lloyd, random_samples
+from ddoq_core.quantization import assign, exact_quantizer, lloyd, powers, random_samples
+from ddoq_core.quantization.densities import DensityLaw
 from ddoq_core.quantization.powers import power_cells, power_lloyd, power_quantizer
 from ddoq_core.randomness import numpy_rng
 
@@ -98,6 +99,24 @@ def test_samples_out_of_the_ordinary_range_keep_their_unit(plane):
     plain, tiny = power_lloyd(plane, start, 3), power_lloyd(plane * 2.0**-300, start * 2.0**-300, 3)
     assert tiny.distortion == plain.distortion * 2.0**-900
     torch.testing.assert_close(tiny.points * 2.0**300, plain.points)
+
+
+def test_two_wells_have_the_better_of_two_stationary_grids():
+    """The symmetric grid of three points, one of them between the wells, is a saddle of the cost for r = 1 and 2."""
+    wells = DensityLaw(lambda x: np.exp(-((x**2 - 4) ** 2) / 4), centre=2)
+    best = power_quantizer(wells, 3, 1)
+    assert best.distortion < power_cells(wells, np.array([-2.13, -1.58, 1.92]), 1)[2].sum() < 0.27 and not best.optimal
+    assert power_quantizer(wells, 3, 2).distortion == pytest.approx(exact_quantizer(wells, 3).distortion, rel=1e-9)
+
+
+def test_an_infinite_moment_is_said_without_going_on(monkeypatch):
+    seen = []
+    monkeypatch.setattr(powers, "_damped", lambda *of, damped=powers._damped: seen.append(1) or damped(*of))
+    with pytest.raises(ArithmeticError, match=r"no stationary grid for r = 6 .*; E \|X\|\^r must be finite"):
+        power_quantizer(t(5), 5, 6)
+    assert len(seen) < 200
+    with pytest.raises(InputError, match="cauchy has no finite variance, which its quantizers are certified by"):
+        power_quantizer(cauchy(), 5, 1)
 
 
 def test_powers_below_1_are_refused(plane):
