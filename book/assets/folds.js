@@ -13,6 +13,10 @@
     closed.querySelector(".toggle-button").click();
     target.scrollIntoView();
   };
+  // The theme looks anew for what scrolls, and lets keys reach it, when the window changes.
+  document.addEventListener("click", ({ target }) => {
+    if (target.closest(".admonition.dropdown > .admonition-title")) dispatchEvent(new Event("resize"));
+  });
   addEventListener("load", reveal);
   addEventListener("hashchange", reveal);
 

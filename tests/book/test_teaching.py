@@ -57,7 +57,7 @@ def test_a_handout_has_one_picture_and_names_exercises_by_their_numbers():
 
 def test_every_question_of_a_handout_has_a_solution():
     for handout, solution in zip(HANDOUTS, SOLUTIONS, strict=True):
-        asked, solved = (re.findall(r"^\d\. ", text, re.MULTILINE) for text in (handout.read_text(), solution))
+        asked, solved = (re.findall(r"\n\d\. ", text) for text in (handout.read_text(), solution))
         assert solved == asked != [], handout.name
         assert handout.read_text().split(". ", 1)[1].startswith(solution.split(". ", 1)[1].split("\n")[0])
 

@@ -84,7 +84,7 @@ def test_magnitudes_grow_lighter_all_the_way():
 
 @pytest.mark.parametrize("scale", ["linear", "log"])
 def test_names_at_the_ends_of_lines_do_not_touch_and_keep_their_order(scale):
-    ends = {"low": 0.1, "high": 5.0, "a": 1.0, "b": 1.01, "c": 1.02}
+    ends = {"low": 0.1, "high": 9.0, "a": 4.0, "b": 4.01, "c": 4.02}
     figure, axes = style.subplots()
     axes.set(yscale=scale, xlim=(0, 1), ylim=(0.05, 10))
     style.end_labels(axes, 1, ends, dict.fromkeys(ends, BLUE), gap=0.08)

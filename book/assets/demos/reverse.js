@@ -179,14 +179,19 @@
   });
 
   /** Index of the atom that is nearest to a place. */
-  const nearest = (v) => ddoq.assign([[v]], FOUR_ATOMS.means.map((m) => [m]))[0];
+  function nearest(v) {
+    return ddoq.assign([[v]], FOUR_ATOMS.means.map((m) => [m]))[0];
+  }
 
-  const told = (shares) => `${shares.map((share) => fixed(100 * share, 1)).join(", ")} %`;
+  function told(shares) {
+    return `${shares.map((share) => fixed(100 * share, 1)).join(", ")} %`;
+  }
 
-  const of_places = (places) => {
-    const sorted = places.slice().sort((a, b) => a - b);
-    return { masses: sorted.map(() => 1 / sorted.length), means: sorted };
-  };
+  /** The measure of these places, in increasing order. */
+  function of_places(places) {
+    const means = places.slice().sort((a, b) => a - b);
+    return { masses: means.map(() => 1 / means.length), means };
+  }
 
   /** The distribution function of atoms in increasing order, as corners of a line from -3 to 3. */
   function corners({ masses, means }) {

@@ -99,7 +99,7 @@ def _with_level(error: ErrorWithLevel) -> str:
 
 
 @figure_style()
-def paths_figure(law: Any, K: int, n: int, seed: int) -> Figure:
+def two_ways_figure(law: Any, K: int, n: int, seed: int) -> Figure:
     """Points of CLVQ over n samples, and of Lloyd's algorithm on the law, from the same start; dashed: the optimum."""
     X, start = draws(law, K, n, seed)
     when, gamma = np.unique(np.geomspace(1, n, 80).astype(int)), power_steps(K)(np.arange(n))

@@ -86,5 +86,5 @@ def test_every_figure_is_drawn_and_shows_something(traces):
 
 def test_the_first_figure_of_a_codebook_does_not_tell_its_masses(traces):
     axes = codebook_figure(traces[0].samples, traces[0].moments[-1]).axes[0]
-    assert axes.texts == [] and np.ptp(axes.collections[0].get_facecolor()[:, 3]) == 0
+    assert len(axes.texts) == 0 and np.ptp(axes.collections[0].get_facecolor()[:, 3]) == 0
     assert len(axes.collections[0].get_paths()) == 5

@@ -49,7 +49,7 @@ def test_figures_are_drawn(errors):
 def test_both_algorithms_are_drawn_from_one_start_and_come_near_the_optimum():
     best = linearise(norm(), 3).best.points
     clvq, lloyd = (
-        [line.get_ydata() for line in axes.lines] for axes in step_sizes.paths_figure(norm(), 3, 4000, 0).axes
+        [line.get_ydata() for line in axes.lines] for axes in step_sizes.two_ways_figure(norm(), 3, 4000, 0).axes
     )
     assert [path[0] for path in clvq] == [path[0] for path in lloyd]
     assert [path[-1] for path in lloyd] == pytest.approx(best, abs=1e-2)
