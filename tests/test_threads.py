@@ -9,9 +9,11 @@ import torch
 from ddoq_core.threads import threads
 
 FAULTS = """
-import contextlib, resource, sys
+import contextlib, ctypes, resource, sys
 import torch
 from ddoq_core.threads import threads
+
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE: one fault a page of 4 KiB, on every machine
 
 def step():
     blocks = [torch.ones(2_500_000) for _ in range(6)]  # 60 MB, as the activations of a small batch
