@@ -13,8 +13,14 @@ from PIL import Image
 from scipy.stats import norm
 
 from ddoq_core import cli
+from ddoq_core.config.profile import Profile
+from ddoq_core.data.dataset import Dataset
 from ddoq_core.quantization import exact_quantizer
 from ddoq_core.quantization.grids import read_grid
+from ddoq_core.runs.run import Run
+from ddoq_core.store.artifacts import Artifact
+
+from .stand_ins import stand_in
 
 STEPS = ["run", "pretrain", "teacher", "assess", "encode", "cluster", "synthesize", "check", "relabel", "train"]
 COMMANDS = [*STEPS, "eval", "record", "bench", "grid", "cost", "knobs"]
@@ -196,6 +202,27 @@ def test_cost_is_a_table_of_steps_and_leaves_nothing_behind(ddoq, tmp_path):
 def test_cost_at_imagenets_scale_needs_neither_images_nor_weights_and_quotes_the_papers_hours(ddoq):
     code, out, _ = ddoq("cost", *IMAGENET, "-p", "prior=stable-diffusion", "-p", "validation_fraction=0")
     assert code == 0 and "1,281,000 training images of 1,000 classes" in out and "Quoted: hours" in out
+
+
+def test_cost_tells_the_memory_of_training_and_that_a_batch_fits_on_no_card_and_refuses_nothing(ddoq):
+    words = ["cost", "--profile", "imagenet", "-p", "students=[resnet18, resnet101]", "-p", "ipc=[200]"]
+    code, out, _ = ddoq(*words)
+    assert code == 0 and "| resnet18, soft labels | 200 | 30.1 GB | 512 | 22.2 MB | 12.2 GB | 16 GB |" in out
+    code, out, _ = ddoq(*words, "-p", "accumulate=1")
+    assert code == 0 and "| resnet101, soft labels | 200 | 30.1 GB | 1024 | 127 MB | 132 GB | – |" in out
+
+
+def test_the_teacher_is_compared_with_what_torchvision_publishes(ddoq, monkeypatch):
+    profile = Profile(teacher="resnet18", teacher_path="pretrained", image_size=224, test_crop=0.875)
+    said = {}
+    for top1 in (69.76, 68.4):
+        metrics = {"top1": top1, "n_test": 50_000}
+        judge = stand_in(Artifact, path=Path("judge"), json=lambda name, metrics=metrics: metrics)
+        whole = stand_in(Run, teacher=judge, dataset=stand_in(Dataset, n_classes=1000), profile=profile)
+        monkeypatch.setattr(cli, "given_run", lambda *given, whole=whole, **more: whole)
+        said[top1] = ddoq("teacher", "--published")
+    assert said[69.76][0] == 0 and "top-1 69.76 %, and 69.76 % published by torchvision" in said[69.76][1]
+    assert said[68.4][0] == 2 and said[68.4][2].count("\n") == 1 and "they differ by more than 0.1" in said[68.4][2]
 
 
 def test_cost_says_which_run_to_finish_before_it_can_be_measured(ddoq, tmp_path):

@@ -120,7 +120,7 @@ class SharedKnobs:
     sampler: str = knob("checkpoint", "reverse process", of=("checkpoint", "ddim", "ddpm"))
     strength: float = knob(0.7, "share of the noise schedule that a centroid is re-noised to", low=0.0, high=1.0)
     guidance_scale: float = knob(2.0, "classifier-free guidance; 1 is none", low=1.0)
-    negative_prompt: str = knob("", "what guidance leads away from (prior = stable-diffusion)")
+    negative_prompt: str = knob("", "what guidance leads away from (prior = stable-diffusion or sdxl)")
     n_steps: int = knob(30, "steps of the full reverse process", low=1)
     synthesis_batch: int = knob(50, "images denoised together", low=1)
 

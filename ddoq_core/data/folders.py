@@ -68,6 +68,11 @@ def class_folders(folder: Path, left_out: LeftOut) -> list[str]:
     return sorted(names.values())
 
 
+def has_folders(folder: Path) -> bool:
+    """Whether a folder holds others than a system's. No file is asked for more: a flat val/ has 50,000."""
+    return any(_is(entry.is_dir) and not is_system(entry.name) for entry in _entries(str(folder)))
+
+
 def images_in(folder: Path, left_out: LeftOut) -> list[Path]:
     """Images of a folder, at any depth, in order; InputError if a folder cannot be read. No file is asked for more."""
     found: list[str] = []

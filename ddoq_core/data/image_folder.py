@@ -20,7 +20,7 @@ from ..errors import InputError
 from ..processes import bar, report_line, world
 from ..store.artifacts import Store, Workspace
 from .dataset import Dataset, Split, content_key, cut, data_root
-from .folders import LeftOut, class_folders, holding, images_in, is_system, look_alike, unified
+from .folders import LeftOut, class_folders, has_folders, holding, images_in, look_alike, unified
 from .image_files import check_images
 from .imagenet import IMAGENET_MEAN, IMAGENET_STD, image_key, listed_classes, name_and_prompt, read_val_mapping
 from .imbalance import population
@@ -143,9 +143,7 @@ def _loose_images(folder: Path, left_out: LeftOut) -> list[Path]:
     """Images of a folder without class folders; none of one with them."""
     if not folder.is_dir():
         raise _not_laid_out(f"no folder {folder}")
-    if any(p.is_dir() and not is_system(p.name) for p in folder.iterdir()):
-        return []
-    return images_in(folder, left_out)
+    return [] if has_folders(folder) else images_in(folder, left_out)
 
 
 def _mapped(folder: Path, files: list[Path], mapping: Path) -> dict[str, list[Path]]:

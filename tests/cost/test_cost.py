@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ddoq_book.ch33.measured import MeasuredCost, Timing, measured_run, measured_table, seconds_form, timings
 from ddoq_book.studies.families import GROUPS
 from ddoq_core.config.profile import Profile, find_profile, parse_assignment
+from ddoq_core.cost import sizes as sizes_module
 from ddoq_core.cost.counting import activations, count_parts, n_parameters
 from ddoq_core.cost.flops import classifier, prior_of
 from ddoq_core.cost.model import clustering, costs, takes_gram
@@ -42,7 +43,7 @@ from ddoq_core.randomness import torch_rng
 from ddoq_core.runs.run import Run
 
 from ..tiny import random_prior
-from .published import dit, stable_diffusion
+from .published import dit, sdxl, stable_diffusion
 
 FURTHER = [name for group in GROUPS for name in group.methods]  # rows that the study of families has added
 MAC = 2  # operations of a multiply-add
@@ -98,11 +99,22 @@ def finished_run(profile: Profile, folder: Path) -> Run:
         (lambda: n_parameters(stable_diffusion().network), 859_520_964),
         (lambda: n_parameters(stable_diffusion().vae), 83_653_863),
         (lambda: n_parameters(stable_diffusion().text_encoder), 123_060_480),
+        (lambda: n_parameters(sdxl().network), 2_567_463_684),
+        (lambda: n_parameters(sdxl().second_encoder), 694_659_840),
         (lambda: classifier("resnet18", 1000, 3, 224).parameters, 11_689_512),
         (lambda: classifier("resnet50", 1000, 3, 224).parameters, 25_557_032),
         (lambda: classifier("resnet101", 1000, 3, 224).parameters, 44_549_160),
     ],
-    ids=["UNet", "VAE", "text encoder", "ResNet-18", "ResNet-50", "ResNet-101"],
+    ids=[
+        "UNet",
+        "VAE",
+        "text encoder",
+        "SDXL's UNet",
+        "its second text encoder",
+        "ResNet-18",
+        "ResNet-50",
+        "ResNet-101",
+    ],
 )
 def test_networks_have_as_many_parameters_as_published(count, published):
     assert count() == published
@@ -381,6 +393,16 @@ def test_a_folder_is_counted_without_opening_an_image(tmp_path):
     assert (found.n, found.n_classes, found.bytes, found.read(3)) == (8, 2, 100, 2400)
 
 
+def test_of_many_files_some_are_weighed_of_every_class(tmp_path, monkeypatch):
+    monkeypatch.setattr(sizes_module, "WEIGHED", 4)
+    for name, size in (("ant", 100), ("bee", 300)):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for i in range(6):
+            (tmp_path / "train" / name / f"{i}.jpg").write_bytes(b"x" * (size if i % 3 == 0 else 10**4))
+    found = Images.of(PAPER.replace(data_root=str(tmp_path)))
+    assert (found.n, found.n_classes, found.bytes) == (12, 2, 200)
+
+
 @pytest.mark.parametrize(
     ("changes", "sizes", "message"),
     [
@@ -505,7 +527,9 @@ def commands(profile: str) -> list[tuple[dict, str]]:
     return [(dict(given), time) for given, (_, time) in zip(assignments, lines, strict=True)]
 
 
-@pytest.mark.parametrize(("name", "number"), [("imagenet_dit", 0), *(("imagenet", i) for i in range(6))])
+@pytest.mark.parametrize(
+    ("name", "number"), [("imagenet_dit", 0), *(("imagenet", i) for i in range(len(commands("imagenet"))))]
+)
 def test_the_header_of_the_imagenet_profile_gives_the_times_that_are_counted(name, number):
     given, time = commands(name)[number]
     profile = Profile.load(name, given)

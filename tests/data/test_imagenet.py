@@ -17,6 +17,7 @@ from torchvision.models import ResNet18_Weights
 
 import ddoq_core
 from ddoq_core.config.profile import NOTEBOOKS, Profile, find_profile, read_profile
+from ddoq_core.data import image_folder
 from ddoq_core.data.imagenet import (
     CLASSES,
     SUBSETS,
@@ -290,6 +291,15 @@ def test_a_flat_val_and_class_folders_give_the_same_test_images_and_labels(tree,
     assert torch.equal(train, sorted_in.train.images(range(12))) and torch.equal(test, sorted_in.test.images(range(8)))
     with pytest.raises(InputError, match=r"val_mapping is for a val/ that holds all images side by side"):
         load_dataset(_profile(tree))
+
+
+def test_of_a_large_flat_val_no_file_is_asked_for_anything_again(tree, tmp_path, monkeypatch, noting):
+    monkeypatch.setattr(image_folder, "MANY", 3)
+    store = Store(tmp_path / "artifacts")
+    first = load_dataset(_profile(tree), store)
+    with noting() as asked:
+        assert load_dataset(_profile(tree), store).key == first.key
+    assert not [path for path in asked if path.endswith(".JPEG")]
 
 
 def test_the_key_follows_the_labels_of_a_flat_val(tree, tmp_path):

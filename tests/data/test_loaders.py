@@ -4,7 +4,6 @@ import gzip
 import os
 import shutil
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +16,8 @@ from ddoq_core.data.loaders import load_dataset
 from ddoq_core.errors import InputError
 from ddoq_core.randomness import numpy_rng
 from ddoq_core.store.artifacts import Store
+
+from .start_up import synthetic_tree
 
 
 @pytest.fixture(scope="module")
@@ -333,23 +334,15 @@ def test_missing_folders_and_classes_are_errors(tree):
         load_dataset(_profile(tree))
 
 
-def test_of_a_large_tree_no_file_is_asked_for_its_date_again(tree, tmp_path, monkeypatch):
+def test_of_a_large_tree_no_file_is_asked_for_its_date_again(tree, tmp_path, monkeypatch, noting):
     """Folders are: a file that comes, goes or is replaced changes the date of its own."""
     monkeypatch.setattr(image_folder_module, "MANY", 3)
-    store, asked = Store(tmp_path / "artifacts"), []
+    store = Store(tmp_path / "artifacts")
     first = load_dataset(_profile(tree), store)
-    inside, stat, own = str(tree), os.stat, Path.stat
-
-    def noted(path, *rest, **how):
-        asked.append(str(path))
-        return stat(path, *rest, **how)
-
-    monkeypatch.setattr(os, "stat", noted)
-    monkeypatch.setattr(Path, "stat", lambda self, **how: (asked.append(str(self)), own(self, **how))[1])
     monkeypatch.setattr(image_folder_module, "check_images", lambda paths: pytest.fail("decoded") if paths else [])
-    assert load_dataset(_profile(tree), store).key == first.key
-    monkeypatch.undo()
-    assert not [path for path in asked if path.startswith(inside) and path.endswith((".png", ".jpg"))]
+    with noting() as asked:
+        assert load_dataset(_profile(tree), store).key == first.key
+    assert asked and not [path for path in asked if path.startswith(str(tree)) and path.endswith((".png", ".jpg"))]
 
 
 def test_a_file_that_was_replaced_in_a_large_tree_is_seen(tree, tmp_path, monkeypatch):
@@ -376,18 +369,10 @@ def test_a_file_that_could_not_be_read_is_looked_at_again_when_it_was_mended_in_
 
 @pytest.mark.slow
 def test_a_tree_of_100000_files_is_checked_once_and_found_again_soon(tmp_path):
-    """Of the processor's time, since other programs take the clock's: 2.1 s where the first check took 17.5 s."""
-    Image.new("RGB", (1, 1)).save(tmp_path / "one.gif")
-    content = (tmp_path / "one.gif").read_bytes()
-    for part, n in (("train", 990), ("val", 10)):
-        for c in range(100):
-            folder = tmp_path / "tree" / part / f"class{c:03d}"
-            folder.mkdir(parents=True)
-            for i in range(n):
-                (folder / f"{i:05d}.gif").write_bytes(content)
-    store, spent = Store(tmp_path / "artifacts"), []
+    """Of the processor's time, since other programs take the clock's; `start_up.py` prints both."""
+    tree, store, spent = synthetic_tree(tmp_path), Store(tmp_path / "artifacts"), []
     for _ in range(2):
         began = time.process_time()
-        assert len(load_dataset(_profile(tmp_path / "tree"), store).test) == 1000
+        assert len(load_dataset(_profile(tree), store).test) == 1000
         spent.append(time.process_time() - began)
     assert spent[1] < spent[0] / 2, f"{spent[1]:.1f} s after {spent[0]:.1f} s"

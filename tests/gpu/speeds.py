@@ -20,10 +20,10 @@ from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from ddoq_book.ch22.toy_imagenet import tiny_stable_diffusion
 from ddoq_core.config.profile import Profile
 from ddoq_core.cost.calibration import Speed
-from ddoq_core.cost.counting import META, count_parts
+from ddoq_core.cost.counting import count_parts
+from ddoq_core.cost.counts import Prior
 from ddoq_core.cost.flops import classifier, prior_of
 from ddoq_core.cost.tables import PAPER
 from ddoq_core.networks.classifiers import make_network
@@ -31,8 +31,7 @@ from ddoq_core.pipeline.fit_student import fit, weighted_kl
 from ddoq_core.pipeline.lessons import Lessons
 from ddoq_core.pipeline.relabel import PIECE, teacher_logits
 from ddoq_core.pipeline.views import VIEW_KNOBS, draw_views, views_of
-from ddoq_core.priors.latent_diffusion import LatentDiffusion
-from ddoq_core.priors.load import PRECISIONS, load_prior
+from ddoq_core.priors.load import PRECISIONS
 from ddoq_core.priors.stable_diffusion import StableDiffusionPrior
 from ddoq_core.randomness import torch_rng
 from ddoq_core.store.artifacts import Workspace
@@ -40,13 +39,19 @@ from ddoq_core.store.artifacts import Workspace
 from ..cost.published import CLIP, NOISE, UNET, VAE
 from .agreement import noise_images
 
+# the same networks with few channels
+TINY_UNET = UNET | {"sample_size": 8, "cross_attention_dim": 16, "block_out_channels": (8,) * 4, "norm_num_groups": 4}
+TINY_UNET |= {"attention_head_dim": 2}
+TINY_VAE = VAE | {"sample_size": 64, "block_out_channels": (4,) * 4, "norm_num_groups": 4}
+TINY_CLIP = CLIP | {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+
 
 @dataclass(frozen=True)
 class Sizes:
     """How much is measured."""
 
     square: int  # side of the matrices of the peak
-    prior: Callable[[str, torch.dtype], LatentDiffusion]
+    prior: tuple[dict, dict, dict]  # configurations of autoencoder, UNet, text encoder
     steps: int
     batches: tuple[int, ...]  # images denoised together
     encoded: int  # images encoded together
@@ -55,6 +60,10 @@ class Sizes:
     side: int  # pixels of a student's images
     batch: int
     in_epoch: int  # images of an epoch of training
+
+
+FULL = Sizes(8192, (VAE, UNET, CLIP), 50, (10, 50), 32, "resnet18", 1000, 224, 1024, 8192)
+SMALL = Sizes(128, (TINY_VAE, TINY_UNET, TINY_CLIP), 2, (1, 2), 2, "convnet-8-bn", 5, 32, 8, 24)
 
 
 class Zeros:
@@ -66,26 +75,16 @@ class Zeros:
         return SimpleNamespace(input_ids=torch.zeros(len(texts), self.model_max_length, dtype=torch.int64))
 
 
-def full_prior(device: str, dtype: torch.dtype) -> LatentDiffusion:
-    """Stable Diffusion 1.5 by its published configuration, with random weights, made where it computes."""
+def untrained_prior(sizes: Sizes, device: str, dtype: torch.dtype) -> StableDiffusionPrior:
+    """Stable Diffusion 1.5 by its configuration, with random weights, made where it computes."""
+    vae, unet, text = sizes.prior
     with torch.device(device):
-        parts = AutoencoderKL(**VAE), UNet2DConditionModel(**UNET), CLIPTextModel(CLIPTextConfig(**CLIP))
-    vae, unet, text = (part.to(dtype).eval().requires_grad_(False) for part in parts)
-    vae, unet = (part.to(memory_format=torch.channels_last) for part in (vae, unet))
+        networks = AutoencoderKL(**vae), UNet2DConditionModel(**unet), CLIPTextModel(CLIPTextConfig(**text))
+    vae, unet, text = (network.to(dtype).eval().requires_grad_(False) for network in networks)
+    vae, unet = (network.to(memory_format=torch.channels_last) for network in (vae, unet))
     return StableDiffusionPrior(
         vae=vae, unet=unet, text_encoder=text, tokenizer=Zeros(), scheduler_class=PNDMScheduler, scheduler_config=NOISE
     )
-
-
-def tiny_prior(device: str, dtype: torch.dtype) -> LatentDiffusion:
-    """The same in small, read from a folder."""
-    with tempfile.TemporaryDirectory() as folder:
-        tiny_stable_diffusion(Path(folder))
-        return load_prior(folder, device, next(name for name, kind in PRECISIONS.items() if kind == dtype))
-
-
-FULL = Sizes(8192, full_prior, 50, (10, 50), 32, "resnet18", 1000, 224, 1024, 8192)
-SMALL = Sizes(128, tiny_prior, 2, (1, 2), 2, "convnet-8-bn", 5, 32, 8, 24)
 
 
 class Clock:
@@ -123,8 +122,8 @@ def peaks(device: str, sizes: Sizes) -> dict[str, float]:
 
 def of_prior(device: str, sizes: Sizes, precision: str) -> Iterator[Speed]:
     """Encoding, and the whole of line 5: noise, reverse process with guidance, decoding."""
-    prior, clock, paper = sizes.prior(device, PRECISIONS[precision]), Clock(device), PAPER.replace(n_steps=sizes.steps)
-    counts = prior_of(PAPER, 3) if sizes.prior is full_prior else count_parts("", _on_meta(prior))
+    prior, counts = untrained_prior(sizes, device, PRECISIONS[precision]), counts_of(sizes)
+    clock, paper = Clock(device), PAPER.replace(n_steps=sizes.steps)
     pictures = torch.rand(sizes.encoded, 3, *[prior.image_size] * 2, generator=torch_rng(0, "pictures"))
     seconds, peak = clock.timed(lambda: prior.encode(pictures))
     yield Speed.of("encode", precision, sizes.encoded, sizes.encoded, seconds, counts.encode, peak)
@@ -142,15 +141,9 @@ def of_prior(device: str, sizes: Sizes, precision: str) -> Iterator[Speed]:
         yield Speed.of("synthesize", precision, batch, batch, seconds, operations, peak)
 
 
-def _on_meta(prior: StableDiffusionPrior) -> StableDiffusionPrior:
-    """The same networks without numbers, for their counts."""
-    with META:
-        parts = {
-            "vae": AutoencoderKL.from_config(prior.vae.config),
-            "unet": UNet2DConditionModel.from_config(prior.unet.config),
-            "text_encoder": CLIPTextModel(prior.text_encoder.config),
-        }
-    return dataclasses.replace(prior, **parts)
+def counts_of(sizes: Sizes) -> Prior:
+    """The operations of such a prior: known at full size, as counting them takes longer than a GPU."""
+    return prior_of(PAPER, 3) if sizes is FULL else count_parts("", untrained_prior(sizes, "meta", torch.float32))
 
 
 def of_networks(device: str, sizes: Sizes) -> Iterator[Speed]:

@@ -36,6 +36,16 @@ def test_each_set_has_its_own_file_and_rows_of_it_are_fetched(store, squares, ti
     assert fetched(mapped_pixels(store, one), torch.tensor([3, 0]), torch.device("cpu")).equal(one.pixels()[[3, 0]])
 
 
+def test_a_gpu_is_given_what_it_asked_for_from_pinned_memory_and_nothing_else(monkeypatch):
+    """Of tensors that note what is asked of them, since there is no GPU here."""
+    asked, pixels = [], torch.arange(5, dtype=torch.uint8).reshape(5, 1, 1, 1)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: asked.append(self.flatten().tolist()) or self)
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, *where, **how: asked.append((*where, how)) or self)
+    gpu, rows = torch.device("cuda"), torch.tensor([3, 0])
+    fetched(pixels, rows, gpu)
+    assert asked == [(torch.device("cpu"), {}), [3, 0], (gpu, {"non_blocking": True})]
+
+
 LITTLE = """
 import resource, sys, tempfile
 from pathlib import Path
@@ -68,7 +78,7 @@ def ten(self, epoch, batches=Lessons.batches):
         yield found
 
 Lessons.batches = ten
-Lessons.shares = property(lambda self: [(torch.arange(batch), 1.0)] * steps)
+Lessons.shares = property(lambda self: [(own, 1.0) for own in torch.arange(steps * batch).split(batch)])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 fit(Workspace(folder), network, lessons, lambda *b: weighted_kl(*b, 1.0, "forward"))
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

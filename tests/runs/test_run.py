@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,6 +57,17 @@ def finished(tmp_path_factory) -> Path:
 def test_artifacts_do_not_depend_on_the_number_of_workers(finished, tmp_path):
     subprocess.run(command(tmp_path / "two", workers=2), check=True, capture_output=True)
     assert identity(tmp_path / "two") == identity(finished)
+
+
+@pytest.mark.slow
+def test_students_of_another_network_make_nothing_but_themselves(finished, tmp_path):
+    """Images of prototypes too: no prior, codebook, picture, check or label is made, and no teacher."""
+    root = tmp_path / "artifacts"
+    shutil.copytree(finished, root)
+    before = set(root.glob("*/*/manifest.json"))
+    subprocess.run(command(root, students=["convnet-4"]), check=True, capture_output=True)
+    new = [path.parents[1].name for path in set(root.glob("*/*/manifest.json")) - before]
+    assert new and set(new) == {"train"}
 
 
 @pytest.mark.slow

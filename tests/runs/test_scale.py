@@ -1,5 +1,6 @@
 """Several processes: the bytes of one in every step but the student, whose gradient is that of the whole batch."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,14 +14,17 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from ddoq_core.config.profile import Profile
 from ddoq_core.data.dataset import Dataset
 from ddoq_core.networks.classifiers import make_network
+from ddoq_core.pipeline import fit_student
 from ddoq_core.pipeline import lessons as lessons_module
 from ddoq_core.pipeline.fit_student import fit, weighted_kl
 from ddoq_core.pipeline.lessons import Lessons
 from ddoq_core.processes import Processes
+from ddoq_core.store import checkpoints
 from ddoq_core.store.artifacts import Workspace
 
 from ..stand_ins import stand_in
@@ -56,31 +60,77 @@ def test_the_shares_of_all_processes_make_up_every_batch(squares, tiny, monkeypa
     torch.testing.assert_close(shares, torch.ones(3))
 
 
-def train_one_of_two(rank: int, folder: Path, port: int) -> None:
-    """A process that trains its share of a student with batch norm, and saves the running averages in the end."""
-    os.environ.update(RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+def little(name: str, epochs: int) -> tuple[nn.Module, Lessons]:
+    """A network, and twelve pictures of noise with even labels, in batches of five."""
     rng = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (12, 1, 8, 8), dtype=torch.uint8, generator=rng)
-    profile = Profile.of({"image_size": 8, "batch_size": 5, "epochs": 2, "cutmix": False})
+    profile = Profile.of({"image_size": 8, "batch_size": 5, "epochs": epochs, "cutmix": False, "optimiser": "sgd"})
     dataset = stand_in(Dataset, normalise=lambda images: images, image_size=8)
     targets = lambda epoch, views: lambda rows, images: torch.full((len(rows), 3), 1 / 3).log()  # noqa: E731
-    network = make_network("convnet-4-bn", 3, 1, 8, rng)
-    lessons = Lessons(pixels, torch.ones(12), dataset, profile, 0, targets, profile.epochs)
+    return make_network(name, 3, 1, 8, rng), Lessons(pixels, torch.ones(12), dataset, profile, 0, targets, epochs)
+
+
+def train_little(folder: Path, name: str, epochs: int) -> nn.Module:
+    network, lessons = little(name, epochs)
     fit(Workspace(folder), network, lessons, lambda *batch: weighted_kl(*batch, 1.0, "forward"))
-    save_file(dict(network.named_buffers()), folder / f"{rank}.safetensors")
+    return network
+
+
+def join_two(rank: int, port: int) -> None:
+    os.environ.update(RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+
+
+def train_one_of_two(rank: int, folder: Path, port: int) -> None:
+    """A process that trains its share of a student with batch norm, and saves the running averages in the end."""
+    join_two(rank, port)
+    save_file(dict(train_little(folder, "convnet-4-bn", 2).named_buffers()), folder / f"{rank}.safetensors")
+
+
+def leave_one_of_two(rank: int, folder: Path, port: int) -> None:
+    """A process that trains its share of a student, and is interrupted at the beginning of epoch 2."""
+    join_two(rank, port)
+    checkpoints.EVERY, of_epoch = 0, fit_student.rate
+
+    def rate(epoch: int, **schedule: object) -> float:
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return of_epoch(epoch, **schedule)
+
+    fit_student.rate = rate
+    with contextlib.suppress(KeyboardInterrupt):
+        train_little(folder, "convnet-4", 4)
+
+
+@pytest.fixture
+def port() -> int:
+    """One that is free."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 @pytest.mark.slow
-def test_two_processes_score_with_the_running_averages_of_the_main_one(tmp_path):
+def test_two_processes_score_with_the_running_averages_of_the_main_one(tmp_path, port):
     """Each saw other images in the last batch; what is scored by both, and saved by one, is one network."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     torch.multiprocessing.spawn(train_one_of_two, (tmp_path, port), nprocs=2)
     main, other = (load_file(tmp_path / f"{rank}.safetensors") for rank in (0, 1))
     assert any("running_mean" in name for name in main)
     for name, value in main.items():
         torch.testing.assert_close(other[name], value, rtol=0, atol=0)
+
+
+@pytest.mark.slow
+def test_a_student_that_two_processes_left_in_the_middle_is_finished_by_one(tmp_path, port, monkeypatch):
+    """It goes on with the epoch after the checkpoint, and is the student of one process to rounding."""
+    torch.multiprocessing.spawn(leave_one_of_two, (tmp_path, port), nprocs=2)
+    shown, batches = [], Lessons.batches
+    monkeypatch.setattr(Lessons, "batches", lambda self, epoch: shown.append(epoch) or batches(self, epoch))
+    gone_on, alone = train_little(tmp_path, "convnet-4", 4), train_little(tmp_path / "alone", "convnet-4", 4)
+    assert shown == [2, 3, 0, 1, 2, 3]
+    started = little("convnet-4", 4)[0]
+    for mine, whole, first in zip(gone_on.parameters(), alone.parameters(), started.parameters(), strict=True):
+        torch.testing.assert_close(mine, whole, rtol=1e-4, atol=1e-6)
+        assert first.ndim == 1 or not first.equal(mine)
 
 
 @pytest.fixture(scope="module")

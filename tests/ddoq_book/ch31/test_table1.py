@@ -14,9 +14,12 @@ from ddoq_book.ch31.table1 import (
     table1_table,
     untrained,
 )
+from ddoq_core.config.profile import Profile
 from ddoq_core.methods import METHODS
 from ddoq_core.results.records import Cell, Records
 from ddoq_core.results.table import NOTHING, written
+from ddoq_core.runs.jobs import of_whole_cells
+from ddoq_core.runs.run import Run
 
 from ...rows import row
 
@@ -127,6 +130,28 @@ def test_a_cell_at_chance_is_named_as_no_result():
     assert [cell.method for cell in untrained(records)] == ["d4m"]
     assert "Not trained" in table1_table(table1(records)).notes[-1]
     assert untrained(Records.of([row([0, 0], "d4m", 2)])) == []
+
+
+def test_the_run_of_imagenet_is_a_table_while_it_goes_on():
+    """Of its plan, all students but the last of D4M's optimiser on DDOQ's images: that cell is left out, and no row."""
+    plan = Run(Profile.load("imagenet")).plan
+    told, hits = {"dataset": "imagefolder", "label_bytes": 6 * 10**9}, np.arange(100)
+    rows = {
+        t: row(hits < 20 + i, t.method, t.ipc, t.student, t.labels, t.distill_seed, t.seed) | told
+        for i, t in enumerate(plan[:-1])
+    }
+    records = Records.of(of_whole_cells(plan, rows))
+    found = table1(records)
+    assert [(r.ipc, r.method, r.n_runs) for r in found.rows] == [(10, "d4m", (5,)), (10, "ddoq", (5,))]
+    assert found.columns == (("resnet18", "soft"), ("resnet18", "own"))
+    assert all(found.rows[0].accuracies) and found.rows[1].accuracies[1] is None
+    page = table1_table(found).markdown()
+    assert "6 GB" in page and "Own protocol (D⁴M)" in page
+    assert [r.cell.labels for r in differences(records, "ddoq", "d4m").rows] == ["soft"]
+    assert differences(records, "d4m", "random_real").rows == ()
+    texts, said = claim_texts(central_claim(records)), paper_statements(records)
+    assert texts["claim_full"] == NOTHING and texts["claim_n_runs"] == "5" and said.better.counts.total() == 1
+    assert statements_table(said).rows
 
 
 def test_captions_name_what_was_kept_of_the_data(records):

@@ -5,10 +5,12 @@ import pytest
 from ddoq_book import recorded
 from ddoq_book.ch31.label_column import ONLINE, label_storage, storage_form
 from ddoq_book.ch34.label_storage import DATA, label_results, label_table
+from ddoq_book.studies import labels as study
 from ddoq_book.studies.labels import DISTILLATIONS, LABEL_FORMS, labels_study
 from ddoq_core.config.profile import Profile
 from ddoq_core.data.imagenet import SUBSETS
 from ddoq_core.results.ledger import read
+from ddoq_core.results.studies import record_study
 from ddoq_core.runs.jobs import Student, bytes_of_labels
 from ddoq_core.store.artifacts import Workspace
 
@@ -45,6 +47,26 @@ def test_the_study_has_the_same_students_for_every_form():
     knobs = {part.file: part.run.profile for part in parts}
     assert knobs["mnist5k-reused.jsonl"].labelled_epochs == 10
     assert knobs["mnist5k-top1.jsonl"].label_top == 1 and knobs["mnist5k-float16.jsonl"].label_form == "float16"
+
+
+TINY = {
+    "train_size": 200, "image_size": 16, "vae_epochs": 1, "diffusion_epochs": 1, "teacher": "convnet-8", "n_steps": 2,
+    "teacher_epochs": 1, "students": ["convnet-2"], "epochs": 10, "synthesis_batch": 100, "workers": 1, "threads": 1,
+}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_study_runs_and_the_page_shows_what_it_has_recorded(folder, tmp_path, monkeypatch, declared_studies):
+    """In small: two distillations, a student of ten epochs each. Every form is trained on labels of its own."""
+    monkeypatch.setattr(study, "DISTILLATIONS", range(200, 202))
+    profile = Profile.load("table", TINY | {"artifacts": str(tmp_path / "artifacts")})
+    files = list(record_study("labels", profile, folder, {}))
+    assert [file.name for file in files] == [f"mnist5k-{form}.jsonl" for form in LABEL_FORMS]
+    rows = {file: read(file) for file in files}
+    assert all(len(of_form) == 4 for of_form in rows.values())
+    assert len({row["key"] for of_form in rows.values() for row in of_form}) == 4 * len(LABEL_FORMS)
+    found = [r for r in label_results() if r.data == "digits"]
+    assert all(r.accuracy and (r.change is None) == (r.form == "float16") for r in found)
 
 
 def test_the_column_of_table_1_follows_from_a_row_or_from_what_a_record_says_of_its_profile():
