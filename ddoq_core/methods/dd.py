@@ -4,8 +4,10 @@ min E L_real(theta_T) over images and rates, theta_(t+1) = theta_t - eta_t grad 
 image of each class are shown in their order, E times, each step at a rate of its own, from networks that are drawn
 anew. Those T = S E steps are the student's training, all of it: with another schedule the images do badly. The gradient
 is the exact one of the unrolled training. Published, and kept: E = 3, images from N(0, 1), rates from 0.02 through a
-softplus, Adam at 0.01 with betas (0.5, 0.999) halved every tenth of the way, 1,024 real images. Published otherwise:
-400 epochs (23,600 steps on MNIST) with LeNet; see the knobs. With `dd_known` the network is always the same one.
+softplus, Adam with betas (0.5, 0.999) halved every tenth of the way, 1,024 real images. Published otherwise: 400 epochs
+(23,600 steps on MNIST) with LeNet; see the knobs. Adam moves the logarithm of a small rate by its own rate a step, so
+that a run of few steps needs a larger one than the published 0.01: with it the student's rates would stay where they
+begin, and it would learn nothing. With `dd_known` the network is always the same one.
 """
 
 from collections.abc import Iterator
@@ -30,7 +32,7 @@ from .shared.trajectories import called_with
 from .shared.unroll import End, PartsLoss, unrolled
 
 PASSES, REAL = 3, 1024
-FIRST_RATE, ADAM, BETAS = 0.02, 0.01, (0.5, 0.999)
+FIRST_RATE, BETAS = 0.02, (0.5, 0.999)
 UNROLLED = 4  # trainings of an image that a step costs with its gradient
 
 
@@ -39,6 +41,7 @@ class Knobs:
 
     dd_network: str = knob("convnet-32", "network that DD trains", like=NETWORK, since="0.2")
     dd_steps: int = knob(1000, "steps on images and rates (DD)", low=1, since="0.2")
+    dd_rate: float = knob(0.01, "Adam's first rate on images and rates (DD)", low=0.0, since="0.2")
     dd_known: bool = knob(
         False, "start every training from the same network, which is the student's too (DD)", since="0.2"
     )
@@ -87,11 +90,11 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
         images = torch.randn(shape, generator=torch_rng(*key, "images")).to(p.device)
         labels = torch.arange(data.n_classes, device=p.device).repeat_interleave(ipc)
         raw = torch.full((PASSES * ipc,), FIRST_RATE, device=p.device).expm1().log()  # softplus gives the rates
-        optimiser = torch.optim.Adam([images, raw], lr=ADAM, betas=BETAS)
+        optimiser = torch.optim.Adam([images, raw], lr=p.dd_rate, betas=BETAS)
 
         def step(t: int) -> float:
             for group in optimiser.param_groups:
-                group["lr"] = ADAM / 2 ** (10 * t // p.dd_steps)
+                group["lr"] = p.dd_rate / 2 ** (10 * t // p.dd_steps)
             end = loss_on(network, *real.mixed(REAL, keyed(key, t)))
             found = unrolled(step_loss(network, labels, ipc), (images,), F.softplus(raw), _start(run, key, t), end)
             images.grad, raw.grad = found.parts[0], found.rates * raw.sigmoid()
@@ -101,7 +104,7 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
         losses = descend(work, p.dd_steps, "dd", step, {"images": images, "raw": raw, "optimiser": optimiser})
         return Learned(pixels_of(data, images), losses, {"rates": F.softplus(raw)})
 
-    knobs = ("dd_network", "dd_steps", "dd_known")
+    knobs = ("dd_network", "dd_steps", "dd_rate", "dd_known")
     return learned_set(run, "dd", ipc, distill_seed, learn, knobs=knobs, module=__name__)
 
 

@@ -137,7 +137,8 @@ def match_gradients(
             return gap
 
         parts = {"images": images, "optimiser": optimiser, "network": network}
-        return Learned(pixels_of(run.dataset, images), descend(work, p.dc_steps, name, step, parts))
+        losses = descend(work, p.dc_steps, name, step, parts)
+        return Learned(pixels_of(run.dataset, images), losses)
 
     return learned_set(run, name, ipc, distill_seed, learn, knobs=KNOBS, module=module)
 

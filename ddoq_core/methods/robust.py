@@ -1,4 +1,4 @@
-"""Group-robust distillation (Vahidian et al., 2024): DSA along networks that are trained on their worst groups.
+"""Group-robust distillation (Vahidian et al., 2025): DSA along networks that are trained on their worst groups.
 
 The Voronoi cells of the distilled images in the network's features cut a real batch into groups; of each group counts
 the CVaR, the mean of its worst share alpha of losses; the risk is the mean over the groups plus the largest. On it the

@@ -23,12 +23,14 @@ from ddoq_core.runs.jobs import Student
 from ddoq_core.runs.run import Run
 
 from .images_seen import images_seen
-from .searches import TUNED_WITH, Search
+from .searches import ENOUGH, TUNED_WITH, Search
 from .strips import keep_strips
 
 FAMILIES = "families"  # folder of book/results
 ORACLES = "oracles"
 FLOAT, HARD_LABEL = 4, 1  # bytes of a number that was learned, and of a class
+UNSEEN = ("latents", "tau")  # learned, and no student needs them
+MANY = 50  # images per class from which on each distillation has one student
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,11 @@ class Group:
     name: str
     methods: tuple[str, ...]
     levels: tuple[int, ...] = (1, 10)
-    crossed: bool = True  # three students of each of three distillations, or one
+    crossed: bool = True  # three students of each of three distillations below MANY images per class, or one
     data: tuple[str, ...] = ("mnist5k",)  # where it is recorded; imagefolder: the photographs
 
 
-BOTH, ALL = ("mnist5k", "fashion_mnist"), ("mnist5k", "fashion_mnist", "imagefolder")
+ALL = ("mnist5k", "fashion_mnist", "imagefolder")
 DIGITS_AND_PHOTOGRAPHS = ("mnist5k", "imagefolder")
 GROUPS = (
     Group("core-sets", ("herding", "k_centre", "craig", "el2n", "grand", "easy"), (1, 10, 50), data=ALL),
@@ -61,22 +63,25 @@ GROUPS = (
 
 
 def families_study(profile: Profile) -> Iterator[StudyPart]:
-    """Soft and hard labels of every row, and its own protocol where it was published with another one."""
-    base = profile.replace(students=profile.students[:1], n_seeds=3)
+    """Soft and hard labels of every row, and its own protocol where it was published with another one.
+
+    At one image per class students of soft and hard labels take the steps that those of the study `baselines` take; a
+    method's own protocol has its published length.
+    """
+    base = profile.replace(**REDUCED, students=profile.students[:1], n_seeds=3)
     for group in GROUPS:
         if profile.dataset not in group.data:
             continue
-        levels = [ipc for ipc in group.levels if profile.dataset != "imagefolder" or ipc == 10]
-        for ipc in levels:
-            run = Run(
-                base.replace(
-                    methods=list(group.methods), ipc=[ipc], hard_ipc=[ipc], targets=["soft", "hard", OWN],
-                    n_student_seeds=3 if group.crossed else 1, tesla_ipc=[ipc],
-                )
-            )  # fmt: skip
-            file = f"{profile.dataset}-{group.name}-ipc{ipc:03d}.jsonl"
+        for ipc in (ipc for ipc in group.levels if profile.dataset != "imagefolder" or ipc == 10):
+            shared = {"methods": list(group.methods), "ipc": [ipc], "hard_ipc": [ipc], "tesla_ipc": [ipc]}
+            shared |= {"n_student_seeds": 3 if group.crossed and ipc < MANY else 1}
+            run = Run(base.replace(**shared, targets=["soft", "hard"], **(ENOUGH if ipc == 1 else {})))
             strips = lambda done, out, run=run, ipc=ipc: keep_strips(run, [t.method for t in done], ipc, out)  # noqa: E731
-            yield StudyPart(file, run, run.plan, images_and_bytes, strips)
+            name = f"{profile.dataset}-{group.name}", f"ipc{ipc:03d}.jsonl"
+            yield StudyPart("-".join(name), run, run.plan, images_and_bytes, strips)
+            own = Run(base.replace(**shared, targets=[OWN]))
+            if own.plan:
+                yield StudyPart("-own-".join(name), own, own.plan, images_and_bytes)
 
 
 def images_and_bytes(run: Run, task: Student) -> dict:
@@ -94,7 +99,7 @@ def stored_bytes(run: Run, task: Student) -> dict[str, int]:
     n, classes = len(distilled), len(distilled.classes)
     pixels, labels, more = distilled.pixels().numel(), HARD_LABEL * n, 0
     if task.labels == OWN and (distilled.artifact.path / FLOATS).exists():
-        kept = {name: FLOAT * t.numel() for name, t in floats_of(distilled).items()}
+        kept = {name: FLOAT * t.numel() for name, t in floats_of(distilled).items() if name not in UNSEEN}
         images = kept.pop("images")
         pixels = images if not {"bases", "addresses"} & set(kept) else 0  # made of the rest, where that is so
         labels = kept.pop("labels", labels)
@@ -104,7 +109,7 @@ def stored_bytes(run: Run, task: Student) -> dict[str, int]:
     return {"pixels": pixels, "labels": labels, "more": more}
 
 
-# one knob of a row at a time, around the published value; what is chosen becomes the knob's default
+# one knob of a row at a time, around the published value, with the sizes of the study; what is chosen becomes REDUCED's
 FAMILY_SEARCHES = (
     Search("dm", "dm_rate", (0.3, 1.0, 3.0)),
     Search("dsa", "dc_rate", (0.03, 0.1, 0.3)),
@@ -129,8 +134,9 @@ def families_tuning(profile: Profile) -> Iterator[StudyPart]:
     for search in FAMILY_SEARCHES:
         for value in search.values:
             shared = {"methods": [search.method], "ipc": [search.ipc], "hard_ipc": [search.ipc]}
-            shared |= {"students": profile.students[:1], "tesla_ipc": [search.ipc], search.knob: value}
-            run = Run(profile.replace(**TUNED_WITH, **shared))
+            shared |= {"students": profile.students[:1], "tesla_ipc": [search.ipc]}
+            shared |= ENOUGH if search.ipc == 1 else {}
+            run = Run(profile.replace(**REDUCED | TUNED_WITH | shared | {search.knob: value}))
             yield StudyPart(search.file(profile.dataset, value), run, run.plan, images_seen)
 
 

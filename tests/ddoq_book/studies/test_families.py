@@ -6,12 +6,14 @@ from ddoq_book.studies.families import (
     FAMILY_SEARCHES,
     GROUPS,
     ORACLE_RUNS,
+    REDUCED,
     families_study,
     families_tuning,
     kernel_accuracy,
     oracles_study,
     stored_bytes,
 )
+from ddoq_book.studies.baselines import baselines_runs
 from ddoq_core.config.profile import Profile
 from ddoq_core.methods import METHODS, SMALL
 from ddoq_core.pipeline.relabel import label_bytes
@@ -28,26 +30,38 @@ def test_every_row_beyond_the_first_ones_is_in_the_study_once():
     assert set(METHODS) - theirs == set(mine)
 
 
-def test_fast_rows_are_crossed_and_slow_ones_have_a_student_of_each_distillation():
+def test_fast_rows_are_crossed_up_to_ten_images_and_others_have_a_student_of_each_distillation():
     parts = {part.file: part for part in families_study(TABLE)}
     dm = parts["mnist5k-dm-ipc010.jsonl"].tasks
     assert {(t.distill_seed, t.seed) for t in dm if t.labels == "soft"} == {(i, j) for i in range(3) for j in range(3)}
-    assert {t.labels for t in dm} == {"soft", "hard", "own"}
-    mtt = parts["mnist5k-trajectories-ipc001.jsonl"].tasks
-    assert {(t.distill_seed, t.seed) for t in mtt if t.method == "mtt"} == {(0, 0), (1, 1), (2, 2)}
+    one = {(0, 0), (1, 1), (2, 2)}
+    for file in ("mnist5k-trajectories-own-ipc001.jsonl", "mnist5k-core-sets-ipc050.jsonl"):
+        method = parts[file].tasks[0].method
+        assert {(t.distill_seed, t.seed) for t in parts[file].tasks if t.method == method} == one
     assert all(t.student == "convnet-32" for part in parts.values() for t in part.tasks)
+
+
+def test_one_image_per_class_has_the_steps_of_the_rows_beside_it_and_own_protocols_their_published_length():
+    parts = {part.file: part for part in families_study(TABLE)}
+    beside = dict(baselines_runs(TABLE))["all-ipc001"].profile
+    assert parts["mnist5k-dm-ipc001.jsonl"].run.profile.epochs == beside.epochs > TABLE.epochs
+    for file in ("mnist5k-dm-ipc010.jsonl", "mnist5k-dm-own-ipc001.jsonl"):
+        assert parts[file].run.profile.epochs == TABLE.epochs
+    for file, part in parts.items():
+        assert {t.labels for t in part.tasks} == ({"own"} if "-own-" in file else {"soft", "hard"})
+    assert not any("core-sets-own" in file for file in parts)  # core-sets have no protocol of their own
 
 
 def test_fashion_has_the_rows_that_are_cheap_and_photographs_those_that_are_feasible():
     fashion = {part.file for part in families_study(TABLE.replace(dataset="fashion_mnist", train_size=6000))}
-    assert {name.split("-ipc")[0] for name in fashion} == {"fashion_mnist-core-sets", "fashion_mnist-dm"}
+    assert {name.split("-")[1] for name in fashion} == {"core", "dm"}
     photographs = {t.method for p in families_study(Profile.load("imagenette_cpu")) for t in p.tasks}
     assert {"herding", "dm", "wmdd", "glad", "ot_guided"} <= photographs and not {"ld3m", "minimax"} & photographs
 
 
 def test_searches_hold_the_value_that_is_taken_and_touch_a_knob_of_their_row():
     for search in FAMILY_SEARCHES:
-        assert getattr(TABLE, search.knob) in search.values
+        assert getattr(TABLE.replace(**REDUCED), search.knob) in search.values
         assert search.method in Profile.knobs()[search.knob].metadata["methods"]
     parts = list(families_tuning(TABLE))
     assert len({p.file for p in parts}) == len(parts) == sum(len(s.values) for s in FAMILY_SEARCHES)
@@ -73,6 +87,7 @@ def test_bytes_are_those_of_pictures_and_labels_or_of_what_was_learned(run):
     assert stored(run, "mtt", "hard")["pixels"] == pixels
     assert stored(run, "mtt", "own") == {"pixels": 4 * pixels, "labels": n, "more": 4}
     assert stored(run, "kip", "own") == {"pixels": 4 * pixels, "labels": 4 * n * 3, "more": 0}
+    assert stored(run, "rfad", "own") == {"pixels": 4 * pixels, "labels": 4 * n * 3, "more": 0}  # its scale is unseen
     tables = stored(run, "rtp", "own")
     assert tables["pixels"] == 0 and 0 < tables["more"] <= 4 * pixels
 
