@@ -12,6 +12,7 @@ VENV      := .venv
 PY        := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
+PROSE      := README.md CHANGELOG.md CONTRIBUTING.md $(wildcard book/*.md book/api/*.md book/handouts/*.md notebooks/*.md)
 DDOQ       := $(VENV)/bin/ddoq
 SECOND     := --student resnet18 --ipc 10 --labels soft --method random_real --method d4m --method ddoq
 ON_FASHION := -p dataset=fashion_mnist -p train_size=6000 -p 'data_root=$(FASHION)'
@@ -37,9 +38,12 @@ test-slow: $(INSTALLED) ## tests that take longer: full-size models, kill and re
 test-gpu: $(INSTALLED) ## what only a GPU can prove: that it agrees with the CPU
 	$(PY) -m pytest tests/gpu -ra
 
-lint: $(INSTALLED) ## ruff, and warnings of form in the chapters
+lint: $(INSTALLED) ## code, types, spelling and prose; the last line counts warnings of form
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m codespell_lib
+	$(PY) -m proselint check $(PROSE)
 	$(PY) book/tools/prose.py
 
 table: $(INSTALLED) ## the long run of Table 1 (hours); goes on from book/results. FASHION=folder of Fashion-MNIST's files, of which 6,000 training images are taken

@@ -142,7 +142,7 @@ def relabel(profile: ProfileName = "laptop", parameter: Parameters = None) -> No
     """Algorithm 4, line 6: the teacher's soft labels."""
     whole = given_run(profile, parameter)
     if whole.profile.soft_labels == "online":
-        raise InputError("soft_labels = online stores no labels; set soft_labels=stored, or go on with `ddoq train`")
+        raise InputError("soft_labels = online stores no labels; set soft_labels=stored, or run `ddoq train`")
     _made(*dict.fromkeys(whole.soft_labels(d, seed) for d, seed in whole.distilled_sets("soft")))
 
 
@@ -216,7 +216,7 @@ def record(
 
 
 def main() -> None:
-    """Entry point: an error that the user can mend is one line and exit code 2."""
+    """Entry point: an error that the user can fix is one line and exit code 2."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while they wait stall on a busy machine
     try:
         with among_peers():

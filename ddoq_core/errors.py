@@ -1,4 +1,4 @@
-"""What the user can mend: one line that names the thing and the mend, exit code 2 on the command line."""
+"""Errors that the user can fix: one line with the problem, its place and the fix; exit code 2 on the command line."""
 
 import contextlib
 import errno
@@ -6,7 +6,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-FULL_DISK = ("No space left", "failed writing file", "unexpected pos")  # of safetensors and torch.save: not an OSError
+FULL_DISK = (
+    "No space left",
+    "failed writing file",
+    "unexpected pos",
+)  # from safetensors and torch.save: not an OSError
 
 
 class InputError(ValueError):
@@ -15,7 +19,7 @@ class InputError(ValueError):
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """What the disk refuses while `path` is made is an InputError, which names the file, or `path` if none is known."""
+    """Turn disk errors while `path` is made into an InputError that names the file, or `path` if it is unknown."""
     try:
         yield
     except OSError as error:
@@ -28,12 +32,12 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def readable(error: OSError) -> InputError:
-    """What the disk refused, as one line that names the file and the mend."""
+    """A disk error as one line that names the file and the fix."""
     file = error.filename or "a file"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return InputError(f"no space left on the disk of {file}; free some, or set 'artifacts' to another folder")
     if os.path.isfile(file) and not os.access(file, os.R_OK):
-        return InputError(f"cannot read {file} ({error.strerror}); mend its permissions")
+        return InputError(f"cannot read {file} ({error.strerror}); check its permissions")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
         return InputError(f"cannot write to {file} ({error.strerror}); set 'artifacts' to a folder you own")
     return InputError(f"{error.strerror or error}: {file}")

@@ -1,4 +1,4 @@
-"""`ddoq grid`: an optimal or stationary grid of a law as a file, checked."""
+"""`ddoq grid`: write an optimal or stationary grid of a law to a file, and check it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,15 +15,15 @@ def grid(
     law: Annotated[str, typer.Option(metavar="|".join(LAWS), help="The law: normal is N(0, I).")] = "normal",
     dimension: Annotated[int, typer.Option(min=1, max=10, help="Its dimension.")] = 1,
     points: Annotated[int, typer.Option(min=1, help="Number of points.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Of starts and draws; on a line nothing is random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of starts and draws; on a line nothing is random.")] = 0,
     out: Annotated[
         Path | None, typer.Option(parser=path_of, metavar="FILE", help="Text, or .npz. Default: N_d_nopti, here.")
     ] = None,
 ) -> None:
     """Make an optimal quantization grid and check it.
 
-    Exact on a line, stationary to rounding in the plane, from a million draws above. The text file has the layout of
-    the grids that quantize.maths-fi.com publishes.
+    Exact on a line, stationary up to rounding in the plane, from a million draws in higher dimensions. The text file
+    has the layout of the grids published at quantize.maths-fi.com.
     """
     if law not in LAWS:
         raise InputError(f"no law '{law}'; laws: {', '.join(LAWS)}")

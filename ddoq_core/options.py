@@ -1,4 +1,4 @@
-"""What the commands of `ddoq` share: their options, the run that is made of them, and where results are said."""
+"""What the commands of `ddoq` share: their options, the run behind them, and the output of results."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -61,7 +61,7 @@ def given_profile(profile: str, parameters: list[str] | None, **folders: str) ->
 def given_run(profile: str, parameters: list[str] | None, **folders: str) -> "Run":
     """The run of that profile."""
     found = given_profile(profile, parameters, **folders)
-    from .runs.run import Run  # torch takes seconds to import: a bad parameter is told before
+    from .runs.run import Run  # torch takes seconds to import: report a bad parameter before that
 
     return Run(found)
 

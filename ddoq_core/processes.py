@@ -1,8 +1,8 @@
-"""The processes of a run: one, or several that `torchrun` or `accelerate launch` started together.
+"""The processes of a run: one, or several started together by `torchrun` or `accelerate launch`.
 
-Work is cut into fixed chunks, of which every process takes each `size`-th, so that no byte depends on how many there
-are. What is not shared, the main process does while the others wait. All come to the same calls in the same order; what
-they tell each other is whether to go on, the gradients of a student, and its predictions.
+Work is cut into fixed chunks, and each process takes every `size`-th chunk, so no byte depends on the number of
+processes. Work that is not shared is done by the main process while the others wait. All processes make the same calls
+in the same order. They exchange whether to continue, the gradients of a student, and its predictions.
 """
 
 import contextlib
@@ -23,13 +23,13 @@ from .errors import InputError
 if TYPE_CHECKING:  # the command line starts without it
     from torch import Tensor
 
-LONGEST_WAIT = timedelta(days=20)  # of the others, while one trains the prior or the teacher
-LEFT = "another process of this run has ended; what is finished is kept: give the same command again"
+LONGEST_WAIT = timedelta(days=20)  # for the others, while one trains the prior or the teacher
+LEFT = "another process of this run ended; finished work is kept: run the same command again"
 T = TypeVar("T")
 
 
 class OwnError(InputError):
-    """An error that this process tells the user, since it alone may have met it. All others the main process tells."""
+    """An error that this process prints, since it alone may have it. The main process prints all other errors."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +41,20 @@ class Processes:
 
     @property
     def main(self) -> bool:
-        """Whether it is the one that does what is not shared, and speaks."""
+        """Whether this process does the unshared work and prints messages."""
         return self.rank == 0
 
     def my_share(self, chunks: Sequence[T]) -> Sequence[T]:
-        """The chunks of this process, every `size`-th."""
+        """The chunks of this process: every `size`-th."""
         return chunks[self.rank :: self.size]
 
     def together(self, parts: list[list[T]]) -> list[T]:
-        """All chunks in their order, from those that every process had as `my_share`."""
+        """All chunks in order, from the `my_share` of every process."""
         n = sum(map(len, parts))
         return [parts[i % self.size][i // self.size] for i in range(n)]
 
     def broadcast(self, of_main: Callable[[], T]) -> T:
-        """What `of_main`, called in the main process only, returns or raises as an InputError, in all of them."""
+        """The result of `of_main`, or its InputError, in all processes; only the main process calls it."""
         if self.size == 1:
             return of_main()
         answer, error = None, ""
@@ -69,18 +69,18 @@ class Processes:
 
     @contextlib.contextmanager
     def own_errors(self) -> Iterator[None]:
-        """What every process does by itself, on its own chunks: an InputError in it is raised as an OwnError."""
+        """A context for work on this process's own chunks: an InputError in it becomes an OwnError."""
         try:
             yield
         except InputError as error:
             raise OwnError(str(error)) from error
 
     def wait(self) -> None:
-        """Until all processes have come here."""
+        """Wait until all processes have made this call."""
         self.gathered(None)
 
     def gathered(self, mine: T) -> list[T]:
-        """What every process has, in their order, in all of them."""
+        """The values of all processes, in their order, in all of them."""
         if self.size == 1:
             return [mine]
         import torch.distributed as dist
@@ -90,7 +90,7 @@ class Processes:
         return found
 
     def follow_main(self, tensors: Iterable["Tensor"]) -> None:
-        """Give these tensors, in all processes, the values that they have in the main one."""
+        """Set these tensors, in all processes, to their values in the main process."""
         if self.size > 1:
             import torch.distributed as dist
 
@@ -103,7 +103,7 @@ ALONE = Processes()
 
 @functools.cache
 def world() -> Processes:
-    """This process; the first call joins the others, if a launcher has started several."""
+    """This process; the first call connects to the others, if a launcher started several."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1 or "RANK" not in os.environ:
         return ALONE
@@ -119,7 +119,7 @@ def world() -> Processes:
 
 @contextlib.contextmanager
 def among_peers() -> Iterator[None]:
-    """Whatever a run does: a connection that another process has closed is raised as an OwnError."""
+    """A context for a whole run: a connection closed by another process becomes an OwnError."""
     try:
         yield
     except RuntimeError as error:
@@ -130,25 +130,25 @@ def among_peers() -> Iterator[None]:
         raise OwnError(LEFT) from error
     finally:
         if world().size > 1:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # this process ends anyway, and has said why
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # this process is ending, and has printed why
             import torch.distributed as dist
 
             dist.destroy_process_group()
 
 
 def bar(items: Iterable[T], **how: object) -> Iterable[T]:
-    """`items` under a progress bar at a terminal, of the main process."""
+    """`items` with a progress bar, in the main process on a terminal."""
     return tqdm(items, disable=None if world().main else True, **how)
 
 
 def report_line(text: str) -> None:
-    """Say something to the person at the terminal, once, without disturbing a result on standard output."""
+    """Print a message once, on standard error, where it does not disturb a result on standard output."""
     if world().main:
         print(text, file=sys.stderr, flush=True)
 
 
 def die_with_parent(parent: int) -> None:
-    """This process ends with the one that started it, however that ends; otherwise two could write one artifact."""
+    """End this process when its parent ends, however it ends; otherwise two processes could write one artifact."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
@@ -157,6 +157,6 @@ def die_with_parent(parent: int) -> None:
 
 
 def _ended(number: int, frame: object) -> None:
-    """The launcher ends this process because another has ended, or at the user's wish: at once, whatever it does."""
+    """Exit at once: the launcher ends this process because another one ended, or because the user wants it."""
     print(f"ddoq: {LEFT}", file=sys.stderr, flush=True)
     os._exit(128 + number)

@@ -1,6 +1,6 @@
-"""Randomness by key: every draw is named by (seed, step, class, item), never by the order of calls.
+"""Randomness by key: a draw depends on (seed, step, class, item), and never on the order of calls.
 
-So no result depends on how many workers share the work, on batch sizes, or on an interruption.
+So no result depends on the number of workers, on batch sizes, or on an interruption.
 """
 
 import hashlib

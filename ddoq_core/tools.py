@@ -1,4 +1,4 @@
-"""Commands beside the steps of Algorithm 4: what a run costs, what its parameters are, what other programs take."""
+"""Commands besides the steps of Algorithm 4: the cost of a run, its parameters, and exports for other programs."""
 
 from pathlib import Path
 from typing import Annotated

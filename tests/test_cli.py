@@ -91,7 +91,7 @@ def test_a_task_that_the_benchmark_does_not_know_is_one_line(ddoq):
 
 def test_a_grid_is_one_file_that_is_read_again_and_checked(ddoq, tmp_path):
     code, out, _ = ddoq("grid", "--points", "5", "--dimension", "1")
-    assert code == 0 and out.splitlines()[0] == "5_1_nopti" and "found by quadrature" in out
+    assert code == 0 and out.splitlines()[0] == "5_1_nopti" and "by quadrature" in out
     assert [p.name for p in tmp_path.iterdir()] == ["5_1_nopti"]
     found = read_grid(tmp_path / "5_1_nopti")
     np.testing.assert_array_equal(found.points[:, 0], exact_quantizer(norm(), 5).points)
@@ -110,9 +110,9 @@ def test_knobs_lists_every_parameter_with_default_and_meaning(ddoq):
         (["--profile", "labtop"], "unknown profile 'labtop'; did you mean 'laptop'?"),
         (["--profile", "mine.yaml"], "no profile file mine.yaml"),
         (["-p", "guidence_scale=3"], "unknown parameter 'guidence_scale'"),
-        (["-p", "epochs=many"], "epochs = 'many', but it is a whole number"),
+        (["-p", "epochs=many"], "epochs = 'many', but it must be a whole number"),
         (["-p", "epochs"], "'epochs' is not name=value"),
-        (["-p", "ipc=[0]"], "ipc = 0, but it is at least 1"),
+        (["-p", "ipc=[0]"], "ipc = 0, but it must be at least 1"),
         (["-p", "dataset=cifar10", "-p", "data_root=nowhere"], "nowhere"),
         (["-p", "dataset=imagefolder", "-p", "data_root=nowhere"], "nowhere"),
         (["-p", "dataset=imagefolder"], "data_root"),

@@ -1,5 +1,6 @@
 """The names of the package's front door, and the script of the page *Run it on your own data* that uses them."""
 
+import importlib
 import re
 import shlex
 import shutil
@@ -30,6 +31,15 @@ def test_the_front_door_has_the_names_that_scripts_of_the_pages_take_and_no_othe
              for name in line.split(", ")}  # fmt: skip
     assert taken == set(ddoq_core.__all__)
     assert {name for name in taken if getattr(ddoq_core, name).__name__ != name} == set()
+
+
+def test_the_ten_names_of_the_api_page_are_imported_as_it_says():
+    page = (Path(__file__).parents[1] / "book" / "api.md").read_text()
+    rows = re.findall(r"^\| `from (\S+) import (\w+)` \| \{py:\w+\}`~(\S+)`", page, re.MULTILINE)
+    assert len(rows) == 10
+    for module, name, home in rows:
+        found = getattr(importlib.import_module(module), name)
+        assert f"{found.__module__}.{found.__qualname__}" == home
 
 
 LAUNCHER = r"torchrun |accelerate launch |torch\.distributed\.run "

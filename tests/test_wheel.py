@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,15 @@ def python(wheel, tmp_path_factory) -> Path:
 def install(python: Path, requirement: str) -> None:
     words = ["-m", "pip", "install", "--quiet", "--constraint", str(ROOT / "constraints.txt"), requirement]
     answered(python, *words, folder=python.parent)
+
+
+def test_the_wheel_is_typed_and_describes_itself_by_the_readme(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        assert "ddoq_core/py.typed" in archive.namelist()
+        [metadata] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        head, _, description = archive.read(metadata).decode().partition("\n\n")
+    assert "Description-Content-Type: text/markdown" in head
+    assert description.strip() == (ROOT / "README.md").read_text().strip()
 
 
 def test_the_light_core_answers_and_a_run_asks_for_the_pipeline_which_then_runs(wheel, python, tmp_path):

@@ -1,1 +1,1 @@
-"""Benchmarks: the quantizers beside other libraries, the pipeline beside D4M's procedure."""
+"""Benchmarks: the quantizers compared with other libraries, and the pipeline with D4M's procedure."""

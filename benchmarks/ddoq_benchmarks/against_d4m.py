@@ -1,8 +1,8 @@
-"""`ddoq against-d4m`: this pipeline beside the way in which D4M's code works, on the same prior and images.
+"""`ddoq against-d4m`: time this pipeline against D4M's procedure, on the same prior and images.
 
-D4M encodes the training set anew for every IPC in batches of ten, feeds scikit-learn's mini-batch k-means, keeps
-prototypes as JSON text, and denoises one image at a time, its class embedded for every call. Both ways run here in
-turn, in one process; what is compared is seconds, and the distortion of the codebooks.
+D4M encodes the training set again for every IPC in batches of ten, runs scikit-learn's mini-batch k-means, stores
+prototypes as JSON text, and denoises one image at a time, embedding its class in every call. Both procedures run here
+in turn, in one process; the comparison is of seconds, and of the distortion of the codebooks.
 """
 
 import json
@@ -30,7 +30,7 @@ from ddoq_core.runs.run import Run
 from ddoq_core.store.artifacts import Workspace
 from ddoq_core.threads import threads
 
-THEIR_BATCH = 10  # images that D4M encodes together
+THEIR_BATCH = 10  # images in one of D4M's encoding batches
 
 EncodedClasses = dict[int, Float[Tensor, "n c h w"]]  # by class
 CodebooksByLevel = dict[tuple[int, int], Float[Tensor, "K c h w"]]  # by class and IPC
@@ -38,7 +38,7 @@ CodebooksByLevel = dict[tuple[int, int], Float[Tensor, "K c h w"]]  # by class a
 
 @dataclass(frozen=True)
 class Stage:
-    """Seconds of one stage, either way."""
+    """Seconds of one stage with either procedure."""
 
     name: str
     ours: float
@@ -46,13 +46,13 @@ class Stage:
 
     @property
     def ratio(self) -> float:
-        """How many times as long D4M's way takes."""
+        """D4M's time over this package's."""
         return self.theirs / self.ours
 
 
 @dataclass(frozen=True)
 class BesideD4M:
-    """Seconds of all stages, our distortion over theirs (mean over classes and levels), and the run they are of."""
+    """Seconds of all stages, our distortion over theirs (mean over classes and levels), and the run."""
 
     stages: tuple[Stage, ...]
     distortion: float
@@ -68,13 +68,13 @@ class BesideD4M:
 
 
 def beside_d4m(run: Run) -> BesideD4M:
-    """Encode, cluster and synthesize at every IPC of a run, by this package's steps and by D4M's."""
+    """Encode, cluster and synthesize at every IPC of a run, with this package's steps and with D4M's."""
     prior, levels = load_prior(run.prior.path, **run.profile.subset(*KNOBS)), levels_of(run.profile)
     with threads(run.profile.threads), tempfile.TemporaryDirectory() as folder:
         work = {name: Workspace(Path(folder) / name) for name in ("ours", "theirs")}
         encode = _timed(lambda: _encode(run, prior)), _timed(lambda: [_their_encode(run, prior, K) for K in levels])
         latents = encode[0][1]
-        first = {0: latents[0]}  # once before the clock runs: compiled code is loaded
+        first = {0: latents[0]}  # once before the timing, to load compiled code
         _cluster(run, first, levels), _their_cluster(run, first, levels, Path(folder))
         cluster = (
             _timed(lambda: _cluster(run, latents, levels)),
@@ -116,7 +116,7 @@ def _encode(run: Run, prior: GenerativePrior) -> EncodedClasses:
 
 
 def _their_encode(run: Run, prior: GenerativePrior, K: int) -> None:
-    """One pass over all images in random order, each batch of its own, for one IPC; the latents are not kept."""
+    """One pass over all images in random order, in separate batches, for one IPC; the latents are not kept."""
     order = torch.from_numpy(numpy_rng(run.profile.seed, "d4m", "order", K).permutation(len(run.dataset.train)))
     for part in order.split(THEIR_BATCH):
         images = run.dataset.train.images(part, prior.image_size, run.profile.resize)
@@ -138,7 +138,7 @@ def _their_cluster(run: Run, latents: EncodedClasses, levels: list[int], folder:
         for c, Z in latents.items():
             model = MiniBatchKMeans(K, random_state=0, batch_size=K, n_init="auto")
             X = _flat(Z).numpy()
-            for first in range(0, len(X) - K + 1, K):  # a rest of fewer than K is lost, as there
+            for first in range(0, len(X) - K + 1, K):  # fewer than K remaining samples are dropped, as in D4M
                 model.partial_fit(X[first : first + K])
             books[c, K] = torch.from_numpy(model.cluster_centers_).float().reshape(K, *Z.shape[1:])
         text = {str(c): books[c, K].tolist() for c in latents}

@@ -1,4 +1,4 @@
-"""What `ddoq bench` compares: samples, and the functions that quantize them, this package's and other libraries'.
+"""What `ddoq bench` compares: samples, and quantizing functions of this package and of other libraries.
 
 A method takes samples (n, d), a number of points K and a seed, and returns points (K, d).
 """
@@ -16,7 +16,7 @@ QuantizerCall = Callable[[Float[ndarray, "n d"], int, int], Float[ndarray, "K d"
 
 
 def latents(n: int, d: int, modes: int = 30) -> Float[ndarray, "n d"]:
-    """Stand-in for the latents of one class: modes of unequal mass, a spectrum that falls."""
+    """Stand-in for the latents of one class: modes of unequal mass and a decreasing spectrum."""
     rng = np.random.default_rng(0)
     scale = np.sqrt(1 / (1 + np.arange(d)), dtype=np.float32)
     centres = rng.standard_normal((modes, d), dtype=np.float32)
@@ -30,7 +30,7 @@ def normal(n: int, d: int) -> Float[ndarray, "n d"]:
 
 
 def common_start(X: Float[ndarray, "n d"], K: int, seed: int) -> Float[ndarray, "K d"]:
-    """The same K samples for every method that is given its start."""
+    """The same K samples for every method that accepts a start."""
     return X[np.random.default_rng(seed).choice(len(X), K, replace=False)]
 
 
@@ -75,14 +75,14 @@ def sklearn_kmeans(**options) -> QuantizerCall:
 
 
 def sklearn_minibatch(X: ndarray, K: int, seed: int) -> ndarray:
-    """scikit-learn's MiniBatchKMeans as it comes."""
+    """scikit-learn's MiniBatchKMeans with default settings."""
     from sklearn.cluster import MiniBatchKMeans
 
     return MiniBatchKMeans(K, random_state=seed).fit(X).cluster_centers_
 
 
 def sklearn_as_d4m(X: ndarray, K: int, seed: int) -> ndarray:
-    """MiniBatchKMeans as D4M calls it on ImageNet: one pass in batches of K, starting at the first."""
+    """MiniBatchKMeans as D4M calls it on ImageNet: one pass in batches of K, starting from the first batch."""
     from sklearn.cluster import MiniBatchKMeans
 
     X = X[np.random.default_rng(seed).permutation(len(X))]
@@ -107,7 +107,7 @@ def faiss_kmeans(iterations: int) -> QuantizerCall:
 
 
 def super_kmeans(iterations: int) -> QuantizerCall:
-    """superkmeans, SIMD with pruning, all samples, from a random start of its own: it takes none."""
+    """superkmeans, SIMD with pruning, all samples, from its own random start, since it accepts none."""
 
     def run(X: ndarray, K: int, seed: int) -> ndarray:
         import superkmeans
@@ -122,7 +122,7 @@ def super_kmeans(iterations: int) -> QuantizerCall:
 
 
 def plain_torch(X: ndarray, K: int, seed: int) -> ndarray:
-    """Lloyd's algorithm as one writes it in torch."""
+    """Lloyd's algorithm in plain torch."""
     samples, points = torch.from_numpy(X), torch.from_numpy(common_start(X, K, seed))
     for _ in range(10):
         labels = torch.cat([torch.cdist(part, points).argmin(1) for part in samples.split(2**16)])
@@ -139,7 +139,7 @@ def exact_line(X: ndarray, K: int, seed: int) -> ndarray:
 
 
 def numpy_clvq(X: ndarray, K: int, seed: int) -> ndarray:
-    """Algorithm 1 as one writes it in NumPy."""
+    """Algorithm 1 in plain NumPy."""
     x, gamma = common_start(X, K, seed).astype(np.float64), power_steps(K)(np.arange(len(X)))
     w = np.full(K, 1 / K)
     for sample, g in zip(X.astype(np.float64), gamma, strict=True):

@@ -1,7 +1,7 @@
-"""`ddoq bench`: this package's quantizers beside the libraries that a user would pick instead.
+"""`ddoq bench`: this package's quantizers compared with the libraries that a user might choose instead.
 
 All methods of a task run in turn inside each repetition, on the same samples with the same seed, in one process with
-one number of threads: read the ratios, not the seconds. Memory is the peak above the samples, of a process of its own.
+one number of threads: compare the ratios, not the seconds. Memory is the peak above the samples, in a separate process.
 """
 
 import importlib.util
@@ -48,7 +48,7 @@ OURS = "ddoq_core"
 
 @dataclass(frozen=True)
 class Task:
-    """Samples, a number of points, and the methods that quantize the ones by the others."""
+    """Samples, a number of points, and the methods to compare, by name."""
 
     title: str
     law: Callable[[int, int], Float[ndarray, "n d"]]
@@ -56,10 +56,10 @@ class Task:
     d: int
     K: int
     methods: dict[str, QuantizerCall]
-    iterations: int | None = None  # over all samples, where every method makes as many
+    iterations: int | None = None  # over all samples, if every method makes the same number
 
     def samples(self) -> Float[ndarray, "n d"]:
-        """The same at every call."""
+        """The samples, the same in every call."""
         return self.law(self.n, self.d)
 
 
@@ -96,16 +96,16 @@ TASKS = {
     }),
     "clvq": Task("CLVQ, every sample once", normal, 10**6, 2, 200, {OURS: ours_clvq, "numpy": numpy_clvq}),
 }  # fmt: skip
-PEERS = {"faiss": "faiss-cpu", "kmeans1d": "kmeans1d"}  # module, and what pip calls it
+PEERS = {"faiss": "faiss-cpu", "kmeans1d": "kmeans1d"}  # module, and its name for pip
 
 
 def bench_rows(names: list[str], reps: int, out: Path | None = None) -> list[dict]:
-    """One row per task and repetition: seconds, distortion and memory of each method, and what the machine is.
+    """One row per task and repetition: seconds, distortion and memory of each method, and the machine.
 
     Args:
-        out: file that keeps the rows, one repetition after the other; those it has are not made again.
+        out: file for the rows, one repetition after the other; rows in it are not computed again.
     Raises:
-        InputError: an unknown task, a peer that is not installed, or a file of other rows.
+        InputError: an unknown task, a library that is not installed, or a file with other rows.
     """
     for name in names:
         if name not in TASKS:
@@ -116,7 +116,7 @@ def bench_rows(names: list[str], reps: int, out: Path | None = None) -> list[dic
     rows = read_bench(out) if out and out.exists() else []
     machine = _machine()
     if any({key: row[key] for key in machine} != machine for row in rows):
-        raise InputError(f"{out} holds times of another machine, number of threads or versions; give another file")
+        raise InputError(f"{out} has times of another machine, number of threads or versions; give another file")
     warnings.filterwarnings("ignore")
     with threadpool_limits(torch.get_num_threads()):
         for name in names:
@@ -132,7 +132,7 @@ def read_bench(path: Path) -> list[dict]:
     """The rows that `bench_rows` wrote.
 
     Raises:
-        InputError: no such file, or one that holds something else.
+        InputError: a missing file, or one with other content.
     """
     if not path.exists():
         raise InputError(f"no records {path}; run: ddoq bench --out {path}")
@@ -143,11 +143,11 @@ def read_bench(path: Path) -> list[dict]:
             return rows
     except (ValueError, LookupError, TypeError, AttributeError):
         pass
-    raise InputError(f"{path} is no file of this benchmark's rows; give another, or remove it")
+    raise InputError(f"{path} is not a file of this benchmark's rows; give another, or delete it")
 
 
 def _machine() -> dict:
-    """What the rows of one file share."""
+    """The facts that all rows of a file share."""
     facts = machine_facts()
     packages = [*PEERS.values(), *OPTIONAL.values()]
     peers = {name: version(name) for name in packages if importlib.util.find_spec(name.removesuffix("-cpu"))}
@@ -155,7 +155,7 @@ def _machine() -> dict:
 
 
 def _repetitions(name: str, first: int, reps: int) -> Iterator[dict]:
-    """All methods in turn, again and again; the first repetition also measures their memory."""
+    """All methods in turn, once per repetition; the first repetition also measures their memory."""
     if first >= reps:
         return
     task = TASKS[name]
@@ -188,7 +188,7 @@ def _peak(n: int = 2048) -> float:
 
 
 def _memory(name: str, method: str) -> float | None:
-    """Peak MiB that a method needs above its samples, in a process of its own; None where there is no /proc."""
+    """Peak MiB that a method needs above its samples, in a separate process; None without /proc."""
     if not Path("/proc/self/clear_refs").exists():
         return None
     with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -201,14 +201,14 @@ def _memory_here(name: str, method: str, threads: int) -> float:
     task = TASKS[name]
     X = task.samples()
     with threadpool_limits(threads):
-        task.methods[method](X[: 4 * max(task.K, 200)], task.K, 0)  # what is loaded once is not the method's
+        task.methods[method](X[: 4 * max(task.K, 200)], task.K, 0)  # loading libraries does not count
         before = _resident("VmRSS")
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        Path("/proc/self/clear_refs").write_text("5")  # reset the peak
         task.methods[method](X, task.K, 0)
         return _resident("VmHWM") - before
 
 
 def _resident(name: str) -> float:
-    """MiB of this process in memory, now (VmRSS) or at most so far (VmHWM), as Linux tells."""
+    """MiB of this process in memory, now (VmRSS) or at its peak (VmHWM), from Linux."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1024

@@ -1,4 +1,4 @@
-"""What a benchmark of quantizers found: medians over repetitions, of ratios within each, and a table of them.
+"""Results of a benchmark of quantizers: medians over repetitions of the ratios within each, and a table.
 
 In: rows of `quantizers.bench_rows`. Out: a result by task and method, and the table that `ddoq bench` prints.
 """
@@ -14,15 +14,15 @@ from .quantizers import OURS, TASKS, Task
 
 @dataclass(frozen=True)
 class ComparedMethod:
-    """One method on one task: medians over repetitions, of ratios within each."""
+    """One method on one task: medians over repetitions, and ratios within each."""
 
     name: str
-    seconds: tuple[float, float, float]  # least, median, largest
+    seconds: tuple[float, float, float]  # minimum, median, maximum
     time_ratio: float  # over ours
     distortion_ratio: float  # over ours
-    over_best: float  # distortion over the lowest that any method found in any repetition
-    share_of_peak: float | None  # None where methods differ in their iterations
-    memory_mib: float | None  # above the samples; None where it was not measured
+    over_best: float  # distortion over the lowest of any method in any repetition
+    share_of_peak: float | None  # None if methods differ in their iterations
+    memory_mib: float | None  # above the samples; None if it was not measured
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ComparedTask:
 
 @dataclass(frozen=True)
 class SideBySide:
-    """All tasks of a benchmark, and the machine that it ran on."""
+    """All tasks of a benchmark, and its machine."""
 
     tasks: tuple[ComparedTask, ...]
     device: str
@@ -46,7 +46,7 @@ class SideBySide:
 
 
 def side_by_side(rows: list[dict]) -> SideBySide:
-    """Rows of `bench_rows`, task by task."""
+    """Results from the rows of `bench_rows`, task by task."""
     tasks = []
     for name, task in TASKS.items():
         own = [row for row in rows if row["task"] == name]

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 INK = "#222222"  # text and axes
-MUTED = "#767676"  # what stands behind: samples, baselines, grid text (contrast 4.5:1 on white)
+MUTED = "#767676"  # background: samples, baselines, grid text (contrast 4.5:1 on white)
 BLUE, BROWN, GREEN, PURPLE, VERMILION = "#00458A", "#7D4C00", "#007A5F", "#A860C0", "#F26440"  # dark to light
 CYCLE = (BLUE, VERMILION, GREEN, PURPLE, BROWN)  # the first three are farthest apart in lightness
 TEXT_CONTRAST = 4.5  # of small text with its background, at least (WCAG 2.2, criterion 1.4.3)

@@ -1,8 +1,8 @@
-"""Check the rendered book: it stands alone, nothing is missing, every picture is described, no machine shows, no page
-is heavy.
+"""Check the rendered book: it loads nothing from outside, nothing is missing, every picture has a description, every
+chapter has a figure, no folder of this machine shows, no page is heavy, and every page looks right in a browser.
 
-In: the folder of the HTML. Out: one line for each finding, and exit code 1 when there is one; the weight of the
-pages, and where the book is.
+In: the folder of the HTML. Out: one line for each finding, and exit code 1 if there is one; the weight of the pages,
+and where the book is.
 """
 
 import re
@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+import browsing
 
 ROOT = Path(__file__).resolve().parents[2]
 LOADS = {  # attributes that make a browser fetch something
@@ -39,6 +41,7 @@ class Page(HTMLParser):
     links: list[str] = field(default_factory=list)
     anchors: set[str] = field(default_factory=set)
     undescribed: list[str] = field(default_factory=list)
+    figures: int = 0
     in_style: bool = False
 
     def __post_init__(self) -> None:
@@ -48,6 +51,7 @@ class Page(HTMLParser):
         """Note what a tag refers to."""
         values = {name: value or "" for name, value in attrs}
         self.in_style = tag == "style"
+        self.figures += tag == "figure"
         self.anchors |= {values[name] for name in ("id", "name") if name in values}
         for name in LOADS.get(tag, []):
             urls = values.get(name, "").split(",") if name == "srcset" else [values.get(name, "")]
@@ -90,6 +94,8 @@ def audit(html: Path, hidden: list[str]) -> Iterator[str]:
             yield from (f"{name}: {problem}" for problem in _link_problem(path, url, pages))
         for image in page.undescribed:
             yield f"{name}: a picture has no alt text that says what it shows: {image}"
+        if name.parts[0] == "chapters" and not page.figures:
+            yield f"{name}: a chapter without a figure"
     for sheet in sorted(html.rglob("*.css")):
         for url in css_urls(sheet.read_text(errors="replace")):
             yield from (f"{sheet.relative_to(html)}: {problem}" for problem in _load_problem(sheet.parent, url))
@@ -156,9 +162,14 @@ def _link_problem(page: Path, url: str, pages: dict[Path, Page]) -> Iterator[str
 
 
 def main(html: Path) -> None:
-    """Say what is found, what the pages weigh and where the book is."""
+    """Print the findings, the weight of the pages and where the book is; exit with code 1 if there are findings."""
     html = html.resolve()
     findings = list(dict.fromkeys(audit(html, [f"{Path.home()}/", str(ROOT)])))
+    with browsing.chromium() as browser:
+        if browser is None:
+            print(f"no browser, so formulas and widths were not checked: install {' or '.join(browsing.CHROMIUM)}")
+        else:
+            findings += browsing.faults(html, browser)
     for finding in findings:
         print(f"audit: {finding}", file=sys.stderr)
     sizes = weights(html)

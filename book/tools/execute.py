@@ -34,7 +34,7 @@ from ddoq_core.processes import die_with_parent
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK_ONLY = ("papermill", "widgets", "jupytext")
-LACK = "often for lack of memory; end other programs or take smaller values, and give the same command again"
+LACK = "often for lack of memory; end other programs or use smaller values, and run the same command again"
 CELL_ONLY = ("papermill", "execution", "ExecuteTime")
 QUIET = {"extra_arguments": ["--IPKernelApp.log_level=CRITICAL"]}  # the kernel's own log; errors of cells are raised
 
@@ -235,7 +235,7 @@ def write_atomically(notebook: NotebookNode, target: Path) -> None:
 
 
 def main() -> None:
-    """Command line; exit code 2 for what the user can mend, 1 for a notebook that fails."""
+    """Command line; exit code 2 for an error that the user can fix, 1 for a notebook that fails."""
     parser = argparse.ArgumentParser(description="Execute the notebooks of the book at a profile.")
     parser.add_argument("--profile", default="laptop", help="a profile that ships with the package, or a YAML file")
     parser.add_argument("--out", type=Path, default=ROOT / "book" / "chapters", help="folder of the executed copies")
@@ -248,7 +248,7 @@ def main() -> None:
         print(f"ddoq: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        sys.exit("ddoq: interrupted; give the same command again and it goes on from here")
+        sys.exit("ddoq: interrupted; run the same command again to resume")
 
 
 if __name__ == "__main__":

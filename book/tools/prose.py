@@ -1,12 +1,14 @@
-"""Warn of what is unusual in the form of the chapters and of the course: links, exercises, cells, lectures.
+"""Warn of unusual form: links, exercises and cells of chapters, lectures, and wording that the style guide replaces.
 
-In: the texts of `notebooks/`, `course.md` and the handouts. Out: a line `file:line: what` for each warning, and their
-number. The exit code is 0 whatever is found: these are habits, and a text may have cause to break one.
+In: the texts of `notebooks/`, `book/` and the packages. Out: a line `file:line: what` for each warning, and their
+number. The exit code is 0 with any warnings: these are habits, and a text may have reason to break one.
 """
 
 import ast
+import io
 import itertools
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +40,21 @@ NEEDED = {  # what a lecture says to a teacher, each with something to count in 
     "Exercises.": (r"\{ref\}`ex-", 4),
     "What students get wrong": (r'^- \*"', 4),
 }
+WORDING = {  # phrases that read like a translation, and what to write; the style is in CONTRIBUTING.md
+    r"mend(?:s|ed|ing)?": "fix, correct or check",
+    r"go(?:es)? on (?:from|with|where)": "resume",
+    r"(?:is|are|was|were) told (?:to|by|from|before|as)": "gets, is set, is known",
+    r"stands? (?:first|there|here|twice|beside|behind)": "is, occurs, comes",
+    r"what (?:it|they) (?:is|are|was|were) made from": "source, inputs",
+    r"in the place of": "instead of",
+    r"on the spot": "during the run",
+    r"by the clock": "of wall time",
+    r"nothing else is needed but": "you only need",
+}
+WORDS = {  # tokens with words for people
+    getattr(tokenize, name) for name in ("COMMENT", "STRING", "FSTRING_MIDDLE") if hasattr(tokenize, name)
+}
+MODULES = ("ddoq_core", "benchmarks", "book/ddoq_book", "book/extensions")
 Found = Iterator[tuple[int, str]]  # a place in the text, and what is unusual there
 
 
@@ -126,6 +143,38 @@ def questions(handout: str) -> Found:
         yield 0, f"asks {asked} questions, not 3"
 
 
+def wording(text: str) -> Found:
+    """Phrases that have a plainer form, in a text without its code."""
+    for phrase, better in WORDING.items():
+        spaced = phrase.replace(" ", r"\s+")  # a phrase may be broken over two lines
+        for match in re.finditer(rf"\b{spaced}\b(?!\}})", text, re.IGNORECASE):
+            yield match.start(), f"{' '.join(match[0].split())!r}: write {better}"
+
+
+def words_of_page(text: str) -> str:
+    """A Markdown text with its code blanked out, each character in its place."""
+    code = re.compile(
+        r"^```\{?(?:code-cell|python|bash|text|literalinclude).*?^```$|`[^`\n]+`", re.MULTILINE | re.DOTALL
+    )
+    return code.sub(_blank, text)
+
+
+def words_of_module(text: str) -> str:
+    """The comments and texts of a Python module, each character in its place."""
+    lines = text.splitlines(keepends=True)
+    starts = [0, *itertools.accumulate(map(len, lines))]
+    kept = list(_blank(re.match(r".*", text, re.DOTALL)))
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type in WORDS:
+            at = starts[token.start[0] - 1] + token.start[1]
+            kept[at : at + len(token.string)] = token.string
+    return "".join(kept)
+
+
+def _blank(match: re.Match) -> str:
+    return re.sub(r"[^\n]", " ", match[0])
+
+
 def warnings(root: Path) -> Iterator[str]:
     """A line for each warning in the texts of this folder."""
     words = terms((root / "book" / "glossary.md").read_text())
@@ -133,6 +182,11 @@ def warnings(root: Path) -> Iterator[str]:
     for path in root.glob("notebooks/[0-9][0-9]_*.md"):
         pages += [(path, lambda text, name=path.stem: links(text, name, words))]
         pages += [(path, lambda text, name=path.stem, rule=rule: rule(text, name)) for rule in (exercises, cells)]
+    for path in itertools.chain(root.glob("*.md"), root.glob("notebooks/*.md"), root.glob("book/**/*.md")):
+        if "chapters" not in path.parts:
+            pages += [(path, lambda text: wording(words_of_page(text)))]
+    for path in itertools.chain(*((root / name).rglob("*.py") for name in MODULES)):
+        pages += [(path, lambda text: wording(words_of_module(text)))]
     for path, rule in sorted(pages, key=lambda page: page[0]):
         text = path.read_text()
         yield from (f"{path.relative_to(root)}:{text.count(chr(10), 0, at) + 1}: {what}" for at, what in rule(text))

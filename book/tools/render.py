@@ -77,7 +77,7 @@ def main() -> None:
     try:
         make(parser.parse_args().root)
     except KeyboardInterrupt:
-        sys.exit("ddoq: interrupted; give the same command again")
+        sys.exit("ddoq: interrupted; run the same command again")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Is the run right? What a codebook and its distilled pictures should look like, before students are trained on them.
+"""Checks of a codebook and its distilled pictures, before students are trained on them.
 
 In: latents, prototypes and distilled pictures of one IPC, the prior, the teacher. Out: classes.jsonl, one row per
-class; and measured.json, the names of blank pictures and the teacher's accuracy. Numbers only: `check_lines` says what
-they mean. One class is in memory at a time.
+class; and measured.json, the names of blank pictures and the teacher's accuracy. These are only numbers: `check_lines`
+interprets them. One class is in memory at a time.
 """
 
 import functools
@@ -31,22 +31,22 @@ from ..threads import threads
 from .prior_quality import reconstruction_errors
 
 CLASSES, MEASURED = "classes.jsonl", "measured.json"
-FEW = 5  # images of a class that are reconstructed
-DRAWS = 5  # of K random training latents
-LOOKED_AT = 20  # classes, where latents are not kept and so are encoded again
-ENTRIES = 1300 * 200  # of a transport plan; where there would be more,
-SUBSAMPLE = 500  # so many latents stand for a class
-ROUNDING = 1e-9  # of a distortion; a number of a latent has about unit variance
+FEW = 5  # images of a class to reconstruct
+DRAWS = 5  # draws of K random training latents
+LOOKED_AT = 20  # classes to measure if latents are not kept and have to be encoded again
+ENTRIES = 1300 * 200  # of a transport plan; if there would be more,
+SUBSAMPLE = 500  # this many latents represent a class
+ROUNDING = 1e-9  # of a distortion; the entries of a latent have about unit variance
 
 
 def check(
     store: Store, dataset: Dataset, latents: Latents, prototypes: Artifact, distilled: DistilledDataset,
     prior: Artifact, teacher: Artifact, profile: Profile, *, ipc: int, distill_seed: int,
 ) -> Artifact:  # fmt: skip
-    """Reconstruction, recognition, blank pictures, distortion, and W_2 to the training latents, with what is healthy.
+    """Reconstruction, recognition, blank pictures, distortion, and W_2 to the training latents.
 
-    Every distilled picture is shown to the teacher. The rest is measured on all classes, or, where latents are not
-    kept, on 20 drawn by key. An interrupted check goes on with the class where it was.
+    The teacher sees every distilled picture. The rest is measured on all classes, or on 20 drawn by key if latents are
+    not kept. An interrupted check resumes at the same class.
     """
 
     def share(work: Workspace) -> None:
@@ -95,21 +95,21 @@ def _file(index: int) -> str:
 
 
 def _measured_classes(latents: Latents, n_classes: int, profile: Profile) -> set[int]:
-    """All classes, or 20 drawn by key where latents are encoded again."""
+    """All classes, or 20 drawn by key if latents have to be encoded again."""
     if isinstance(latents, StoredLatents):
         return set(range(n_classes))
     return set(numpy_rng(profile.seed, "check", "classes").permutation(n_classes)[:LOOKED_AT].tolist())
 
 
 def _pictures(distilled: DistilledDataset, dataset: Dataset, label: int, ipc: int) -> Split:
-    """The distilled pictures of one class, nothing else being read."""
+    """The distilled pictures of one class; reads nothing else."""
     names = [image_name(label, item) for item in range(ipc)]
     pixels = torch.stack([read_pixels(distilled.artifact.path / name) for name in names])
     return Split(torch.full((ipc,), label), names, pixels, dataset.image_size)
 
 
 def _reconstruction(model: GenerativePrior, dataset: Dataset, label: int, profile: Profile) -> dict:
-    """Mean squared error of a few images of a class, validation images if it has any; and that of one flat colour."""
+    """Mean squared error of a few images of a class, from validation if possible; and that of one flat colour."""
     split = dataset.validation if len(dataset.validation.of_class(label)) else dataset.train
     images = split.images(split.of_class(label)[:FEW], model.image_size, profile.resize)
     flat = (2 * (images - images.mean((2, 3), keepdim=True))).square().mean().item()

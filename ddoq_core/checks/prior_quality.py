@@ -1,7 +1,7 @@
-"""How good is the prior? What its autoencoder loses, and how many of its images the teacher recognises.
+"""The quality of a prior: the error of its autoencoder, and the share of its images that the teacher recognises.
 
 In: a prior and a teacher. Out: metrics.json with the mean squared error of reconstructed validation images, the share
-of images generated from pure noise that the teacher gives their class, and the same share of real test images.
+of images from pure noise that the teacher assigns to their class, and the same share for real test images.
 """
 
 import torch
@@ -19,12 +19,12 @@ from ..randomness import torch_rng
 from ..store.artifacts import Artifact, Store, Workspace
 from ..threads import threads
 
-PER_CLASS = 50  # images generated of each class
+PER_CLASS = 50  # generated images of each class
 BATCH = 100
 
 
 def assess(store: Store, dataset: Dataset, prior: Artifact, teacher: Artifact, profile: Profile) -> Artifact:
-    """Reconstruction error of the prior and the teacher's recognition rate of its images, percent, with n."""
+    """Reconstruction error of the prior, and the teacher's recognition rate of its images in percent, with n."""
 
     def build(work: Workspace) -> None:
         model = load_prior(prior.path, **profile.subset(*KNOBS))
@@ -52,12 +52,12 @@ def assess(store: Store, dataset: Dataset, prior: Artifact, teacher: Artifact, p
 
 
 def reconstruction_errors(model: GenerativePrior, images: Float[Tensor, "b C H W"]) -> Float[Tensor, " b"]:
-    """What the autoencoder loses of images in [0, 1]: mean squared error per pixel on [-1, 1]."""
+    """Error of the autoencoder on images in [0, 1]: mean squared error per pixel on [-1, 1]."""
     return (2 * (model.decode(model.encode(images)).cpu() - images)).square().mean((1, 2, 3))
 
 
 def _reconstruction_error(model: GenerativePrior, split: Split, profile: Profile) -> float:
-    """Mean of it over a split, at the prior's size."""
+    """Mean of that error over a split, at the prior's size."""
     total = 0.0
     for rows in torch.arange(len(split)).split(BATCH):
         errors = reconstruction_errors(model, split.images(rows, model.image_size, profile.resize))
@@ -67,7 +67,7 @@ def _reconstruction_error(model: GenerativePrior, split: Split, profile: Profile
 
 @torch.no_grad()
 def _recognised(model: GenerativePrior, dataset: Dataset, teacher: Artifact, profile: Profile) -> torch.Tensor:
-    """Bool [n_classes, PER_CLASS]: the teacher gives an image made of pure noise the class it was made for."""
+    """Bool [n_classes, PER_CLASS]: the teacher assigns an image from pure noise to its class."""
     network = load_teacher(teacher, profile.device)
     classes, knobs = model.embed(dataset.classes), profile.subset(*DENOISE_KNOBS)
     right = []

@@ -1,8 +1,7 @@
-"""What the files of this package declare, read without running them: methods, data sets, priors and their knobs.
+"""Declarations in the files of this package, read without running them: methods, data sets, priors and their knobs.
 
 A file that defines METHOD is a row of Table 1, one that defines SIZES a data set, one that defines PIPELINE a prior. A
-profile knows their names before torch is imported, which takes seconds; a file that is dropped in is known by being
-there.
+profile knows their names before torch is imported, which takes seconds. A new file needs no registration.
 """
 
 import ast
@@ -19,19 +18,19 @@ METHODS, DATA_SETS, PRIORS = PACKAGE / "methods", PACKAGE / "data" / "sets", PAC
 
 @functools.cache
 def declared(folder: Path, name: str) -> dict[str, ast.expr]:
-    """Files of a folder that define `name`, sorted, each with what it is defined as."""
+    """Files of a folder that define `name`, sorted, each with its definition."""
     found = {path.stem: _assigned(_body(path)).get(name) for path in sorted(folder.glob("[a-z]*.py"))}
     return {stem: value for stem, value in found.items() if value is not None}
 
 
 def method_names() -> tuple[str, ...]:
-    """Rows of Table 1 in its order: those that `methods/__init__.py` lists, then any other file with a METHOD."""
+    """Rows of Table 1 in its order: those listed in `methods/__init__.py`, then any other file with a METHOD."""
     listed = ast.literal_eval(_assigned(_body(METHODS / "__init__.py"))["ORDER"])
     return (*listed, *(name for name in declared(METHODS, "METHOD") if name not in listed))
 
 
 def data_sets() -> dict[str, tuple[int, int, int, int] | None]:
-    """Data sets by name: training images, classes, channels and bytes of an image; None: the folder decides."""
+    """Data sets by name: training images, classes, channels and bytes of an image; None if the folder decides."""
     return {name: ast.literal_eval(value) for name, value in declared(DATA_SETS, "SIZES").items()}
 
 
@@ -41,20 +40,20 @@ def priors() -> dict[str, str]:
 
 
 def method_knobs() -> type:
-    """A dataclass of the knobs in the classes `Knobs` of methods; ValueError if two of them declare one name."""
+    """A dataclass of the knobs in the `Knobs` classes of methods; ValueError if two of them declare the same name."""
     fields: dict[str, tuple[str, type | GenericAlias | UnionType, dataclasses.Field]] = {}
     for name in method_names():
         for field in _knobs_of(name):
             if field[0] in fields:
-                raise ValueError(f"methods/{name}.py declares the knob {field[0]}, which another method has")
+                raise ValueError(f"methods/{name}.py declares the knob {field[0]}, which another method already has")
             fields[field[0]] = field
     return dataclasses.make_dataclass("MethodKnobs", fields.values(), frozen=True)
 
 
 def _knobs_of(method: str) -> list[tuple]:
-    """Name, type and field of the knobs of a method; they shape its row alone, if they do not say otherwise."""
+    """Name, type and field of the knobs of a method; unless they say otherwise, they shape only its row."""
     body = _body(METHODS / f"{method}.py")
-    found = [node for node in body if isinstance(node, ast.ClassDef) and node.name == "Knobs"]
+    found: list[ast.stmt] = [node for node in body if isinstance(node, ast.ClassDef) and node.name == "Knobs"]
     if not found:
         return []
     scope = {name: ast.literal_eval(value) for name, value in _assigned(body).items() if _is_literal(value)}
@@ -70,9 +69,9 @@ def _body(path: Path) -> list[ast.stmt]:
 
 
 def _assigned(body: list[ast.stmt]) -> dict[str, ast.expr]:
-    """What the names of a file are defined as."""
-    named = (node for node in body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name))
-    return {node.targets[0].id: node.value for node in named}
+    """Names of a file with their definitions."""
+    assignments = ((node.targets[0], node.value) for node in body if isinstance(node, ast.Assign))
+    return {target.id: value for target, value in assignments if isinstance(target, ast.Name)}
 
 
 def _is_literal(value: ast.expr) -> bool:

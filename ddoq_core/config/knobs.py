@@ -1,4 +1,4 @@
-"""A knob: a parameter with its type, its meaning and the values that it may take, and what is said of a wrong one."""
+"""A knob: a parameter with its type, its meaning and its allowed values, and the errors for other values."""
 
 import dataclasses
 import difflib
@@ -9,6 +9,7 @@ import types
 import typing
 from collections.abc import Iterable
 from dataclasses import field
+from typing import Any
 
 import yaml
 
@@ -18,18 +19,18 @@ NETWORK = r"convnet-\d+(-bn)?|[a-z]+\w*(-small)?"  # names of classifiers
 
 
 def knob(
-    default, meaning: str, *, of: tuple = (), like: str = "", low: float | None = None, high: float | None = None,
+    default: Any, meaning: str, *, of: tuple = (), like: str = "", low: float | None = None, high: float | None = None,
     methods: tuple[str, ...] = (), since: str = "", path: bool = False,
-):  # fmt: skip
-    """A field with its meaning and the values it may take.
+) -> Any:  # fmt: skip
+    """A field with its meaning and its allowed values.
 
-    They are one `of` a few names, or a text `like` a pattern, or a number from `low` to `high`, or a `path`, in which
+    A value is one `of` a few names, or a text `like` a pattern, or a number from `low` to `high`, or a `path`, in which
     `~` is the home folder.
 
     Args:
         methods: rows of Table 1 that it shapes, if not all of them.
-        since: version that it came with, if that is after the first records (0.1). Its default must be the behaviour
-            of the versions before: keys leave it out there (`Profile.keyed`).
+        since: version that introduced it, if that is after the first records (0.1). Its default must keep the behaviour
+            of earlier versions, as keys leave it out there (`Profile.keyed`).
     """
     allowed = {"of": of, "like": like, "low": low, "high": high, "path": path}
     metadata = {"meaning": meaning, **allowed, "methods": methods, "since": since}
@@ -39,20 +40,20 @@ def knob(
 
 
 def unknown_name(name: str, known: Iterable[str], where: str) -> InputError:
-    """The error for a name that nobody declares, with the nearest one that somebody does."""
+    """The error for an undeclared name, with the most similar declared name."""
     return InputError(f"unknown parameter '{name}' in {where}{suggestion(str(name), known)}")
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """A suggestion, if a known name is like this one."""
+    """A suggestion, if a known name is similar."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
-def checked_value(knob: dataclasses.Field, value):
-    """The value, in the knob's type and range; an InputError says what it should be if it is not.
+def checked_value(knob: dataclasses.Field, value: Any) -> Any:
+    """The value, in the knob's type and range; an InputError says what it must be if it is not.
 
-    A text is read as what the knob's type needs ("1e-3", "[10, 50]"), and a single value is a list of one.
+    A text is read according to the knob's type ("1e-3", "[10, 50]"), and a single value becomes a list of one.
     """
     value = _typed(knob.name, knob.type, value)
     m = knob.metadata
@@ -64,20 +65,20 @@ def checked_value(knob: dataclasses.Field, value):
             raise InputError(f"{knob.name} = {value}, but {item} is in it twice; give it once")
         if m["of"] and item not in m["of"]:
             raise InputError(
-                f"{knob.name} = {item!r}, but it is one of {', '.join(m['of'])}{suggestion(str(item), m['of'])}"
+                f"{knob.name} = {item!r}, but it must be one of {', '.join(m['of'])}{suggestion(str(item), m['of'])}"
             )
         if m["like"] and isinstance(item, str) and not re.fullmatch(m["like"], item):
-            raise InputError(f"{knob.name} = {item!r}, but it is {knob.metadata['meaning']}")
+            raise InputError(f"{knob.name} = {item!r} is not valid; meaning: {knob.metadata['meaning']}")
         is_number = not isinstance(item, str)
         if is_number and m["low"] is not None and not item >= m["low"]:
-            raise InputError(f"{knob.name} = {item}, but it is at least {m['low']}")
+            raise InputError(f"{knob.name} = {item}, but it must be at least {m['low']}")
         if is_number and m["high"] is not None and not item <= m["high"]:
-            raise InputError(f"{knob.name} = {item}, but it is at most {m['high']}")
+            raise InputError(f"{knob.name} = {item}, but it must be at most {m['high']}")
     return value
 
 
-def _typed(name: str, kind, value):
-    wrong = InputError(f"{name} = {value!r:.80}, but it is {_type_name(kind)}")
+def _typed(name: str, kind: Any, value: Any) -> Any:
+    wrong = InputError(f"{name} = {value!r:.80}, but it must be {_type_name(kind)}")
     if isinstance(value, str) and kind is not str:
         value = _read(value)
     if isinstance(kind, types.GenericAlias):
@@ -88,7 +89,7 @@ def _typed(name: str, kind, value):
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if is_number and not abs(value) <= sys.float_info.max:  # a whole number may be too large for a float
         shown = value if isinstance(value, float) else "a number of more than 308 digits"
-        raise InputError(f"{name} = {shown}, but it is a finite number")
+        raise InputError(f"{name} = {shown}, but it must be a finite number")
     if isinstance(kind, types.UnionType):
         return _typed(name, float if is_number else str, value)
     if kind is float and is_number:
@@ -98,8 +99,8 @@ def _typed(name: str, kind, value):
     raise wrong
 
 
-def _read(text: str):
-    """The text as YAML, and as a number what YAML takes for a text, such as 1e-3."""
+def _read(text: str) -> Any:
+    """The text as YAML, and as a number where YAML reads a text, as for 1e-3."""
     try:
         value = yaml.safe_load(text)
         return float(value) if isinstance(value, str) else value
@@ -107,7 +108,7 @@ def _read(text: str):
         return text
 
 
-def _type_name(kind) -> str:
+def _type_name(kind: Any) -> str:
     if isinstance(kind, types.GenericAlias):
         return f"a list of {typing.get_args(kind)[0].__name__}, not empty"
     return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}.get(kind, str(kind))

@@ -1,1 +1,1 @@
-"""What a run costs, estimated before it and measured after it."""
+"""The cost of a run, estimated in advance and measured afterwards."""

@@ -1,6 +1,6 @@
-"""What a GPU has proved in minutes, as the record of `tests/gpu/prove.sh` keeps it, and costs told by its speeds.
+"""Measurements of a GPU in the record of `tests/gpu/prove.sh`, and cost estimates from its speeds.
 
-In: a record, one JSON file. Out: agreements with the CPU, speeds, and a Device whose steps take what was measured.
+In: a record, one JSON file. Out: agreements with the CPU, speeds, and a Device whose steps have the measured speeds.
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import InputError
 from .sizes import Device
 
-# steps of a run by the measured one that they resemble: what they mostly compute is the same networks
+# steps of a run by the measured step that they resemble: mostly they compute the same networks
 LIKE = {
     "encode": ("encode", "cluster"),
     "synthesize": ("synthesize", "generate"),
@@ -22,7 +22,7 @@ LIKE = {
 
 @dataclass(frozen=True)
 class Speed:
-    """One measurement: so many images of a step in so many seconds."""
+    """One measurement: a number of images of a step in a number of seconds."""
 
     step: str
     precision: str
@@ -36,12 +36,12 @@ class Speed:
     def of(
         cls, step: str, precision: str, batch: int, images: int, seconds: float, operations: float, peak: int
     ) -> "Speed":
-        """Rounded as a record keeps it."""
+        """The measurement, rounded as in a record."""
         return cls(step, precision, batch, images, float(f"{seconds:.4g}"), float(operations), peak)
 
     @property
     def rate(self) -> float:
-        """Operations a second."""
+        """Operations per second."""
         return self.operations * self.images / self.seconds
 
 
@@ -51,29 +51,29 @@ class GpuRecord:
 
     device: str
     date: str
-    small: bool  # sizes of a trial, from which no cost is told
+    small: bool  # sizes of a trial, which gives no cost estimate
     versions: dict[str, str]
     seconds: float
-    peaks: dict[str, float]  # operations a second of the fastest matrix product, by precision
+    peaks: dict[str, float]  # operations per second of the fastest matrix product, by precision
     agreements: tuple[dict, ...]  # step, precision, difference, tolerance
     speeds: tuple[Speed, ...]
-    failures: tuple[str, ...]  # what could not be run, and why
+    failures: tuple[str, ...]  # what could not run, and why
 
     @property
     def disagreements(self) -> list[str]:
-        """Steps whose difference from the CPU is above its tolerance."""
+        """Steps whose difference from the CPU exceeds its tolerance."""
         return [f"{a['step']}, {a['precision']}" for a in self.agreements if not a["difference"] <= a["tolerance"]]
 
     def share(self, speed: Speed) -> float:
-        """Share of the fastest matrix product of its precision that a step has reached."""
+        """Share of the fastest matrix product of its precision that a step reached."""
         return speed.rate / self.peaks[speed.precision]
 
 
 def read_record(path: Path) -> GpuRecord:
-    """A record from its file.
+    """Read a record from its file.
 
     Raises:
-        InputError: no such file, or none of that kind.
+        InputError: a missing file, or one of another kind.
     """
     try:
         content = json.loads(path.read_text())
@@ -83,7 +83,7 @@ def read_record(path: Path) -> GpuRecord:
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         reason = " ".join(str(error).split())[:100]
         raise InputError(
-            f"{path} is no record of tests/gpu/prove.sh ({reason}); give the file that it wrote"
+            f"{path} is not a record of tests/gpu/prove.sh ({reason}); give the file that it wrote"
         ) from error
 
 

@@ -1,7 +1,7 @@
-"""Operations and parameters of the real networks, counted on torch's meta device, where tensors have shapes only.
+"""Operations and parameters of the real networks, counted on torch's meta device, where tensors have only shapes.
 
-In: the names of a profile. Out: counts for `flops`. A multiply-add is two operations; matrix products, convolutions
-and attention are counted, and nothing else is.
+In: the names of a profile. Out: counts for `flops`. A multiply-add is two operations; only matrix products,
+convolutions and attention are counted.
 """
 
 import importlib
@@ -37,7 +37,7 @@ from .counts import Classifier, Prior
 
 META = torch.device("meta")
 STEPS = 50  # of the schedule whose timesteps are counted
-TRAINED_TOGETHER = 2  # images of a counted training step: batch norm asks for more than one value of a channel
+TRAINED_TOGETHER = 2  # images of a counted training step, since batch norm needs more than one value of a channel
 
 
 def flops(call: Callable[[], object]) -> int:
@@ -48,7 +48,7 @@ def flops(call: Callable[[], object]) -> int:
 
 
 def _backward(out, x, weight, bias, stride, padding, dilation, transposed, more, groups, mask, **_) -> int:
-    """Each gradient of a convolution costs what the convolution does; torch's own count forgets the groups."""
+    """Each gradient of a convolution costs as much as the convolution; torch's own count ignores the groups."""
     return sum(mask[:2]) * conv_flop_count(x, weight, out, transposed=transposed)
 
 
@@ -57,14 +57,14 @@ def n_parameters(*modules: nn.Module) -> int:
 
 
 def activations(network: nn.Module, images: torch.Tensor) -> int:
-    """Bytes that autograd keeps of a forward pass: every storage once, those of the network itself left out."""
+    """Bytes that autograd keeps from a forward pass: every storage once, without those of the network itself."""
     own = {tensor.untyped_storage()._cdata for tensor in [*network.parameters(), *network.buffers()]}
     kept = {}
 
     def note(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
         if storage._cdata not in own:
-            kept[storage._cdata] = storage  # held, so that no other takes its place
+            kept[storage._cdata] = storage  # kept alive, so that no other storage gets its address
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
@@ -73,7 +73,7 @@ def activations(network: nn.Module, images: torch.Tensor) -> int:
 
 
 def count_classifier(name: str, n_classes: int, channels: int, image_size: int) -> Classifier:
-    """Costs of the network of this name; InputError if there is none, or none for images of this size."""
+    """Costs of the network with this name; InputError if there is none, or none for images of this size."""
     with META:
         network = make_network(name, n_classes, channels, image_size, torch_rng(0, "never drawn"))
         images = torch.empty(TRAINED_TOGETHER, channels, image_size, image_size)
@@ -83,12 +83,12 @@ def count_classifier(name: str, n_classes: int, channels: int, image_size: int) 
         with torch.no_grad():
             forward = flops(lambda: network.eval()(images)) // TRAINED_TOGETHER
     except (RuntimeError, ValueError, AssertionError) as error:
-        raise InputError(f"{name} does not take images of {image_size} pixels; mend image_size") from error
+        raise InputError(f"{name} does not take images of {image_size} pixels; change image_size") from error
     return Classifier(n_parameters(network), forward, training, kept)
 
 
 def count_parts(name: str, prior: LatentDiffusion) -> Prior:
-    """Operations on one image, and parameters, of a prior whose networks are on the meta device."""
+    """Operations on one image, and parameters, of a prior with networks on the meta device."""
     image = torch.empty(1, prior.channels, prior.image_size, prior.image_size, device=META)
     latent, t = torch.empty(1, *prior.latent_shape, device=META), torch.zeros(1, dtype=torch.long, device=META)
     with torch.no_grad():
@@ -112,14 +112,14 @@ def count_parts(name: str, prior: LatentDiffusion) -> Prior:
 
 
 def count_prior(profile: Profile, channels: int) -> Prior:
-    """The prior that a profile names: the one that is fitted, or that of its folder; InputError as `flops.prior_of`."""
+    """The prior of a profile: the one that is trained, or that of its folder; InputError as `flops.prior_of`."""
     if profile.prior == "pretrain":
         return count_parts("fitted on the spot", _fitted(profile, channels))
     if profile.prior == "exact":
         return _exact(profile, channels)
     path = Path(profile.prior_path)
     if not profile.prior_path or not path.is_dir():
-        raise InputError(f"what prior = {profile.prior} costs is counted in its folder; set prior_path to one")
+        raise InputError(f"the cost of prior = {profile.prior} is counted from its folder; set prior_path to one")
     try:
         index = json.loads((path / "model_index.json").read_text())
         (module,) = prior_modules(profile)
@@ -129,12 +129,12 @@ def count_prior(profile: Profile, channels: int) -> Prior:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} holds no configuration of a {profile.prior} prior ({' '.join(str(error).split())[:150]}); "
-            "mend prior_path, or empty it to count the published one"
+            "check prior_path, or leave it empty to count the published prior"
         ) from error
 
 
 def _exact(profile: Profile, channels: int) -> Prior:
-    """The autoencoder of autoencoder_path, or TAEF2 where none is named; the score is counted with the data."""
+    """The autoencoder of autoencoder_path, or TAEF2 if none is named; the score is counted with the data."""
     side = profile.picture_size
     vae = _given_autoencoder(profile)
     if vae is None:
@@ -172,7 +172,7 @@ def _fitted(profile: Profile, channels: int) -> DiTPrior:
 
 
 class _Shapes(PriorFolder):
-    """A folder whose configurations are read, and whose weights are not."""
+    """A folder from which configurations are read, but no weights."""
 
     def part(self, kind: type[N], name: str, *, channels_last: bool = True) -> N:
         where = {"pretrained_model_name_or_path": self.path / name, "local_files_only": True}

@@ -1,4 +1,4 @@
-"""What is counted of a network: its parameters, and its operations on one image."""
+"""Counts of a network: its parameters, and its operations on one image."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ class Classifier:
     parameters: int
     forward: int
     training: int  # forward and backward
-    activations: int  # bytes in float32 that a forward pass keeps for the backward one
+    activations: int  # bytes in float32 that a forward pass keeps for the backward pass
 
 
 def exact_score(points: int, latent_shape: tuple[int, int, int], windows: bool) -> int:
@@ -32,15 +32,15 @@ class Prior:
     largest: int  # parameters of the larger of autoencoder and network
     encode: int  # E(x)
     decode: int  # D(z)
-    call: int  # one prediction of the noise, without guidance; of the exact score 0, as it depends on the data
+    call: int  # one prediction of the noise, without guidance; 0 for the exact score, as it depends on the data
     embed: int  # the conditioning of one class; a row of a table costs nothing
-    train_autoencoder: int  # a training step of each, as `pretrain` makes it
+    train_autoencoder: int  # a training step of each, as in `pretrain`
     train_network: int
     order: int  # timesteps of its own scheduler in a step
     extra: int  # and those beyond that: PNDM runs its first step twice
 
     def calls(self, profile: Profile, *, from_noise: bool = False) -> int:
-        """Calls of the network for one image, guidance counted: the timesteps that `LatentDiffusion.denoise` runs."""
+        """Calls of the network for one image, with guidance: the timesteps that `LatentDiffusion.denoise` runs."""
         run = profile.n_steps if from_noise else min(int(profile.n_steps * profile.strength), profile.n_steps)
         own = profile.sampler == "checkpoint"
         timesteps = run * self.order + self.extra if own and run else run

@@ -1,8 +1,8 @@
-"""Operations and parameters of the networks of a profile: what one image costs in each of them.
+"""Operations and parameters of the networks of a profile, for one image.
 
-In: the names of a profile. Out: counts, a multiply-add being two operations. Those of the published networks, at the
-sizes of the profiles that ship with the package, are in `counts.json`: for them the light core is enough. Others are
-counted on the spot (`counting`), which needs the extra `pipeline`.
+In: the names of a profile. Out: counts, with a multiply-add as two operations. Counts of the published networks, at the
+sizes of the shipped profiles, are in `counts.json`, for which the light core is enough. Others are counted when needed
+(`counting`), with the extra `pipeline`.
 """
 
 import json
@@ -19,7 +19,7 @@ COUNTS = Path(__file__).with_name("counts.json")
 
 
 def classifier(name: str, n_classes: int, channels: int, image_size: int) -> Classifier:
-    """Costs of the network of this name; InputError if there is none, or none for images of this size."""
+    """Costs of the network with this name; InputError if there is none, or none for images of this size."""
 
     def count() -> Classifier:
         from .counting import count_classifier
@@ -30,11 +30,11 @@ def classifier(name: str, n_classes: int, channels: int, image_size: int) -> Cla
 
 
 def prior_of(profile: Profile, channels: int) -> Prior:
-    """The prior that a profile names: the one that is fitted, that of its folder, or the published one.
+    """The prior of a profile: the one that is trained, that of its folder, or the published one.
 
     Raises:
-        InputError: prior_path is a folder of another layout, or none where no counts of the prior are published; an
-            image size that the fitted prior does not take.
+        InputError: prior_path is a folder of another layout, or missing for a prior without published counts; an image
+            size that the trained prior does not take.
     """
 
     def count() -> Prior:
@@ -53,7 +53,7 @@ def prior_of(profile: Profile, channels: int) -> Prior:
 
 
 def _known(what: str, count: Callable[[], Classifier | Prior]) -> dict:
-    """Counts by name; those that are made on the spot are kept for this process."""
+    """Counts by name; new counts are cached in this process."""
     if what not in known_counts():
         known_counts()[what] = asdict(count())
     return known_counts()[what]
@@ -61,5 +61,5 @@ def _known(what: str, count: Callable[[], Classifier | Prior]) -> dict:
 
 @cache
 def known_counts() -> dict[str, dict]:
-    """Those that ship, and those that this process has made."""
+    """The shipped counts, and those made in this process."""
     return json.loads(COUNTS.read_text())

@@ -1,8 +1,8 @@
-"""Cost of a run, told before it is paid: operations and bytes of every step of Algorithm 4.
+"""Cost of a run, estimated in advance: operations and bytes of every step of Algorithm 4.
 
-In: a profile, the sizes of its data set. Out: one Cost for every kind of artifact that the run makes. Networks are the
-real ones, on the meta device: nothing is computed. Scoring on test images is no step of Algorithm 4 and not counted;
-nor are students with a protocol of their own.
+In: a profile, and the sizes of its data set. Out: one Cost for every kind of artifact in the run. Networks are the real
+ones, on the meta device: nothing is computed. Scoring on test images is not a step of Algorithm 4 and is not counted,
+nor are students with their own protocol.
 """
 
 import math
@@ -35,17 +35,17 @@ from .counts import Classifier, Prior, exact_score
 from .flops import classifier, prior_of
 from .sizes import Images
 
-COMPUTED = 4  # bytes of a number of a latent in memory: it is clustered as float32
+COMPUTED = 4  # bytes of a number of a latent in memory, since latents are clustered in float32
 
 
 def costs(profile: Profile, images: Images) -> list[Cost]:
-    """The cost of every artifact of a run of this profile, in the order in which it makes them.
+    """The cost of every artifact in a run of this profile, in the order in which it makes them.
 
-    What several methods tell alike is one artifact, which they share.
+    Equal costs of several methods belong to one artifact that they share.
 
     Raises:
-        InputError: no network of a name in the profile, an IPC above the size of a class, or the exact score of
-            latents that are not kept.
+        InputError: an unknown network in the profile, an IPC above the size of a class, or the exact score without
+            stored latents.
     """
     highest = max(levels_of(profile))
     if highest > images.per_class:
@@ -74,7 +74,7 @@ class _Counted:
         return replace(found, call=exact_score(points, found.latent_shape, p.locality != "global"))
 
     def all(self) -> Iterator[Cost]:
-        """Every step, in order; those that are made no times too."""
+        """Every step, in order, including those that are never made."""
         yield from (*self.fitted(), *self.on_real_images(), *self.encoded(), *self.clustered())
         for method in {m.images: m for m in self._accounts}.values():
             yield from method.cost(self._accounts[method])
@@ -89,7 +89,7 @@ class _Counted:
         if p.prior != "pretrain" or not self._used("prior"):
             return
         operations, reads = p.diffusion_epochs * self.prior.train_network, 0
-        if not p.prior_of_latents:  # else the autoencoder is given, and the latents are those of `encode`
+        if not p.prior_of_latents:  # otherwise the autoencoder is given, and the latents are those of `encode`
             operations += p.vae_epochs * self.prior.train_autoencoder + self.prior.encode
             reads = self.images.read(p.vae_epochs + 1)
         yield Cost(
@@ -99,7 +99,7 @@ class _Counted:
         )  # fmt: skip
 
     def on_real_images(self) -> Iterator[Cost]:
-        """The teacher, if it is trained here, and the classifiers that methods fit on all real images by its recipe."""
+        """The teacher, if it is trained here, and classifiers that methods train on all real images by its recipe."""
         p = self.profile
         whole = set() if p.teacher_path else {(p.teacher, 0)}
         whole = whole.union(*(method.fits(account) for method, account in self._accounts.items()))
@@ -113,7 +113,7 @@ class _Counted:
             )  # fmt: skip
 
     def encoded(self) -> Iterator[Cost]:
-        """Line 1, where latents are kept: every training image once."""
+        """Line 1, if latents are kept: every training image once."""
         made_of_them = self.profile.prior_of_latents and self._used("prior")
         if self.profile.keep_latents and (self._used("encode") or made_of_them):
             n = self.images.n
@@ -123,7 +123,7 @@ class _Counted:
             )  # fmt: skip
 
     def clustered(self) -> Iterator[Cost]:
-        """Lines 2 and 3: the codebooks of all levels, class by class; line 1 too where latents are not kept."""
+        """Lines 2 and 3: the codebooks of all levels, class by class; also line 1 if latents are not kept."""
         if not self._used("cluster"):
             return
         p, n, C = self.profile, self.images.per_class, self.images.n_classes
@@ -140,7 +140,7 @@ class _Counted:
         )  # fmt: skip
 
     def mapped(self, ipc: int) -> Iterator[Cost]:
-        """The file of pixels of each distilled set, which labels and students are made from."""
+        """The file of pixels of each distilled set, from which labels and students are made."""
         sets = {(METHODS[t.method].images, t.distill_seed) for t in self.plan if t.ipc == ipc}
         size = ipc * self.images.n_classes * self._picture
         yield Cost(
@@ -154,7 +154,7 @@ class _Counted:
         )
 
     def labelled(self, ipc: int) -> Iterator[Cost]:
-        """Line 6, where labels are stored: one artifact for each distilled set that has soft students."""
+        """Line 6, if labels are stored: one artifact for each distilled set with soft students."""
         p, teacher, m = self.profile, self._classifier(self.profile.teacher), ipc * self.images.n_classes
         tasks = [t for t in self.plan if (t.ipc, t.labels) == (ipc, "soft")]
         sets = {(METHODS[t.method].images, t.distill_seed) for t in tasks}
@@ -166,7 +166,7 @@ class _Counted:
         )  # fmt: skip
 
     def students(self) -> Iterator[Cost]:
-        """Line 7. A teacher that is asked while training (soft_labels = online) is counted with the student."""
+        """Line 7. A teacher that runs during training (soft_labels = online) is counted with the student."""
         p, teacher = self.profile, self._classifier(self.profile.teacher)
         made = {
             (t.student, t.labels, t.ipc, t.distill_seed, t.seed, *METHODS[t.method].trained(p))
@@ -190,12 +190,12 @@ class _Counted:
 
     @cached_property
     def _accounts(self) -> dict[Method, Account]:
-        """Methods that make something in this run, in the order of the table."""
+        """Methods with artifacts in this run, in the order of the table."""
         found = {method: self._account(method) for method in METHODS.values()}
         return {method: account for method, account in found.items() if account.sets or account.students}
 
     def _account(self, method: Method) -> Account:
-        """The sets that a method makes for all rows that share them or begin with them; and its own students."""
+        """The sets that a method makes for all rows that share or extend them, and its own students."""
         sets = {
             (t.ipc, t.distill_seed)
             for t in self.plan
@@ -209,7 +209,7 @@ class _Counted:
         return any(step in METHODS[t.method].uses for t in self.plan)
 
     def _classifier(self, name: str, size: int | None = None) -> Classifier:
-        """A network at the size that it sees: the teacher that of the pictures, the others that of students."""
+        """A network at its input size: that of the pictures for the teacher, that of students for the others."""
         p = self.profile
         size = size or (p.picture_size if name == p.teacher else p.image_size)
         return classifier(name, self.images.n_classes, self.images.channels, size)
@@ -230,15 +230,15 @@ class _Counted:
 
     @property
     def _picture(self) -> int:
-        """Bytes of a distilled image before it is packed."""
+        """Bytes of a distilled image before compression."""
         return self.images.channels * self.profile.picture_size**2
 
 
 def clustering(n: int, d: int, levels: list[int], quantizer: str, n_restarts: int, n_passes: int) -> int:
     """Operations on the n latents of one class, in d dimensions, for all its codebooks.
 
-    A pass over the samples makes 2 n K d. Lloyd's algorithm is taken to make as many passes as `best_of_restarts` plans
-    with; where inner products are cheaper it makes n^2 d operations once, and n^2 in a pass.
+    A pass over the samples costs 2 n K d. Lloyd's algorithm is assumed to make as many passes as `best_of_restarts`
+    plans with; if inner products are cheaper it costs n^2 d operations once, and n^2 in a pass.
     """
     if quantizer not in OFFLINE:
         return 2 * n * d * sum(levels) * (n_passes + SEEDING)
@@ -248,5 +248,5 @@ def clustering(n: int, d: int, levels: list[int], quantizer: str, n_restarts: in
 
 
 def takes_gram(n: int, d: int, levels: list[int], quantizer: str, n_restarts: int) -> bool:
-    """Whether Lloyd's algorithm takes the Gram form (`lloyd.gram_pays`)."""
+    """Whether Lloyd's algorithm uses the Gram form (`lloyd.gram_pays`)."""
     return quantizer == "lloyd" and gram_pays(n, d, levels, n_restarts * (SEEDING + ITERATIONS))

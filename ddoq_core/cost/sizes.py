@@ -1,4 +1,4 @@
-"""What a cost is told for: how many images of which kind, and a device of given speed. Nothing heavy is imported."""
+"""Inputs of a cost estimate: the number and kind of images, and a device of given speed. Imports nothing heavy."""
 
 import math
 from dataclasses import dataclass, replace
@@ -23,17 +23,17 @@ KNOWN = {  # training images, classes, channels, bytes of an image
 
 @dataclass(frozen=True)
 class Images:
-    """The real training images that Algorithm 4 starts from."""
+    """The real training images at the start of Algorithm 4."""
 
     n: int
     n_classes: int
     channels: int
-    bytes: float  # of one image as it is kept
-    files: bool  # read from their files in every pass, or once
+    bytes: float  # of one image as stored
+    files: bool  # read from files in every pass, or once
 
     @classmethod
     def of(cls, profile: Profile, n_classes: int | None = None, per_class: int | None = None) -> "Images":
-        """Sizes of a profile's data set: as given, or counted in data_root, or as they are known by name.
+        """Sizes of a profile's data set: as given, counted in data_root, or known by name.
 
         `imagefolder` without data_root is known by its class_list, or the name of the profile. Validation images are
         left out.
@@ -75,14 +75,14 @@ def _sizes(profile: Profile, n_classes: int | None, per_class: int | None) -> tu
 
 
 def _counted(folder: Path, class_list: str) -> tuple[int, int, int, float]:
-    """Sizes of a folder of one folder per class; no image is opened, and of many only some are asked for their size."""
+    """Sizes of a folder of one folder per class; no image is opened, and of many files only some are measured."""
     if not folder.is_dir():
-        raise InputError(f"no folder {folder}; mend data_root, or empty it and give --classes and --images-per-class")
+        raise InputError(f"no folder {folder}; check data_root, or empty it and give --classes and --images-per-class")
     left_out = LeftOut()
     classes = [folder / c for c in (listed_classes(class_list) if class_list else class_folders(folder, left_out))]
     files = [p for c in classes for p in images_in(c, left_out)]
     if not files:
-        raise InputError(f"no image in the class folders of {folder}; mend data_root")
+        raise InputError(f"no image in the class folders of {folder}; check data_root")
     sizes = [p.stat().st_size for p in files[:: -(-len(files) // WEIGHED)]]
     return len(files), len(classes), 3, sum(sizes) / len(sizes)
 

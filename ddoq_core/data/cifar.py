@@ -1,7 +1,7 @@
-"""CIFAR-10 and CIFAR-100 as they are published: Python pickles, read without running what a pickle can run.
+"""CIFAR-10 and CIFAR-100 as published: Python pickles, read without running any code in them.
 
 In: the folder or the archive that torchvision downloads. Out: images and labels. Every file must have its published
-checksum, and is then read by an unpickler that knows arrays and plain values, and nothing that could be called.
+checksum; it is then read by an unpickler that knows arrays and plain values, and cannot call anything.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def cifar(profile: Profile, name: str) -> Dataset:
-    """CIFAR as torchvision keeps it, whose class has this name."""
+    """CIFAR in torchvision's layout; `name` is that of its class."""
     from torchvision import datasets  # of the extra `pipeline`
 
     source = getattr(datasets, name)
@@ -51,12 +51,12 @@ def cifar(profile: Profile, name: str) -> Dataset:
 def read_cifar(
     source: type, root: Path, download: bool
 ) -> tuple[list[UInt8[Tensor, "_ 3 32 32"]], list[Int64[Tensor, " _"]], list[str]]:
-    """Images and labels of the training and of the test part, and the names of the classes.
+    """Images and labels of the training part and the test part, and the names of the classes.
 
     Args:
         source: torchvision's class, for the names of the files and their checksums.
     Raises:
-        InputError: a file is missing, is not the published one, or holds something else than as many images as labels.
+        InputError: a file is missing, is not the published one, or does not hold as many labels as images.
     """
     from torchvision.datasets.utils import download_and_extract_archive  # of the extra `pipeline`
 
@@ -66,11 +66,11 @@ def read_cifar(
         try:
             download_and_extract_archive(source.url, str(root), filename=source.filename, md5=source.tgz_md5)
         except (OSError, RuntimeError) as error:
-            raise InputError(f"{source.base_folder} cannot be fetched ({error}); put it into {root}") from error
+            raise InputError(f"{source.base_folder} cannot be downloaded ({error}); put it into {root}") from error
         files, problem = _published(source, root)
     if problem:
         raise InputError(
-            f"no sound copy of {source.base_folder} in {root}: {problem}; correct data_root or set download=true"
+            f"no valid copy of {source.base_folder} in {root}: {problem}; correct data_root or set download=true"
         )
     names = _read(files[source.meta["filename"]], source.meta["filename"])[source.meta["key"]]
     batches = [[_images_and_labels(files[name], name, len(names)) for name in part] for part in parts]
@@ -79,7 +79,7 @@ def read_cifar(
 
 
 def _published(source: type, root: Path) -> tuple[dict[str, bytes], str]:
-    """Contents of the published files by name, of their folder or of their archive; or what is wrong with them."""
+    """Contents of the published files by name, from their folder or their archive; or the problem with them."""
     wanted = dict([*source.train_list, *source.test_list, (source.meta["filename"], source.meta["md5"])])
     base, packed = source.base_folder, source.filename
     places = (root / base, root, root / packed.partition(".")[0] / base)
@@ -119,7 +119,7 @@ def _images_and_labels(
         images = torch.from_numpy(batch["data"]).reshape(-1, 3, 32, 32)
         labels = torch.tensor(batch["labels"] if "labels" in batch else batch["fine_labels"], dtype=torch.int64)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{name} is damaged (no images and labels: {error}); fetch it again") from error
+        raise InputError(f"{name} is damaged (no images and labels: {error}); download it again") from error
     check_pairs(images, labels, n_classes, name)
     return images, labels
 
@@ -127,5 +127,5 @@ def _images_and_labels(
 def _read(content: bytes, name: str) -> dict:
     try:
         return _ArraysOnly(io.BytesIO(content), encoding="latin1").load()  # written by Python 2
-    except Exception as error:  # a pickle that is none raises errors of any kind
-        raise InputError(f"{name} is damaged ({' '.join(str(error).split())[:80]}); fetch it again") from error
+    except Exception as error:  # a file that is not a pickle raises errors of any kind
+        raise InputError(f"{name} is damaged ({' '.join(str(error).split())[:80]}); download it again") from error

@@ -1,4 +1,4 @@
-"""One contract for digits, CIFAR and folders of photographs: what a data set is, and how its parts are cut.
+"""The common interface of digits, CIFAR and folders of photographs: what a data set is, and how its parts are cut.
 
 The validation part is cut from the training part, class by class, keyed by the profile's seed.
 """
@@ -20,14 +20,14 @@ from .image_files import read_images, resized
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Labelled images; the pixels are in memory, or in files that are read when asked for."""
+    """Labelled images; the pixels are in memory, or in files that are read on demand."""
 
     labels: Int64[Tensor, " n"]
     ids: list[str]
     pixels: UInt8[Tensor, "n C H W"] | list[Path]
     image_size: int
-    parts: Int64[Tensor, " n"] | None = None  # classes before they were merged, of a data set of super-classes
-    crop: float = 0.0  # share of the short side that is kept, of images that students are scored on (`read_image`)
+    parts: Int64[Tensor, " n"] | None = None  # the original classes, in a data set of super-classes
+    crop: float = 0.0  # kept share of the short side, for images that students are tested on (`read_image`)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -38,7 +38,7 @@ class Split:
         """Images in [0, 1].
 
         Args:
-            size: their side; None is that of the data set. Files are read anew at this size.
+            size: their side; None is that of the data set. Files are read again at this size.
             resize: how a photograph becomes square, `center-crop` or `squash`.
         Raises:
             InputError: a file cannot be read (any more).
@@ -80,8 +80,8 @@ class Dataset:
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    key: str  # names the content and the code that reads it
-    content: str = ""  # names the files or pixels, the image size and the split
+    key: str  # identifies the content and the code that reads it
+    content: str = ""  # identifies the files or pixels, the image size and the split
     unreadable: list[str] = field(default_factory=list)
 
     @property
@@ -90,7 +90,7 @@ class Dataset:
 
     @property
     def classes(self) -> list[dict]:
-        """The class table that manifests keep: index, directory, name, prompt."""
+        """The class table of manifests: index, directory, name, prompt."""
         rows = zip(self.class_ids, self.class_names, self.prompts, strict=True)
         return [{"index": i, "directory": d, "name": n, "prompt": p} for i, (d, n, p) in enumerate(rows)]
 
@@ -101,7 +101,7 @@ class Dataset:
         return [row | {"n": n} for row, n in zip(self.classes, sizes, strict=True)]
 
     def for_students(self, profile: Profile) -> "Dataset":
-        """The same images at the size that students see, where that is not the teacher's (`teacher_size`)."""
+        """The same images at the students' size, if it differs from the teacher's (`teacher_size`)."""
         size = profile.image_size
         if not profile.teacher_size or size == self.image_size:
             return self
@@ -109,13 +109,13 @@ class Dataset:
         return replace(self, **parts, image_size=size, key=f"{self.key}-{size}")
 
     def normalise(self, images: Float[Tensor, "b C H W"]) -> Float[Tensor, "b C H W"]:
-        """What networks are fed: zero mean, unit standard deviation per channel."""
+        """The input of networks: zero mean, unit standard deviation per channel."""
         shape = (1, -1, 1, 1)
         return (images - images.new_tensor(self.mean).view(shape)) / images.new_tensor(self.std).view(shape)
 
 
 def check_class_sizes(classes: list[dict], wanted: int, need: str, mend: str = "lower ipc") -> None:
-    """InputError, naming the first class that has fewer training images than `wanted`, and what for (`need`)."""
+    """Raise InputError for the first class with fewer than `wanted` training images; `need` says what they are for."""
     for row in classes:
         if row["n"] < wanted:
             named = f'class {row["index"]} ("{row["name"]}", {row["directory"]})'
@@ -123,7 +123,7 @@ def check_class_sizes(classes: list[dict], wanted: int, need: str, mend: str = "
 
 
 def cut(labels: Int64[Tensor, " n"], fraction: float, seed: int, name: str) -> tuple[Tensor, Tensor]:
-    """Indices (kept, cut off), each in order: a share of every class, drawn by key, is cut off, never all of it."""
+    """Indices (kept, cut off), each in order: a share of every class, drawn by key, is cut off, but never all of it."""
     off, sizes = torch.zeros(len(labels), dtype=torch.bool), torch.bincount(labels).tolist()
     for label, members in enumerate(labels.argsort(stable=True).split(sizes)):
         if not len(members):
@@ -134,7 +134,7 @@ def cut(labels: Int64[Tensor, " n"], fraction: float, seed: int, name: str) -> t
 
 
 def content_key(profile: Profile, fingerprint: str) -> str:
-    """Name of a content as this profile cuts and resizes it: what records of students are compared by."""
+    """Identifies a content after this profile's cuts and resizing; records of students are compared by it."""
     split = [profile.dataset, profile.image_size, profile.seed, profile.validation_fraction, fingerprint]
     if profile.teacher_size:
         split += ["teacher_size", profile.teacher_size]
@@ -146,7 +146,7 @@ def content_key(profile: Profile, fingerprint: str) -> str:
 
 
 def data_root(profile: Profile, what: str) -> Path:
-    """The data root; InputError if it is not set, or there is no such folder."""
+    """The data root; InputError if it is not set or does not exist."""
     root = Path(profile.data_root)
     if not profile.data_root or not (root.is_dir() or profile.download):
         found = f"no folder {root}" if profile.data_root else f"dataset {profile.dataset} needs data_root"

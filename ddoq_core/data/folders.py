@@ -1,8 +1,8 @@
-"""Which folders and files of a tree of images count: class folders, and the image files in them at any depth.
+"""The folders and files of a tree of images that count: class folders, and the image files in them at any depth.
 
-In: a folder. Out: what counts in it, in order, and a tally of what was left out. What systems and editors put beside
-images is never read: hidden files, thumbnails, copies. Links to files and to class folders are followed; links deeper
-down are not, so that no circle of links is walked.
+In: a folder. Out: what counts in it, in order, and a tally of what was left out. Files that systems and editors put
+beside images are never read: hidden files, thumbnails, backup copies. Links to files and to class folders are followed;
+links at greater depth are not, which avoids cycles.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import InputError
 
-# Pictures that Pillow opens by itself. Its stubs (.h5, .grib), films (.mpg), and .eps, which takes a program, are none.
+# Pictures that Pillow opens by itself: not its stubs (.h5, .grib), films (.mpg), or .eps, which needs another program.
 SUFFIXES = {
     ".apng", ".avif", ".avifs", ".blp", ".bmp", ".bw", ".cur", ".dcx", ".dds", ".dib", ".fit", ".fits", ".flc", ".fli",
     ".ftc", ".ftu", ".gbr", ".gif", ".icb", ".icns", ".ico", ".im", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe",
@@ -29,18 +29,18 @@ SYSTEM = {
 
 
 class LeftOut(defaultdict):
-    """What of a tree is not read: by reason, how often which file. Empty if all is read."""
+    """The part of a tree that is not read: for each reason, the files and how often. Empty if everything is read."""
 
     def __init__(self) -> None:
         super().__init__(Counter)
 
     def __str__(self) -> str:
-        """One line: how many for each reason, and the first."""
+        """One line: the number for each reason, and the first file."""
         return "; ".join(f"{found.total():,} {reason} (such as {next(iter(found))})" for reason, found in self.items())
 
 
 def is_system(name: str) -> bool:
-    """Whether a file or folder is of a system or an editor: hidden, a lock, a copy that was saved."""
+    """Whether a file or folder belongs to a system or an editor: hidden, a lock, a backup copy."""
     return name.startswith((".", "~$")) or name.endswith("~") or name.lower() in SYSTEM
 
 
@@ -50,7 +50,7 @@ def is_image(name: str) -> bool:
 
 
 def class_folders(folder: Path, left_out: LeftOut) -> list[str]:
-    """Names of the class folders, sorted; InputError if two are one but for the form of their Unicode."""
+    """Names of the class folders, sorted; InputError if two differ only in their Unicode form."""
     names: dict[str, str] = {}
     for path in sorted(folder.iterdir()):
         if is_system(path.name):
@@ -74,7 +74,7 @@ def has_folders(folder: Path) -> bool:
 
 
 def images_in(folder: Path, left_out: LeftOut) -> list[Path]:
-    """Images of a folder, at any depth, in order; InputError if a folder cannot be read. No file is asked for more."""
+    """Images of a folder, at any depth, in order; InputError if a folder cannot be read. Opens no file."""
     found: list[str] = []
     waiting = [str(folder)]
     while waiting:
@@ -97,7 +97,7 @@ def _entries(folder: str) -> list[os.DirEntry]:
         with os.scandir(folder) as found:
             return sorted(found, key=lambda entry: entry.name)
     except OSError as error:
-        raise InputError(f"folder {folder} cannot be read ({error.strerror}); may you read it?") from error
+        raise InputError(f"folder {folder} cannot be read ({error.strerror}); check its permissions") from error
 
 
 def _reason(entry: os.DirEntry) -> str:
@@ -118,12 +118,12 @@ def _is(kind: Callable[[], bool]) -> bool:
 
 
 def unified(name: str) -> str:
-    """A name in one form of Unicode: file systems keep an accent with its letter, or after it."""
+    """A name in one Unicode form: file systems store an accent with its letter, or after it."""
     return unicodedata.normalize("NFC", name)
 
 
 def look_alike(name: str, others: Iterable[str]) -> str:
-    """That of the other names which differs in case, spaces, underscores or invisible signs alone; '' if none does."""
+    """The other name that differs only in case, spaces, underscores or invisible characters; '' if there is none."""
 
     def shape(text: str) -> str:
         signs = unicodedata.normalize("NFKC", text).casefold()
@@ -133,6 +133,6 @@ def look_alike(name: str, others: Iterable[str]) -> str:
 
 
 def holding(folder: Path) -> str:
-    """What is in a folder, as part of a line that says what is missing there."""
+    """The content of a folder, as part of a message about something missing there."""
     names = sorted(p.name for p in folder.iterdir() if not is_system(p.name)) if folder.is_dir() else []
     return f"it holds {', '.join(names[:6])}{', ...' if len(names) > 6 else ''}" if names else "it is empty"

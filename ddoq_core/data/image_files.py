@@ -1,7 +1,7 @@
-"""Image files: whatever mode, depth or orientation a file has, the same 8-bit RGB square comes out.
+"""Image files: any mode, depth or orientation of a file gives the same kind of 8-bit RGB square.
 
-In: a path. Out: uint8 [3, size, size], upright; of an image that is not square the centre is cut out, or it is
-squashed. Everything is resampled by one filter, bicubic with antialiasing; test images may be by the published one.
+In: a path. Out: uint8 [3, size, size], upright. An image that is not square is cropped to its centre, or squashed.
+Everything is resampled with one filter, bicubic with antialiasing; test images may use the published one.
 """
 
 import concurrent.futures
@@ -27,24 +27,24 @@ FILTER = Image.Resampling.BICUBIC
 TURNS = ("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
 TURNS = {orientation: Image.Transpose[name] for orientation, name in enumerate(TURNS, 2)}  # by EXIF's number
 PNG = b"\x89PNG\r\n\x1a\n"
-PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}  # chunks of a PNG that its pixels need
-TEXTS = {b"tEXt", b"zTXt", b"iTXt", b"iCCP"}  # chunks that Pillow refuses a file for, if they are large or broken
-# up to twice the limit Pillow only warns; here every file is asked, whatever the filters of its thread are
+PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}  # chunks of a PNG that are needed for its pixels
+TEXTS = {b"tEXt", b"zTXt", b"iTXt", b"iCCP"}  # Pillow refuses a file if one of these chunks is large or broken
+# up to twice the limit Pillow only warns; here every file is checked, whatever the filters of its thread are
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-READERS = 8  # files read side by side; reading draws nothing, so their number changes no result
+READERS = 8  # threads that read files; reading is deterministic, so their number changes no result
 
 
 def read_image(
     path: Path, size: int, resize: str = "center-crop", crop: float = 0.0
 ) -> UInt8[Tensor, "3 {size} {size}"]:
-    """RGB square of an image file, turned upright as its EXIF says, transparency laid on white.
+    """RGB square of an image file, upright according to its EXIF data, on a white background.
 
     Args:
-        resize: `center-crop` keeps the proportions and cuts what sticks out; `squash` keeps everything.
-        crop: share of the short side that is kept, if not 0: torchvision's Resize(size / crop) and CenterCrop(size),
-            bilinear, whatever `resize` says.
+        resize: `center-crop` keeps the proportions and crops; `squash` keeps everything.
+        crop: kept share of the short side, if not 0: torchvision's Resize(size / crop) and CenterCrop(size), bilinear,
+            for any `resize`.
     Raises:
-        InputError: the file cannot be read as an image, or has more pixels than Pillow takes for safe.
+        InputError: the file cannot be read as an image, or has more pixels than Pillow considers safe.
     """
     image = _rgb_of(path.read_bytes(), str(path))
     return _pixels_of(_middle(image, size, crop) if crop else _square(image, size, resize))
@@ -53,13 +53,13 @@ def read_image(
 def read_images(
     paths: list[Path], size: int, resize: str = "center-crop", crop: float = 0.0
 ) -> UInt8[Tensor, "b 3 {size} {size}"]:
-    """`read_image` of several files, read side by side, in their order."""
+    """`read_image` of several files in parallel, in their order."""
     with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
         return torch.stack(list(pool.map(lambda path: read_image(path, size, resize, crop), paths)))
 
 
 def resized(images: Float[Tensor, "b C h w"], size: int) -> Float[Tensor, "b C {size} {size}"]:
-    """Square images in [0, 1] at another size, by the same filter; unchanged at their own."""
+    """Square images in [0, 1] at another size, with the same filter; unchanged at their own size."""
     if images.shape[-1] == size:
         return images
     return F.interpolate(images, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
@@ -67,14 +67,14 @@ def resized(images: Float[Tensor, "b C h w"], size: int) -> Float[Tensor, "b C {
 
 @dataclass(frozen=True)
 class Checked:
-    """What a look at one file found: the checksum of its bytes, and why it cannot be read ('' when it can)."""
+    """The result of checking one file: the checksum of its bytes, and why it cannot be read ('' if it can)."""
 
     sha256: str
     problem: str
 
 
 def check_image(path: Path) -> Checked:
-    """Read a file whole and decode it, as `read_image` will."""
+    """Read and decode a whole file, as `read_image` will."""
     content = path.read_bytes()
     try:
         _rgb_of(content, str(path))
@@ -85,7 +85,7 @@ def check_image(path: Path) -> Checked:
 
 
 def check_images(paths: list[Path]) -> list[Checked]:
-    """`check_image` of several files, read side by side, in their order."""
+    """`check_image` of several files in parallel, in their order."""
     with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
         return list(pool.map(check_image, paths))
 
@@ -97,9 +97,9 @@ def _rgb_of(content: bytes, name: str) -> Image.Image:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """A copy, turned as EXIF says; as it is stored where EXIF is too broken to say so.
+    """A copy, rotated according to EXIF; as stored if the EXIF data is too broken to tell.
 
-    Pillow's own `exif_transpose` writes the whole block anew, and fails for any tag in it that cannot be written.
+    Pillow's own `exif_transpose` rewrites the whole block, and fails if any tag in it cannot be written.
     """
     try:
         method = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
@@ -110,10 +110,10 @@ def _upright(image: Image.Image) -> Image.Image:
 
 @contextlib.contextmanager
 def opened(content: bytes, name: str, mend: str) -> Iterator[Image.Image]:
-    """An image of the content of a file, decoded, unless it has more pixels than Pillow takes for safe.
+    """An image from the content of a file, decoded, unless it has more pixels than Pillow considers safe.
 
     Raises:
-        InputError: it is too large, is no image or a broken one, or cannot be used inside the block.
+        InputError: it is too large, not an image, broken, or cannot be used inside the block.
     """
     try:
         with _decoded(content) as image:
@@ -128,7 +128,7 @@ def opened(content: bytes, name: str, mend: str) -> Iterator[Image.Image]:
 
 
 def _decoded(content: bytes) -> Image.Image:
-    """The decoded image; one of a PNG whose metadata alone is broken, too."""
+    """The decoded image, also of a PNG in which only the metadata is broken."""
     try:
         return _loaded(content)
     except Image.DecompressionBombError:
@@ -149,7 +149,7 @@ def _loaded(content: bytes) -> Image.Image:
 
 
 def _bare_png(content: bytes) -> bytes:
-    """A PNG without its texts, and without any chunk of metadata that has a wrong checksum; another file as it is."""
+    """A PNG without its texts and without metadata chunks with wrong checksums; other files unchanged."""
     if not content.startswith(PNG):
         return content
     kept, at = [PNG], len(PNG)
@@ -162,7 +162,7 @@ def _bare_png(content: bytes) -> bytes:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB of any mode: 16-bit grey is scaled, not cut off; transparency shows white."""
+    """8-bit RGB from any mode: 16-bit grey is scaled, not clipped; transparent parts become white."""
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64)
         if values.min() < 0 or values.max() > 65535:
@@ -183,7 +183,7 @@ def _square(image: Image.Image, size: int, resize: str) -> Image.Image:
 
 
 def _middle(image: Image.Image, size: int, crop: float) -> Image.Image:
-    """The published test transform: the short side to size / crop, bilinear, and the middle of that."""
+    """The published test transform: the short side resized to size / crop, bilinear, then the centre."""
     short, sides = round(size / crop), image.size
     width, height = (short if side == min(sides) else int(short * side / min(sides)) for side in sides)
     left, top = round((width - size) / 2), round((height - size) / 2)

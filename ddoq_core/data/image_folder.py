@@ -1,9 +1,9 @@
 """A folder of images as a data set: train/CLASS/*.jpg for training and validation, val/ for the test.
 
-val/ holds class folders too, or, as ImageNet comes, all images side by side, with their classes in a file. Every image
-is decoded once before anything is made from it, so that a broken one is known by name from the start; the data set's
-key is the content of its files, wherever they lie. What is left out, and what is there twice, is said in a line each.
-Nothing of the user's is moved or written to.
+val/ holds class folders too, or, as in ImageNet's archive, all images together, with their classes in a file. Every
+image is decoded once before anything is made from it, so that broken files are found at the start. The data set's key
+is the content of its files, wherever they are. One line each reports what is left out, and duplicates. The user's files
+are never moved or written to.
 """
 
 import hashlib
@@ -25,14 +25,14 @@ from .image_files import check_images
 from .imagenet import IMAGENET_MEAN, IMAGENET_STD, image_key, listed_classes, name_and_prompt, read_val_mapping
 from .imbalance import population
 
-CHUNK = 10_000  # files checked between two marks; an interrupted check goes on at the last one
-MANY = 50_000  # files, above which their folders are asked for dates in their place
+CHUNK = 10_000  # files between two checkpoints; an interrupted check resumes at the last one
+MANY = 50_000  # files; a larger tree is recognised by the dates of its folders, not of its files
 
 
 def image_folder(profile: Profile, store: Store | None) -> Dataset:
     """A tree train/CLASS/*.jpg with val/CLASS/*.jpg, or with val/*.jpg and `val_mapping`; the test images are val's.
 
-    `class_list` takes some of the classes. Folders that are wnids have ImageNet's names and prompts.
+    `class_list` selects some of the classes. Folders named by wnids get ImageNet's names and prompts.
     """
     root, left_out = data_root(profile, "train/ and val/"), LeftOut()
     class_ids = _chosen(root / "train", profile.class_list, left_out)
@@ -58,7 +58,7 @@ def image_folder(profile: Profile, store: Store | None) -> Dataset:
                 f"class {index} ({name}) has no readable image in {root / 'train'}; add some or remove the folder"
             )
     if not len(test):
-        raise InputError(f"{root / 'val'} holds no readable image of these classes; students are tested on them")
+        raise InputError(f"{root / 'val'} holds no readable image of these classes; students need them for the test")
     train = train.subset(population(train.labels, profile))
     kept, held_out = cut(train.labels, profile.validation_fraction, profile.seed, "validation")
     names, prompts = (list(column) for column in zip(*map(name_and_prompt, class_ids), strict=True))
@@ -74,13 +74,13 @@ def image_folder(profile: Profile, store: Store | None) -> Dataset:
 
 
 def _say(line: str) -> None:
-    """Once, not by every worker; nothing if there is nothing to say."""
+    """Print it once, not in every worker; nothing for an empty line."""
     if line and multiprocessing.parent_process() is None:
         report_line(f"ddoq: {line}")
 
 
 def _chosen(folder: Path, class_list: str, left_out: LeftOut) -> list[str]:
-    """Names of the class folders, in order: all, or those of the list, each of which must be there."""
+    """Names of the class folders, in order: all, or those of the list, which must all exist."""
     found = _class_folders(folder, left_out)
     if not class_list:
         return found
@@ -90,7 +90,7 @@ def _chosen(folder: Path, class_list: str, left_out: LeftOut) -> list[str]:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise InputError(
             f"class_list = {class_list} has class {missing[0]} ({name_and_prompt(missing[0])[0]}){more}, "
-            f"but {folder} has no such folder; add it or mend the list"
+            f"but {folder} has no such folder; add it or correct the list"
         )
     return listed
 
@@ -116,7 +116,7 @@ def _files(folder: Path, left_out: LeftOut) -> list[Path]:
 
 
 def _test_files(folder: Path, class_ids: list[str], profile: Profile, left_out: LeftOut) -> list[list[Path]]:
-    """Files of val/ of every class, by folder or by the mapping; other classes are refused, unless a list chooses."""
+    """Files of val/ for every class, by folder or by the mapping; other classes are an error, unless a list selects."""
     flat = _loose_images(folder, left_out)
     if profile.val_mapping:
         found = _mapped(folder, flat, Path(profile.val_mapping))
@@ -132,26 +132,27 @@ def _test_files(folder: Path, class_ids: list[str], profile: Profile, left_out: 
     unknown = sorted(set(found) - set(class_ids))
     if unknown and not profile.class_list:
         twin = look_alike(unknown[0], class_ids)
-        why = f", which has {twin!a} in place of {unknown[0]!a}: they look alike" if twin else ""
+        why = f", which has {twin!a} instead of {unknown[0]!a}: they look alike" if twin else ""
         raise InputError(
-            f"class {unknown[0]} is in {folder} but not in {folder.with_name('train')}{why}; the two must agree"
+            f"class {unknown[0]} is in {folder} but not in {folder.with_name('train')}{why}; both must have the same "
+            f"classes"
         )
     return [found.get(c, []) for c in class_ids]
 
 
 def _loose_images(folder: Path, left_out: LeftOut) -> list[Path]:
-    """Images of a folder without class folders; none of one with them."""
+    """Images of a folder without class folders; none if it has class folders."""
     if not folder.is_dir():
         raise _not_laid_out(f"no folder {folder}")
     return [] if has_folders(folder) else images_in(folder, left_out)
 
 
 def _mapped(folder: Path, files: list[Path], mapping: Path) -> dict[str, list[Path]]:
-    """Images of a flat folder by the class that a mapping file gives them."""
+    """Images of a flat folder by their classes in a mapping file."""
     if not files:
         raise InputError(
-            f"val_mapping is for a val/ that holds all images side by side, and {folder} does not; "
-            f"empty val_mapping if it holds class folders"
+            f"val_mapping is for a val/ with all images in one folder, but {folder} is not one; "
+            f"leave val_mapping empty if it holds class folders"
         )
     wnids = read_val_mapping(mapping)
     nameless = [p for p in files if image_key(p.name) not in wnids]
@@ -168,7 +169,7 @@ def _mapped(folder: Path, files: list[Path], mapping: Path) -> dict[str, list[Pa
 
 
 def copies(rows: list[dict], places: list[tuple[str, int]]) -> str:
-    """What to say of pictures that are there more than once, by the checksums of `checked_files`; '' if none is.
+    """A report of duplicate pictures, by the checksums of `checked_files`; '' if there are none.
 
     Args:
         places: part and class of each row.
@@ -197,11 +198,11 @@ def copies(rows: list[dict], places: list[tuple[str, int]]) -> str:
 
 
 def checked_files(root: Path, files: list[Path], store: Store | None) -> list[dict]:
-    """One row per file: path in the tree, checksum, why it is unreadable ('' if it is not); decoded once by a store.
+    """One row per file: path in the tree, checksum, why it is unreadable ('' if it is not); a store decodes it once.
 
-    A file that could not be read is looked at again each time. Otherwise a tree is known by size and date of every
-    file; one of more than MANY files by the dates of its folders, which change when a file comes, goes or is replaced.
-    A file of such a tree that is written over in its place is not seen.
+    A file that could not be read is checked again each time. Otherwise a tree is recognised by size and date of every
+    file; a tree of more than MANY files by the dates of its folders, which change when a file is added, removed or
+    replaced. In such a tree a file that is overwritten in place goes unnoticed.
     """
 
     def rows(part: list[Path]) -> list[dict]:
@@ -228,12 +229,12 @@ def checked_files(root: Path, files: list[Path], store: Store | None) -> list[di
 
 
 def _name(path: Path, root: Path) -> str:
-    """Path in the tree; of a million files pathlib's way takes half a minute."""
+    """Path in the tree; for a million files pathlib would need half a minute."""
     return str(path).removeprefix(f"{root}{os.sep}")
 
 
 def _known_by(files: list[Path]) -> str:
-    """What a check of these files is found again by."""
+    """What identifies a check of these files."""
     if len(files) <= MANY:
         known = [[str(p), s.st_size, s.st_mtime_ns] for p in files for s in [p.stat()]]
     else:

@@ -14,8 +14,8 @@ from .folders import is_image, unified
 CLASSES = Path(__file__).with_name("imagenet_classes.tsv")
 WNID = r"n\d{8}"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the pixels, by channel
-PAIR = re.compile(rf'"?(.+?)"?[\s,;]+"?({WNID})\b')  # an image and its class: name and wnid; what follows is left out
-NUMBERED = "ILSVRC2012_val_{:08d}"  # how ImageNet numbers its validation images, from 1
+PAIR = re.compile(rf'"?(.+?)"?[\s,;]+"?({WNID})\b')  # an image and its class: name and wnid; ignores the rest
+NUMBERED = "ILSVRC2012_val_{:08d}"  # ImageNet's names of its validation images, from 1
 SUBSETS = {
     "imagenette": (
         "n01440764", "n02102040", "n02979186", "n03000684", "n03028079",
@@ -53,19 +53,19 @@ def name_and_prompt(directory: str) -> tuple[str, str]:
 
 
 def listed_classes(class_list: str) -> list[str]:
-    """Wnids of a subset, sorted: `imagenette`, `imagewoof`, or those that begin the lines of a text file.
+    """Wnids of a subset, sorted: `imagenette`, `imagewoof`, or the first words of the lines of a text file.
 
-    Blank lines and lines that begin with # are left out, and so is what follows a wnid.
+    Blank lines, lines that begin with #, and anything after a wnid are ignored.
 
     Raises:
-        InputError: no such file or name, a line without a wnid, a wnid twice.
+        InputError: an unknown file or name, a line without a wnid, a duplicate wnid.
     """
     if class_list in SUBSETS:
         return sorted(SUBSETS[class_list])
     path = Path(class_list)
     if not path.is_file():
         raise InputError(
-            f"class_list = {class_list} is no file, and no name of a subset ({', '.join(SUBSETS)}); "
+            f"class_list = {class_list} is neither a file nor the name of a subset ({', '.join(SUBSETS)}); "
             f"give a text file with a wnid on each line"
         )
     wnids = []
@@ -74,9 +74,11 @@ def listed_classes(class_list: str) -> list[str]:
             continue
         found = re.match(rf"({WNID})\b", line)
         if not found:
-            raise InputError(f"line {number} of {path} ('{line[:40]}') begins with no wnid such as n01440764; mend it")
+            raise InputError(
+                f"line {number} of {path} ('{line[:40]}') does not begin with a wnid such as n01440764; fix it"
+            )
         if found[1] in wnids:
-            raise InputError(f"line {number} of {path} names {found[1]} again; remove one of the two")
+            raise InputError(f"line {number} of {path} repeats {found[1]}; remove one of the two lines")
         wnids.append(found[1])
     if not wnids:
         raise InputError(f"{path} names no class; write a wnid such as n01440764 on each line")
@@ -86,18 +88,18 @@ def listed_classes(class_list: str) -> list[str]:
 def read_val_mapping(path: Path) -> dict[str, str]:
     """Wnid of every image of a flat val/ folder, by `image_key` of the file.
 
-    Three kinds of file are known, and told apart by what is in them:
+    Three kinds of files are recognised by their content:
 
-    - an image and its wnid on each line, with or without a header: Kaggle's `LOC_val_solution.csv`, or a list of yours;
-    - a wnid on each line, of the images in ImageNet's own numbering: `imagenet_2012_validation_synset_labels.txt`;
-    - a number on each line, likewise: the development kit's `ILSVRC2012_validation_ground_truth.txt`, whose numbers
-      its `meta.mat`, in the same folder, turns into wnids.
+    - an image and its wnid on each line, with or without a header: Kaggle's `LOC_val_solution.csv`, or your own list;
+    - a wnid on each line, for images in ImageNet's own numbering: `imagenet_2012_validation_synset_labels.txt`;
+    - a number on each line, likewise: the development kit's `ILSVRC2012_validation_ground_truth.txt`, whose numbers are
+      translated to wnids by its `meta.mat` in the same folder.
 
     Raises:
-        InputError: no such file, one of another kind, or two classes for one image.
+        InputError: a missing file, one of another kind, or two classes for one image.
     """
     if not path.is_file():
-        raise InputError(f"no file val_mapping = {path}; it says which class each image of a flat val/ belongs to")
+        raise InputError(f"no file val_mapping = {path}; give the file with the class of each image of a flat val/")
     lines = _lines(path, "val_mapping")
     if all(re.fullmatch(r"\d+", line) for line in lines):
         return _numbered(_devkit_wnids(path, lines))
@@ -107,7 +109,7 @@ def read_val_mapping(path: Path) -> dict[str, str]:
 
 
 def image_key(name: str) -> str:
-    """What an image is called in a mapping: its file name without folder and suffix."""
+    """The name of an image in a mapping: its file name without folder and suffix."""
     path = Path(unified(name))
     return path.stem if is_image(path.name) else path.name
 
@@ -145,7 +147,7 @@ def _devkit_wnids(path: Path, numbers: list[str]) -> list[str]:
     meta = path.with_name("meta.mat")
     if not meta.is_file():
         raise InputError(
-            f"{path} holds numbers, whose classes are in meta.mat of the same development kit; put it beside"
+            f"{path} holds numbers, which need the meta.mat of the same development kit; put it into the same folder"
         )
     from scipy.io import loadmat  # takes a moment to import, and few users need it
 

@@ -1,7 +1,7 @@
-"""The law that is distilled: how many images of each class are kept, and which classes are merged into one.
+"""The distribution of the classes: how many images of each class are kept, and which classes are merged.
 
-A super-class is made of classes, its sub-populations, whose masses are set by hand: the r-th keeps a share
-proportional to r^-zipf. The test images are all kept, so that a score under any other masses is a weighted mean.
+A super-class consists of classes, its sub-populations, whose masses are chosen: the r-th keeps a share proportional to
+r^-zipf. All test images are kept, so a score under any other masses is a weighted mean.
 """
 
 from dataclasses import replace
@@ -18,7 +18,7 @@ from .dataset import Dataset, Split
 
 
 def masses(n_classes: int, superclasses: int, zipf: float, seed: int) -> Float[np.ndarray, " n_classes"]:
-    """Mass of every class within its super-class, r^-zipf / sum r^-zipf, the ranks r drawn by key."""
+    """Mass of every class within its super-class, r^-zipf / sum r^-zipf, with ranks r drawn by key."""
     groups = np.arange(n_classes) % superclasses if superclasses else np.arange(n_classes)
     found = np.empty(n_classes)
     for group in np.unique(groups):
@@ -31,14 +31,14 @@ def masses(n_classes: int, superclasses: int, zipf: float, seed: int) -> Float[n
 def population(labels: Int64[Tensor, " n"], profile: Profile) -> Int64[Tensor, " m"]:
     """Indices, in order, of the `train_size` images that are kept: drawn by key, class by class.
 
-    Every super-class, or class, keeps its share of all images; within it, every class that of its mass.
+    Every super-class, or class, keeps its share of all images; within it, every class keeps its mass.
 
     Raises:
-        InputError: a class has fewer images than it should keep; zipf without train_size.
+        InputError: a class has too few images; zipf without train_size.
     """
     if not profile.train_size:
         if profile.zipf:
-            raise InputError(f"zipf = {profile.zipf} needs a number of images to share out; set train_size")
+            raise InputError(f"zipf = {profile.zipf} needs a number of images to distribute; set train_size")
         return torch.arange(len(labels))
     n_classes = int(labels.max()) + 1
     of_class = torch.bincount(labels, minlength=n_classes).numpy()
@@ -50,7 +50,7 @@ def population(labels: Int64[Tensor, " n"], profile: Profile) -> Int64[Tensor, "
     for label, (count, there) in enumerate(zip(wanted.tolist(), of_class.tolist(), strict=True)):
         if count > there:
             raise InputError(
-                f"train_size = {profile.train_size} asks for {count} images of class {label}, which has {there}; "
+                f"train_size = {profile.train_size} needs {count} images of class {label}, which has {there}; "
                 f"lower train_size or zipf"
             )
         members = torch.nonzero(labels == label).flatten()
@@ -59,7 +59,7 @@ def population(labels: Int64[Tensor, " n"], profile: Profile) -> Int64[Tensor, "
 
 
 def merged(dataset: Dataset, superclasses: int) -> Dataset:
-    """The data set with its classes merged in turn: class i becomes part of super-class i mod `superclasses`."""
+    """The data set with its classes merged: class i becomes part of super-class i mod `superclasses`."""
     if not superclasses:
         return dataset
     if superclasses >= dataset.n_classes:

@@ -1,7 +1,7 @@
-"""Data sets by name. A file of `sets` is one: it defines `load` and, for the cost of a run, its `SIZES`.
+"""Data sets by name. Each is a file of `sets` that defines `load` and, for the cost of a run, its `SIZES`.
 
-In: a profile. Out: a Dataset with train, validation and test parts, class names and prompts, and a key that names its
-content and the code that reads it.
+In: a profile. Out: a Dataset with train, validation and test parts, class names and prompts, and a key for its content
+and the code that reads it.
 """
 
 import hashlib
@@ -21,10 +21,10 @@ def load_dataset(profile: Profile, store: Store | None = None) -> Dataset:
     """The data set that a profile names.
 
     Args:
-        store: where the check of an image folder is kept, so that each file is decoded for it only once.
+        store: keeps the check of an image folder, so that each file is decoded for it only once.
     Raises:
         InputError: missing data root or train/ or val/, an empty class, an unreadable image; a teacher that would see
-            less than students do.
+            smaller pictures than students do.
     """
     if 0 < profile.teacher_size < profile.image_size:
         raise InputError(

@@ -1,1 +1,1 @@
-"""Distilled folders that other programs made: read, trained on, scored."""
+"""Distilled folders from other programs: read, trained on, scored."""

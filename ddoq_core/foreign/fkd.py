@@ -1,9 +1,9 @@
-"""Soft labels in the layout of FKD, as the released programs of SRe2L and D4M read them: `epoch_E/batch_B.tar`.
+"""Soft labels in the layout of FKD, which the released programs of SRe2L and D4M read: `epoch_E/batch_B.tar`.
 
-In: a distilled set and a teacher. Out: a folder of batches, each a list that `torch.save` has written: crops as shares
-of height and width [b, 4], mirrored or not [b], whose pixels are pasted in [b], lambda, the box of the batch, the
-teacher's logits [b, classes]. There the batch has one box, so the views are drawn for this layout, by key, and are not
-those of `relabel`. Which images a batch holds follows from a seed, as in those programs: no file names them.
+In: a distilled set and a teacher. Out: a folder of batches, each a list saved by `torch.save`: crops as shares of
+height and width [b, 4], mirrored or not [b], the image to paste from [b], lambda, the box of the batch, the teacher's
+logits [b, classes]. Each batch has one box there, so the views are drawn for this layout, by key, and differ from those
+of `relabel`. As in those programs, a seed decides which images a batch holds; no file names them.
 """
 
 from collections.abc import Iterator
@@ -27,19 +27,19 @@ from ..processes import bar
 from ..randomness import numpy_rng
 from ..store.artifacts import Artifact, Store, Workspace
 
-FKD_SEED = 42  # --fkd-seed of those programs, by which they find the images of a batch
+FKD_SEED = 42  # --fkd-seed of those programs, which gives them the images of a batch
 
 
 def write_fkd(
     store: Store, distilled: DistilledDataset, dataset: Dataset, teacher: Artifact, profile: Profile, folder: Path
 ) -> Path:
-    """Labels of `labelled_epochs` epochs, in batches of `batch_size`; what is there already is kept.
+    """Write labels for `labelled_epochs` epochs, in batches of `batch_size`; existing files are kept.
 
     Raises:
-        InputError: the students of the profile see another size than the teacher, which the layout does not know.
+        InputError: the profile's students and teacher see different sizes, which the layout does not allow.
     """
     if profile.teacher_size and profile.teacher_size != profile.image_size:
-        raise InputError("the layout of FKD has one size for teacher and students; set teacher_size=0")
+        raise InputError("the layout of FKD needs one size for teacher and students; set teacher_size=0")
     pixels, network = mapped_pixels(store, distilled), load_teacher(teacher, profile.device)
     work, order = Workspace(folder), batches_of(len(pixels), profile.batch_size, profile.labelled_epochs)
     for epoch, batches in enumerate(bar(order, total=profile.labelled_epochs, desc="FKD labels")):
@@ -52,7 +52,7 @@ def write_fkd(
 
 
 def batches_of(n: int, size: int, epochs: int) -> Iterator[list[list[int]]]:
-    """Rows of the images of every batch, epoch after epoch, in the order that those programs draw."""
+    """Rows of the images of every batch, epoch after epoch, in the order in which those programs draw them."""
     sampler = RandomSampler(range(n), generator=torch.Generator().manual_seed(FKD_SEED))
     return (list(BatchSampler(sampler, size, drop_last=False)) for _ in range(epochs))
 
@@ -60,7 +60,7 @@ def batches_of(n: int, size: int, epochs: int) -> Iterator[list[list[int]]]:
 def _batch(
     network: nn.Module, dataset: Dataset, pixels: UInt8[Tensor, "b C H W"], profile: Profile, epoch: int, number: int
 ) -> list:
-    """One batch as it is saved."""
+    """One batch in the saved form."""
     rng, n, side = numpy_rng(profile.seed, "fkd", epoch, number), len(pixels), pixels.shape[-1]
     crop = torch.from_numpy(random_resized_crop(rng, n, side, profile.crop_scale)).float()
     mirrored = torch.from_numpy((rng.random(n) < 0.5) & profile.flip)
@@ -74,13 +74,13 @@ def _batch(
 
 
 def _box(rng: np.random.Generator, side: int, share: float) -> list[int]:
-    """Top, left, bottom, right of what is pasted: sides of sqrt(1 - lambda) about any centre, cut off at the border."""
+    """Top, left, bottom, right of the pasted box: sides of sqrt(1 - lambda), any centre, cut off at the border."""
     half, centre = int(side * (1 - share) ** 0.5) // 2, rng.integers(0, side, 2)
     return [int(at) for at in np.clip([*(centre - half), *(centre + half)], 0, side)]
 
 
 def pasted(images: Float[Tensor, "b C H W"], index: Tensor, box: list[int]) -> Float[Tensor, "b C H W"]:
-    """The same box of the images at `index` in each image."""
+    """Each image with the box pasted from the image at `index`."""
     top, left, bottom, right = box
     mixed = images.clone()
     mixed[:, :, top:bottom, left:right] = images[index, :, top:bottom, left:right]

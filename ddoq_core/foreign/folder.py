@@ -1,8 +1,8 @@
-"""Anybody's distilled folder as a distilled set of ours: which folder is which class, which image has which weight.
+"""Any distilled folder as a distilled set of this package: the class of each folder, the weight of each image.
 
-In: a folder of class folders. Out: the same images in the canonical layout and at the data set's size, from which all
-that follows is as for a set that was made here; and, line by line, what was assumed. Nothing in the folder is written,
-and nothing outside it is read: a link that leads out is refused, since a folder that was downloaded may hold one.
+In: a folder of class folders. Out: the same images in the canonical layout and at the data set's size, which all later
+steps treat like a set that was made here; and every assumption as a line of text. Nothing in the folder is written, and
+nothing outside it is read: links that lead out are an error, since a downloaded folder may contain some.
 """
 
 import collections
@@ -33,25 +33,25 @@ from ..store.artifacts import Store, Workspace
 from .weights import ForeignWeights, brief, read_weights
 
 NUMBERED = re.compile(r"[A-Za-z_-]*([0-9]+)")  # 7, 00007, new007, class_7: some letters and the class's index
-SIZES = "sizes.json"  # how many images had which width and height
+SIZES = "sizes.json"  # number of images for each width and height
 
 
 @dataclass(frozen=True)
 class ForeignSet:
-    """Images of others, read: the set, how its images are weighted, and what was assumed of them."""
+    """Images from elsewhere after reading: the set, the weights of its images, and the assumptions."""
 
     distilled: DistilledDataset
     weights: str | float
     assumed: list[str]
-    soft: bool = False  # whether it has come with soft labels
+    soft: bool = False  # whether it came with soft labels
 
 
 def read_foreign(store: Store, folder: Path, dataset: Dataset, profile: Profile) -> ForeignSet:
-    """A folder of K images for each class of the data set, whoever made it, as a distilled set.
+    """Read a folder with K images for each class of the data set, from any source, as a distilled set.
 
     Raises:
-        InputError: classes that are not the data set's; an empty class, or one of another size; an image that cannot
-            be read; weights that do not fit the images; a link that leads out of the folder.
+        InputError: classes that are not the data set's; an empty class, or one of another size; an unreadable image;
+            weights that do not fit the images; a link that leads out of the folder.
     """
     _stay_inside(folder, [*folder.iterdir()])
     left_out = LeftOut()
@@ -77,15 +77,16 @@ def read_foreign(store: Store, folder: Path, dataset: Dataset, profile: Profile)
 def _stay_inside(folder: Path, paths: list[Path]) -> None:
     root = folder.resolve()
     for path in paths:
-        if not Path(os.path.realpath(path)).is_relative_to(root):  # of a link to itself, too
-            raise InputError(f"{path} is a link that leads out of {folder}; put a copy in its place if it is yours")
+        if not Path(os.path.realpath(path)).is_relative_to(root):  # also for a link to itself
+            raise InputError(f"{path} is a link that leads out of {folder}; if you trust it, replace it with a copy")
 
 
 def class_order(folder: Path, dataset: Dataset, left_out: LeftOut) -> tuple[list[str], str]:
-    """Names of the class folders, in the order of the data set's classes, and how that was decided.
+    """Names of the class folders, in the order of the data set's classes, and how the order was found.
 
-    They are the data set's own folder names, or its classes' names, or end in the index of the class: sorted as
-    numbers, since as text 10 comes before 2 (the un-padded folders of D4M, which ImageFolder puts in another order).
+    They are the data set's own folder names, or its classes' names, or end in the index of the class. Indices are
+    sorted as numbers, since as text 10 comes before 2 (D4M's unpadded folders, for which ImageFolder has another
+    order).
 
     Raises:
         InputError: they are none of these, or one is missing; the folder's manifest names other classes.
@@ -107,44 +108,46 @@ def class_order(folder: Path, dataset: Dataset, left_out: LeftOut) -> tuple[list
 
 
 def _check_table(folder: Path, dataset: Dataset) -> None:
-    """The manifest of a set of ours names its classes: they are those of the data set."""
+    """Check that the manifest of a set from this package names the classes of the data set."""
     if not (folder / "manifest.json").is_file():
         return
     try:
         table = json.loads((folder / "manifest.json").read_text())["parameters"]["classes"]
         theirs = [(str(row["directory"]), str(row["name"])) for row in table]
     except (OSError, ValueError, RecursionError, KeyError, TypeError):
-        return  # of no set of ours
+        return  # not a set from this package
     ours = zip(dataset.class_ids, dataset.class_names, strict=True)
     for index, pair in enumerate(itertools.zip_longest(theirs, ours)):
         if pair[0] is None or pair[1] is None or [*map(unified, pair[0])] != [*map(unified, pair[1])]:
             a, b = (brief(f"{one[0]} ({one[1]})") if one else "none" for one in pair)
-            raise InputError(f"class {index} of {folder} is {a}, but {b} in {dataset.name}; give the data set it is of")
+            raise InputError(
+                f"class {index} of {folder} is {a}, but {b} in {dataset.name}; give the set's own data set"
+            )
 
 
 def _other_classes(folder: Path, found: list[str], dataset: Dataset) -> InputError:
-    """The line for class folders that are not one for each class, with the first that is too many or missing."""
+    """The error for class folders that do not match the classes, with the first extra or missing one."""
     ids = dataset.class_ids
     wanted = f"{len(ids)} classes of {dataset.name} ({ids[0]} to {ids[-1]}, or 0 to {len(ids) - 1})"
     missing, strange = sorted(set(ids) - set(found)), sorted(set(found) - set(ids))
     if not found:
         return InputError(f"{folder} holds no class folder; it needs one for each of the {wanted}")
     what = f"it holds {len(found)}, {found[0]} to {found[-1]}"
-    if len(strange) < len(found):  # some are called by their names
-        what = f"{strange[0]} is no class" if strange else f"class {missing[0]} has none"
-    return InputError(f"the folders of {folder} are not those of the {wanted}: {what}; give the data set it is of")
+    if len(strange) < len(found):  # some folders have class names
+        what = f"{strange[0]} is not a class" if strange else f"class {missing[0]} has none"
+    return InputError(f"the folders of {folder} are not those of the {wanted}: {what}; give the set's own data set")
 
 
 def _images(folder: Path, left_out: LeftOut) -> list[Path]:
     """Images of a class, at any depth, in the order of the numbers in their names."""
     files = images_in(folder, left_out)
     if not files:
-        raise InputError(f"class folder {folder} holds no image; a distilled set has some of every class")
+        raise InputError(f"class folder {folder} holds no image; a distilled set needs some of every class")
     return sorted(files, key=_numbers)
 
 
 def _numbers(path: Path) -> list[str | int]:
-    """Its name cut at the numbers, which stand at every other place."""
+    """The name split at its numbers, which are at every other place."""
     return [int(part) if i % 2 else part for i, part in enumerate(re.split("([0-9]+)", str(path)))]
 
 
@@ -153,7 +156,7 @@ def _same_number(folder: Path, names: list[str], files: list[list[Path]]) -> int
         if len(of_class) != len(files[0]):
             raise InputError(
                 f"class folder {folder / name} holds {len(of_class)} images, but {names[0]} holds {len(files[0])}; "
-                f"a distilled set has as many of every class"
+                f"a distilled set needs the same number in every class"
             )
     return len(files[0])
 
@@ -161,7 +164,7 @@ def _same_number(folder: Path, names: list[str], files: list[list[Path]]) -> int
 def _imported(
     store: Store, folder: Path, rows: list[dict], known: ForeignWeights, dataset: Dataset, profile: Profile
 ) -> DistilledDataset:
-    """The images in the canonical layout, keyed by their content; an interrupted copy goes on where it was."""
+    """The images in the canonical layout, keyed by their content; an interrupted copy resumes."""
     sources, ipc = [row["file"] for row in rows], len(rows) // dataset.n_classes
 
     def build(work: Workspace) -> None:
@@ -192,7 +195,7 @@ def _in_memory(dataset: Dataset) -> bool:
 
 
 def _fitting(path: Path, dataset: Dataset, resize: str) -> UInt8[Tensor, "C S S"]:
-    """An image as the data set's own are made: files read at their size, what is in memory resized, maybe grey."""
+    """An image made like the data set's own: files are read at its size; in-memory images are resized, maybe grey."""
     if not _in_memory(dataset):
         return read_image(path, dataset.image_size, resize)
     with Image.open(path) as image:
@@ -204,7 +207,7 @@ def _fitting(path: Path, dataset: Dataset, resize: str) -> UInt8[Tensor, "C S S"
 
 
 def _sizes(distilled: DistilledDataset, dataset: Dataset, profile: Profile) -> str:
-    """Sizes of the images as they were, and what was done to them."""
+    """Original sizes of the images, and what was done to them."""
     sizes = [tuple(map(int, text.split(" x "))) for text in distilled.artifact.json(SIZES)]
     width, height = min(sizes)
     text = f"{width} x {height} pixels" if len(sizes) == 1 else f"{len(sizes)} sizes from {width} x {height} pixels"

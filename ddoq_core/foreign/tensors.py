@@ -1,9 +1,9 @@
-"""Distilled tensors as others publish them, `images_best.pt` and its kind, as a distilled set of ours.
+"""Distilled tensors as others publish them, `images_best.pt` and similar files, as a distilled set of this package.
 
-In: a file of images [n, C, h, w]. Beside it, with another word in the place of `images`, may be labels [n] or
-[n, classes] and a learned rate, as MTT, TESLA and DATM save them. One file of DC, DSA or DM (`res_*.pt`) holds images
-and labels of several experiments, of which the first is read. Files are loaded as weights only: nothing in them is run.
-Out: the images in [0, 1] in the canonical layout, their soft labels and the rate; and, line by line, what was assumed.
+In: a file of images [n, C, h, w]. Beside it, with another word instead of `images`, may be labels [n] or [n, classes]
+and a learned rate, as MTT, TESLA and DATM save them. One file of DC, DSA or DM (`res_*.pt`) holds images and labels of
+several experiments; the first is read. Files are loaded as weights only, so no code in them runs. Out: the images in
+[0, 1] in the canonical layout, their soft labels and the rate; and every assumption as a line of text.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ from ..store.artifacts import Store, Workspace
 from .folder import ForeignSet
 from .weights import brief
 
-NORMALISED = {  # mean and deviation by channel in those programs (get_dataset in DC's utils.py, which the others took)
+NORMALISED = {  # mean and deviation by channel in those programs (get_dataset in DC's utils.py, copied by the others)
     "mnist": ((0.1307,), (0.3081,)),
     "mnist5k": ((0.1307,), (0.3081,)),
     "fashion_mnist": ((0.2861,), (0.3530,)),
@@ -37,8 +37,8 @@ NORMALISED = {  # mean and deviation by channel in those programs (get_dataset i
     "cifar100": ((0.5071, 0.4866, 0.4409), (0.2673, 0.2564, 0.2762)),
     "imagefolder": (IMAGENET_MEAN, IMAGENET_STD),
 }
-PUBLISHED_RATE = 0.01  # of DC and DM, which learn none
-SCALAR = np._core.multiarray.scalar  # of the accuracies that DM saves beside its images
+PUBLISHED_RATE = 0.01  # of DC and DM, which do not learn a rate
+SCALAR = np._core.multiarray.scalar  # of the accuracies that DM saves with its images
 NUMBERS = [(SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
 NUMBERS += [np.dtype, np.dtypes.Float32DType, np.dtypes.Float64DType]
 
@@ -46,14 +46,14 @@ NUMBERS += [np.dtype, np.dtypes.Float32DType, np.dtypes.Float64DType]
 def read_foreign_tensors(
     store: Store, file: Path, dataset: Dataset, mean: Sequence[float] = (), std: Sequence[float] = ()
 ) -> ForeignSet:
-    """A file of K images for each class of the data set, as a distilled set.
+    """Read a file with K images for each class of the data set as a distilled set.
 
     Args:
-        mean: of each channel, or one for all: what was taken from the images before they were distilled.
-        std: what they were then divided by; both or none. None: those of `NORMALISED`, unless the images are in [0, 1].
+        mean: of each channel, or one for all: it was subtracted from the images before they were distilled.
+        std: they were then divided by it; give both or none. None: those of `NORMALISED`, unless images are in [0, 1].
     Raises:
-        InputError: no sound file of tensors; images or labels that are not those of the data set's classes, as many of
-            each; a value that is not finite; a rate that is not positive.
+        InputError: not a valid file of tensors; images or labels that do not fit the data set's classes, equally many
+            of each; a value that is not finite; a rate that is not positive.
     """
     images, labels, of_experiment = _images_and_labels(file)
     _check_images(file, images, dataset)
@@ -84,25 +84,27 @@ def _load(path: Path) -> object:
     try:
         with torch.serialization.safe_globals(NUMBERS):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of many kinds: cut off, no archive, a pickle of other things than tensors
+    except Exception as error:  # of many kinds: cut off, not an archive, a pickle of other things than tensors
         reason = brief(" ".join(str(error).split()))
-        raise InputError(f"{path} is no sound file of tensors ({reason}); fetch it again, or save tensors") from error
+        raise InputError(
+            f"{path} is not a valid file of tensors ({reason}); download it again, or save tensors"
+        ) from error
 
 
 def _beside(file: Path, *words: str) -> Path | None:
-    """The file that is called as the images are, but for that word; the whitened and the others share it."""
+    """The file with the same name except for that word; whitened and plain images share it."""
     names = [file.name.replace("_zca", "").replace("images", word, 1) for word in words if "images" in file.name]
     return next((file.with_name(name) for name in names if file.with_name(name).is_file()), None)
 
 
 def _images_and_labels(file: Path) -> tuple[object, object, str]:
-    """Images, labels or None, and which experiment they are of."""
+    """Images, labels or None, and their experiment."""
     read, beside = _load(file), _beside(file, "labels")
     if not isinstance(read, dict):
         return read, beside and _load(beside), ""
     data = read.get("data")
     if not isinstance(data, list) or not data or not isinstance(data[0], list | tuple) or len(data[0]) != 2:
-        raise InputError(f"{file} holds {brief(', '.join(map(str, read)))}, and no images; give the file of the images")
+        raise InputError(f"{file} holds {brief(', '.join(map(str, read)))}, but no images; give the file of the images")
     return *data[0], f", experiment 1 of {len(data)}"
 
 
@@ -111,18 +113,18 @@ def _check_images(file: Path, images: object, dataset: Dataset) -> None:
     square = len(shape) == 4 and shape[1] == dataset.channels and shape[2] == shape[3] > 0
     if not square or not shape[0] or shape[0] % dataset.n_classes:
         raise InputError(
-            f"{file} holds {brief(shape)}, and no square images of {dataset.channels} channels, as many of each of the "
-            f"{dataset.n_classes} classes of {dataset.name}; give the data set that it is of"
+            f"{file} holds {brief(shape)}, not square images of {dataset.channels} channels, as many of each of the "
+            f"{dataset.n_classes} classes of {dataset.name}; give their own data set"
         )
     broken = torch.nonzero(~images.isfinite().flatten(1).all(1)).flatten()
     if len(broken):
-        raise InputError(f"{file}: image {broken[0]} has a value that is not finite; fetch it again")
+        raise InputError(f"{file}: image {broken[0]} has a value that is not finite; download it again")
 
 
 def _by_class(
     file: Path, labels: object, n: int, n_classes: int
 ) -> tuple[Int64[Tensor, " n"], Float[Tensor, "n classes"] | None, str]:
-    """Rows of the images class by class; the classes' shares in each label, if they are soft; and that in words."""
+    """Rows of the images class by class; the classes' shares in each label, if labels are soft; and a description."""
     in_turn = torch.arange(n) // (n // n_classes)
     if labels is None:
         return torch.arange(n), None, "none beside; as these programs save them, all of class 0 first, then of class 1"
@@ -133,8 +135,8 @@ def _by_class(
     even = known and classes.min() >= 0 and (classes.bincount(minlength=n_classes) * n_classes == n).all()
     if not soft and not (even and (classes == labels).all()):
         raise InputError(
-            f"the labels of {file} are not {n} classes of 0 to {n_classes - 1}, as many of each, nor numbers "
-            f"[{n}, {n_classes}]; put those beside that belong to it"
+            f"the labels of {file} are neither {n} classes of 0 to {n_classes - 1}, as many of each, nor numbers "
+            f"[{n}, {n_classes}]; put its own labels beside it"
         )
     if not soft:
         return classes.argsort(stable=True), None, "hard"
@@ -159,7 +161,7 @@ def _rate(file: Path) -> tuple[float, str]:
 def _pixels(
     file: Path, images: Tensor, dataset: Dataset, mean: Sequence[float], std: Sequence[float]
 ) -> tuple[UInt8[Tensor, "n C S S"], str]:
-    """Images of 8 bits and the data set's size, made as its own are; and how they were brought to [0, 1]."""
+    """8-bit images at the data set's size, made like its own; and how they were mapped to [0, 1]."""
     given, whitened = bool(mean or std), "zca" in file.name
     if images.dtype == torch.uint8:
         found, text = images.float() / 255, "bytes"
@@ -170,7 +172,7 @@ def _pixels(
         if {len(mean), len(std)} - {1, images.shape[1]} or not all(map(math.isfinite, [*mean, *std])) or min(std) <= 0:
             raise InputError(
                 f"--mean {list(mean)} and --std {list(std)} are not one number, or one for each of {images.shape[1]} "
-                f"channels, the deviations positive; give both so, or none"
+                f"channels, with positive deviations; give both in this form, or none"
             )
         shift, factor = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
         found, source = (

@@ -1,4 +1,4 @@
-"""The rows of Table 1: a file of this package that defines METHOD is one, in the order below, others at the end."""
+"""The rows of Table 1: each file that defines METHOD is a row, in the order below, with unlisted rows at the end."""
 
 import importlib
 

@@ -1,6 +1,7 @@
-"""What a method tells of its cost: one Cost for every kind of artifact that it makes, from an account of the run.
+"""The cost of a method: one Cost for every kind of artifact that it makes, computed from an account of the run.
 
-A method that is fitted on real images, or starts from another one's, does not count that: it says so in `fits`, `uses`.
+A method that fits a network on real images, or starts from another method's images, declares them in `fits` and `uses`
+and does not count them.
 """
 
 import math
@@ -12,7 +13,7 @@ from ..config.profile import Profile
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 NETWORK_WEIGHT, TRAINED_WEIGHT = 4, 16  # bytes of a classifier's parameter: alone; with its gradient and two moments
-BEFORE, CLUSTERING, SYNTHESIS, LABELLING, TRAINING = STAGES = (  # the steps of the paper's Table 2, and what is before
+BEFORE, CLUSTERING, SYNTHESIS, LABELLING, TRAINING = STAGES = (  # a preparation, and the steps of the paper's Table 2
     "Before",
     "1 Latent clustering",
     "2 Synthesis",
@@ -23,21 +24,21 @@ BEFORE, CLUSTERING, SYNTHESIS, LABELLING, TRAINING = STAGES = (  # the steps of 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """One artifact of a run: what making it costs. `times` says how many of its kind the run makes."""
+    """The cost of making one artifact of a run. `times` is the number of such artifacts in the run."""
 
-    step: str  # as the folder of its artifacts is called
+    step: str  # the folder name of its artifacts
     stage: str  # one of STAGES
-    title: str  # as tables print it
-    network: str = ""  # where there are several
+    title: str  # its name in tables
+    network: str = ""  # if there are several
     ipc: int | None = None  # None: all levels, or all real images
     times: int
     flops: float = 0
-    reads: float = 0  # bytes from the disk
-    writes: float = 0  # bytes to it
+    reads: float = 0  # bytes from disk
+    writes: float = 0  # bytes to disk
     memory: float = 0  # bytes of parameters (prior, classifiers) or of the latents of a class (cluster)
-    together: int = 0  # images of a part of a batch, which a network is trained on at once
-    activations: float = 0  # bytes that the network keeps of one of them for its backward pass
-    mapped: float = 0  # bytes of the file of pixels, of which no more than a batch is in memory
+    together: int = 0  # images in a part of a batch, on which a network is trained at once
+    activations: float = 0  # bytes kept by the network for the backward pass, per image
+    mapped: float = 0  # bytes of the file of pixels; only a batch of it is in memory
 
 
 @runtime_checkable
@@ -47,11 +48,11 @@ class RealImages(Protocol):
     n: int
     n_classes: int
     channels: int
-    bytes: float  # of one image as it is kept
+    bytes: float  # of one image as stored
     per_class: int
 
     def read(self, passes: int) -> float:
-        """Bytes read in so many passes over the images."""
+        """Bytes read in this many passes over the images."""
 
 
 @runtime_checkable
@@ -73,48 +74,48 @@ class CountedPrior(Protocol):
     decode: int
     call: int  # one prediction of the noise
     embed: int  # the conditioning of one class
-    train_network: int  # a training step of what predicts the noise
+    train_network: int  # a training step of the network that predicts the noise
 
     def calls(self, profile: Profile, *, from_noise: bool = False) -> int:
-        """Predictions of the noise for one image, guidance counted."""
+        """Noise predictions for one image, including those for guidance."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """What the cost of one method follows from."""
+    """The data from which the cost of one method follows."""
 
     profile: Profile
     images: RealImages
-    sets: frozenset[tuple[int, int]]  # IPC and distillation seed of every set that the run makes
+    sets: frozenset[tuple[int, int]]  # IPC and distillation seed of every set in the run
     students: frozenset[tuple[str, int]]  # network and seed of its students
-    classifier: Callable[[str], Network]  # by its name
+    classifier: Callable[[str], Network]  # by name
     prior: Callable[[], CountedPrior]
 
     @property
     def levels(self) -> list[int]:
-        """Images per class of its sets, rising."""
+        """Images per class of its sets, in increasing order."""
         return sorted({ipc for ipc, _ in self.sets})
 
     @property
     def seeds(self) -> int:
-        """Distillations, each with a seed of its own."""
+        """Number of distillations, each with its own seed."""
         return len({seed for _, seed in self.sets})
 
     def times(self, ipc: int) -> int:
-        """Sets at one level."""
+        """Number of sets at one level."""
         return sum(level == ipc for level, _ in self.sets)
 
     def pictures(self, ipc: int) -> int:
-        """Bytes of a set of images; pixels are counted as they are, PNG packs them."""
+        """Bytes of a set of images, uncompressed; PNG makes them smaller."""
         return ipc * self.images.n_classes * self.images.channels * self.profile.picture_size**2
 
     @property
     def number(self) -> int:
-        """Bytes of a number of the prior's weights, or of a latent on disk."""
+        """Bytes of a number in the prior's weights, or in a latent on disk."""
         return BYTES[self.profile.precision]
 
     def denoised(self, step: str, title: str) -> Iterator[Cost]:
-        """Sets of images of the prior: from prototypes that are read (step `synthesize`), or from noise."""
+        """Sets of images from the prior: from stored prototypes (step `synthesize`), or from noise."""
         p, prior, from_noise = self.profile, self.prior(), step != "synthesize"
         image = prior.calls(p, from_noise=from_noise) * prior.call + prior.decode
         texts = self.images.n_classes + (p.guidance_scale > 1)
@@ -127,7 +128,7 @@ class Account:
             )  # fmt: skip
 
     def trajectories(self, step: str) -> Cost:
-        """Networks trained on the real images, of which several rows take the same."""
+        """Networks trained on the real images, which several rows share."""
         p, network = self.profile, self.classifier(self.profile.tesla_network)
         weight = NETWORK_WEIGHT * network.parameters
         return Cost(
@@ -137,7 +138,7 @@ class Account:
         )  # fmt: skip
 
     def chosen(self, step: str, title: str, network: Network | None = None) -> Iterator[Cost]:
-        """Sets of real images that are copied, after a network, if any, has seen every training image."""
+        """Sets of copied real images; a network, if given, first sees every training image."""
         n, seen = self.images.n, network.forward if network else 0
         for ipc in self.levels:
             yield Cost(
@@ -147,7 +148,7 @@ class Account:
             )  # fmt: skip
 
     def learned(self, step: str, title: str, ipc: int, flops: float, memory: float, more: int = 0) -> Cost:
-        """A set of one level that is learned: its pictures, the same as floats, and `more` numbers beside them."""
+        """A learned set at one level: its pictures, the same as floats, and `more` further numbers."""
         kept = self.pictures(ipc)
         return Cost(
             step=step, stage=SYNTHESIS, title=f"{title}: learn", ipc=ipc, times=self.times(ipc), flops=flops,
@@ -155,7 +156,7 @@ class Account:
         )  # fmt: skip
 
     def put_together(self, step: str, title: str) -> Iterator[Cost]:
-        """Sets of all levels that are copied from parts, at no operations."""
+        """Sets of all levels that are copied from parts, without operations."""
         for ipc in self.levels:
             size = self.pictures(ipc)
             yield Cost(step=step, stage=SYNTHESIS, title=title, ipc=ipc, times=self.times(ipc), reads=size, writes=size)

@@ -1,4 +1,4 @@
-"""D4M (Su et al., 2024): k-means prototypes in latent space, each decoded by the prior; every image weighs the same."""
+"""D4M (Su et al., 2024): k-means prototypes in latent space, decoded by the prior; all images have equal weights."""
 
 from collections.abc import Iterator
 
@@ -12,16 +12,16 @@ PROTOTYPES = "prototypes"  # the images that D4M and DDOQ share
 
 
 def distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
-    """The distilled set of D4M and DDOQ: one set, which keeps the counts; the rows differ in their weights only."""
+    """The distilled set of D4M and DDOQ: one set, which keeps the counts; the rows differ only in their weights."""
     prototypes = run.prototypes(distill_seed)
     return synthesize(run.store, prototypes, run.prior, run.dataset, run.profile, ipc=ipc, distill_seed=distill_seed)
 
 
 def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
-    """D4M's labels and training, as its released code has them (validate/train_FKD.py, matching/matching.sh).
+    """D4M's labels and training, as in its released code (validate/train_FKD.py, matching/matching.sh).
 
     AdamW from 1e-3 along a cosine to 0; views of at least 0.08 of the area; CutMix; KL(teacher || student) at T = 20.
-    The batch, 1024 for a thousand classes, is in proportion to the classes: about one image of each. The profile's:
+    The batch, 1024 for a thousand classes, is proportional to the classes: about one image of each. From the profile:
     epochs (300 there), mirroring (always there), parts of a batch (2 there).
     """
     changes = {
@@ -33,7 +33,7 @@ def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
 
 
 def cost(account: Account) -> Iterator[Cost]:
-    """The sets that are decoded from prototypes."""
+    """The sets decoded from prototypes."""
     return account.denoised("synthesize", "from prototypes")
 
 

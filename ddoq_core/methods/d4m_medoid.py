@@ -1,7 +1,7 @@
-"""D4M with real pictures: in place of every decoded centroid, the real image of its cell that is nearest to it.
+"""D4M with real pictures: each decoded centroid is replaced by the nearest real image in its cell.
 
-No decoder and no diffusion has a part in the pictures, so the rows with these images say what prototypes and weights
-are worth alone. Cells are disjoint, and so no image is taken twice; an empty cell has no image.
+The pictures do not depend on a decoder or on diffusion, so rows with these images show what prototypes and weights
+alone are worth. Cells are disjoint, so no image is taken twice; an empty cell has no image.
 """
 
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ from ..store.artifacts import Workspace
 from .account import SYNTHESIS, Account, Cost
 from .method import Method, MethodRun
 
-MEDOIDS = "medoids"  # the images that the rows of medoids share
+MEDOIDS = "medoids"  # the images that the medoid rows share
 
 
 def distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
-    """The medoid of every cell of the prototypes in the latent space, with the count of its cell."""
+    """The medoid of every cell of the prototypes in latent space, with the count of its cell."""
     prototypes, dataset = run.prototypes(distill_seed), run.dataset
 
     def build(work: Workspace) -> None:
@@ -47,7 +47,7 @@ def distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
 
 
 def cost(account: Account) -> Iterator[Cost]:
-    """The real images that are copied."""
+    """The copied real images."""
     for ipc in account.levels:
         yield Cost(
             step="medoid", stage=SYNTHESIS, title="copy medoids", ipc=ipc, times=account.times(ipc),

@@ -1,7 +1,7 @@
-"""Gradient matching, DC (Zhao, Mopuri & Bilen, 2021): DSA without augmentation, from noise; see there.
+"""Gradient matching, DC (Zhao, Mopuri & Bilen, 2021): as DSA, without augmentation and from noise.
 
-Published, and kept: images start from N(0, 1) in normalised space; students are trained for 300 epochs, on digits with
-crops, scales and turns, on others without augmentation. (300 is three times the profile's epochs.)
+As published: images start from N(0, 1) in normalised space; students are trained for 300 epochs (three times the
+profile's 100), on digits with crops, scales and rotations, on other data without augmentation.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
 
 
 def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
-    """The evaluation of DC: 300 epochs for profile.epochs = 100, and 1,000 on digits, which have no mirror images."""
+    """DC's evaluation: 300 epochs for profile.epochs = 100, and 1,000 on digits, which have no mirror images."""
     return LEARNED_LABELS, DC_EVALUATION | {"epochs": (3 if profile.flip else 10) * profile.epochs}
 
 

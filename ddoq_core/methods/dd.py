@@ -1,13 +1,13 @@
-"""Dataset distillation, DD (Wang et al., 2018): images and rates whose steps train a network, learned through them.
+"""Dataset distillation, DD (Wang et al., 2018): images and rates, learned through the steps that train a network.
 
 min E L_real(theta_T) over images and rates, theta_(t+1) = theta_t - eta_t grad l(x_(t mod S), theta_t): S sets of one
-image of each class are shown in their order, E times, each step at a rate of its own, from networks that are drawn
-anew. Those T = S E steps are the student's training, all of it: with another schedule the images do badly. The gradient
-is the exact one of the unrolled training. Published, and kept: E = 3, images from N(0, 1), rates from 0.02 through a
-softplus, Adam with betas (0.5, 0.999) halved every tenth of the way, 1,024 real images. Published otherwise: 400 epochs
-(23,600 steps on MNIST) with LeNet; see the knobs. Adam moves the logarithm of a small rate by its own rate a step, so
-that a run of few steps needs a larger one than the published 0.01: with it the student's rates would stay where they
-begin, and it would learn nothing. With `dd_known` the network is always the same one.
+image of each class are shown in order, E times, each step with its own rate, from newly drawn networks. These T = S E
+steps are the whole training of the student; with another schedule the images do badly. The gradient is the exact one of
+the unrolled training. As published: E = 3, images from N(0, 1), rates from 0.02 through a softplus, Adam with betas
+(0.5, 0.999) halved after every tenth of the steps, 1,024 real images. Different in the publication: 400 epochs (23,600
+steps on MNIST) with LeNet; see the knobs. Adam changes the logarithm of a small rate by its own rate in a step, so a
+run of few steps needs a larger rate than the published 0.01: with 0.01 the student's rates would stay near their start,
+and it would learn nothing. With `dd_known` the network is always the same.
 """
 
 from collections.abc import Iterator
@@ -33,18 +33,16 @@ from .shared.unroll import End, PartsLoss, unrolled
 
 PASSES, REAL = 3, 1024
 FIRST_RATE, BETAS = 0.02, (0.5, 0.999)
-UNROLLED = 4  # trainings of an image that a step costs with its gradient
+UNROLLED = 4  # cost of a step with its gradient, in trainings of an image
 
 
 class Knobs:
-    """How long it learns."""
+    """The length of the learning."""
 
     dd_network: str = knob("convnet-32", "network that DD trains", like=NETWORK, since="0.2")
-    dd_steps: int = knob(1000, "steps on images and rates (DD)", low=1, since="0.2")
+    dd_steps: int = knob(1000, "optimisation steps for images and rates (DD)", low=1, since="0.2")
     dd_rate: float = knob(0.01, "Adam's first rate on images and rates (DD)", low=0.0, since="0.2")
-    dd_known: bool = knob(
-        False, "start every training from the same network, which is the student's too (DD)", since="0.2"
-    )
+    dd_known: bool = knob(False, "start every training from one network, which is also the student's (DD)", since="0.2")
 
 
 def step_loss(network: nn.Module, labels: Tensor, ipc: int) -> PartsLoss:
@@ -55,7 +53,7 @@ def step_loss(network: nn.Module, labels: Tensor, ipc: int) -> PartsLoss:
 
 
 def loss_on(network: nn.Module, images: Float[Tensor, "n C H W"], labels: Tensor) -> End:
-    """Where the training should lead: a low loss on normalised real images."""
+    """The aim of the training: a low loss on normalised real images."""
 
     def end(theta: Float[Tensor, " P"]) -> tuple[float, Float[Tensor, " P"]]:
         here = theta.detach().requires_grad_()
@@ -72,7 +70,7 @@ def _start(run: MethodRun, key: tuple, t: int) -> Float[Tensor, " P"]:
 
 
 def known_key(profile: Profile) -> tuple:
-    """Of the one network that every training starts from, where it is known."""
+    """Key of the one network that every training starts from, if it is known."""
     return profile.seed, "dd", "known"
 
 
@@ -84,7 +82,7 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
         network = fresh_network(run, p.dd_network, 0, "replaced").eval().requires_grad_(False)
         if next(network.buffers(), None) is not None:
             raise InputError(
-                f"dd_network = {p.dd_network} has buffers (BatchNorm), which are not unrolled; take a convnet"
+                f"dd_network = {p.dd_network} has buffers (BatchNorm), which cannot be unrolled; use a convnet"
             )
         shape = (data.n_classes * ipc, data.channels, data.image_size, data.image_size)
         images = torch.randn(shape, generator=torch_rng(*key, "images")).to(p.device)
@@ -111,7 +109,7 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
 def learned_steps(
     work: Workspace, network: nn.Module, distilled: DistilledDataset, dataset: Dataset, profile: Profile, key: tuple
 ) -> None:
-    """The training of a student, in place: the learned steps in their order, and nothing else."""
+    """Train a student in place with exactly the learned steps, in order."""
     kept = {name: t.to(profile.device) for name, t in floats_of(distilled).items()}
     images, labels, ipc = dataset.normalise(kept["images"]), distilled.labels.to(profile.device), distilled.ipc
     if profile.dd_known:
@@ -128,7 +126,7 @@ def learned_steps(
 
 
 def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
-    """The learned steps at the learned rates; no knob of the shared training has a part in them."""
+    """The learned steps at the learned rates; no knob of the shared training applies."""
     return LEARNED_LABELS, {"optimiser": "sgd", "cutmix": False}
 
 

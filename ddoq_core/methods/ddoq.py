@@ -1,4 +1,4 @@
-"""DDOQ (Tan & Slade): D4M's set, each image weighted by the Voronoi cell it stands for, by eq. 33 as a rule."""
+"""DDOQ (Tan & Slade): D4M's set, each image weighted by the mass of its Voronoi cell, by default with eq. 33."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ from .d4m import METHOD as D4M
 
 
 class Knobs:
-    """How the images are weighted."""
+    """The weights of the images."""
 
     weights: str | float = knob(
         "sqrt",

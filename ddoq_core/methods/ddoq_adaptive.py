@@ -1,9 +1,9 @@
-"""DDOQ with powers of the cell masses that are estimated, in place of the square root of eq. 33.
+"""DDOQ with estimated powers of the cell masses instead of the square root of eq. 33.
 
-f is the teacher's logits. Of each cell, their mean and variance come from the training images in it, or from several
-draws of the sampler; `quantization/exponents.py` has the criterion, *Sharper results*, section 14, the theorem. Every
-class and level has an exponent, drawn towards the one of all classes by how uncertain it is. No test or validation
-image and no student has a part in it.
+f is the teacher's logits. The mean and variance of each cell come from its training images, or from several draws of
+the sampler; `quantization/exponents.py` has the criterion, *Sharper results*, section 14, the theorem. Every class and
+level has an exponent, which is shrunk towards that of all classes according to its uncertainty. No test or validation
+image and no student is used.
 """
 
 import functools
@@ -33,24 +33,24 @@ from .account import NETWORK_WEIGHT, TRAINING, Account, Cost
 from .d4m import METHOD as D4M
 from .method import MethodRun
 
-EXPONENTS = "exponents.jsonl"  # a row a class
+EXPONENTS = "exponents.jsonl"  # one row per class
 Values = tuple[Float[Tensor, "n c"], Int64[Tensor, " n"]]  # the teacher's logits, and the cell of each
 
 
 class Knobs:
-    """Where the exponents come from."""
+    """The source of the exponents."""
 
     adaptive_draws: int = knob(
-        0, "draws of the sampler from every prototype, for the exponents; 0 takes the cells' images", low=0, since="0.2"
+        0, "draws of the sampler per prototype, for the exponents; 0 uses the images in the cells", low=0, since="0.2"
     )
 
 
 def exponents(run: MethodRun, ipc: int, distill_seed: int) -> Artifact:
     """The exponent of every class at one level.
 
-    Each row: `exponent`, that of the class, shrunk; `own`, before; `deviation`, of `own`, by the bootstrap; `together`,
-    that of all classes; `between`, the variance between classes; `errors`, the estimated mean squared error at every
-    exponent.
+    Each row: `exponent`, the shrunk exponent of the class; `own`, before shrinking; `deviation`, of `own`, by the
+    bootstrap; `together`, the exponent of all classes; `between`, the variance between classes; `errors`, the estimated
+    mean squared error at every exponent.
     """
     profile, dataset, prototypes = run.profile, run.dataset, run.prototypes(distill_seed)
     draws = profile.adaptive_draws
@@ -93,7 +93,7 @@ def exponents(run: MethodRun, ipc: int, distill_seed: int) -> Artifact:
 
 
 def _of_images(run: MethodRun, network: nn.Module, points: Float[Tensor, "C K c h w"]) -> Callable[[int], Values]:
-    """Of a class: the teacher's logits of its training images, and the cell of the latent of each."""
+    """For a class: the teacher's logits of its training images, and the cells of their latents."""
 
     def of_class(label: int) -> Values:
         latents, index = run.class_latents(label)
@@ -107,7 +107,7 @@ def _of_images(run: MethodRun, network: nn.Module, points: Float[Tensor, "C K c 
 def _cells(
     latents: Float[Tensor, "n d"], points: Float[Tensor, "K d"], strata: Int64[Tensor, " n"] | None
 ) -> Int64[Tensor, " n"]:
-    """The nearest point of each latent; of a stratified codebook the nearest among those of its sub-population."""
+    """The nearest point of each latent; in a stratified codebook, the nearest of its sub-population."""
     if strata is None:
         return assign(latents, points).long()
     parts, cell = strata.unique(), torch.empty_like(strata)
@@ -120,7 +120,7 @@ def _cells(
 def _of_draws(
     run: MethodRun, network: nn.Module, points: Float[Tensor, "C K c h w"], draws: int, distill_seed: int
 ) -> Callable[[int], Values]:
-    """Of a class: the teacher's logits of several pictures of every prototype, with noise that no distilled one has."""
+    """For a class: the teacher's logits of several pictures of every prototype, with noise of their own."""
     profile, dataset = run.profile, run.dataset
     model = load_prior(run.prior.path, **profile.subset(*KNOBS))
     classes, knobs, K = model.embed(dataset.classes), profile.subset(*DENOISE_KNOBS), points.shape[1]

@@ -1,7 +1,7 @@
-"""DDOQ with the masses that the quantizer estimated on its way, in place of the exact cell counts.
+"""DDOQ with the masses that the quantizer estimated along the way, instead of the exact cell counts.
 
 With quantizer = d4m they are scikit-learn's own counts, most likely those of the paper. A quantizer that sees all
-samples at once (lloyd) has no others than the exact ones.
+samples at once (lloyd) has only the exact counts.
 """
 
 from dataclasses import replace
@@ -16,7 +16,7 @@ from .method import MethodRun
 
 
 def root_of_companion(run: MethodRun, distilled: DistilledDataset, distill_seed: int) -> Float[Tensor, " n"]:
-    """Eq. 33 of the companion masses m, sqrt(K m)."""
+    """Eq. 33 with the companion masses m: sqrt(K m)."""
     mass = load_companion(run.prototypes(distill_seed), distilled.ipc)
     return (distilled.ipc * mass).sqrt().flatten()
 

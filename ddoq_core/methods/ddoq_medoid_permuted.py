@@ -1,4 +1,4 @@
-"""The control `ddoq_permuted` with real pictures: medoids, the weights of each class in another order."""
+"""The control `ddoq_permuted` with real pictures: medoids, with the weights of each class in another order."""
 
 from dataclasses import replace
 

@@ -1,7 +1,7 @@
-"""A control for DDOQ: the weights of eq. 33, dealt to the images of each class at random.
+"""A control for DDOQ: the weights of eq. 33, assigned to the images of each class at random.
 
-The sum and the spread of the weights are DDOQ's, and with them the mean loss and the effective number of images; only
-the law is lost that they give to the images. What DDOQ gains over this row is gained by that law.
+The sum and the spread of the weights are DDOQ's, and so are the mean loss and the effective number of images. Only the
+distribution that the weights give to the images is lost, so DDOQ's gain over this row comes from that distribution.
 """
 
 from dataclasses import replace

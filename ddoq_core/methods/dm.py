@@ -1,10 +1,10 @@
-"""Distribution matching, DM (Zhao & Bilen, 2023): images whose mean feature, under random networks, is the class's.
+"""Distribution matching, DM (Zhao & Bilen, 2023): images whose mean feature in random networks is that of their class.
 
-min_S E sum_c |mean psi(A x) - mean psi(A s)|^2: psi is what reaches the classifier of a random, untrained network,
-drawn anew in every step; A a Siamese augmentation, drawn anew for every class; x a batch of real images of class c; s
-its distilled ones. Published, and kept: gradient descent with momentum 0.5 on normalised pixels, rate 1 (10 from 100
-images per class on), start from real images. Published otherwise: 20,000 steps, 256 real images, width 128; see the
-knobs.
+min_S E sum_c |mean psi(A x) - mean psi(A s)|^2: psi gives the features before the classifier of a random, untrained
+network, drawn anew in every step; A is a Siamese augmentation, drawn anew for every class; x is a batch of real images
+of class c; s its distilled images. As published: gradient descent with momentum 0.5 on normalised pixels, rate 1 (10
+from 100 images per class on), start from real images. Different in the publication: 20,000 steps, 256 real images,
+width 128; see the knobs.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ MATCHING = ("matching_network", "matching_batch")  # knobs of all rows that matc
 
 
 class Knobs:
-    """What is matched with, and for how long."""
+    """The networks and the length of the matching."""
 
     matching_network: str = knob(
         "convnet-32", "network in which DM, DC, DSA, DREAM, GLaD, LD3M and the robust row match", like=NETWORK,
@@ -48,14 +48,14 @@ class Knobs:
         128, "real images of a class in a step of these rows", low=1,
         methods=("dm", "dc", "dsa", "glad", "glad_codebook", "ld3m", "robust"), since="0.2",
     )  # fmt: skip
-    dm_steps: int = knob(1500, "steps on the images (DM)", low=1, since="0.2")
+    dm_steps: int = knob(1500, "optimisation steps for the images (DM)", low=1, since="0.2")
     dm_rate: float = knob(1.0, "rate of the steps on normalised pixels (DM)", low=0.0, since="0.2")
 
 
 def dm_gradient(
     run: MethodRun, real: RealBatches, images: Float[Tensor, "n C H W"], ipc: int, key: tuple
 ) -> tuple[float, Float[Tensor, "n C H W"]]:
-    """DM's loss under the network and the draws of a key, and its gradient with respect to normalised images."""
+    """DM's loss with the network and the draws of a key, and its gradient with respect to normalised images."""
     p = run.profile
     network = fresh_network(run, p.matching_network, *key, "network").requires_grad_(False)
     if not hasattr(network, "features"):
@@ -90,7 +90,7 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
 
 
 def _cost(account: Account) -> Iterator[Cost]:
-    """Forward passes of the real images, forward and backward ones of the distilled."""
+    """Forward passes of the real images; forward and backward passes of the distilled images."""
     p, network, C = account.profile, account.classifier(account.profile.matching_network), account.images.n_classes
     for ipc in account.levels:
         passes = C * (min(p.matching_batch, account.images.per_class) * network.forward + ipc * network.training)

@@ -1,11 +1,11 @@
 """Gradient matching with Siamese augmentation, DSA (Zhao & Bilen, 2021).
 
-min_S E sum_t sum_c D(grad L_c(A x; theta_t), grad L_c(A s; theta_t)), theta moving along S: per step of the images,
-every class has one draw of A for its real batch x and its distilled images s; D adds 1 - cosine over the rows of all
-kernels and matrices. Between two steps of the images the network is trained on them for `inner` epochs; after `outer`
-steps a new one is drawn. Published, and kept: outer and inner by images per class (LOOPS), descent with momentum 0.5
-and rate 0.1 on normalised pixels, 0.01 without momentum on the network, start from real images. Published otherwise:
-1,000 networks whatever `outer`, 256 real images, inner epochs without a bound, width 128; see the knobs.
+min_S E sum_t sum_c D(grad L_c(A x; theta_t), grad L_c(A s; theta_t)), with theta moving along S. In each step of the
+images, every class has one draw of A for its real batch x and its distilled images s; D adds 1 - cosine over the rows
+of all kernels and matrices. Between two steps of the images the network is trained on them for `inner` epochs; after
+`outer` steps a new one is drawn. As published: outer and inner by images per class (LOOPS), descent with momentum 0.5
+and rate 0.1 on normalised pixels, 0.01 without momentum on the network, start from real images. Different in the
+publication: 1,000 networks for any `outer`, 256 real images, unbounded inner epochs, width 128; see the knobs.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,17 +39,17 @@ from .shared.siamese import augmented, drawn, families_of
 LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}  # outer, inner, as published
 INNER_RATE, INNER_BATCH = 0.01, 256
 KNOBS = (*MATCHING, "dc_steps", "dc_rate", "dc_inner")
-SECOND_ORDER = 3  # a gradient of a gradient takes this many trainings of an image
+SECOND_ORDER = 3  # cost of a gradient of a gradient, in trainings of an image
 
-# what trains the network in place between two steps: of it, the real images, the distilled ones, epochs and a key
+# trains the network in place between two steps; of the network, the real images, the distilled images, epochs and a key
 Inner = Callable[[nn.Module, RealBatches, Tensor, int, tuple], None]
 
 
 class Knobs:
-    """How long gradients are matched."""
+    """The length of the gradient matching."""
 
     dc_steps: int = knob(
-        1000, "steps on the images (DC, DSA, robust)", low=1, methods=("dc", "dsa", "robust"), since="0.2"
+        1000, "optimisation steps for the images (DC, DSA, robust)", low=1, methods=("dc", "dsa", "robust"), since="0.2"
     )
     dc_rate: float = knob(
         0.1, "rate of the steps on normalised pixels (DC, DSA, robust)", low=0.0, methods=("dc", "dsa", "robust"),
@@ -62,7 +62,7 @@ class Knobs:
 
 
 def loops(profile: Profile, ipc: int) -> tuple[int, int]:
-    """Steps on the images under one network, and the network's epochs between two; a level between takes the lower."""
+    """Image steps per network, and the network's epochs between two; between two levels the lower one applies."""
     outer, inner = LOOPS[max(level for level in LOOPS if level <= ipc)]
     return outer, min(inner, profile.dc_inner)
 
@@ -71,7 +71,7 @@ def gradient_gap(
     run: MethodRun, network: nn.Module, real: RealBatches, images: Float[Tensor, "n C H W"], ipc: int, key: tuple,
     families: tuple[str, ...],
 ) -> tuple[float, Float[Tensor, "n C H W"]]:  # fmt: skip
-    """Distance of the gradients, added up over the classes, and its gradient with respect to normalised images."""
+    """Distance of the gradients, summed over the classes, and its gradient with respect to normalised images."""
     total, found, rng = 0.0, torch.zeros_like(images), keyed(key)
     for label in range(run.dataset.n_classes):
         rows = slice(label * ipc, (label + 1) * ipc)
@@ -107,12 +107,12 @@ def match_gradients(
     run: MethodRun, name: str, ipc: int, distill_seed: int, module: str, *, siamese: bool, start: Callable,
     inner: Inner | None = None, loops_of: tuple[int, int] | None = None,
 ) -> DistilledDataset:  # fmt: skip
-    """The set of DSA, or of DC without augmentation; an interrupted one goes on with its network.
+    """The set of DSA, or of DC without augmentation; an interrupted run resumes with its network.
 
     Args:
-        start: of run, ipc and distillation seed: the first images, normalised.
-        inner: what trains the network between two steps, if not the distilled images.
-        loops_of: steps of the images under a network, and epochs between two; None takes the published ones.
+        start: of run, ipc and distillation seed: the initial images, normalised.
+        inner: trains the network between two steps, if not the distilled images do.
+        loops_of: image steps per network, and epochs between two; None uses the published ones.
     """
     p = run.profile
     families = families_of(p.flip) if siamese else ()
@@ -148,7 +148,7 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
 
 
 def matching_cost(account: Account, step: str, title: str) -> Iterator[Cost]:
-    """Gradients of the real and of the distilled images, the second ones differentiated; and the network's training."""
+    """Gradients of the real and the distilled images, the latter differentiated, and the network's training."""
     p, network, C = account.profile, account.classifier(account.profile.matching_network), account.images.n_classes
     for ipc in account.levels:
         outer, epochs = loops(p, ipc)

@@ -1,8 +1,8 @@
-"""The easiest images, the same number of each class, several whole ones to a picture (after Xiao et al. 2025).
+"""The easiest images, the same number from each class, several whole images per picture (after Xiao et al. 2025).
 
-Prune, combine, augment: by a score, class by class, keeping easy images at small budgets; then combining shrunken
-images in one picture. The score here is EL2N's lowest. Published for ImageNet, with hard labels and a stronger
-augmentation of the students, whose code is not out: students are those of all rows here.
+Prune by a score, class by class, keeping easy images at small budgets; combine shrunken images in one picture; augment.
+The score here is the lowest EL2N. Published for ImageNet with hard labels and a stronger augmentation of the students,
+whose code is not public; here the students are trained like those of all rows.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from .method import Method, MethodRun
 
 
 class Knobs:
-    """How many images make a picture."""
+    """The number of images in a picture."""
 
     easy_factor: int = knob(2, "factor x factor whole images are tiled to a picture (easy)", low=1, since="0.2")
 

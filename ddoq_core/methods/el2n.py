@@ -1,8 +1,8 @@
-"""EL2N (Paul et al. 2021): the training images that networks early in their training are most wrong about.
+"""EL2N (Paul et al. 2021): the training images with the largest errors early in training.
 
 The score of an image is the mean over networks of |softmax - one-hot|; published after 10 to 20 of 200 epochs, over ten
-networks, and with the hardest images kept. At a few images per class the hardest are outliers: see the row `easy`.
-Networks are the trajectories that TESLA matches, after `score_epoch` epochs; each distillation takes its own half.
+networks, keeping the hardest images. With a few images per class the hardest are outliers: see the row `easy`. The
+networks are the trajectories that TESLA matches, after `score_epoch` epochs; each distillation uses its own half.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,10 +26,10 @@ Score = Callable[[nn.Module, Float[Tensor, " P"], Float[Tensor, "n C H W"], int]
 
 
 class Knobs:
-    """When examples are rated."""
+    """The time at which images are scored."""
 
     score_epoch: int = knob(
-        1, "epoch of the trajectories at which EL2N and GraNd rate the images", low=0,
+        1, "epoch of the trajectories at which EL2N and GraNd score the images", low=0,
         methods=("el2n", "grand", "easy"), since="0.2",
     )  # fmt: skip
 
@@ -38,7 +38,7 @@ class Knobs:
 def errors_of(
     network: nn.Module, theta: Float[Tensor, " P"], images: Float[Tensor, "n C H W"], label: int
 ) -> Float[Tensor, " n"]:
-    """EL2N of one network: between 0 and the square root of 2."""
+    """EL2N with one network: between 0 and the square root of 2."""
     return last_layer_gradients(called_with(network, theta, images), label).norm(dim=1)
 
 
@@ -59,7 +59,7 @@ def rated(
 def extreme(
     run: MethodRun, step: str, ipc: int, distill_seed: int, score: Score, module: str, *, hardest: bool, factor: int = 1
 ) -> DistilledDataset:
-    """The images of every class with the highest or the lowest scores, factor x factor to a picture."""
+    """The images of every class with the highest or lowest scores, factor x factor to a picture."""
     taught = experts(run.store, run.dataset, run.profile)
 
     def choice(label: int) -> tuple[Int64[Tensor, " k"], Int64[Tensor, " ipc"]]:

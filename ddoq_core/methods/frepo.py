@@ -1,10 +1,10 @@
-"""FRePo (Zhou, Nezhadarya & Ba, 2022): ridge regression on the features of networks that the images themselves train.
+"""FRePo (Zhou, Nezhadarya & Ba, 2022): ridge regression on features of networks that are trained on the images.
 
-f(X) = K_XS (K_SS + lambda)^-1 Y with K = phi phi^T, phi a network's features; the loss, half the squared error on real
-images plus a margin on the learned labels, is differentiated with respect to images and labels alone. A pool of
-networks of staggered ages supplies phi: in each step one is drawn, used, and trained for one step on S; when it is too
-old a new one takes its place. Published, and kept: pool of 10, age below 100, lambda 1e-6, the networks' Adam at 3e-4,
-labels (one-hot - 1/C) / sqrt(C / 10), a rate that falls along a cosine to a tenth. Published otherwise: LAMB at 3e-4,
+f(X) = K_XS (K_SS + lambda)^-1 Y with K = phi phi^T, phi a network's features. The loss, half the squared error on real
+images plus a margin on the learned labels, is differentiated only with respect to images and labels. A pool of networks
+of staggered ages supplies phi: each step draws one, uses it, and trains it for one step on S; a network that is too old
+is replaced by a new one. As published: pool of 10, age below 100, lambda 1e-6, the networks' Adam at 3e-4, labels
+(one-hot - 1/C) / sqrt(C / 10), a cosine decay of the rate to a tenth. Different in the publication: LAMB at 3e-4,
 500,000 steps, 1,024 real images, networks of 128 to 512 channels with batch norm; see the knobs.
 """
 
@@ -41,25 +41,25 @@ INNER_RATE = 3e-4
 
 
 class Knobs:
-    """The networks, and how long it learns."""
+    """The networks, and the length of the learning."""
 
-    frepo_network: str = knob("convnet-32", "network of the pool (FRePo)", like=NETWORK, since="0.2")
-    frepo_batch: int = knob(256, "real images of a step (FRePo)", low=1, since="0.2")
-    frepo_steps: int = knob(2500, "steps on images and labels (FRePo)", low=1, since="0.2")
+    frepo_network: str = knob("convnet-32", "networks in the pool (FRePo)", like=NETWORK, since="0.2")
+    frepo_batch: int = knob(256, "real images per step (FRePo)", low=1, since="0.2")
+    frepo_steps: int = knob(2500, "optimisation steps for images and labels (FRePo)", low=1, since="0.2")
     frepo_rate: float = knob(1e-3, "Adam's first rate on normalised pixels and labels (FRePo)", low=0.0, since="0.2")
 
 
 def feature_loss(
     own: Float[Tensor, "n d"], labels: Float[Tensor, "n C"], real: Float[Tensor, "m d"], targets: Float[Tensor, "m C"]
 ) -> Float[Tensor, ""]:
-    """Half the squared error of ridge regression in the space of features, and the margin of the labels."""
+    """Half the squared error of ridge regression on features, plus the margin of the labels."""
     own, real = own.double(), real.double()
     predicted = ridge_prediction(real @ own.mT, own @ own.mT, labels, RIDGE)
     return half_squares(predicted, targets) - margin(labels)
 
 
 def margin(labels: Float[Tensor, "n C"]) -> Float[Tensor, ""]:
-    """How far the largest entry of a label is above the second, up to 1/C; the mean."""
+    """Mean over labels of the gap between the two largest entries, at most 1/C."""
     first, second = labels.topk(2, dim=1).values.unbind(1)
     return (first - second).clamp(max=1 / labels.shape[1]).mean()
 
@@ -103,7 +103,7 @@ def _grow(
     run: MethodRun, network: torch.nn.Module, optimiser: torch.optim.Adam, images: Float[Tensor, "n C H W"],
     labels: Float[Tensor, "n classes"], ages: Tensor, i: int, key: tuple,
 ) -> None:  # fmt: skip
-    """One step of a network of the pool on the distilled images, or a new network in the place of one that is old."""
+    """One step of a network of the pool on the distilled images, or a new network instead of an old one."""
     loss = half_squares(network(images).double(), labels)
     optimiser.zero_grad()
     loss.backward()
@@ -116,7 +116,7 @@ def _grow(
 
 
 def _cost(account: Account) -> Iterator[Cost]:
-    """Features of the real images; those of the distilled and a training step of the network, both ways."""
+    """Features of the real images; features of the distilled images and a training step, both with gradients."""
     p, network = account.profile, account.classifier(account.profile.frepo_network)
     for ipc in account.levels:
         n = ipc * account.images.n_classes

@@ -1,6 +1,6 @@
-"""The full data set: what there is to lose. The teacher's recipe on all real images, with the student's architecture.
+"""The full data set: the upper reference. The teacher's recipe on all real images, with the student's architecture.
 
-Where the teacher has torchvision's weights, the row has them too: trained on all of ImageNet, and measured here.
+If the teacher has torchvision's weights, so has this row: trained on all of ImageNet, and measured here.
 """
 
 from ..config.profile import Profile
@@ -12,7 +12,7 @@ from .method import Method
 
 
 def full(store: Store, dataset: Dataset, profile: Profile, student: str, seed: int) -> Artifact:
-    """A classifier of the student's architecture that has seen all training images; `seed` tells repetitions apart."""
+    """A classifier with the student's architecture, trained on all images; `seed` distinguishes repetitions."""
     dataset = dataset.for_students(profile)
     if profile.teacher_path == PRETRAINED:
         return teacher(store, dataset, profile.replace(teacher=student))
@@ -20,7 +20,7 @@ def full(store: Store, dataset: Dataset, profile: Profile, student: str, seed: i
 
 
 def _fits(account: Account) -> set[tuple[str, int]]:
-    """With torchvision's weights for the teacher, these students have them too, and none is trained."""
+    """With torchvision's weights for the teacher, these students have them too and are not trained."""
     return set() if account.profile.teacher_path == PRETRAINED else set(account.students)
 
 

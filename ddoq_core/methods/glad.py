@@ -1,8 +1,9 @@
-"""GLaD (Cazenavette et al., 2023) on the run's own prior: latents whose decoded images match the real ones.
+"""GLaD (Cazenavette et al., 2023) with the run's own prior: latents whose decoded images match the real ones.
 
-min_Z L(G(Z)), G a frozen generator and L the loss of a method of pixels: here the decoder of the prior and DM's loss,
-carried back in two stages. Latents start as those of random real images. Published otherwise: layers within StyleGAN-XL
-as G, also gradient and trajectory matching as L; descent with momentum 0.5, kept, at rates that depend on the layer.
+min_Z L(G(Z)), with a frozen generator G and the loss L of a pixel method: here the prior's decoder and DM's loss, whose
+gradient is computed in two stages. Latents start as those of random real images. Different in the publication: layers
+within StyleGAN-XL as G, also gradient and trajectory matching as L. As published: descent with momentum 0.5; published
+rates depend on the layer.
 """
 
 import math
@@ -27,9 +28,11 @@ from .shared.learned import MOMENTUM, Learned, RealBatches, descend, learned_set
 
 
 class Knobs:
-    """How long latents are learned."""
+    """The length of the learning."""
 
-    glad_steps: int = knob(800, "steps on the latents (GLaD)", low=1, methods=("glad", "glad_codebook"), since="0.2")
+    glad_steps: int = knob(
+        800, "optimisation steps for the latents (GLaD)", low=1, methods=("glad", "glad_codebook"), since="0.2"
+    )
     glad_rate: float = knob(
         1.0, "rate of the steps on latents (GLaD)", low=0.0, methods=("glad", "glad_codebook"), since="0.2"
     )
@@ -39,12 +42,12 @@ def matched_latents(
     run: MethodRun, name: str, ipc: int, distill_seed: int, *, start: Callable[[GenerativePrior], Tensor],
     decode_of: Callable[[GenerativePrior], Decode], knobs: tuple[str, ...], module: str, inputs: tuple[Artifact, ...],
 ) -> DistilledDataset:  # fmt: skip
-    """The set whose latents, decoded, match real images by DM's loss.
+    """The set whose decoded latents match real images in DM's loss.
 
     Args:
-        start: of the prior: the first latents.
-        decode_of: of the prior: what makes images of latents.
-        knobs: first those of the number of steps and of the rate, then what else shapes the set.
+        start: of the prior: the initial latents.
+        decode_of: of the prior: a function from latents to images.
+        knobs: first those of the number of steps and of the rate, then others that shape the set.
     """
     p, data = run.profile, run.dataset
     steps, rate = p.subset(*knobs[:2]).values()
@@ -75,7 +78,7 @@ def matched_latents(
 
 
 def decoder(run: MethodRun) -> Callable[[GenerativePrior], Decode]:
-    """The decoder of the prior, at the data set's size."""
+    """The prior's decoder, at the data set's size."""
     size = run.dataset.image_size
     return lambda prior: lambda latents, rows: resized(prior.decode(latents, graph=True), size)
 
@@ -89,7 +92,7 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
 
 
 def latent_cost(account: Account, step: str, title: str, steps: int, image: float) -> Iterator[Cost]:
-    """DM's passes, and two decodings of every image, the second one and its gradient at three times the price."""
+    """DM's passes, and two decodings of every image; the second, with gradient, costs three times the first."""
     p, network, C = account.profile, account.classifier(account.profile.matching_network), account.images.n_classes
     memory = NETWORK_WEIGHT * network.parameters + account.number * account.prior().parameters
     for ipc in account.levels:

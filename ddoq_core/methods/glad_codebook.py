@@ -1,6 +1,6 @@
-"""GLaD from DDOQ's codebook: the latents begin as the centroids of their class.
+"""GLaD from DDOQ's codebook: the latents start as the centroids of their class.
 
-What matching adds to quantization, on the same prior and with equal weights; see the row `glad`.
+Shows what matching adds to quantization, on the same prior and with equal weights; see the row `glad`.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
-"""GraNd (Paul et al. 2021): the training images whose loss has the largest gradient, early in training.
+"""GraNd (Paul et al. 2021): the training images whose loss has the largest gradient early in training.
 
 The score of an image is the mean over networks of the norm of the gradient of its loss with respect to all parameters;
-of the last layer alone that would be EL2N times the norm of the features (and of a 1 for the bias). The hardest are
+for only the last layer it would be EL2N times the norm of the features (with a 1 for the bias). The hardest images are
 kept, as published; networks and epoch are those of the row `el2n`.
 """
 
@@ -20,13 +20,13 @@ from .el2n import extreme
 from .method import Method, MethodRun
 from .shared.trajectories import called_with
 
-TOGETHER = 20  # images whose gradients are held at once
+TOGETHER = 20  # images whose gradients are in memory at once
 
 
 def gradient_norms(
     network: nn.Module, theta: Float[Tensor, " P"], images: Float[Tensor, "n C H W"], label: int
 ) -> Float[Tensor, " n"]:
-    """GraNd of one network."""
+    """GraNd with one network."""
     target = torch.full((1,), label, device=images.device)
 
     def loss(theta: Tensor, image: Tensor) -> Tensor:

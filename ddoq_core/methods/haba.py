@@ -1,12 +1,12 @@
-"""HaBa (Liu et al., 2022): bases of each class and hallucinators that all classes share; every pair is an image.
+"""HaBa (Liu et al., 2022): bases for each class and hallucinators shared by all classes; each pair makes an image.
 
-h(b) = deconv(scale * conv(b) + shift), 3 x 3 both, scale and shift for every place: ipc bases and H hallucinators make
-H ipc images of a class. The objective is MTT's, each step of the student drawing one hallucinator for its batch, plus a
-contrast: the features of two hallucinations of the same bases should differ, by the mean of (1 + cos) / 2 under an
-extractor that learns the hallucinated images' classes in alternation. Published, and kept: H = 5, contrast at 0.1, the
-extractor at 1e-3 with momentum 0.9, bases and hallucinators at one rate with momentum 0.95. Published otherwise:
-hallucinators begin at random, their extractor also learns two contrasts of its own, 15,000 steps, inputs standardised
-batch by batch. Hallucinators count in what is stored, and are not taken off the bases.
+h(b) = deconv(scale * conv(b) + shift), both 3 x 3, with scale and shift for every place: ipc bases and H hallucinators
+make H ipc images of a class. The objective is MTT's, where each step of the student draws one hallucinator for its
+batch, plus a contrast: the features of two hallucinations of the same bases should differ, measured by the mean of (1 +
+cos) / 2 in an extractor that alternately learns the hallucinated images' classes. As published: H = 5, contrast at 0.1,
+the extractor at 1e-3 with momentum 0.9, bases and hallucinators at one rate with momentum 0.95. Different in the
+publication: random initial hallucinators, an extractor that learns two more contrasts, 15,000 steps, inputs
+standardised batch by batch. Hallucinators count as storage, and do not reduce the number of bases.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ from .tesla import LOWEST_RATE, RATE_OF_RATE
 
 MOMENTUM, EXTRACTOR = 0.95, {"lr": 1e-3, "momentum": 0.9}
 NAMES = ("bases", "conv", "scale", "shift", "deconv")
-APART = 0.05  # deviation of the start of a hallucinator from the identity
+APART = 0.05  # standard deviation of an initial hallucinator from the identity
 
 
 class Knobs:
@@ -44,7 +44,7 @@ class Knobs:
 
 
 def near_identities(n: int, channels: int, side: int, apart: float, rng: torch.Generator) -> tuple[Tensor, ...]:
-    """n hallucinators near the identity: kernels, scale, shift, kernels of the way back."""
+    """n hallucinators near the identity: kernels, scale, shift, kernels of the inverse."""
     middle = torch.zeros(n, channels, channels, 3, 3)
     middle[:, range(channels), range(channels), 1, 1] = 1
     conv, deconv = (middle + apart * torch.randn(middle.shape, generator=rng) for _ in range(2))
@@ -112,7 +112,7 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
 
 
 def _shown(kept: dict[str, Tensor], data: Dataset, ipc: int, key: tuple) -> Shown:
-    """Every base, through a hallucinator that is drawn anew for each in every epoch."""
+    """Every base, through a newly drawn hallucinator in every epoch."""
     parts = tuple(kept[name] for name in NAMES)
     every = torch.stack([hallucinated(parts, h) for h in range(len(parts[1]))])
     rows = torch.arange(every.shape[1])
@@ -122,7 +122,7 @@ def _shown(kept: dict[str, Tensor], data: Dataset, ipc: int, key: tuple) -> Show
 
 
 def _fit(work: Workspace, network: nn.Module, *told) -> None:
-    """Students of hallucinated bases."""
+    """Train students on hallucinated bases."""
     train_on_floats(work, network, *told, shown_of=_shown)
 
 

@@ -1,7 +1,7 @@
 """Herding (Welling 2009): real images whose mean feature follows the mean of their class.
 
-As in the table of Zhao et al. (2021): per class, features before the last layer of a network that is trained on all
-real images; greedy; hard labels. Each distillation has a network of its own, trained by the teacher's recipe.
+As in the table of Zhao et al. (2021): per class, features before the last layer of a network trained on all real
+images; greedy; hard labels. Each distillation has its own network, trained by the teacher's recipe.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ class Knobs:
     """The features."""
 
     coreset_network: str = knob(
-        "convnet-32", "network whose features core-sets are chosen by", like=NETWORK,
+        "convnet-32", "network whose features select the core-sets", like=NETWORK,
         methods=("herding", "k_centre", "craig"), since="0.2",
     )  # fmt: skip
 

@@ -1,10 +1,10 @@
-"""Kernel inducing points, KIP (Nguyen, Chen & Lee, 2021): images from which a kernel predicts the real ones.
+"""Kernel inducing points, KIP (Nguyen, Chen & Lee, 2021): images from which a kernel predicts the real images' labels.
 
-L(S, Y) = 1/2 |y_t - K_tS (K_SS + lambda)^-1 Y|^2 for the neural tangent kernel of an infinitely wide network of one
-hidden layer, which needs no training; t is a batch of real images, the same number of each class. Published (the
-authors' notebook), and kept: lambda = 1e-6 of the mean diagonal, Adam at 0.04, batches of 5,000, labels one-hot - 1/C,
-float64, start from real images, normalised pixels without bound. The images alone are learned here, and the labels too
-in the row `kip_labels`. The kernel of a convolutional network takes thousands of GPU hours and is left out.
+L(S, Y) = 1/2 |y_t - K_tS (K_SS + lambda)^-1 Y|^2 with the neural tangent kernel of an infinitely wide network with one
+hidden layer, which needs no training; t is a batch of real images, the same number from each class. As published (the
+authors' notebook): lambda = 1e-6 of the mean diagonal, Adam at 0.04, batches of 5,000, labels one-hot - 1/C, float64,
+start from real images, normalised unbounded pixels. Here only the images are learned; in the row `kip_labels` the
+labels too. The kernel of a convolutional network needs thousands of GPU hours and is left out.
 """
 
 from collections.abc import Iterator
@@ -25,19 +25,19 @@ from .shared.ridge import centred_one_hot, half_squares, ridge_prediction, wide_
 
 RIDGE = 1e-6
 DOUBLE = 3 * 2  # forward and backward, multiply and add
-REGRESSION = {  # of students of learned labels, for profile.epochs = 100: FRePo's 1,000 steps
+REGRESSION = {  # for students of learned labels, with profile.epochs = 100: FRePo's 1,000 steps
     "optimiser": "adamw", "learning_rate": 3e-4, "lr_schedule": "cosine", "batch_size": 500, "weight_decay": 0.0,
     "cutmix": False,
 }  # fmt: skip
 
 
 class Knobs:
-    """How long it learns."""
+    """The length of the learning."""
 
     kip_steps: int = knob(300, "steps of Adam (KIP)", low=1, methods=("kip", "kip_labels"), since="0.2")
     kip_rate: float = knob(0.04, "Adam's rate (KIP)", low=0.0, methods=("kip", "kip_labels"), since="0.2")
     kip_batch: int = knob(
-        5000, "real images of a step (KIP, label solve)", low=1, methods=("kip", "kip_labels", "label_solve"),
+        5000, "real images per step (KIP, label solve)", low=1, methods=("kip", "kip_labels", "label_solve"),
         since="0.2",
     )  # fmt: skip
 
@@ -48,7 +48,7 @@ def kernel_loss(
     real: Float[Tensor, "m d"],
     targets: Float[Tensor, "m C"],
 ) -> Float[Tensor, ""]:
-    """KIP's objective on flat images, in float64."""
+    """KIP's objective on flattened images, in float64."""
     K_ss, K_ts = wide_kernels(images, images)[1], wide_kernels(real, images)[1]
     return half_squares(ridge_prediction(K_ts, K_ss, labels, RIDGE), targets)
 
@@ -56,7 +56,7 @@ def kernel_loss(
 def kernel_points(
     run: MethodRun, name: str, ipc: int, distill_seed: int, module: str, *, labelled: bool
 ) -> DistilledDataset:
-    """The set of KIP; `labelled` learns the labels too."""
+    """The set of KIP; with `labelled` the labels are learned too."""
     p, C = run.profile, run.dataset.n_classes
 
     def learn(work: Workspace, key: tuple) -> Learned:
@@ -82,12 +82,12 @@ def kernel_points(
 
 
 def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
-    """Students of the floats by squared error on the labels; KIP's own network of width 1,024 is left to `students`."""
+    """Students of the floats by squared error on the labels; `students` selects the network (KIP: width 1,024)."""
     return LEARNED_LABELS, REGRESSION | {"epochs": 10 * profile.epochs}
 
 
 def kernel_cost(account: Account, step: str, title: str, steps: int) -> Iterator[Cost]:
-    """Products of real and distilled images; the systems and the functions of angles are left out."""
+    """Products of real and distilled images, without the linear systems and the functions of angles."""
     for ipc in account.levels:
         n, d = ipc * account.images.n_classes, account.images.channels * account.profile.picture_size**2
         flops = steps * DOUBLE * n * (n + min(account.profile.kip_batch, account.images.n)) * d

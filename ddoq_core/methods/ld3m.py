@@ -1,10 +1,11 @@
-"""LD3M (Moser et al., 2024) on the run's own prior: GLaD through the whole reverse process.
+"""LD3M (Moser et al., 2024) with the run's own prior: GLaD through the whole reverse process.
 
-An image is D(U(z)): the latent z is noised to the end of the schedule and denoised in S steps. At a step with the share
-i/S left, the predicted clean latent is replaced by (1 - i/S) of itself and i/S of z: so gradients reach z from every
-step and do not vanish. Noise is keyed by image and the same in every call. Published, and kept: S = 10, start from real
-images, momentum 0.5, DM at rate 1. Published otherwise: guidance 3, a Stable-Diffusion-like prior for ImageNet, and a
-class vector that is learned with z; here classes are rows of tables in every block of the prior, and stay.
+An image is D(U(z)): the latent z is noised to the end of the schedule and denoised in S steps. At the step with the
+share i/S left, the predicted clean latent is replaced by (1 - i/S) of itself and i/S of z, so gradients reach z from
+every step and do not vanish. Noise is keyed by image and the same in every call. As published: S = 10, start from real
+images, momentum 0.5, DM at rate 1. Different in the publication: guidance 3, a Stable-Diffusion-like prior for
+ImageNet, and a class vector learned with z; here classes are rows of tables in every block of the prior, and stay
+fixed.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,20 +29,20 @@ from .shared.latent import Decode, real_latents
 
 
 class Knobs:
-    """How long latents are learned."""
+    """The length of the learning."""
 
-    ld3m_steps: int = knob(400, "steps on the latents (LD3M)", low=1, since="0.2")
+    ld3m_steps: int = knob(400, "optimisation steps for the latents (LD3M)", low=1, since="0.2")
     ld3m_rate: float = knob(1.0, "rate of the steps on latents (LD3M)", low=0.0, since="0.2")
-    ld3m_chain: int = knob(10, "steps of the reverse process that is learned through (LD3M)", low=1, since="0.2")
+    ld3m_chain: int = knob(10, "steps of the differentiated reverse process (LD3M)", low=1, since="0.2")
 
 
 def skipping(latents: Float[Tensor, "b c h w"]) -> Guide:
-    """A guide that mixes the latents into every prediction of themselves, as much as there is left to go."""
+    """A guide that mixes the latents into every prediction, in proportion to the share of the steps left."""
     return lambda clean, left: (1 - left) * clean + left * latents
 
 
 def chained(run: MethodRun, ipc: int, distill_seed: int) -> Callable[[GenerativePrior], Decode]:
-    """Of a prior, the decoder behind its reverse process, of classes in their order."""
+    """For a prior: its reverse process followed by its decoder, for classes in order."""
     p, data = run.profile, run.dataset
 
     def of(prior: GenerativePrior) -> Decode:
@@ -63,7 +64,7 @@ def chained(run: MethodRun, ipc: int, distill_seed: int) -> Callable[[Generative
 
 def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
     if run.profile.prior == "exact":
-        raise InputError("ld3m learns through the network of a prior, and prior = exact has none; leave ld3m out")
+        raise InputError("ld3m learns through the network of a prior, but prior = exact has none; leave ld3m out")
     first = random_real(run.store, run.dataset, run.profile, ipc=ipc, distill_seed=distill_seed)
     return matched_latents(
         run, "ld3m", ipc, distill_seed, start=lambda prior: real_latents(run, prior, first),

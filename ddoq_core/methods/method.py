@@ -1,8 +1,8 @@
-"""What a row of Table 1 is: a way to distil, and a weighting. One file of this package defines one row.
+"""A row of Table 1: a way to distil, and a weighting. One file of this package defines one row.
 
-Its knobs are in the same file, in a class `Knobs` with lines as in `Profile`: they shape this row alone, unless
-`methods` names several. A profile reads them without running the file; besides literal constants of the file, they may
-use `NETWORK`.
+Its knobs are in the same file, in a class `Knobs` with lines as in `Profile`: they shape only this row, unless
+`methods` names several. A profile reads them without running the file; they may use `NETWORK` and the literal constants
+of the file.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,23 +17,23 @@ from ..pipeline.distilled import DistilledDataset
 from ..store.artifacts import Artifact, Store
 from .account import Account, Cost
 
-OWN = "own"  # weights, or labels and training, that are the method's own
+OWN = "own"  # the method's own weights, or its own labels and training
 
-# what the released codes of D4M and RDED share, which both have from SRe2L: a student of the teacher's softened logits
+# shared by the released codes of D4M and RDED, both from SRe2L: a student of the teacher's softened logits
 SRE2L_TRAINING = {
     "cutmix": True,
     "temperature": 20.0,
     "loss": "forward",
     "optimiser": "adamw",
-    "learning_rate": 1e-3,  # of ResNets and ConvNets
+    "learning_rate": 1e-3,  # for ResNets and ConvNets
     "weight_decay": 0.01,
 }
 
 
 class MethodRun:
-    """What a method may ask of a run: every step is made when first asked for.
+    """The parts of a run that a method may use; every step is made on first use.
 
-    A class and no Protocol: to see whether an object is one must not make its steps.
+    A class and not a Protocol, since checking an object against a Protocol would make its steps.
     """
 
     profile: Profile
@@ -50,47 +50,47 @@ class MethodRun:
         """Latents of a class, and the indices of their images in the training part."""
 
 
-# labels and training: of a profile and a distilled set, the kind of target and the knobs that differ; the kind is soft,
-# hard, or learned: then the method's own loop trains on what it has learned
+# labels and training, for a profile and a distilled set: the kind of target and the knobs that differ; the kind is
+# soft, hard, or learned, for which the method's own loop trains on its learned set
 TrainingProtocol = Callable[[Profile, DistilledDataset], tuple[str, dict]]
 WeightsOf = Callable[
     [MethodRun, DistilledDataset, int], Float[Tensor, " n"]
 ]  # of run, distilled set, distillation seed
-StudentLoss = Callable[  # of logits, log-probabilities aimed at, weights, temperature
+StudentLoss = Callable[  # of logits, target log-probabilities, weights, temperature
     [Float[Tensor, "b classes"], Float[Tensor, "b classes"], Float[Tensor, " b"], float], Float[Tensor, ""]
 ]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Method:
-    """One row of Table 1; all rows share labels and score, and the trainer but for what is said here."""
+    """One row of Table 1; rows share labels, score and trainer, except for the fields below."""
 
     name: str  # in profiles and results: the name of its file
-    title: str  # as the table prints it
+    title: str  # in tables
     reference: str = ""  # key in the bibliography
-    small: dict = field(default_factory=dict)  # values of its knobs with which tests run it
+    small: dict = field(default_factory=dict)  # values of its knobs for tests
 
     # its images
     distill: Callable[[MethodRun, int, int], DistilledDataset] | None = (
         None  # of a run, images per class, distillation seed
     )
-    images: str = ""  # name of its sets of images, if other methods have the same; else the method's own
-    ipc: str = ""  # knob with the levels that it is run at, if not at all of them
+    images: str = ""  # name of its sets of images, if other methods share them; else the method's own
+    ipc: str = ""  # knob with its levels, if it does not run at all levels
 
-    # what its students are trained with
-    weights: str | float | WeightsOf | None = "uniform"  # of its images in the loss; None takes the profile's
-    protocol: TrainingProtocol | None = None  # as published, if that is not the shared one
-    loss: StudentLoss | None = None  # in place of `weighted_kl`
-    schedule: Callable[[float], float] | None = None  # share of the learning rate, after a part of the epochs
+    # the training of its students
+    weights: str | float | WeightsOf | None = "uniform"  # of its images in the loss; None uses the profile's
+    protocol: TrainingProtocol | None = None  # as published, if it differs from the shared one
+    loss: StudentLoss | None = None  # instead of `weighted_kl`
+    schedule: Callable[[float], float] | None = None  # share of the learning rate after a share of the epochs
     fit: Callable[..., None] | None = None  # loop of its protocol: of workspace, network, set, data, profile, key
 
     # without a distilled set: of store, data set, profile, student, seed
     train: Callable[[Store, Dataset, Profile, str, int], Artifact] | None = None
-    result: str = "result.json"  # file of what `train` makes that holds the score
+    result: str = "result.json"  # file with the score, in the artifact that `train` makes
 
-    # what it costs
-    cost: Callable[[Account], Iterable[Cost]] | None = None  # every artifact that it alone makes
-    weighing: Callable[[Account], Iterable[Cost]] = lambda account: ()  # what it makes for the weights of its images
+    # its cost
+    cost: Callable[[Account], Iterable[Cost]] | None = None  # every artifact that only this method makes
+    weighing: Callable[[Account], Iterable[Cost]] = lambda account: ()  # artifacts for the weights of its images
     uses: tuple[str, ...] = ()  # prior, encode, cluster, or the images of another method
     fits: Callable[[Account], set[tuple[str, int]]] = lambda account: set()  # classifiers on all real images, by seed
 
@@ -99,20 +99,20 @@ class Method:
 
     @property
     def module(self) -> str:
-        """The file that defines it."""
+        """The module that defines it."""
         return f"{__package__}.{self.name}"
 
     def runs_at(self, profile: Profile, ipc: int) -> bool:
-        """Whether a run of this profile has the row at this many images per class."""
+        """Whether a run of this profile includes the row at this number of images per class."""
         return not self.ipc or ipc in getattr(profile, self.ipc)
 
     def weights_of(self, profile: Profile) -> str | float:
-        """The weighting under a profile; `own` if it is a function."""
+        """The weighting for a profile; `own` if it is a function."""
         weights = profile.weights if self.weights is None else self.weights
         return OWN if callable(weights) else weights
 
     def trained(self, profile: Profile) -> tuple[str, str, str]:
-        """What its students depend on besides labels and seeds: methods that agree in it share them."""
+        """What its students depend on besides labels and seeds; methods with equal values share students."""
         weights = self.weights_of(profile)
         alone = self.loss or self.schedule or weights == OWN
         return self.images, str(weights), self.name if alone else ""

@@ -1,8 +1,8 @@
-"""MGD3 (Chan-Santiago et al., 2025): every image is drawn to a mode of its own while it is sampled from noise.
+"""MGD3 (Chan-Santiago et al., 2025): each image is pulled to its own mode while it is sampled from noise.
 
-Modes are the K centroids of the class; the predicted clean latent is pulled to its mode by a share of the way, until
-half of the steps are left. DDOQ starts at the mode, MGD3 is drawn to it. Published: a share of 0.1, times the step's
-noise; the code was not seen, and the share is the same at every step here. No mass has a part in it.
+Modes are the K centroids of the class. The predicted clean latent is pulled towards its mode by a share of the
+distance, until half of the steps are left. DDOQ starts at the mode; MGD3 is pulled to it. Published: a share of 0.1,
+times the step's noise; the code was not available, and here the share is the same at every step. Masses are not used.
 """
 
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ from .account import Account, Cost
 from .method import Method, MethodRun
 from .shared.latent import guided_set
 
-STOP = 0.5  # share of the steps that are left free
+STOP = 0.5  # share of the steps without the pull, at the end
 
 
 class Knobs:
-    """How strong the pull is."""
+    """The strength of the pull."""
 
     mgd3_pull: float = knob(
-        0.1, "share of the way to its mode that a step pulls (MGD3)", low=0.0, high=1.0, since="0.2"
+        0.1, "share of the distance to its mode that a step pulls (MGD3)", low=0.0, high=1.0, since="0.2"
     )
 
 

@@ -1,12 +1,12 @@
-"""Minimax diffusion (Gu et al., 2024): the prior is tuned to make images that are typical and unlike each other.
+"""Minimax diffusion (Gu et al., 2024): the prior is tuned to make images that are typical and differ from each other.
 
-To the denoising loss of a class-conditional transformer are added, class by class of a batch, r (1 - min_m cos(p, m))
-over a memory of real latents m, and d max_m cos(p, m) over a memory of earlier predictions: a prediction p should be
-near the farthest real latent, and far from the nearest prediction. Images are then sampled from pure noise. Published,
-and kept: r = 0.002, d = 0.008, memories of 64 of each class, first in first out, AdamW at 1e-3 without decay on biases,
-norms and the table of classes alone (DiffFit, whose added factors are left out). Published otherwise: batches of 8,
-8 epochs, moving averages of the weights. The released code compares the predicted noise with clean latents
-(`minimax_compared=noise`); the paper speaks of latents, and so does the default here.
+The denoising loss of a class-conditional transformer gets two terms, class by class of a batch: r (1 - min_m cos(p, m))
+over a memory of real latents m, and d max_m cos(p, m) over a memory of earlier predictions. So a prediction p should be
+near the farthest real latent, and far from the nearest prediction. Images are then sampled from pure noise. As
+published: r = 0.002, d = 0.008, memories of 64 for each class, first in first out, AdamW at 1e-3 without decay, only on
+biases, norms and the table of classes (DiffFit, whose added factors are left out). Different in the publication:
+batches of 8, 8 epochs, moving averages of the weights. The released code compares the predicted noise with clean
+latents (`minimax_compared=noise`); the paper describes latents, which is the default here.
 """
 
 import shutil
@@ -36,27 +36,27 @@ MEMORY, BATCH, RATE = 64, 20, 1e-3
 
 
 class Knobs:
-    """How the prior is tuned."""
+    """The tuning of the prior."""
 
-    minimax_epochs: int = knob(5, "epochs of the latents that the prior is tuned for (Minimax)", low=1, since="0.2")
+    minimax_epochs: int = knob(5, "epochs over the latents for tuning the prior (Minimax)", low=1, since="0.2")
     minimax_compared: str = knob(
-        "latent", "what of a prediction is compared with latents (Minimax)", of=("latent", "noise"), since="0.2"
+        "latent", "part of a prediction to compare with latents (Minimax)", of=("latent", "noise"), since="0.2"
     )
 
 
 class Memory:
-    """The last vectors of every class, first in first out."""
+    """The most recent vectors of every class, first in first out."""
 
     def __init__(self, n_classes: int, size: int, d: int, device: str) -> None:
         self.vectors = torch.zeros(n_classes, size, d, device=device)
         self.seen = torch.zeros(n_classes, dtype=torch.int64)
 
     def of(self, label: int) -> Float[Tensor, "m d"]:
-        """What is kept of a class."""
+        """The stored vectors of a class."""
         return self.vectors[label, : int(self.seen[label])]
 
     def add(self, label: int, vectors: Float[Tensor, "b d"]) -> None:
-        """Put vectors in the places of the oldest."""
+        """Replace the oldest vectors."""
         size = self.vectors.shape[1]
         for vector in vectors.detach():
             place = int(self.seen[label]) % size
@@ -80,12 +80,12 @@ def tuned_prior(run: MethodRun) -> Artifact:
     """The prior of the run with some of its transformer's parameters tuned.
 
     Raises:
-        InputError: the prior is no DiT.
+        InputError: the prior is not a DiT.
     """
     p, data = run.profile, run.dataset
     if p.prior not in ("pretrain", "dit"):
         raise InputError(
-            f"minimax tunes a DiT, and prior = {p.prior} is none; set prior=pretrain, or leave minimax out"
+            f"minimax tunes a DiT, but prior = {p.prior} is not one; set prior=pretrain, or leave minimax out"
         )
 
     def build(work: Workspace) -> None:
@@ -94,7 +94,7 @@ def tuned_prior(run: MethodRun) -> Artifact:
         others = shutil.ignore_patterns("run.json", "manifest.json")
         shutil.copytree(run.prior.path, work.path, dirs_exist_ok=True, ignore=others)
         prior.transformer.save_pretrained(work.path / "transformer", safe_serialization=True)
-        config = Path("transformer", "config.json")  # saved, it would name the folder that the prior was read from
+        config = Path("transformer", "config.json")  # if saved, it would name the folder of the original prior
         shutil.copyfile(run.prior.path / config, work.path / config)
         work.discard(CHECKPOINT)
 
@@ -107,7 +107,7 @@ def tuned_prior(run: MethodRun) -> Artifact:
 
 
 def _tune(run: MethodRun, work: Workspace, prior: GenerativePrior) -> None:
-    """In place, and in evaluation mode: diffusers would drop labels by the global generator, in every block anew."""
+    """In place and in evaluation mode, since diffusers would drop labels with the global generator in every block."""
     p, data, network, schedule = run.profile, run.dataset, prior.transformer, noise_schedule()
     of_class = [run.class_latents(label)[0].float() for label in range(data.n_classes)]
     latents = torch.cat(of_class)
@@ -151,7 +151,7 @@ def _tune(run: MethodRun, work: Workspace, prior: GenerativePrior) -> None:
 
 
 def noise_schedule() -> Any:
-    """That of Stable Diffusion, which the fitted prior and DiT have too."""
+    """Stable Diffusion's noise schedule, which the pretrained prior and DiT share."""
     from diffusers import DDIMScheduler  # of the extra `pipeline`
 
     from ..priors.latent_diffusion import SCHEDULE

@@ -1,8 +1,9 @@
 """Trajectory matching, MTT (Cazenavette et al., 2022): eq. 4 with its exact gradient, on the floats.
 
-The gradient is the one that the row `tesla` takes too, of one graph after the other: same gradient, two memories. What
-differs from that row is what its authors published: trajectories and student steps augmented by DSA, the batches of a
-step cut from one order of the whole set, pixels that may leave [0, 1], and an evaluation at the learned rate on them.
+The gradient is also that of the row `tesla`, computed from one graph after the other: same gradient, less memory. The
+rows
+differ in what their authors published: here trajectories and student steps are augmented by DSA, the batches of a step
+are cut from one order of the whole set, pixels may leave [0, 1], and students are trained on them at the learned rate.
 Trajectories, matched part, steps and first rate are those of TESLA's knobs.
 """
 
@@ -41,16 +42,18 @@ MATCHED = ("tesla_network", "tesla_steps", "tesla_matched", "tesla_starts", "tes
 
 
 class Knobs:
-    """How long, and how fast, trajectories are matched."""
+    """Length and rate of the trajectory matching."""
 
-    mtt_steps: int = knob(300, "steps on the images (MTT, HaBa)", low=1, methods=("mtt", "haba"), since="0.2")
+    mtt_steps: int = knob(
+        300, "optimisation steps for the images (MTT, HaBa)", low=1, methods=("mtt", "haba"), since="0.2"
+    )
     mtt_rate: float = knob(
         100.0, "rate of the steps on normalised pixels (MTT, HaBa)", low=0.0, methods=("mtt", "haba"), since="0.2"
     )
 
 
 class Ways:
-    """The trajectories of a run, and where on them a step of matching begins and ends."""
+    """The trajectories of a run, and the start and end of the part that a step matches."""
 
     def __init__(self, run: MethodRun, taught: Artifact) -> None:
         self.run, p = run, run.profile
@@ -65,10 +68,10 @@ class Ways:
         return way[begin], way[begin + matched]
 
     def loss(self, labels: Tensor, rng: np.random.Generator, images_of: Images | None = None) -> PartsLoss:
-        """The student's loss at every step: a batch of the images, one augmentation for all of it.
+        """The student's loss at every step: a batch of the images, with one augmentation for all of it.
 
         Args:
-            images_of: of the learned parts and the step, all images; None takes the only part.
+            images_of: all images, from the learned parts and the step; None takes the only part.
         """
         p = self.run.profile
         rows = batches(len(labels), p.tesla_steps, rng)
@@ -117,7 +120,7 @@ def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
 
 
 def unrolled_cost(account: Account, ipc: int, steps: int) -> float:
-    """Operations of steps on the images: a step that is matched costs four trainings of its batch."""
+    """Operations of steps on the images: a matched step costs four trainings of its batch."""
     p, network = account.profile, account.classifier(account.profile.tesla_network)
     return steps * p.tesla_steps * min(ipc * account.images.n_classes, BATCH) * 4 * network.training
 

@@ -1,12 +1,12 @@
-"""Sampling guided by transport to the weighted codebook: the second use of the paper's masses, as guidance.
+"""Sampling guided by transport to the weighted codebook: a second use of the paper's masses, for guidance.
 
-Images of a class are sampled from pure noise; in the middle of the reverse process their predicted clean latents, with
-mass 1/K each, are moved down the gradient of the transport cost to the codebook of the class with the masses v / n of
-its cells. After DMGD (arXiv:2605.03877), guided by k-means' counts, and Cui et al. (2025), by real latents.
-Published (DMGD), and kept: Euclidean cost, steps 30 to 45 of 50, scale 0.05 to 0.5, no tuning. Otherwise: all images of
-a class move together, there one after another with the earlier ones fixed; the plan is the exact one, and not that of 5
-Sinkhorn iterations: entropy would share the points among images that are near each other, and they would stay together;
-labels are hard or the teacher's; the codebook has K points (10 there).
+Images of a class are sampled from pure noise. In the middle of the reverse process their predicted clean latents, with
+mass 1/K each, move down the gradient of the transport cost to the codebook of the class with the masses v / n of its
+cells. After DMGD (arXiv:2605.03877), guided by k-means' counts, and Cui et al. (2025), by real latents. As published
+(DMGD): Euclidean cost, steps 30 to 45 of 50, scale 0.05 to 0.5, no tuning. Different here: all images of a class move
+together (there one after another with the earlier ones fixed); the plan is exact instead of 5 Sinkhorn iterations,
+since entropy would share the points among nearby images and keep them together; labels are hard or the teacher's; the
+codebook has K points (10 there).
 """
 
 from collections.abc import Iterator
@@ -25,21 +25,21 @@ from .account import Account, Cost
 from .method import Method, MethodRun
 from .shared.latent import guided_set
 
-FROM, TO = 0.4, 0.1  # shares of the steps that are left when guidance begins and ends: from step 30 to step 45 of 50
+FROM, TO = 0.4, 0.1  # shares of the steps left when guidance begins and ends: from step 30 to step 45 of 50
 
 
 class Knobs:
-    """How strong the guidance is."""
+    """The strength of the guidance."""
 
-    ot_scale: float = knob(0.5, "scale of the guidance by transport (ot_guided); 0 is none", low=0.0, since="0.2")
+    ot_scale: float = knob(0.5, "scale of the guidance by transport (ot_guided); 0 turns it off", low=0.0, since="0.2")
 
 
 def transport_gradient(
     x: Float[Tensor, "K d"], points: Float[Tensor, "m d"], masses: Float[Tensor, " m"]
 ) -> Float[Tensor, "K d"]:
-    """Gradient of the transport cost with respect to points of mass 1/K, times K: where each is to move away from.
+    """Gradient of the transport cost with respect to points of mass 1/K, times K: each point moves against it.
 
-    By the envelope theorem it is that of the cost, which is Euclidean, under the optimal plan.
+    By the envelope theorem it is the gradient of the Euclidean cost under the optimal plan.
     """
     cost = torch.cdist(x, points)
     plan = ot.emd(np.full(len(x), 1 / len(x)), masses.cpu().numpy(), cost.cpu().numpy())

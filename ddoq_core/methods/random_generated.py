@@ -1,4 +1,4 @@
-"""Random generated images: what the prior makes of pure noise. It tells the prototypes' part from the prior's part."""
+"""Random generated images: the prior's output for pure noise. They separate the prior's effect from the prototypes'."""
 
 from collections.abc import Iterator
 

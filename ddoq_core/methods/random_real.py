@@ -1,4 +1,4 @@
-"""Random real images: K training images of every class, drawn by key. The baseline that a distilled set must beat."""
+"""Random real images: K training images of every class, drawn by key. A distilled set should beat this baseline."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ from .method import Method, MethodRun
 
 
 def random_real(store: Store, dataset: Dataset, profile: Profile, *, ipc: int, distill_seed: int) -> DistilledDataset:
-    """K = ipc real images of every class, without replacement; a larger K keeps those of a smaller one.
+    """K = ipc real images of every class, without replacement; a larger K includes those of a smaller one.
 
     Raises:
         InputError: a class has fewer images.

@@ -1,12 +1,12 @@
-"""RDED (Sun et al., 2024): the crops of real training images that the teacher takes for their class most surely.
+"""RDED (Sun et al., 2024): the crops of real training images whose class the teacher recognises most surely.
 
 Of every class, random training images; of each, a few random square crops, resized to side / factor; of these the one
-of lowest cross-entropy under the teacher, padded with zeros to the full side (after normalisation, as published); of
-all images the ipc factor^2 lowest; factor x factor of them to a picture, which the teacher labels as all rows.
+with the lowest cross-entropy under the teacher, padded with zeros to the full side (after normalisation, as published);
+over all images the ipc factor^2 lowest; factor x factor of them per picture, which the teacher labels as in all rows.
 
-Published, and kept: 300 images of a class and 5 crops of each (the knobs' defaults), crops of 0.08 to 1 of the area,
-bilinear resizing, factor 1 for small images and 2 for photographs. Crops of 0.5 or more of a digit were not told apart
-from them on validation images (two students each). Photographs are cropped out of their square at the data set's size.
+As published: 300 images of a class and 5 crops of each (the knobs' defaults), crops of 0.08 to 1 of the area, bilinear
+resizing, factor 1 for small images and 2 for photographs. On validation images, crops of 0.5 or more of a digit made no
+detectable difference (two students each). Photographs are cropped from their square at the data set's size.
 """
 
 import functools
@@ -32,22 +32,22 @@ from ..threads import threads
 from .account import NETWORK_WEIGHT, SYNTHESIS, Account, Cost
 from .method import SRE2L_TRAINING, Method, MethodRun
 
-SMALLEST_CROP = 0.08  # of the area, as torchvision's RandomResizedCrop
+SMALLEST_CROP = 0.08  # of the area, as in torchvision's RandomResizedCrop
 TOGETHER = 50  # images whose crops are scored together
 SQUARE = ("top", "left", "side")  # in pixels
-BATCHES = {1: 10, 10: 50, 50: 100}  # images per step that are published for this many images per class
+BATCHES = {1: 10, 10: 50, 50: 100}  # published images per step for this number of images per class
 
 
 class Knobs:
     """The crops."""
 
-    rded_images: int = knob(300, "images of a class that RDED cuts crops from", low=1)
+    rded_images: int = knob(300, "images of a class from which RDED cuts crops", low=1)
     rded_crops: int = knob(5, "crops of each of them", low=1)
     rded_factor: int = knob(1, "RDED tiles factor x factor crops to an image", low=1)
 
 
 def best_crops(store: Store, dataset: Dataset, teacher: Artifact, profile: Profile, *, distill_seed: int) -> Artifact:
-    """The best crop of every drawn image and its loss, one file per class, best first: all ipc take theirs there."""
+    """The best crop of every drawn image and its loss, one file per class, best first; all levels share them."""
     side = _side(dataset, profile)
 
     def share(work: Workspace) -> None:
@@ -72,11 +72,11 @@ def best_crops(store: Store, dataset: Dataset, teacher: Artifact, profile: Profi
 def rded(
     store: Store, dataset: Dataset, teacher: Artifact, profile: Profile, *, ipc: int, distill_seed: int
 ) -> DistilledDataset:
-    """ipc pictures of factor x factor crops of every class; a larger set is made of a smaller one's crops and others.
+    """ipc pictures of factor x factor crops for every class; a larger set includes the crops of a smaller one.
 
     Raises:
-        InputError: a class, or rded_images, has fewer images than crops are wanted; pictures that factor does not
-            divide.
+        InputError: a class, or rded_images, has fewer images than the crops needed; factor does not divide the side of
+            the pictures.
     """
     factor, side = profile.rded_factor, _side(dataset, profile)
     _check_sizes(dataset, profile, ipc)
@@ -128,7 +128,7 @@ def _scored(
 def random_squares(
     rng: np.random.Generator, images: int, crops: int, size: int, smallest: float
 ) -> Int64[Tensor, "images crops 3"]:
-    """Squares (top, left, side) in pixels: the area uniform from its smallest share, the place uniform."""
+    """Squares (top, left, side) in pixels: area uniform above the smallest share, place uniform."""
     side = np.round(size * np.sqrt(rng.uniform(smallest, 1, (images, crops, 1)))).clip(1)
     corner = np.floor(rng.random((images, crops, 2)) * (size - side + 1))
     return torch.from_numpy(np.concatenate([corner, side], axis=-1).astype(np.int64))
@@ -137,7 +137,7 @@ def random_squares(
 def cut_out(
     images: Float[Tensor, "b C S S"], squares: Int64[Tensor, "b 3"], size: int
 ) -> Float[Tensor, "b C {size} {size}"]:
-    """A square of each image at another size."""
+    """A square of each image, resized."""
     parts = [x[None, :, t : t + s, l : l + s] for x, (t, l, s) in zip(images, squares.tolist(), strict=True)]
     return torch.cat([F.interpolate(part, (size, size), mode="bilinear", antialias=True) for part in parts])
 
@@ -149,23 +149,23 @@ def teacher_losses(
     room = dataset.image_size - crops.shape[-1]
     before, after = room // 2, room - room // 2
     logits = network(F.pad(dataset.normalise(crops), (before, after, before, after)))
-    return -logits.double().log_softmax(1)[:, label].cpu()  # a sure teacher's losses are equal in single precision
+    return -logits.double().log_softmax(1)[:, label].cpu()  # in single precision a sure teacher's losses would be equal
 
 
 def tiled(crops: Float[Tensor, "n C s s"], factor: int) -> Float[Tensor, "k C S S"]:
-    """k = n / factor^2 pictures; picture i is made of crops i, i + k, i + 2k, ..., row by row."""
+    """k = n / factor^2 pictures; picture i consists of crops i, i + k, i + 2k, ..., row by row."""
     k, (channels, side) = len(crops) // factor**2, crops.shape[1:3]
     grid = crops.reshape(factor, factor, k, channels, side, side)
     return grid.permute(2, 3, 0, 4, 1, 5).reshape(k, channels, factor * side, factor * side)
 
 
 def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
-    """RDED's labels and training: a teacher asked for every view, and a rate that ends at a half of its start.
+    """RDED's labels and training: the teacher labels every view, and the rate ends at a half of its start.
 
-    From its released code: the batch by images per class, double from 100 classes on and at most the whole set (a
-    number between the published ones takes the lower one's); views of at least 1 / factor of the area; 1e-3, the rate
-    of ResNets and ConvNets; decay; CutMix; T; 300 epochs, which are three times the shared 100 and of any profile. The
-    profile's: mirroring (always there). Left out: each view shuffles the factor x factor crops there, which is nothing
+    From its released code: the batch by images per class, double from 100 classes on and at most the whole set (between
+    two published numbers the lower one's); views of at least 1 / factor of the area; 1e-3, the rate of ResNets and
+    ConvNets; decay; CutMix; T; 300 epochs, which are three times the shared 100 and those of any profile. From the
+    profile: mirroring (always there). Left out: each view there shuffles the factor x factor crops, which has no effect
     for factor 1.
     """
     batch = BATCHES[max(level for level in BATCHES if level <= distilled.ipc)]
@@ -184,7 +184,7 @@ def _file(label: int) -> str:
 
 
 def _side(dataset: Dataset, profile: Profile) -> int:
-    """Pixels of a crop of the final size."""
+    """Pixels along a side of a crop at its final size."""
     factor = profile.rded_factor
     if dataset.image_size % factor:
         raise InputError(
@@ -209,7 +209,7 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
 
 
 def _cost(account: Account) -> Iterator[Cost]:
-    """Every crop once through the teacher, for all levels; the pictures take nothing."""
+    """Every crop once through the teacher, for all levels; the pictures need no operations."""
     p, images, teacher = account.profile, account.images, account.classifier(account.profile.teacher)
     kept = min(p.rded_images, images.per_class) * images.n_classes
     yield Cost(

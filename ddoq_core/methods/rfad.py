@@ -1,11 +1,11 @@
-"""RFAD (Loo et al., 2022): KIP's objective with a convolutional kernel that random features stand in for.
+"""RFAD (Loo et al., 2022): KIP's objective with a convolutional kernel approximated by random features.
 
-In every step m networks are drawn anew; phi(x) are their last features side by side, divided by the root of their
-number, and K = 2 phi phi^T + 0.01. The prediction is scored by cross-entropy (Platt's), its scale exp(tau) learned.
-Published, and kept: no norms, kernels N(0, 2 / fan-in), biases N(0, 0.01), ridge 5e-3, solved in float64, real images
-and labels one-hot - 1/C at the start, rates 1e-3 and 0.01 (tau). Published otherwise: m = 8 networks of 256 channels,
-5,120 real images of a step, AdaBelief in place of Adam, a linear map of the pixels that is learned with them, and an
-early end on some training images; see the knobs.
+Every step draws m new networks; phi(x) are their last features side by side, divided by the root of their number, and
+K = 2 phi phi^T + 0.01. The prediction is scored by cross-entropy (Platt's) with a learned scale exp(tau). As published:
+no norms, kernels N(0, 2 / fan-in), biases N(0, 0.01), ridge 5e-3, solved in float64, real images and labels one-hot -
+1/C at the start, rates 1e-3 and 0.01 (tau). Different in the publication: m = 8 networks of 256 channels, 5,120 real
+images per step, AdaBelief instead of Adam, a learned linear map of the pixels, and early stopping on some training
+images; see the knobs.
 """
 
 import itertools
@@ -30,16 +30,16 @@ from .shared.ridge import centred_one_hot, ridge_prediction
 
 RIDGE = 5e-3
 BLOCKS = 3
-BIAS, OFFSET = 0.1, 0.01  # deviation of a bias; what is added to the kernel
+BIAS, OFFSET = 0.1, 0.01  # standard deviation of a bias; constant added to the kernel
 RATE_OF_SCALE = 0.01
 
 
 class Knobs:
-    """The random features, and how long it learns."""
+    """The random features, and the length of the learning."""
 
-    rfad_networks: int = knob(4, "networks whose features are a kernel (RFAD)", low=1, since="0.2")
+    rfad_networks: int = knob(4, "networks whose features form a kernel (RFAD)", low=1, since="0.2")
     rfad_width: int = knob(32, "channels of these networks (RFAD)", low=1, since="0.2")
-    rfad_batch: int = knob(1280, "real images of a step (RFAD)", low=1, since="0.2")
+    rfad_batch: int = knob(1280, "real images per step (RFAD)", low=1, since="0.2")
     rfad_steps: int = knob(600, "steps of Adam (RFAD)", low=1, since="0.2")
     rfad_rate: float = knob(1e-3, "Adam's rate on normalised pixels (RFAD)", low=0.0, since="0.2")
 
@@ -56,7 +56,7 @@ def random_kernels(width: int, channels: int, rng: torch.Generator) -> list[tupl
 def random_features(
     images: Float[Tensor, "n C S S"], networks: list[list[tuple[Tensor, Tensor]]]
 ) -> Float[Tensor, "n D"]:
-    """Last features of all networks, whose inner products are means: they tend to an expectation as networks grow."""
+    """Last features of all networks; their inner products are means that tend to an expectation with more networks."""
     found = []
     for network in networks:
         x = images
@@ -68,7 +68,7 @@ def random_features(
 
 
 def platt_loss(predicted: Float[Tensor, "m C"], labels: Tensor, tau: Float[Tensor, ""]) -> Float[Tensor, ""]:
-    """Cross-entropy of the predictions at the scale exp(tau)."""
+    """Cross-entropy of the predictions at scale exp(tau)."""
     return F.cross_entropy(tau.exp() * predicted, labels)
 
 
@@ -107,7 +107,7 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
 
 
 def _cost(account: Account) -> Iterator[Cost]:
-    """Convolutions of the real images once, of the distilled ones three times."""
+    """Convolutions of the real images once, of the distilled images three times."""
     p, channels = account.profile, account.images.channels
     sides = [p.picture_size >> block for block in range(BLOCKS)]
     inputs = [channels] + [p.rfad_width] * (BLOCKS - 1)

@@ -1,11 +1,11 @@
-"""Group-robust distillation (Vahidian et al., 2025): DSA along networks that are trained on their worst groups.
+"""Group-robust distillation (Vahidian et al., 2025): DSA with networks trained on their worst groups.
 
-The Voronoi cells of the distilled images in the network's features cut a real batch into groups; of each group counts
-the CVaR, the mean of its worst share alpha of losses; the risk is the mean over the groups plus the largest. On it the
-network is trained between two steps of the images, on real images. Published, and kept: alpha 0.8, two steps of the
-images under a network and two of the network between them, batches of 256. By reading, the released code does another
-thing: its risk goes through numpy, so that it is a constant with no gradient, and its tail is that of the smallest
-losses. What is here is what the paper states; the evaluation is DSA's.
+The Voronoi cells of the distilled images in the network's features divide a real batch into groups. Each group has its
+CVaR, the mean of its worst share alpha of losses; the risk is the mean over the groups plus the largest. Between two
+steps of the images the network is trained on this risk, on real images. As published: alpha 0.8, two steps of the
+images per network and two of the network between them, batches of 256. The released code appears to differ: its risk
+goes through numpy, so it is a constant without gradient, and its tail is that of the smallest losses. This file follows
+the paper; the evaluation is DSA's.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from .shared.evaluation import dc_protocol, train_on_floats
 from .shared.learned import RealBatches, keyed, real_start
 
 ALPHA, BATCH = 0.8, 256
-LOOPS = (2, 2)  # steps of the images under a network, and of the network between two of them
+LOOPS = (2, 2)  # image steps per network, and network steps between two of them
 
 
 def cvar(losses: Float[Tensor, " n"], alpha: float) -> Float[Tensor, ""]:
@@ -39,7 +39,7 @@ def cvar(losses: Float[Tensor, " n"], alpha: float) -> Float[Tensor, ""]:
 
 
 def group_risk(losses: Float[Tensor, " n"], groups: Int64[Tensor, " n"], alpha: float) -> Float[Tensor, ""]:
-    """Mean and maximum over the groups that are there, of the CVaR of each."""
+    """Mean plus maximum of the CVaR over the nonempty groups."""
     of_each = torch.stack([cvar(losses[groups == g], alpha) for g in groups.unique()])
     return of_each.mean() + of_each.max()
 

@@ -1,12 +1,12 @@
-"""Remember the past, RTP (Deng & Russakovsky, 2022): shared bases that classes address, learned through a training.
+"""Remember the past, RTP (Deng & Russakovsky, 2022): shared bases addressed by classes, learned through a training.
 
-K bases of a d-th of the side are shared by all classes; class y has a matrix A_y of r rows, and its images are A_y B,
-enlarged d times: as many more images as the floats of a plain set of ipc images hold. The objective is DD's, with
-momentum in the unrolled training and a fixed rate; every step of it draws images of each class, and one augmentation
-serves the whole training and the real batch. Published, and kept: K = 16, d = 2, rate 0.01, momentum 0.9, descent on
-the tables at 0.1 with momentum 0.5, gradients clipped at a norm of 2, Xavier's start. Published otherwise: 150 unrolled
-steps of 32 images per class and up to 500,000 steps on the tables (CIFAR-10, one image per class); see the knobs. A
-penalty of the addresses there has no gradient, and is left out.
+All classes share K bases with a d-th of the side. Class y has a matrix A_y of r rows, and its images are A_y B,
+enlarged d times, with r chosen so that all floats together are those of a plain set of ipc images. The objective is
+DD's, with momentum in the unrolled training and a fixed rate; each step draws images of each class, and one
+augmentation serves the whole training and the real batch. As published: K = 16, d = 2, rate 0.01, momentum 0.9, descent
+on the tables at 0.1 with momentum 0.5, gradients clipped at norm 2, Xavier's start. Different in the publication: 150
+unrolled steps of 32 images per class and up to 500,000 steps on the tables (CIFAR-10, one image per class); see the
+knobs. A penalty on the addresses has no gradient there, and is left out.
 """
 
 from collections.abc import Iterator
@@ -39,13 +39,13 @@ CLIP = 2.0
 
 
 class Knobs:
-    """The tables, and how long they learn."""
+    """The tables, and the length of their learning."""
 
     rtp_network: str = knob("convnet-32", "network that RTP trains", like=NETWORK, since="0.2")
     rtp_bases: int = knob(16, "bases that all classes share (RTP)", low=1, since="0.2")
-    rtp_unrolled: int = knob(20, "steps that are unrolled (RTP)", low=1, since="0.2")
-    rtp_batch: int = knob(2, "images of a class in one of them (RTP)", low=1, since="0.2")
-    rtp_steps: int = knob(1500, "steps on the tables (RTP)", low=1, since="0.2")
+    rtp_unrolled: int = knob(20, "unrolled steps (RTP)", low=1, since="0.2")
+    rtp_batch: int = knob(2, "images of a class in an unrolled step (RTP)", low=1, since="0.2")
+    rtp_steps: int = knob(1500, "optimisation steps for the tables (RTP)", low=1, since="0.2")
     rtp_rate: float = knob(0.1, "rate of these steps (RTP)", low=0.0, since="0.2")
 
 
@@ -53,7 +53,7 @@ def addresses_of_class(ipc: int, n_classes: int, pixels: int, bases: int) -> int
     """Rows r of a class's address matrix: all floats together are those of ipc images of `pixels` floats a class.
 
     Raises:
-        InputError: the bases alone take more, or leave less than ipc images of a class.
+        InputError: the bases alone need more, or leave less than ipc images of a class.
     """
     r = (ipc * pixels * n_classes - bases * pixels // FACTOR**2) // (n_classes * bases)
     if r < ipc:
@@ -72,7 +72,7 @@ def addressed(
 def table_loss(
     network: nn.Module, labels: Int64[Tensor, "T b"], rows: Int64[Tensor, "T b"], change: Change, factor: int
 ) -> PartsLoss:
-    """The loss of step i: of the images at some addresses, augmented as all others of this training."""
+    """The loss of step i, on the images at some addresses, with the one augmentation of this training."""
 
     def loss(theta: Tensor, parts: tuple[Tensor, ...], i: int) -> Float[Tensor, ""]:
         bases, addresses = parts
@@ -136,7 +136,7 @@ def _shown(kept: dict[str, Tensor], data: Dataset, ipc: int, key: tuple) -> Show
 
 
 def _fit(work: Workspace, network: nn.Module, *told) -> None:
-    """Students of all images that the tables make."""
+    """Train students on all images of the tables."""
     train_on_floats(work, network, *told, shown_of=_shown)
 
 

@@ -1,17 +1,18 @@
-"""SRe²L (Yin et al., 2023): images that a trained network takes for their class and whose BatchNorm statistics fit.
+"""SRe²L (Yin et al., 2023): images that a trained network assigns to their class, with matching BatchNorm statistics.
 
 Squeeze a network f out of the real training images; recover images x of every class y, from noise, by
-min_x CE(f(x), y) + a sum_l s_l (|mean_l - mean_l(x)|_2 + |var_l - var_l(x)|_2) over the BatchNorm layers l: mean_l and
-var_l are what f has kept of the real images, mean_l(x) and var_l(x) (biased, as published) those of the batch, s_1 = 10
-and s_l = 1 otherwise; relabel them by the teacher, as all rows.
+min_x CE(f(x), y) + a sum_l s_l (|mean_l - mean_l(x)|_2 + |var_l - var_l(x)|_2) over the BatchNorm layers l, where
+mean_l and var_l are f's running statistics of the real images, mean_l(x) and var_l(x) (biased, as published) those of
+the batch, s_1 = 10 and s_l = 1 otherwise; relabel them with the teacher, as in all rows.
 
-Published, and kept: pixels start from N(0, 1); Adam with betas (0.5, 0.9), its rate 0.25 falling along a cosine to 0;
-every step sees the whole batch through one crop, one mirroring (where the data set has them) and one roll, by up to 32
-pixels of 224 and 4 of 32; images are clamped to the valid range. Crops have at least 0.08 of the area for ImageNet and
-Tiny ImageNet, and there are none for CIFAR: so none below 64 pixels. A batch is one image of each of 100 classes there;
-fewer classes put several images of each into a batch of about 100, all made whatever ipc, so that a larger set keeps a
-smaller one. On mnist5k's validation images (10 images per class, means of three students) a = 1 gave 97% with
-soft labels, as it did with ten batches of ten, and 63% against their 53% with hard ones; a = 0.1 gave 95% and 44%.
+As published: pixels start from N(0, 1); Adam with betas (0.5, 0.9) and a cosine decay of its rate from 0.25 to 0; every
+step sees the whole batch through one crop, one mirroring (if the data set has them) and one roll, by up to 32 pixels of
+224 and 4 of 32; images are clamped to the valid range. Crops have at least 0.08 of the area for ImageNet and Tiny
+ImageNet, and CIFAR has no
+crops: so none below 64 pixels. A batch there is one image of each of 100 classes; with fewer classes, a batch of about
+100 has several images of each, all made for any ipc, so a larger set includes a smaller one. On mnist5k's validation
+images (10 images per class, means of three students) a = 1 gave 97% with soft labels, as did ten batches of ten, and
+63% against their 53% with hard labels; a = 0.1 gave 95% and 44%.
 """
 
 import functools
@@ -45,10 +46,10 @@ INVERSION = ("seed", "flip", "inversion_iterations", "inversion_rate", "inversio
 BETAS = (0.5, 0.9)
 FIRST = 10.0  # factor of the first layer's statistics
 SMALLEST_CROP = 0.08
-PHOTOGRAPH = 64  # pixels from which on images are cropped, as published for Tiny ImageNet and ImageNet
+PHOTOGRAPH = 64  # pixels from which images are cropped, as published for Tiny ImageNet and ImageNet
 JITTER = 7  # the largest roll is this part of the side
 
-Bound = Callable[[float], float]  # the smallest area of a crop after a part of the steps
+Bound = Callable[[float], float]  # the smallest area of a crop after a share of the steps
 Image = tuple[int, int]  # class and item
 
 
@@ -69,13 +70,13 @@ class Knobs:
 def distil(run: MethodRun, ipc: int, distill_seed: int, name: str, bound: Bound, module: str) -> DistilledDataset:
     """The first `ipc` images of every class, recovered with crops of at least `bound` of the area.
 
-    Blocks of items are artifacts of their own, so that sets of all sizes share them.
+    Blocks of items are separate artifacts, so that sets of all sizes share them.
 
     Args:
-        name: of the method: of its artifacts and draws.
-        module: whose source makes the artifacts.
+        name: of the method, its artifacts and draws.
+        module: the module whose source makes the artifacts.
     Raises:
-        InputError: the network that is inverted has no BatchNorm.
+        InputError: the inverted network has no BatchNorm.
     """
     network, dataset, profile = squeeze(run), run.dataset, run.profile
     made = {"modules": (module,), "plan": profile.subset("threads", "device")}
@@ -117,7 +118,7 @@ def distil(run: MethodRun, ipc: int, distill_seed: int, name: str, bound: Bound,
 
 
 def squeeze(run: MethodRun) -> Artifact:
-    """The network to be inverted, trained on the real training images: the teacher, or one of its own.
+    """The network to invert, trained on the real training images: the teacher, or a separate one.
 
     Raises:
         InputError: it has no BatchNorm.
@@ -146,7 +147,7 @@ def invert(
     network: nn.Module, dataset: Dataset, batch: list[Image], which: tuple[str, int], bound: Bound, *, device: str,
     seed: int, flip: bool, inversion_iterations: int, inversion_rate: float, inversion_statistics: float,
 ) -> Float[Tensor, "b C H W"]:  # fmt: skip
-    """One batch of images in [0, 1], from noise that is keyed by class and item; no other batch has a part in it.
+    """One batch of images in [0, 1], from noise keyed by class and item, independent of other batches.
 
     Args:
         which: name of the method and distillation seed, for the keys.
@@ -168,7 +169,7 @@ def invert(
 
 
 def noise(dataset: Dataset, seed: int, name: str, distill_seed: int, label: int, item: int) -> Float[Tensor, "C H W"]:
-    """Where an image starts: N(0, 1) for the normalised pixels."""
+    """The start of an image: N(0, 1) for the normalised pixels."""
     shape = (dataset.channels, dataset.image_size, dataset.image_size)
     return torch.randn(shape, generator=torch_rng(seed, name, distill_seed, label, item))
 
@@ -187,7 +188,7 @@ def _view(
 def losses(
     network: nn.Module, images: Float[Tensor, "b C H W"], labels: Int64[Tensor, " b"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Cross-entropy of normalised images, and the distance of their BatchNorm statistics to those of the network."""
+    """Cross-entropy of normalised images, and the distance of their BatchNorm statistics from those of the network."""
     distances: list[Tensor] = []
 
     def compare(layer: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
@@ -208,7 +209,7 @@ def _norms(network: nn.Module) -> list[nn.BatchNorm2d]:
 
 
 def smallest_crop(size: int) -> Bound:
-    """Smallest share of the area that a crop has, at every step: photographs are cropped, small images are not."""
+    """Smallest area of a crop, as a share, at every step: photographs are cropped, small images are not."""
     return lambda part: SMALLEST_CROP if size >= PHOTOGRAPH else 1.0
 
 
@@ -217,7 +218,7 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
 
 
 def inverting(account: Account, name: str, title: str) -> Iterator[Cost]:
-    """Blocks of images, which the levels share: a forward pass and the images' part of a backward one per step."""
+    """Blocks of images, which the levels share: a forward pass and the images' part of a backward pass per step."""
     p, network = account.profile, account.classifier(account.profile.inversion_network)
     made = list(blocks(account.images.n_classes, max(account.levels, default=0)))
     n = sum(len(batch) for batch in made[0]) if made else 0

@@ -1,15 +1,15 @@
-"""TESLA (Cui et al., 2023): images on which a student follows, in few steps, the way of experts on the real data.
+"""TESLA (Cui et al., 2023): images on which a student follows in a few steps the trajectory of experts on real data.
 
-In: trajectories theta_t of experts on the real training images, and random real images to start from. Out: the images,
-moved so that N steps of rate a on them lead from theta_t to theta_(t+M), and the learned rate a. The objective is
+In: trajectories theta_t of experts on the real training images, and random real images as a start. Out: the images,
+changed so that N steps of rate a on them lead from theta_t to theta_(t+M), and the learned rate a. The objective is
 trajectory matching (eq. 4), L = |theta^S_N - theta_(t+M)|^2 / |theta_(t+M) - theta_t|^2, theta^S_0 = theta_t,
 theta^S_(i+1) = theta^S_i - a g_i, where g_i is the gradient of the loss on a mini-batch of the images S at theta^S_i.
 
-The published gradient differs from this one. It takes every theta^S_i as constant: with l = dL/dtheta^S_N it is
-dL/dS = -a sum_i d(g_i . l)/dS, dL/da = -sum_i g_i . l. But theta^S_i follows from S and a, so eq. 4 has another one,
-that of MTT: the same sums with l_i in the place of l, where l_(N-1) = l and l_(i-1) = l_i - a d(g_i . l_i)/dtheta^S_i.
-That derivative comes from the graph that is there for S, so `shared.unroll` sweeps backwards and is exact, at TESLA's
-memory: the graph of one step, whatever N.
+The published gradient is a different one. It treats every theta^S_i as constant: with l = dL/dtheta^S_N it is
+dL/dS = -a sum_i d(g_i . l)/dS, dL/da = -sum_i g_i . l. But theta^S_i depends on S and a, so eq. 4 has another gradient,
+that of MTT: the same sums with l_i instead of l, where l_(N-1) = l and l_(i-1) = l_i - a d(g_i . l_i)/dtheta^S_i. That
+derivative needs only the graph that exists for S, so `shared.unroll` sweeps backwards and is exact, with TESLA's
+memory: the graph of one step, for any N.
 """
 
 from collections.abc import Callable, Iterator
@@ -35,9 +35,9 @@ from .random_real import random_real
 from .shared.trajectories import experts, trajectory, vector_loss, vector_network
 from .shared.unroll import distance_to, unrolled
 
-BATCH = 50  # images of a step, so that its cost does not grow with the set
+BATCH = 50  # images per step, so that its cost does not grow with the set
 RATE_OF_RATE = 1e-4
-LOWEST_RATE = 1e-3  # the learned rate stays above, so that steps go downhill
+LOWEST_RATE = 1e-3  # lower bound of the learned rate, so that steps go downhill
 MOMENTUM = 0.5  # of the updates of images and rate, as published
 CHECKPOINT = "checkpoint.pt"
 
@@ -49,7 +49,7 @@ class Knobs:
     """The trajectories, and how they are matched."""
 
     tesla_ipc: list[int] = knob(
-        [1, 10], "images per class that TESLA is run at", low=1, methods=("tesla", "mtt", "haba")
+        [1, 10], "images per class at which TESLA is run", low=1, methods=("tesla", "mtt", "haba")
     )
     tesla_network: str = knob(
         "convnet-32", "network whose trajectories TESLA matches", like=NETWORK,
@@ -61,24 +61,22 @@ class Knobs:
     tesla_epochs: int = knob(
         3, "epochs of a trajectory", low=1, methods=("tesla", "mtt", "haba", "el2n", "grand", "easy")
     )
-    tesla_iterations: int = knob(200, "steps on the images", low=1)
-    tesla_steps: int = knob(
-        10, "student steps that are matched in one of them", low=1, methods=("tesla", "mtt", "haba")
-    )
+    tesla_iterations: int = knob(200, "optimisation steps for the images", low=1)
+    tesla_steps: int = knob(10, "student steps matched in one of them", low=1, methods=("tesla", "mtt", "haba"))
     tesla_rate: float = knob(10.0, "rate of the steps on the images", low=0.0)
     tesla_matched: int = knob(
         1, "epochs of a trajectory that are matched at once, M", low=1, methods=("tesla", "mtt", "haba"), since="0.2"
     )
     tesla_starts: int = knob(
         2,
-        "epochs that a matched part may begin with, from the first on",
+        "epochs at which a matched part may begin, from the first on",
         low=1,
         methods=("tesla", "mtt", "haba"),
         since="0.2",
     )
     tesla_first_rate: float = knob(
         0.03,
-        "rate of the student's steps, before it is learned",
+        "initial rate of the student's steps, which is learned",
         low=0.0,
         methods=("tesla", "mtt", "haba"),
         since="0.2",
@@ -87,7 +85,7 @@ class Knobs:
 
 @dataclass(frozen=True)
 class Match:
-    """How far a student ends from where it should, as a share of the expert's way (eq. 4), and the gradient."""
+    """The student's distance from the goal, as a share of the expert's distance (eq. 4), and its gradient."""
 
     loss: float
     images: Float[Tensor, "n C H W"]
@@ -98,12 +96,12 @@ def matching(
     loss: StepLoss, images: Float[Tensor, "n C H W"], rate: Float[Tensor, ""], start: Float[Tensor, " P"],
     goal: Float[Tensor, " P"], steps: int, *, exact: bool = True,
 ) -> Match:  # fmt: skip
-    """Eq. 4 of one part of one trajectory, and its gradient, one step's graph at a time.
+    """Eq. 4 for one part of one trajectory, and its gradient, one step's graph at a time.
 
     Args:
         start: theta_t of the expert.
         goal: theta_(t+M) of the expert.
-        exact: False takes the student's parameters as constant, as published.
+        exact: False treats the student's parameters as constant, as published.
     """
     way = (goal - start).square().sum()
     found = unrolled(
@@ -114,10 +112,10 @@ def matching(
 
 
 def tesla(store: Store, dataset: Dataset, profile: Profile, *, ipc: int, distill_seed: int) -> DistilledDataset:
-    """Images that start as the row random_real's, and move by their gradient of eq. 4; beside them, `learned.json`.
+    """Images that start as random_real's and move by their gradient of eq. 4; with `learned.json`.
 
-    Every update draws an expert, where to begin on its way, mini-batches and one small affine map per image and step.
-    After it the images are projected to [0, 1], since they are kept as PNG.
+    Every update draws an expert, a start on its trajectory, mini-batches and one small affine map per image and step.
+    After it the images are projected to [0, 1], since they are stored as PNG.
     """
     taught = experts(store, dataset, profile)
     first = random_real(store, dataset, profile, ipc=ipc, distill_seed=distill_seed)
@@ -193,8 +191,8 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
 def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
     """The public evaluation of trajectory matching, for profile.epochs = 100: 1,000 epochs of gradient descent.
 
-    It starts at the learned rate, a tenth of it after half of them, with batches of 256 and a decay of 5e-4. The
-    published augmentation (crops, shifts, scales) is stood in for by mild crops.
+    It starts at the learned rate and uses a tenth of it after half of the epochs, with batches of 256 and a decay of
+    5e-4. Mild crops replace the published augmentation (crops, shifts, scales).
     """
     return "hard", {
         "optimiser": "sgd",
@@ -209,7 +207,7 @@ def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
 
 
 def _cost(account: Account) -> Iterator[Cost]:
-    """The trajectories; then, per step that is matched, its gradient, and the gradient of that: four passes."""
+    """The trajectories; then, per matched step, its gradient and the gradient of that: four passes."""
     p, images, network = account.profile, account.images, account.classifier(account.profile.tesla_network)
     weight = NETWORK_WEIGHT * network.parameters
     yield account.trajectories("tesla_experts")

@@ -1,12 +1,12 @@
 """WMDD (Liu et al., 2025): images whose features are the Wasserstein barycentre of their class.
 
-Step 1: of the features of a class under a trained network, the measure on K points of equal mass that is nearest in
-W_2. For one measure that is k-means with cells of equal mass. Step 2: from noise, images whose features are these
-points, whose statistics in every BatchNorm layer are those of the class, and which the network takes for their class.
-Step 3, soft labels, is all rows' own. Published, and kept: Adam at 0.25, betas (0.5, 0.9); distance of features as a
-norm over the batch, not squared; the first layer's statistics ten times; batches of whole classes; statistics at 10
-(ImageNette). Published otherwise: 2,000 steps, the points found by POT from noise, crops and mirror images of
-photographs. The network is the one that SRe2L inverts. With masses learned too: the row `wmdd_masses`.
+Step 1: the measure on K points of equal mass that is nearest in W_2 to the features of a class under a trained network.
+For one measure this is k-means with cells of equal mass. Step 2: from noise, images whose features are these points,
+whose statistics in every BatchNorm layer are those of the class, and which the network assigns to their class. Step 3,
+soft labels, is as in all rows. As published: Adam at 0.25, betas (0.5, 0.9); distance of features as a norm over the
+batch, not squared; the first layer's statistics ten times; batches of whole classes; statistics at 10 (ImageNette). Not
+as published: 2,000 steps, points found by POT from noise, crops and mirror images of photographs. The network is the
+one that SRe2L inverts. The row `wmdd_masses` also learns masses.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,10 +31,10 @@ from .shared.coreset import class_features, features_and_logits
 from .shared.learned import Learned, descend, learned_set, pixels_of
 from .sre2l import BETAS, FIRST, noise, squeeze
 
-MOVES = 20  # of the points of equal mass, at most
+MOVES = 20  # most moves of the points of equal mass
 RESTARTS = 3
 
-Centres = tuple[Float[Tensor, "K d"], Int64[Tensor, " K"]]  # points, and how many images each stands for
+Centres = tuple[Float[Tensor, "K d"], Int64[Tensor, " K"]]  # points, and the number of images that each represents
 Moments = list[tuple[Float[Tensor, " c"], Float[Tensor, " c"]]]  # mean and variance of the inputs of every norm
 
 
@@ -52,15 +52,15 @@ class Knobs:
 
 
 def free_masses(samples: Float[Tensor, "n d"], K: int, rng: np.random.Generator) -> Centres:
-    """The nearest measure on K points, whose masses are free: k-means with the masses of its cells."""
+    """The nearest measure on K points with free masses: k-means with the masses of its cells."""
     found = best_of_restarts(samples, K, n_restarts=RESTARTS, rng=rng)
     return found.points, found.counts
 
 
 def equal_masses(samples: Float[Tensor, "n d"], K: int, rng: np.random.Generator) -> Centres:
-    """A measure on K points of mass 1/K each, near the samples in W_2: points move to the means of what they are sent.
+    """A measure on K points of mass 1/K each, near the samples in W_2: points move to the means of their samples.
 
-    Samples are sent to points by the exact plan of least cost; no move raises that cost. From k-means.
+    The exact optimal plan assigns samples to points; no move raises its cost. Starts from k-means.
     """
     points, _ = free_masses(samples, K, rng)
     n, before = len(samples), np.inf
@@ -76,7 +76,7 @@ def equal_masses(samples: Float[Tensor, "n d"], K: int, rng: np.random.Generator
 
 
 def layer_inputs(network: nn.Module, images: Float[Tensor, "n C H W"]) -> tuple[list[Tensor], Tensor, Tensor]:
-    """What every BatchNorm layer is given, the features and the logits, of normalised images."""
+    """Inputs of every BatchNorm layer, features and logits, for normalised images."""
     norms, seen = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)], []
     hooks = [norm.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0])) for norm in norms]
     try:
@@ -99,7 +99,7 @@ def class_moments(network: nn.Module, dataset: Dataset, label: int, device: str)
 
 
 def statistics_gap(inputs: list[Tensor], wanted: Moments) -> Float[Tensor, ""]:
-    """Distance of the statistics of a batch to wanted ones, the first layer's ten times."""
+    """Distance of the statistics of a batch from the wanted ones, with the first layer's ten times."""
     gaps = []
     for x, (mean, var) in zip(inputs, wanted, strict=True):
         own_var, own_mean = torch.var_mean(x, (0, 2, 3), correction=0)
@@ -151,7 +151,7 @@ def barycentric(
 
 
 def fits_inverted(account: Account) -> set[tuple[str, int]]:
-    """The network that is inverted, if it is not the teacher."""
+    """The network to invert, if it is not the teacher."""
     p = account.profile
     return {(p.inversion_network, 0)} if p.inversion_network != p.teacher else set()
 

@@ -1,7 +1,7 @@
-"""WMDD with the masses of its barycentre learned too, and used as weights: DDOQ's weights in another space.
+"""WMDD with learned masses of its barycentre, used as weights: DDOQ's weights in another space.
 
-With one measure the optimum is k-means with the masses of its cells. Published as an option that is off by default; the
-loss of an image is weighted by its mass over their mean, so proportionally. See the row `wmdd`.
+For one measure the optimum is k-means with the masses of its cells. Published as an option that is off by default; the
+loss of an image is weighted by its mass over their mean, that is, proportionally. See the row `wmdd`.
 """
 
 from collections.abc import Iterator

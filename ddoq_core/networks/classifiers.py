@@ -17,7 +17,7 @@ from ..errors import InputError
 from .fitting import initialised
 
 LENET = "lenet5"
-SEVERAL_OUTPUTS = ("googlenet", "inception_v3")  # in training; a loss of their own would be needed
+SEVERAL_OUTPUTS = ("googlenet", "inception_v3")  # in training, for which they would need their own loss
 
 
 @functools.cache
@@ -34,7 +34,7 @@ def is_resnet(name: str) -> bool:
 
 
 class HalvingPool(nn.Module):
-    """nn.AvgPool2d(2) as one matrix product: on a CPU the pool would be a third of a student's training step."""
+    """nn.AvgPool2d(2) as one matrix product: on a CPU the pool would take a third of a student's training step."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Means of 2 x 2 blocks, [b, c, h, w] to [b, c, h // 2, w // 2]; an odd last row or column is left out."""
@@ -44,14 +44,14 @@ class HalvingPool(nn.Module):
 
 @functools.cache
 def _means_of_blocks(w: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """Two rows of 2 w pixels, one after the other, to the w means of their 2 x 2 blocks."""
+    """The map from two rows of 2 w pixels, one after the other, to the w means of their 2 x 2 blocks."""
     return torch.eye(w, dtype=dtype, device=device).repeat_interleave(2, 0).repeat(2, 1) / 4
 
 
 class ConvNet(nn.Module):
-    """The field's ConvNet (Gidaris & Komodakis 2018): its norm has no batch statistics, unless they are asked for.
+    """The field's ConvNet (Gidaris & Komodakis 2018): its norm has no batch statistics unless `batch_norm` is set.
 
-    One block more for each doubling of the side beyond 32 pixels, so that about 4 x 4 cells reach the classifier.
+    One more block for each doubling of the side beyond 32 pixels, so that about 4 x 4 cells reach the classifier.
     """
 
     def __init__(self, width: int, n_classes: int, channels: int, image_size: int, batch_norm: bool) -> None:
@@ -94,17 +94,17 @@ class LeNet(nn.Module):
 
 
 def make_network(name: str, n_classes: int, channels: int, image_size: int, rng: torch.Generator) -> nn.Module:
-    """A network of this name, freshly initialised; equal generators (same seed) give equal parameters.
+    """A newly initialised network with this name; equal generators (same seed) give equal parameters.
 
     Raises:
-        InputError: no network has this name, or one that is made for colour gets grey images.
+        InputError: no network has this name, or a network for colour images gets grey ones.
     """
     check_network(name)
     bare = name.removesuffix("-small")
     if name == LENET and image_size != 32:
-        raise InputError(f"{LENET} takes images of 32 pixels, not {image_size}; set image_size=32 or take a convnet")
+        raise InputError(f"{LENET} takes images of 32 pixels, not {image_size}; set image_size=32 or use a convnet")
     if not (name == LENET or is_resnet(bare) or name.startswith("convnet-") or channels == 3):
-        raise InputError(f"{name} takes colour images, but these have {channels} channel; take a resnet or convnet")
+        raise InputError(f"{name} takes colour images, but these have {channels} channel; use a resnet or convnet")
     with initialised(rng):
         if name.startswith("convnet-"):
             _, width, *suffix = name.split("-")
@@ -128,10 +128,10 @@ def make_network(name: str, n_classes: int, channels: int, image_size: int, rng:
 
 
 def check_network(name: str) -> None:
-    """Say whether a network has this name.
+    """Check that a network has this name.
 
     Raises:
-        InputError: none has; the nearest name is suggested.
+        InputError: none has; the message suggests the nearest name.
     """
     if name == LENET or re.fullmatch(r"convnet-[1-9]\d*(-bn)?", name):
         return

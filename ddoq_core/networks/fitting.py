@@ -1,7 +1,7 @@
 """One training loop for the teacher, the autoencoder and the diffusion transformer.
 
-AdamW over epochs of keyed order, the rate warmed up and then along a cosine to 0. An interrupted run goes on from its
-checkpoint and ends with the same bytes, because every draw is keyed by its epoch.
+AdamW over epochs with a keyed order; the rate has a warm-up and then a cosine decay to 0. An interrupted run resumes
+from its checkpoint and ends with the same bytes, because every draw is keyed by its epoch.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ BatchLoss = Callable[[Int64[Tensor, " b"]], Float[Tensor, ""]]  # of a batch, gi
 
 @contextlib.contextmanager
 def initialised(rng: torch.Generator) -> Iterator[None]:
-    """Modules made inside the block draw their first parameters from the seed of `rng`; other draws are left alone."""
+    """Modules made inside the block draw initial parameters from the seed of `rng`; other draws are unaffected."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(rng.initial_seed())
         yield
@@ -37,7 +37,7 @@ class Recipe:
     rate: float  # AdamW's highest rate
     warm_up: float  # share of the steps in which the rate rises to it
     decay: float  # AdamW's weight decay
-    ema: float = 0.0  # decay of the exponential moving average that is kept in place of the weights; 0 is none
+    ema: float = 0.0  # decay of the exponential moving average that replaces the weights; 0 turns it off
 
 
 def train_network(
@@ -47,9 +47,9 @@ def train_network(
     """Train `network` in place on n rows.
 
     Args:
-        loss_of: of an epoch: the function from rows to their mean loss, with that epoch's draws in it.
+        loss_of: for an epoch: the function from rows to their mean loss, with that epoch's draws.
         name: of the checkpoint and of the progress bar.
-        key: (seed, step, ...) of the order of the rows.
+        key: (seed, step, ...) for the order of the rows.
     """
     optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=recipe.decay, fused=True)
     average = [p.detach().clone() for p in network.parameters()] if recipe.ema else []

@@ -1,7 +1,7 @@
-"""The card of a distilled set: README.md with the YAML that the Hugging Face hub reads, written by the run itself.
+"""The card of a distilled set: README.md with the YAML that the Hugging Face hub reads, written by the run.
 
-In: a data set and the counts of its images. Out: text. With it `datasets.load_dataset(FOLDER)` needs no other word, and
-the folder may be pushed as it is. The licence is left to the owner of the data: a run does not know it.
+In: a data set and the counts of its images. Out: text. With it `datasets.load_dataset(FOLDER)` needs no further
+argument, and the folder can be pushed as it is. The owner of the data fills in the licence, which a run does not know.
 """
 
 from collections.abc import Sequence

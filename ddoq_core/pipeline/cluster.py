@@ -1,10 +1,9 @@
 """Algorithm 4, lines 2-3 (Algorithm 3, lines 3-11): prototypes z_k of each class and the counts v_k of their cells.
 
 In: the latents of every class, one class in memory at a time. Out: class00000.safetensors with, for each level K,
-points_000KK [K, c, h, w] in the profile's precision, counts_000KK [K] int64 (they sum to the class size),
-history_000KK and, of an online quantizer, companion_000KK, its own estimate of the masses; and clusters.jsonl, one row
-per class and K.
-The weights w_k of line 3 follow from the counts when a student is trained (quantization/weights.py).
+points_000KK [K, c, h, w] in the profile's precision, counts_000KK [K] int64 (they sum to the class size), history_000KK
+and, for an online quantizer, companion_000KK, its own estimate of the masses; and clusters.jsonl, one row per class and
+K. The weights w_k of line 3 are computed from the counts when a student is trained (quantization/weights.py).
 """
 
 import functools
@@ -33,7 +32,7 @@ from ..store.safe_files import open_tensors, read_tensors
 from ..threads import threads
 from .encode import Latents
 
-QUANTIZER_KNOBS = ("seed", "quantizer", "n_restarts", "n_passes", "start")  # that `quantize_class` takes
+QUANTIZER_KNOBS = ("seed", "quantizer", "n_restarts", "n_passes", "start")  # knobs that `quantize_class` uses
 OFFLINE = ("lloyd", "stratified")  # quantizers that see all samples at once, from several starts
 
 
@@ -43,13 +42,13 @@ def cluster(
 ) -> Artifact:  # fmt: skip
     """Algorithm 4, lines 2-3: quantize the latents of every class at every level K of the profile.
 
-    All levels come from one look at the latents of a class, which are read, or encoded and then forgotten.
+    All levels share one pass over the latents of a class, which are read, or encoded and not kept.
 
     Args:
-        strata: of a class, the sub-population of every image; asked for by a stratified codebook alone.
+        strata: for a class, the sub-population of every image; only a stratified codebook uses it.
     Raises:
-        InputError: a level K above the size of a class, or latents that are not finite; a stratified codebook of a
-            class that has no sub-populations, or too few images in one.
+        InputError: a level K above the size of a class, or latents that are not finite; a stratified codebook for a
+            class without sub-populations, or with too few images in one.
     """
     classes, levels = latents.classes, levels_of(profile)
     check_class_sizes(classes, max(levels), f"ipc = {max(levels)}")
@@ -76,12 +75,12 @@ def quantize_class(
     samples: Float[Tensor, "n d"], levels: list[int], *key: int, seed: int, quantizer: str, n_restarts: int,
     n_passes: int, start: str,
 ) -> list[Quantizer]:  # fmt: skip
-    """The codebooks of one class, one for each level K, the draws keyed by (seed, step, *key).
+    """The codebooks of one class, one for each level K, with draws keyed by (seed, step, *key).
 
     Args:
-        n_restarts: starts of Lloyd's algorithm, of which the best is kept.
+        n_restarts: starts of Lloyd's algorithm; the best is kept.
         n_passes: passes of an online quantizer over the samples.
-        start: where an online quantizer starts, `kmeans++` or `samples`.
+        start: start of an online quantizer, `kmeans++` or `samples`.
     """
     if quantizer in OFFLINE:
         return best_of_restarts(samples, levels, n_restarts=n_restarts, rng=numpy_rng(seed, "cluster", *key))
@@ -91,18 +90,18 @@ def quantize_class(
 def quantize_strata(
     samples: Float[Tensor, "n d"], parts: Int64[Tensor, " n"], levels: list[int], *key: int, **knobs: int | str
 ) -> list[Quantizer]:
-    """Codebooks of K / P points in each of the P parts of a class, one part after the other: a count is that of a cell
-    within its part, so that the masses of the parts, and not Lloyd's algorithm, set the spread of the counts.
+    """Codebooks of K / P points in each of the P parts of a class, one part after the other. A count is that of a cell
+    within its part, so the masses of the parts, and not Lloyd's algorithm, determine the spread of the counts.
 
     Args:
-        knobs: as `quantize_class` takes them.
+        knobs: as in `quantize_class`.
     Raises:
         InputError: P does not divide a level K, or a part has fewer samples than points.
     """
     strata = [(p, samples[parts == p]) for p in parts.unique().tolist()]
     for K in levels:
         if K % len(strata):
-            raise InputError(f"ipc = {K} is no multiple of its {len(strata)} sub-populations; mend ipc or quantizer")
+            raise InputError(f"ipc = {K} is not a multiple of {len(strata)} sub-populations; change ipc or quantizer")
     each = [K // len(strata) for K in levels]
     for p, stratum in strata:
         if len(stratum) < max(each):
@@ -141,7 +140,7 @@ def load_prototypes(prototypes: Artifact, ipc: int) -> tuple[Float[Tensor, "C K 
 
 
 def prototypes_of(prototypes: Artifact, ipc: int, label: int) -> Float[Tensor, "K c h w"]:
-    """Prototypes of one class at level K = ipc, nothing else being read."""
+    """Prototypes of one class at level K = ipc; reads nothing else."""
     return _entry(prototypes, f"points_{ipc:05d}", ipc, label).float()
 
 
@@ -152,7 +151,7 @@ def load_counts(prototypes: Artifact, ipc: int) -> Int64[Tensor, "C K"]:
 
 
 def load_companion(prototypes: Artifact, ipc: int) -> Float[Tensor, "C K"]:
-    """Masses of every class's cells at level K = ipc: the estimates of an online quantizer, or else the exact ones."""
+    """Masses of every class's cells at level K = ipc: an online quantizer's estimates, or else the exact ones."""
     counts = load_counts(prototypes, ipc)
     try:
         return torch.stack([_entry(prototypes, f"companion_{ipc:05d}", ipc, c) for c in range(len(counts))])
@@ -168,7 +167,7 @@ def _entry(prototypes: Artifact, name: str, ipc: int, label: int) -> Tensor:
 
 
 def levels_of(profile: Profile) -> list[int]:
-    """Every K that a run of this profile trains on."""
+    """Every K on which a run of this profile trains."""
     return sorted({*profile.ipc, *(profile.hard_ipc if "hard" in profile.targets else [])})
 
 
@@ -197,7 +196,7 @@ def _write_class(
 
 
 def _summaries(folder: Path, index: int, levels: list[int]) -> Iterator[dict]:
-    """Rows of clusters.jsonl for one class, read back from its file, whichever run wrote it."""
+    """Rows of clusters.jsonl for one class, read from its file, whichever run wrote it."""
     tensors = read_tensors(folder / class_file(index))
     for K in levels:
         *history, distortion = tensors[f"history_{K:05d}"].tolist()
@@ -211,5 +210,5 @@ def class_file(index: int) -> str:
 
 
 def level_entries(points: Float[Tensor, "K c h w"], counts: Int64[Tensor, " K"]) -> dict[str, Tensor]:
-    """What the file of a class holds of one level: prototypes and counts by name."""
+    """The entries of one level in the file of a class: prototypes and counts by name."""
     return {f"points_{len(points):05d}": points.contiguous(), f"counts_{len(counts):05d}": counts.contiguous()}

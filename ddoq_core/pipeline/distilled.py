@@ -1,9 +1,9 @@
-"""The distilled set: a folder that other tools read unchanged, and its reader.
+"""The distilled set: a folder that other tools can read, and its reader.
 
-In: images in [0, 1], how many real images each stands for. Out: `00000/class00000_id00000.png`, in the order of the
-classes, beside `metadata.jsonl` (Hugging Face's `imagefolder` format) and `sample_weights.txt` (WMDD's: a line for each
-class, a number for each image); the class table stands in the manifest's parameters. One set serves every weighting: it
-keeps the counts, and the weights are computed when training. A set of others may have weights without counts: `given`.
+In: images in [0, 1], and how many real images each represents. Out: `00000/class00000_id00000.png`, in the order of the
+classes, with `metadata.jsonl` (Hugging Face's `imagefolder` format) and `sample_weights.txt` (WMDD's: a line for each
+class, a number for each image); the class table is in the manifest's parameters. One set serves every weighting: it
+keeps the counts, and weights are computed in training. A foreign set may have weights without counts: `given`.
 """
 
 import json
@@ -30,8 +30,8 @@ from ..store.safe_files import read_tensors
 from .card import CARD, dataset_card
 
 METADATA, WEIGHTS = "metadata.jsonl", "sample_weights.txt"
-GIVEN = "given"  # the weighting of a set whose weights have come without counts; labels that have come with a set
-LABELS, LEARNED = "labels.safetensors", "learned.json"  # soft labels of a set of others, and its learned rate
+GIVEN = "given"  # the weighting of a set that came with weights but no counts; also its own soft labels
+LABELS, LEARNED = "labels.safetensors", "learned.json"  # soft labels of a foreign set, and its learned rate
 MOST = 2**53  # above it, whole numbers are no longer exact in double precision
 
 
@@ -57,7 +57,7 @@ class DistilledDataset:
 
     @property
     def ipc(self) -> int:
-        """Images per class, K: the most that a class has."""
+        """Images per class, K: the largest number in any class."""
         return int(torch.bincount(self.labels).max())
 
     def __len__(self) -> int:
@@ -70,16 +70,16 @@ class DistilledDataset:
 
     @property
     def given_labels(self) -> Float[Tensor, "n classes"]:
-        """Shares of the classes in the label of every image, of a set that has come with soft labels."""
+        """Class probabilities in the label of every image, for a set that came with soft labels."""
         return read_tensors(self.artifact.path / LABELS)["shares"]
 
     @cached_property
     def counts(self) -> Int64[Tensor, " n"]:
-        """Real images that every image stands for, v: the size of its centroid's cell."""
+        """Number of real images that every image represents, v: the size of its centroid's cell."""
         return torch.tensor([row["count"] for row in self.metadata])
 
     def weights(self, scheme: str | float) -> Float[Tensor, " n"]:
-        """Weights of the images in the loss: from their counts class by class, or `given`, as they stand in the set."""
+        """Weights of the images in the loss: from their counts class by class, or `given`, as stored in the set."""
         if scheme == GIVEN:
             return torch.tensor([row["weight"] for row in self.metadata])
         return torch.cat([companion_weights(v, scheme) for v in self.by_class(self.counts)]).float()
@@ -103,13 +103,13 @@ def image_name(label: int, item: int) -> str:
 
 
 def write_image(work: Workspace, label: int, item: int, image: Float[Tensor, "C H W"]) -> None:
-    """Write image `item` of a class, unless an earlier run did; one that is not finite is an InputError."""
+    """Write image `item` of a class, unless an earlier run did; InputError if it is not finite."""
     finite(image[None], lambda _: f"image {item} of class {label}")
     write_picture(work, image_name(label, item), image)
 
 
 def write_picture(work: Workspace, name: str, image: Float[Tensor, "C H W"]) -> None:
-    """Write one image of [0, 1] as PNG, grey or RGB, unless an earlier run did."""
+    """Write one image in [0, 1] as PNG, grey or RGB, unless an earlier run did."""
     pixels = (image.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     work.chunk(name, lambda path: picture.save(path, format="png"))
@@ -119,7 +119,7 @@ def read_pixels(path: Path) -> UInt8[Tensor, "C H W"]:
     """Pixels of a PNG, as stored.
 
     Raises:
-        InputError: it is no image, or has more pixels than Pillow takes for safe.
+        InputError: it is not an image, or has more pixels than Pillow considers safe.
     """
     with opened(path.read_bytes(), str(path), "remove its folder to make it again") as picture:
         pixels = torch.from_numpy(np.array(picture))
@@ -131,13 +131,13 @@ def write_metadata(
     seed: int | None, sources: Sequence[str] = (),
     weights: Float[Tensor, "C K"] | Sequence[Float[Tensor, " _"]] | None = None,
 ) -> None:  # fmt: skip
-    """Write `metadata.jsonl`, `sample_weights.txt` and the card over images that `write_image` has written.
+    """Write `metadata.jsonl`, `sample_weights.txt` and the card for images that `write_image` wrote.
 
     Args:
-        counts: real images that each image stands for, class by class.
-        seed: which distillation it is; with the manifest's `seed` it names every draw. None: a set of others.
-        sources: identities of the real images that were kept, if they are real ones, or the files of others.
-        weights: of a set of others that come without counts; else those of eq. 33.
+        counts: number of real images that each image represents, class by class.
+        seed: of the distillation; with the manifest's `seed` it identifies every draw. None: a foreign set.
+        sources: identities of the kept real images, or the files of a foreign set.
+        weights: of a foreign set without counts; otherwise those of eq. 33.
     """
     weights = [companion_weights(v, "sqrt") for v in counts] if weights is None else weights
     rows = []
@@ -160,7 +160,7 @@ def write_metadata(
 
 
 def _read_metadata(folder: Path, n_classes: int) -> list[dict]:
-    """Rows of `metadata.jsonl`, which name the images class by class: no name is followed that is not one of theirs."""
+    """Rows of `metadata.jsonl`, which must name the images class by class: no other name is followed."""
     path = folder / METADATA
     rows, label, item = [], 0, 0
     for number, line in enumerate(path.read_bytes().splitlines()):
@@ -174,7 +174,7 @@ def _read_metadata(folder: Path, n_classes: int) -> list[dict]:
         except InputError:
             raise
         except (ValueError, RecursionError, OverflowError, KeyError, TypeError):
-            raise InputError(f"{where} is no row of an image; remove its folder to make it again") from None
+            raise InputError(f"{where} is not a row of an image; remove its folder to make it again") from None
     if not item or label + 1 != n_classes:
         raise InputError(
             f"{path} has {len(rows)} rows, of {label + bool(item)} classes, but the set has {n_classes}; remove its "
@@ -184,8 +184,8 @@ def _read_metadata(folder: Path, n_classes: int) -> list[dict]:
 
 
 def _check_row(row: dict, folder: Path, label: int, item: int, where: str) -> None:
-    """Refuse what is not the row of image `item` of class `label`."""
-    seed = 0 if row["seed"] is None else row["seed"]  # of a set of others
+    """Raise InputError unless the row is that of image `item` of class `label`."""
+    seed = 0 if row["seed"] is None else row["seed"]  # of a foreign set
     name, numbers = image_name(label, item), [row["label"], row["count"], seed]
     if row["file_name"] != name or not (folder / name).resolve().is_relative_to(folder.resolve()):
         raise InputError(
@@ -194,11 +194,9 @@ def _check_row(row: dict, folder: Path, label: int, item: int, where: str) -> No
         )
     if not all(type(n) is int and 0 <= n < MOST for n in numbers) or row["label"] != label:
         raise InputError(
-            f"{where} has label, count, seed = {str(numbers)[:80]}, but they are whole numbers, and the label is "
+            f"{where} has label, count, seed = {str(numbers)[:80]}, but they must be whole numbers, with label "
             f"{label}; remove its folder to make it again"
         )
     is_text = isinstance(row["prompt"], str)
     if not is_text or not math.isfinite(row["weight"]) or len(bytes.fromhex(row["sha256"])) != 32:
-        raise InputError(
-            f"{where} has a weight, a prompt or a checksum that is none; remove its folder to make it again"
-        )
+        raise InputError(f"{where} has an invalid weight, prompt or checksum; remove its folder to make it again")

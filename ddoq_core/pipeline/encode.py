@@ -26,7 +26,7 @@ from ..store.artifacts import Artifact, Store, Workspace
 from ..store.safe_files import read_tensors
 from ..threads import threads
 
-ENCODE_KNOBS = ("seed", "resize", "encode_sample")  # of a profile that `encode_images` takes
+ENCODE_KNOBS = ("seed", "resize", "encode_sample")  # knobs of a profile that `encode_images` uses
 BATCH = 50  # images encoded together; part of the plan
 
 
@@ -36,7 +36,7 @@ def encode(store: Store, dataset: Dataset, prior: Artifact, profile: Profile) ->
     Images are read at the size of the prior, by the profile's `resize`.
 
     Raises:
-        InputError: the prior is made for images of another number of channels.
+        InputError: the prior is for images with another number of channels.
     """
 
     def write(model: GenerativePrior, index: Int64[Tensor, " n"], path: Path) -> None:
@@ -53,7 +53,7 @@ def encode(store: Store, dataset: Dataset, prior: Artifact, profile: Profile) ->
     def build(work: Workspace) -> None:
         work.json("classes.json", dataset.sized_classes)
 
-    dtype = PRECISIONS[profile.precision]  # what the encoder computed in: nothing is lost
+    dtype = PRECISIONS[profile.precision]  # the encoder's own precision, so nothing is lost
     with threads(profile.threads):
         return store.make(
             "encode", build, parameters=_shaping(profile), inputs=[dataset.key, prior],
@@ -64,19 +64,19 @@ def encode(store: Store, dataset: Dataset, prior: Artifact, profile: Profile) ->
 
 @runtime_checkable
 class Latents(Protocol):
-    """Latents of the training images, class by class, and what belongs in the key of what is made from them."""
+    """Latents of the training images, class by class, with their part of the key of later artifacts."""
 
     classes: list[dict]  # the class table with the number of images of each
     inputs: list[Artifact | str]  # what they are made or read from
-    parameters: dict  # the knobs that shape them; none where an artifact names them
-    modules: tuple[str, ...]  # whose source makes them; none where it is in an artifact's key
+    parameters: dict  # the knobs that shape them; none if an artifact identifies them
+    modules: tuple[str, ...]  # modules whose source makes them; none if it is in an artifact's key
 
     def of_class(self, label: int) -> Float[Tensor, "n c h w"]:
         """Latents of all images of a class, in order."""
 
 
 class PassingLatents(Latents):
-    """Latents that are encoded when asked for and not kept: one class is in memory at a time."""
+    """Latents that are encoded on demand and not kept: one class is in memory at a time."""
 
     def __init__(self, dataset: Dataset, prior: Artifact, profile: Profile) -> None:
         self.dataset, self.prior, self.profile = dataset, prior, profile
@@ -113,7 +113,7 @@ def _shaping(profile: Profile) -> dict:
 def _sound_latents(
     prior: GenerativePrior, split: Split, index: Int64[Tensor, " n"], profile: Profile
 ) -> Float[Tensor, "n c h w"]:
-    """What `encode_images` gives; an image whose latents are not finite is an InputError."""
+    """The result of `encode_images`; InputError for an image whose latents are not finite."""
     latents = encode_images(prior, split, index, **profile.subset(*ENCODE_KNOBS))
     return finite(latents, lambda i: f"image {split.ids[index[i]]} of class {split.labels[index[i]]}")
 
@@ -124,7 +124,7 @@ def encode_images(
 ) -> Float[Tensor, "n c h w"]:  # fmt: skip
     """Latents of some images of a split: the posterior's mean, or a draw keyed by the image's index if `encode_sample`.
 
-    While a batch is encoded the next is read.
+    The next batch is read while one is encoded.
     """
     latents, parts = [], index.split(batch)
 
@@ -143,8 +143,8 @@ def encode_images(
 
 
 def check_fit(prior: GenerativePrior, dataset: Dataset) -> None:
-    """InputError unless a prior is made for images of as many channels as a data set's."""
+    """Raise InputError unless the prior's images have as many channels as the data set's."""
     if prior.channels != dataset.channels:
         raise InputError(
-            f"the prior has {prior.channels} image channels, but {dataset.name} has {dataset.channels}; mend prior_path"
+            f"the prior has {prior.channels} image channels, but {dataset.name} has {dataset.channels}; set prior_path"
         )

@@ -1,7 +1,7 @@
-"""The training loop of a student: the weighted loss, its gradient over the parts of a batch, optimiser and schedule.
+"""The training loop of a student: weighted loss, gradients over the parts of a batch, optimiser and schedule.
 
-In: a network, its lessons, a loss. Out: the trained network, and in how many parts a batch was taken. A batch that does
-not fit into the memory of a GPU is cut further.
+In: a network, its lessons, a loss. Out: the trained network, and the number of parts of a batch. A batch that does not
+fit into the memory of a GPU is split further.
 """
 
 import functools
@@ -20,10 +20,10 @@ from ..store.artifacts import Workspace
 from ..store.checkpoints import Checkpoint
 from .lessons import Lessons
 
-# schedules that fall once, at a part of the epochs to a share of the rate: the paper's Table 3 (a quarter from epoch
-# 250 of 300), and trajectory matching's
+# schedules that drop once, after a share of the epochs to a share of the rate: the paper's Table 3 (a quarter after
+# epoch 250 of 300), and trajectory matching's
 FALLS = {"step": (5 / 6, 1 / 4), "tenth": (1 / 2, 1 / 10)}
-RATE_KNOBS = ("epochs", "learning_rate", "lr_schedule")  # of a profile that `rate` takes
+RATE_KNOBS = ("epochs", "learning_rate", "lr_schedule")  # knobs of a profile that `rate` uses
 MOMENTUM = 0.9
 CHECKPOINT = "checkpoint.pt"
 
@@ -32,12 +32,12 @@ def weighted_kl(
     logits: Float[Tensor, "b classes"], log_p: Float[Tensor, "b classes"], weights: Float[Tensor, " b"],
     temperature: float, direction: str,
 ) -> Float[Tensor, ""]:  # fmt: skip
-    """Mean of w KL over a batch, at temperature T; for one-hot p, forward, T = 1, it is weighted cross-entropy.
+    """Mean of w KL over a batch, at temperature T; with one-hot p, forward and T = 1 it is weighted cross-entropy.
 
     Args:
-        log_p: log-probabilities aimed at, already at temperature T; -inf is a probability of 0 (forward only).
-        direction: forward KL(p || student), what the public codes compute, or reverse KL(student || p), as the paper
-            prints it (Section 3.1, step 4). Neither is multiplied by T^2.
+        log_p: target log-probabilities, already at temperature T; -inf is a probability of 0 (forward only).
+        direction: forward KL(p || student), as in the public code, or reverse KL(student || p), as the paper prints it
+            (Section 3.1, step 4). Neither is multiplied by T^2.
     """
     log_q = (logits / temperature).log_softmax(1)
     if direction == "reverse":
@@ -51,13 +51,13 @@ def fit(
     work: Workspace, network: nn.Module, lessons: Lessons, loss: Callable[..., Float[Tensor, ""]],
     schedule: Callable[[float], float] | None = None,
 ) -> int:  # fmt: skip
-    """All epochs; an interrupted run goes on from its checkpoint and ends with the same bytes.
+    """All epochs; an interrupted training resumes from its checkpoint and ends with the same bytes.
 
-    The gradient of a batch is the sum over the processes, and over the `accumulate` parts of each, weighed by their
-    share of the images. A norm with batch statistics takes them over such a part, and keeps the main process's.
+    The gradient of a batch is the sum over the processes, and over the `accumulate` parts of each, weighted by their
+    share of the images. A norm with batch statistics takes them over one part, and keeps the main process's.
 
     Returns:
-        The parts of a batch: `accumulate`, or more where a batch did not fit.
+        The number of parts of a batch: `accumulate`, or more if a batch did not fit.
     """
     p, everyone, parts = lessons.profile, world(), lessons.profile.accumulate
     mixed_precision = torch.autocast(p.device, torch.bfloat16, enabled=p.training_precision == "bfloat16")
@@ -70,7 +70,7 @@ def fit(
     done = checkpoint.resume(0)
     network.train()
     model = network
-    if everyone.size > 1:  # the gradient is the processes' mean
+    if everyone.size > 1:  # the gradient is the mean over the processes
         model = DistributedDataParallel(network, gradient_as_bucket_view=True)
 
     def weighed(images: Tensor, log_p: Tensor, weights: Tensor, share: float, n: int) -> Float[Tensor, ""]:
@@ -88,22 +88,22 @@ def fit(
             optimiser.step()
         if everyone.main:
             checkpoint.keep(epoch + 1)
-    everyone.follow_main(network.buffers())  # after the last step, each has running averages of its own
+    everyone.follow_main(network.buffers())  # after the last step, each process has its own running averages
     return parts
 
 
 def gradient(
     network: nn.Module, part_loss: Callable[..., Float[Tensor, ""]], batch: tuple[Tensor, ...], parts: int
 ) -> int:
-    """The gradient of the sum of the losses of the parts of a batch; if they do not fit into memory, of twice as many.
+    """The gradient of the summed losses of the parts of a batch; the number of parts doubles until they fit.
 
     Returns:
-        The parts that did fit.
+        The number of parts that fit.
     Raises:
-        InputError: a single image does not fit, or several processes train one student, who would have to agree.
+        InputError: a single image does not fit, or several processes train one student and would have to agree.
     """
     while True:
-        before = [buffer.clone() for buffer in network.buffers()]  # a norm's averages move before memory ends
+        before = [buffer.clone() for buffer in network.buffers()]  # a norm's averages change before memory runs out
         network.zero_grad()
         if _fits(part_loss, batch, parts):
             return parts
@@ -119,11 +119,11 @@ def gradient(
         kept = "the gradient is the same"
         if has_batch_statistics(network):
             kept = f"batch norm now takes its statistics over {math.ceil(len(batch[0]) / parts)} images, another recipe"
-        report_line(f"ddoq: a batch of {len(batch[0])} does not fit into memory and is cut into {parts} parts; {kept}")
+        report_line(f"ddoq: a batch of {len(batch[0])} does not fit into memory, split into {parts} parts; {kept}")
 
 
 def _fits(part_loss: Callable[..., Float[Tensor, ""]], batch: tuple[Tensor, ...], parts: int) -> bool:
-    """Whether memory was enough; what an error holds is free again after the return."""
+    """Whether the parts fit into memory; the memory that an error holds is free again after the return."""
     try:
         for piece in zip(*(t.chunk(parts) for t in batch), strict=True):
             part_loss(*piece).backward()
@@ -133,23 +133,23 @@ def _fits(part_loss: Callable[..., Float[Tensor, ""]], batch: tuple[Tensor, ...]
 
 
 def has_batch_statistics(network: nn.Module) -> bool:
-    """Whether what the network makes of an image in training depends on the others of its part."""
+    """Whether the network's output for an image in training depends on the other images of its part."""
     return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
 
 
 def rate(epoch: int, *, epochs: int, learning_rate: float, lr_schedule: str) -> float:
-    """The learning rate of an epoch: `cosine` falls to 0, `half-cosine` to a half, `step` and `tenth` fall once."""
+    """The learning rate of an epoch: `cosine` falls to 0, `half-cosine` to a half, `step` and `tenth` drop once."""
     part = epoch / epochs
     if lr_schedule in FALLS:
         at, share = FALLS[lr_schedule]
         return learning_rate * (share if part >= at else 1)
-    if lr_schedule == "half-cosine":  # as RDED: the cosine of twice as many epochs
+    if lr_schedule == "half-cosine":  # as in RDED: the cosine of twice as many epochs
         part /= 2
     return learning_rate * (1 + math.cos(math.pi * part)) / 2
 
 
 def _groups(network: nn.Module, weight_decay: float) -> list[dict]:
-    """Decay for the matrices and kernels, none for biases and norms (as D4M)."""
+    """Weight decay for matrices and kernels, none for biases and norms (as in D4M)."""
     decayed = [p for name, p in network.named_parameters() if p.ndim >= 2 and name.endswith("weight")]
     others = [p for name, p in network.named_parameters() if p.ndim < 2 or not name.endswith("weight")]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]

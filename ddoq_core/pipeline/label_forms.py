@@ -1,8 +1,8 @@
-"""How soft labels are kept on the disk: all logits in half precision, the largest alone, or 8 bits each.
+"""Storage of soft labels: all logits in half precision, only the largest, or 8 bits each.
 
-In: float16 logits of views. Out: tensors for a file, and back the logits that a student is aimed at. With `topk`, what
-is not kept shares, at the temperature of the students, the probability that is left, each class as much as another.
-Fewer epochs that are shown in turn (`label_epochs`) make any of them smaller.
+In: float16 logits of views. Out: tensors for a file, and from these the target logits of a student. With `topk` the
+classes that are not kept share the remaining probability equally, at the temperature of the students. Fewer epochs,
+shown in turn (`label_epochs`), shrink any form.
 """
 
 import math
@@ -14,20 +14,20 @@ from torch import Tensor
 
 from ..config.profile import Profile
 
-LEVELS = 255  # between the lowest and the highest logit of a view, in 8 bits
+LEVELS = 255  # steps between the lowest and the highest logit of a view, in 8 bits
 
 
 @dataclass(frozen=True)
 class LabelForm:
-    """One way to keep logits of so many classes."""
+    """One way to store the logits of a number of classes."""
 
     kind: str = "float16"  # float16, topk or int8
-    top: int = 0  # logits that topk keeps
+    top: int = 0  # number of logits that topk keeps
     temperature: float = 1.0  # at which topk divides the rest
 
     @classmethod
     def of(cls, knobs: dict) -> "LabelForm":
-        """The form that `form_knobs` has named."""
+        """The form that `form_knobs` describes."""
         return cls(knobs.get("label_form", "float16"), knobs.get("label_top", 0), knobs.get("temperature", 1.0))
 
     def row_bytes(self, n_classes: int) -> int:
@@ -36,7 +36,7 @@ class LabelForm:
         return {"float16": 2 * n_classes, "topk": 4 * kept + 2, "int8": n_classes + 4}[self.kind]
 
     def packed(self, logits: Float16[Tensor, "n classes"]) -> dict[str, Tensor]:
-        """Tensors for a file, of n rows each."""
+        """Tensors for a file, with n rows each."""
         if self.kind == "float16":
             return {"logits": logits}
         exact = logits.float()
@@ -53,7 +53,7 @@ class LabelForm:
     def logits(
         self, packed: dict[str, Tensor], rows: Int64[Tensor, " b"], n_classes: int
     ) -> Float[Tensor, "b classes"]:
-        """Logits of some rows, as near as the form keeps them."""
+        """Logits of some rows, up to the precision of the form."""
         found = {name: tensor[rows] for name, tensor in packed.items()}
         if self.kind == "float16":
             return found["logits"]

@@ -1,7 +1,7 @@
-"""What a student is shown: views of the distilled images, epoch after epoch, with their targets and weights.
+"""What a student sees: views of the distilled images, epoch after epoch, with their targets and weights.
 
-In: the pixels of a set, as a file that is mapped, and the teacher or its stored labels. Out: batches on the device, of
-which this process has its share. Nothing of the size of the whole set is held but a number for each image.
+In: the pixels of a set, as a mapped file, and the teacher or its stored labels. Out: this process's share of every
+batch, on the device. Memory holds one number for each image of the set, and nothing else of its size.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,21 +28,21 @@ LogTargets = Callable[[Int64[Tensor, " b"], Float[Tensor, "b C H W"]], Float[Ten
 
 @dataclass(frozen=True, eq=False)
 class Lessons:
-    """What a student is shown, epoch after epoch: views of the distilled images, their targets, their weights."""
+    """What a student sees, epoch after epoch: views of the distilled images, their targets, their weights."""
 
     pixels: UInt8[Tensor, "n C H W"]
     weights: Float[Tensor, " n"]
     dataset: Dataset
     profile: Profile
     label_seed: int
-    log_targets: Callable[[int, Views], LogTargets]  # of an epoch; then of rows and the images they became
-    different: int  # epochs of views, after which the first are shown again
+    log_targets: Callable[[int, Views], LogTargets]  # of an epoch; then of rows and their views
+    different: int  # number of different epochs; after these the first is shown again
 
     @cached_property
     def shares(self) -> list[tuple[Int64[Tensor, " b"], float]]:
-        """Of every batch: the places in the epoch's order that fall to this process, and their share of the batch.
+        """For every batch: this process's places in the epoch's order, and their share of the batch.
 
-        A batch of fewer images than processes lends its first to those that would have none, at a share of 0.
+        A batch with fewer images than processes lends its first images to the others, with a share of 0.
         """
         everyone, found = world(), []
         for batch in torch.arange(len(self.pixels)).split(self.profile.batch_size):
@@ -51,7 +51,7 @@ class Lessons:
         return found
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """This process's share of every batch (normalised images, log-probabilities aimed at, weights)."""
+        """This process's share of every batch (normalised images, target log-probabilities, weights)."""
         n, size = len(self.pixels), self.pixels.shape[-1]
         knobs, epoch = self.profile.subset(*VIEW_KNOBS), epoch % self.different
         views = draw_views(n, size, self.label_seed, epoch, **knobs).to(self.profile.device)
@@ -71,7 +71,7 @@ class Lessons:
 def soft_targets(
     distilled: DistilledDataset, dataset: Dataset, teacher: Artifact | None, labels: Artifact | None, profile: Profile
 ) -> Callable[[int, Views], LogTargets]:
-    """The teacher's probabilities at temperature T, from its stored logits or from the teacher itself."""
+    """The teacher's probabilities at temperature T, from its stored logits or by running the teacher."""
     T = profile.temperature
     if labels is None:
         network = load_teacher(teacher, profile.device)

@@ -1,7 +1,7 @@
-"""The pixels of a distilled set in one file, mapped into memory: made once, read as far as a batch asks for them.
+"""The pixels of a distilled set in one memory-mapped file: written once, and read as each batch needs them.
 
-In: a distilled set of PNG files. Out: a tensor whose rows are on the disk until they are indexed, and go to the device
-batch by batch. So a set of any size takes no memory of its own, on the card or beside it.
+In: a distilled set of PNG files. Out: a tensor whose rows stay on disk until they are indexed, and go to the device
+batch by batch. So a set of any size needs no memory of its own, on the card or beside it.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ FILE = "pixels.npy"
 
 
 def mapped_pixels(store: Store, distilled: DistilledDataset) -> UInt8[Tensor, "n C H W"]:
-    """All images as stored, 8 bits a channel, in a file of the store that is made if it is not there."""
+    """All images as stored, 8 bits a channel, in a file of the store that is written if it is missing."""
     files = [distilled.artifact.path / row["file_name"] for row in distilled.metadata]
 
     def build(work: Workspace) -> None:
@@ -41,13 +41,13 @@ def mapped_pixels(store: Store, distilled: DistilledDataset) -> UInt8[Tensor, "n
     )
     return torch.from_numpy(
         np.load(made.path / FILE, mmap_mode="c", allow_pickle=False)
-    )  # c: nothing that is written to it stays
+    )  # c: writes to the tensor do not reach the file
 
 
 def fetched(
     pixels: UInt8[Tensor, "n C H W"], rows: Int64[Tensor, " b"], device: torch.device
 ) -> UInt8[Tensor, "b C H W"]:
-    """Some images on a device; of a mapped file only these are read, and a GPU takes them from pinned memory."""
+    """Some images on a device; only these are read from a mapped file, and a GPU copies them from pinned memory."""
     found = pixels[rows.to(pixels.device)]
     if device.type == "cuda" and found.device.type == "cpu":
         found = found.pin_memory()

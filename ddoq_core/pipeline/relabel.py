@@ -1,9 +1,9 @@
-"""Algorithm 4, line 6: soft labels, the teacher's logits of every view that students will be shown.
+"""Algorithm 4, line 6: soft labels, the teacher's logits of every view that students will see.
 
-In: a distilled set and the teacher. Out: logits per epoch, one row per image in the set's own order, tied to
-the images by their checksums. The views are drawn by key (`augment`), so no crop or mix is stored. Students that share
-a label seed share views and labels, as in FKD. `teacher_logits` is also what `train` calls when nothing is stored: on
-the same fixed pieces of an epoch, so that both ways give the same numbers.
+In: a distilled set and the teacher. Out: logits per epoch, one row per image in the set's own order, tied to the images
+by their checksums. The views are drawn by key (`augment`), so no crop or mix is stored. Students that share a label
+seed share views and labels, as in FKD. `train` also calls `teacher_logits` if no labels are stored, on the same fixed
+pieces of an epoch, so both ways give the same numbers.
 """
 
 import shutil
@@ -30,19 +30,19 @@ from .pixels import mapped_pixels
 from .teacher import load_teacher
 from .views import VIEW_KNOBS, Views, draw_views, views_of
 
-PIECE = 250  # images of an epoch that are made, and shown to the teacher, together; fixed, whatever the batch size
+PIECE = 250  # images of an epoch that are made and labelled together; independent of the batch size
 FILE_EPOCHS, FILE_BYTES = 10, 2**24  # most epochs in one file, and most bytes if that is more than one epoch
-MUCH = 1e9  # bytes of labels that are announced before they are written
+MUCH = 1e9  # labels with more bytes are announced before they are written
 
 
 def relabel(
     store: Store, distilled: DistilledDataset, dataset: Dataset, teacher: Artifact, profile: Profile, *, label_seed: int
 ) -> Artifact:
-    """Soft labels Psi(x) of every view x of all epochs, or of `label_epochs` (Algorithm 4, line 6), stored.
+    """Store soft labels Psi(x) of every view x of all epochs, or of `label_epochs` (Algorithm 4, line 6).
 
     Returns:
-        Artifact of `epochs00000.safetensors`, named by its first epoch: `logits` [epochs, n, classes], float16, or
-        what `label_form` keeps of them; and `images.jsonl`, the checksum of each row's image.
+        Artifact with `epochs00000.safetensors`, named by its first epoch: `logits` [epochs, n, classes] in float16, or
+        in the form of `label_form`; and `images.jsonl`, the checksum of each row's image.
     """
 
     def share(work: Workspace) -> None:
@@ -75,7 +75,7 @@ def relabel(
     parameters = (
         profile.keyed(*VIEW_KNOBS) | form_knobs(profile) | {"epochs": profile.labelled_epochs, "label_seed": label_seed}
     )
-    with threads(1):  # files side by side: small images keep no more than one thread busy
+    with threads(1):  # files side by side: small images do not need more than one thread
         return store.make(
             "relabel", build, parameters=parameters,
             inputs=[distilled.artifact, teacher], modules=(__name__,), label=distilled.artifact.label,
@@ -84,12 +84,12 @@ def relabel(
 
 
 def _announce(work: Workspace, size: int) -> None:
-    """Say how much will be written when that is much; InputError if the disk has not so much space left."""
+    """Print how much will be written if it is much; InputError if the disk does not have that much space."""
     there = sum(p.stat().st_size for p in work.path.glob("*.safetensors"))
     free = shutil.disk_usage(work.path).free
     if size - there > free:
         raise InputError(
-            f"soft labels take {size / 1e9:.1f} GB, {there / 1e9:.1f} of them written, but the disk of {work.path} has "
+            f"soft labels need {size / 1e9:.1f} GB, {there / 1e9:.1f} are written, but the disk of {work.path} has "
             f"{free / 1e9:.1f} GB left; set soft_labels=online, or 'artifacts' to another folder"
         )
     if size - there > MUCH:
@@ -100,7 +100,7 @@ def _announce(work: Workspace, size: int) -> None:
 def teacher_logits(
     network: nn.Module, dataset: Dataset, images: Float[Tensor, "b C H W"]
 ) -> Float16[Tensor, "b classes"]:
-    """Logits as they are stored, float16, of images in [0, 1]."""
+    """Logits of images in [0, 1] as they are stored, in float16."""
     return network(dataset.normalise(images)).half()
 
 
@@ -114,7 +114,7 @@ def _epoch_logits(
 
 
 def check_labels(labels: Artifact, distilled: DistilledDataset, profile: Profile, label_seed: int) -> None:
-    """InputError unless stored labels are those of these images and these views, and of all epochs."""
+    """Raise InputError unless stored labels belong to these images and these views, and cover all epochs."""
     made = labels.manifest["parameters"]
     wanted = profile.keyed(*VIEW_KNOBS) | form_knobs(profile) | {"label_seed": label_seed}
     names = (*VIEW_KNOBS, "label_form", "label_top", "temperature", "label_seed")
@@ -130,7 +130,7 @@ def check_labels(labels: Artifact, distilled: DistilledDataset, profile: Profile
 
 
 def stored_logits(labels: Artifact, n: int, n_classes: int, epoch: int) -> Callable[[Tensor], Tensor]:
-    """Logits of rows of one epoch of stored labels, of whose file only that epoch is read."""
+    """Logits of rows of one epoch of stored labels; only that epoch is read from the file."""
     form = LabelForm.of(labels.manifest["parameters"])
     place = epoch % epochs_per_file(n, n_classes, form)
     with open_tensors(labels.path / _file(epoch - place)) as file:
@@ -139,7 +139,7 @@ def stored_logits(labels: Artifact, n: int, n_classes: int, epoch: int) -> Calla
 
 
 def epochs_per_file(n: int, n_classes: int, form: LabelForm = LabelForm()) -> int:  # noqa: B008 - frozen
-    """Epochs that one file of labels holds; a function of the set and the form alone."""
+    """Epochs in one file of labels; depends only on the set and the form."""
     return max(1, min(FILE_EPOCHS, FILE_BYTES // label_bytes(n, n_classes, 1, form)))
 
 

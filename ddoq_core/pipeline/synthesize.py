@@ -1,7 +1,7 @@
 """Algorithm 4, lines 4-5: the distilled images S_L = D(U_t(z_k, y)), from prototypes or from pure noise.
 
 In: prototypes z_k with their counts v_k, and a prior. Out: a DistilledDataset. Work is cut into chunks of
-`synthesis_batch` images in class order; a chunk of which any file is missing is made again whole.
+`synthesis_batch` images in class order; a chunk with a missing file is made again as a whole.
 """
 
 import functools
@@ -25,22 +25,22 @@ from .cluster import load_counts, prototypes_of
 from .distilled import DistilledDataset, image_name, read_pixels, write_image, write_metadata
 from .encode import check_fit
 
-DENOISE_KNOBS = ("strength", "guidance_scale", "n_steps", "sampler")  # of a profile that `synthesize_images` takes
+DENOISE_KNOBS = ("strength", "guidance_scale", "n_steps", "sampler")  # knobs of a profile that `synthesize_images` uses
 SHAPING = ("seed", "guidance_scale", "n_steps", "sampler", "synthesis_batch", "negative_prompt", "precision")
 LOADED = 8  # classes whose prototypes are in memory
-BLANK = 1 / 255  # standard deviation of a channel below which a picture is blank
+BLANK = 1 / 255  # a picture is blank if the standard deviation of every channel is below this
 
 
 def synthesize(
     store: Store, prototypes: Artifact, prior: Artifact, dataset: Dataset, profile: Profile, *, ipc: int,
     distill_seed: int,
 ) -> DistilledDataset:  # fmt: skip
-    """Algorithm 4, lines 4-5: noise every prototype to `strength`, denoise it with its class and guidance, decode it.
+    """Algorithm 4, lines 4-5: noise every prototype to `strength`, denoise it with class and guidance, decode it.
 
-    Each image's noise is keyed by (seed, distill_seed, ipc, class, item): neither batch nor order changes it.
+    Each image's noise has the key (seed, distill_seed, ipc, class, item), so neither batch nor order changes it.
 
     Raises:
-        InputError: prototypes of other classes than the data set's, of another level, or in latents of another prior.
+        InputError: prototypes for other classes than the data set's, another level, or another prior's latents.
     """
     return _distilled(store, prototypes, prior, dataset, profile, ipc, distill_seed)
 
@@ -49,10 +49,10 @@ def generate(
     store: Store, prior: Artifact, dataset: Dataset, profile: Profile, *, ipc: int, distill_seed: int,
     step: str = "generate",
 ) -> DistilledDataset:  # fmt: skip
-    """Images of every class from pure noise, each standing for one: what the prior gives without prototypes.
+    """Images of every class from pure noise, each representing one image: the prior's output without prototypes.
 
     Args:
-        step: of the artifact, where another prior than the run's makes them.
+        step: name of the artifact's step, if another prior than the run's makes them.
     """
     return _distilled(store, None, prior, dataset, profile, ipc, distill_seed, step)
 
@@ -91,12 +91,12 @@ def synthesize_images(
     prior: GenerativePrior, latents: Float[Tensor, "b c h w"] | None, conditioning: Tensor,
     noise: list[torch.Generator], size: int, *, strength: float, guidance_scale: float, n_steps: int, sampler: str,
 ) -> Float[Tensor, "b C {size} {size}"]:  # fmt: skip
-    """Images in [0, 1] of latents of mixed classes, or of pure noise, resized from the prior's size to `size`.
+    """Images in [0, 1] from latents of mixed classes, or from pure noise, resized from the prior's size to `size`.
 
     Args:
         conditioning: rows of `prior.embed`, one per image.
         noise: one generator per image.
-        strength: share of the steps that latents are noised and denoised by; pure noise goes through all.
+        strength: share of the steps for noising and denoising latents; pure noise always takes all steps.
     """
     denoised = prior.denoise(
         latents, conditioning, strength=strength, guidance=guidance_scale, steps=n_steps, noise=noise, sampler=sampler
@@ -105,7 +105,7 @@ def synthesize_images(
 
 
 def is_blank(image: Float[Tensor, "C H W"]) -> bool:
-    """Whether there is nothing to be seen: hardly any two pixels differ."""
+    """Whether the image is blank: no channel varies by more than rounding."""
     return image.flatten(1).std(1).max().item() < BLANK
 
 
@@ -123,7 +123,7 @@ def _write_images(
     start = "generate" if points is None else "synthesize"
 
     def make(chunk: Int64[Tensor, " b"]) -> Float[Tensor, "b C H W"]:
-        """A chunk whole, or in halves, with the same draws, if the device has not enough memory for it."""
+        """A chunk at once, or in halves with the same draws if the device lacks the memory for it."""
         noise = [torch_rng(profile.seed, start, distill_seed, ipc, *divmod(i, ipc)) for i in chunk.tolist()]
         latents = None if points is None else torch.stack([points(i // ipc)[i % ipc] for i in chunk.tolist()])
         try:
@@ -147,7 +147,7 @@ def _write_images(
 
 
 def _finish(work: Workspace, dataset: Dataset, counts: Int64[Tensor, "classes ipc"], distill_seed: int) -> None:
-    """The table of images, and a list of those on which there is nothing to be seen."""
+    """Write the table of images, and report blank images."""
     write_metadata(work, dataset, counts, seed=distill_seed)
     names = [image_name(label, item) for label, item in np.ndindex(*counts.shape)]
     blank = [name for name in names if is_blank(read_pixels(work.path / name).float() / 255)]

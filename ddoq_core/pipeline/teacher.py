@@ -1,7 +1,8 @@
 """The teacher: a classifier of the real images, whose logits become the soft labels.
 
-In: a data set. Out: an artifact with config.json, model.safetensors and metrics.json (validation and test accuracy,
-the test read once, after the last epoch). `fit_classifier` is the recipe; the row `full` uses it for its students.
+In: a data set. Out: an artifact with config.json, model.safetensors and metrics.json (validation and test accuracy; the
+test images are used once, after the last epoch). `fit_classifier` is the recipe; the row `full` trains its students
+with it.
 """
 
 import base64
@@ -27,18 +28,18 @@ from ..store.safe_files import read_tensors
 from ..threads import threads
 
 RECIPE = Recipe(batch=50, rate=4e-3, warm_up=0.2, decay=0.05)
-EVALUATION_BATCH = 100  # more would leave the processor's cache
+EVALUATION_BATCH = 100  # a larger batch would leave the processor's cache
 SMOOTHING = 0.05
 SHIFT = 1 / 16  # largest shift, as a share of the side
 SCALE = 0.15  # largest change of scale
 PRETRAINED = "pretrained"  # the teacher_path that means torchvision's weights
-PUBLISHED_IMAGES, PUBLISHED_MARGIN = 50_000, 0.1  # ImageNet's validation part; points, for decoders that differ
+PUBLISHED_IMAGES, PUBLISHED_MARGIN = 50_000, 0.1  # ImageNet's validation part; points, since image decoders differ
 HERE = ("ddoq_core.pipeline.teacher",)
 NORMALISATIONS = {"imagenet": (IMAGENET_MEAN, IMAGENET_STD), "half": ((0.5,), (0.5,)), "none": ((0.0,), (1.0,))}
 
 
 class Renormalised(nn.Module):
-    """A network whose weights know another mean and deviation of the channels than the data set's images have."""
+    """A network trained with another mean and deviation of the channels than the data set's images have."""
 
     def __init__(self, network: nn.Module, data: dict, weights: dict) -> None:
         super().__init__()
@@ -50,15 +51,15 @@ class Renormalised(nn.Module):
         self.register_buffer("shift", (mean - own_mean) / own_std, persistent=False)
 
     def forward(self, images: Float[Tensor, "b C H W"]) -> Float[Tensor, "b classes"]:
-        """Logits of images that the data set has normalised."""
+        """Logits of images that are normalised as in the data set."""
         return self.network(images * self.scale + self.shift)
 
 
 def teacher(store: Store, dataset: Dataset, profile: Profile) -> Artifact:
-    """The classifier Psi of Algorithm 4: trained here, or torchvision's own weights, or a state dict of yours.
+    """The classifier Psi of Algorithm 4: trained here, or torchvision's weights, or your own state dict.
 
     Raises:
-        InputError: unknown architecture; a teacher_path that is not there or does not fit.
+        InputError: an unknown architecture; a teacher_path that is missing or does not fit.
     """
     if not profile.teacher_path:
         return fit_classifier(store, dataset, profile, profile.teacher, 0)
@@ -81,10 +82,10 @@ def teacher(store: Store, dataset: Dataset, profile: Profile) -> Artifact:
 
 
 def fit_classifier(store: Store, dataset: Dataset, profile: Profile, network_name: str, seed: int) -> Artifact:
-    """Train a network on all real training images and their labels; `seed` tells repetitions apart.
+    """Train a network on all real training images and their labels; `seed` distinguishes repetitions.
 
-    AdamW, one rise and cosine fall of the rate, label smoothing, small shifts and changes of scale, and mirror
-    images if the profile says so. The last epoch counts.
+    AdamW, a linear warm-up and a cosine decay of the rate, label smoothing, small shifts and changes of scale, and
+    mirrored images if the profile has `flip`. The result is the network after the last epoch.
     """
     check_network(network_name)
     key = (profile.seed, "classifier", network_name, seed)
@@ -109,7 +110,7 @@ def fit_classifier(store: Store, dataset: Dataset, profile: Profile, network_nam
 
 
 def load_teacher(artifact: Artifact, device: str = "cpu") -> nn.Module:
-    """The network of a teacher artifact, in evaluation mode: normalised images in, logits out."""
+    """The network of a teacher artifact in evaluation mode: normalised images in, logits out."""
     config = artifact.json("config.json")
     shape = (config["n_classes"], config["channels"], config["image_size"])
     network = make_network(config["network"], *shape, torch_rng(0, "replaced"))
@@ -123,7 +124,7 @@ def load_teacher(artifact: Artifact, device: str = "cpu") -> nn.Module:
 def predict(
     network: nn.Module, dataset: Dataset, split: Split, device: str = "cpu", processes: Processes = ALONE
 ) -> Float[Tensor, "n C"]:
-    """Logits of every image of a split, on the CPU; each of `processes` makes some of them, and has them all."""
+    """Logits of every image of a split, on the CPU; the `processes` share the work, and each gets all logits."""
     network.eval()
     chunks = torch.arange(len(split)).split(EVALUATION_BATCH)
     mine = [network(dataset.normalise(split.images(i).to(device))).float().cpu() for i in processes.my_share(chunks)]
@@ -131,7 +132,7 @@ def predict(
 
 
 def accuracy(logits: Float[Tensor, "n C"], labels: Int64[Tensor, " n"]) -> dict:
-    """top1 and top5 in percent, their n, and which images were hit (base64 of a bit set in image order)."""
+    """top1 and top5 in percent, their n, and which images were right (base64 of a bit set in image order)."""
     best = logits.topk(min(5, logits.shape[1]), dim=1).indices
     hits = best[:, 0] == labels
     within = (best == labels[:, None]).any(1)
@@ -163,7 +164,7 @@ def _train(work: Workspace, network: nn.Module, dataset: Dataset, profile: Profi
 
 
 def affine_maps(n: int, flip: bool, rng: np.random.Generator) -> Float[Tensor, "n 2 3"]:
-    """One shift and change of scale per training image (row = its index), mirrored half the time if `flip`."""
+    """A shift and a change of scale for each training image (row = its index), mirrored half the time if `flip`."""
     draws = rng.random((n, 5), dtype=np.float32)
     maps = np.zeros((n, 2, 3), dtype=np.float32)
     scales = 1 + SCALE * (2 * draws[:, :2] - 1)
@@ -180,7 +181,7 @@ def moved(images: Float[Tensor, "b C H W"], maps: Float[Tensor, "b 2 3"]) -> Flo
 
 
 def _finish(work: Workspace, network: nn.Module, dataset: Dataset, profile: Profile, recipe: dict) -> None:
-    """Weights, configuration, and accuracy on the validation and the test images."""
+    """Write the weights, the configuration, and the accuracy on the validation and the test images."""
     tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
     work.replace("model.safetensors", lambda path: safetensors.torch.save_file(tensors, path))
     shape = {"n_classes": dataset.n_classes, "channels": dataset.channels, "image_size": dataset.image_size}
@@ -218,14 +219,14 @@ def _given_weights(dataset: Dataset, profile: Profile) -> nn.Module:
 
 
 def _torchvision_weights(dataset: Dataset, name: str) -> dict:
-    """Torchvision's default weights, of all thousand classes."""
+    """Torchvision's default weights, for all thousand classes."""
     known = imagenet_classes()
     strangers = [c for c in dataset.class_ids if c not in known]
     if name not in torchvision_classifiers() or strangers or dataset.mean != IMAGENET_MEAN:
-        found = f"class {strangers[0]} is none of them" if strangers else f"teacher = {name}"
+        found = f"class {strangers[0]} is not one of them" if strangers else f"teacher = {name}"
         raise InputError(
             f"teacher_path = pretrained needs a classifier of torchvision and an imagefolder of ImageNet's classes, "
-            f"named by their wnids, but {found}; empty teacher_path to train it"
+            f"named by their wnids, but {found}; leave teacher_path empty to train the teacher"
         )
     from torchvision import models
 
@@ -233,10 +234,10 @@ def _torchvision_weights(dataset: Dataset, name: str) -> dict:
 
 
 def published_comparison(artifact: Artifact, dataset: Dataset, profile: Profile) -> str:
-    """The accuracy of torchvision's weights on ImageNet's test images here, beside the one that torchvision publishes.
+    """The accuracy of torchvision's weights on ImageNet's test images here, compared with the published one.
 
     Raises:
-        InputError: another network, other images, or seen otherwise than torchvision shows them; or another accuracy.
+        InputError: another network, other images, a test other than torchvision's, or another accuracy.
     """
     from torchvision import models
 
@@ -254,12 +255,12 @@ def published_comparison(artifact: Artifact, dataset: Dataset, profile: Profile)
     published = weights.meta["_metrics"]["ImageNet-1K"]["acc@1"]
     line = f"top-1 {metrics['top1']:.2f} %, and {published:.2f} % published by torchvision for {weights}"
     if abs(metrics["top1"] - published) > PUBLISHED_MARGIN:
-        raise InputError(f"{line}; they differ by more than {PUBLISHED_MARGIN}: look at the images and their classes")
+        raise InputError(f"{line}; they differ by more than {PUBLISHED_MARGIN}: check the images and their classes")
     return line
 
 
 def _rows_of_classes(state: dict, network: nn.Module, dataset: Dataset) -> dict:
-    """Of a last layer of ImageNet's thousand classes, the rows of the data set's, where these are fewer and known."""
+    """The rows of a last layer of ImageNet's thousand classes for the data set's classes, if these are a known part."""
     known, own = imagenet_classes(), network.state_dict()
     if not all(c in known for c in dataset.class_ids):
         return state
@@ -276,7 +277,7 @@ def _read_state(path: Path) -> dict:
         if path.suffix == ".safetensors":
             return read_tensors(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # both readers raise errors of their own kinds for a file that is not theirs
+    except Exception as error:  # both readers raise their own kinds of errors for a file in another format
         raise InputError(
             f"{path} is not a state dict ({' '.join(str(error).split())[:200]}); save one with safetensors"
         ) from error

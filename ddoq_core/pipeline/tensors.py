@@ -1,6 +1,6 @@
-"""Tensors of yours as what the steps take: prototypes for `synthesize`, images for `relabel` and `train`.
+"""Your own tensors as input of the steps: prototypes for `synthesize`, images for `relabel` and `train`.
 
-In: tensors. Out: an artifact, or a DistilledDataset, named by their content. The same tensors are stored once.
+In: tensors. Out: an artifact, or a DistilledDataset, named by its content. Equal tensors are stored once.
 """
 
 import functools
@@ -19,11 +19,11 @@ from .distilled import DistilledDataset, write_image, write_metadata
 
 
 def store_prototypes(store: Store, points: Tensor, counts: Tensor | None = None) -> Artifact:
-    """K prototypes of every class, in latents of the prior, as `synthesize` takes them with ipc = K.
+    """Store K prototypes of every class, in latents of the prior, for `synthesize` with ipc = K.
 
     Args:
         points: (C, K, c, h, w), finite; class by class, in the order of the data set.
-        counts: (C, K), real images that each stands for, 0 or more; None is 1 each.
+        counts: (C, K), number of real images that each represents, at least 0; None is 1 each.
     Raises:
         InputError: points that are not finite; counts that are negative, or not one for each point.
     """
@@ -31,7 +31,7 @@ def store_prototypes(store: Store, points: Tensor, counts: Tensor | None = None)
     finite = "" if points.isfinite().all() else "not finite, "
     if finite or points.ndim != 5 or counts.shape != points.shape[:2] or not (counts >= 0).all():
         shapes = f"points are {finite}{tuple(points.shape)}, counts {tuple(counts.shape)}"
-        raise InputError(f"{shapes}; give finite points (classes, K, c, h, w) and a count of 0 or more for each")
+        raise InputError(f"{shapes}; give finite points (classes, K, c, h, w) and a count >= 0 for each")
 
     def build(work: Workspace) -> None:
         for label, level in enumerate(zip(points.cpu(), counts.cpu(), strict=True)):
@@ -45,15 +45,15 @@ def store_images(
     store: Store, dataset: Dataset, images: Float[Tensor, "n C H W"], labels: Tensor,
     counts: Tensor | None = None,
 ) -> DistilledDataset:  # fmt: skip
-    """Images as a distilled set of a data set, class by class; they are kept with 8 bits a channel.
+    """Store images as a distilled set of a data set, class by class, with 8 bits a channel.
 
     Args:
-        images: in [0, 1], of the data set's channels and size.
-        labels: (n,), class of each; every class has an image.
-        counts: (n,), real images that each stands for, from which weights follow; None is 1 each.
+        images: in [0, 1], with the data set's channels and size.
+        labels: (n,), class of each; every class needs an image.
+        counts: (n,), number of real images that each represents, for the weights; None is 1 each.
     Raises:
-        InputError: images of another size or outside of [0, 1]; labels that are not one for each image, or not those
-            of all classes; counts that are not one for each image.
+        InputError: images of another size or outside [0, 1]; not one label for each image, or a class without images;
+            not one count for each image.
     """
     counts = torch.ones_like(labels) if counts is None else counts
     shape = (dataset.channels, dataset.image_size, dataset.image_size)

@@ -1,8 +1,9 @@
 """Algorithm 4, line 7: train a student on the weighted distilled set, and score it once on the test images.
 
-In: a distilled set, and the teacher or its stored labels. Out: `result.json` (accuracies, which test images were hit)
-and `student.safetensors`. First weights are keyed by (seed, "student", student, student_seed), order and views by the
-label seed that students of a set share. Validation is scored for tuning, test images once; the last epoch counts.
+In: a distilled set, and the teacher or its stored labels. Out: `result.json` (accuracies, and which test images were
+right) and `student.safetensors`. Initial weights have the key (seed, "student", student, student_seed); order and views
+have the label seed, which students of a set share. Validation images are scored for tuning, test images once, both
+after the last epoch.
 """
 
 import functools
@@ -32,14 +33,14 @@ from .relabel import check_labels
 from .teacher import accuracy, predict
 from .views import VIEW_KNOBS
 
-LEARNED_LABELS = "learned"  # the kind of labels for which a method has a loop of its own
+LEARNED_LABELS = "learned"  # the kind of labels for which a method has its own loop
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """The weights of the images of a distilled set, one by one."""
+    """The weight of each image of a distilled set."""
 
-    values: Float64[np.ndarray, " n"]  # no tensor: workers are handed them
+    values: Float64[np.ndarray, " n"]  # not a tensor, since workers receive them
 
     def __str__(self) -> str:
         return hashlib.sha256(self.values.tobytes()).hexdigest()[:16]
@@ -47,12 +48,12 @@ class Weights:
 
 @dataclass(frozen=True)
 class Trainer:
-    """What a method may train its students with in place of the shared loss and schedule, or of the whole loop."""
+    """A method's own loss and schedule, or its own training loop, instead of the shared ones."""
 
-    loss: Callable[..., Float[Tensor, ""]] | None = None  # as `weighted_kl`, without the direction
-    schedule: Callable[[float], float] | None = None  # share of the learning rate, after a part of the epochs
-    fit: Callable[..., None] | None = None  # the loop: of workspace, network, distilled set, data, profile, key
-    module: str = ""  # where they are defined: its source is in the key of the students
+    loss: Callable[..., Float[Tensor, ""]] | None = None  # like `weighted_kl`, without the direction
+    schedule: Callable[[float], float] | None = None  # share of the learning rate after a share of the epochs
+    fit: Callable[..., None] | None = None  # the loop, of workspace, network, distilled set, data, profile, key
+    module: str = ""  # the module that defines them; its source is in the key of the students
 
 
 SHARED = Trainer()
@@ -63,16 +64,16 @@ def train(
     profile: Profile, *, student: str, target: str, weights: str | float | Weights, student_seed: int, label_seed: int,
     trainer: Trainer = SHARED,
 ) -> Artifact:  # fmt: skip
-    """One student phi of a distilled set (Algorithm 4, line 7), trained and scored.
+    """Train and score one student phi of a distilled set (Algorithm 4, line 7).
 
     Args:
-        teacher: asked for soft labels while training if `labels` is None; None for other targets.
+        teacher: gives soft labels during training if `labels` is None; None for other targets.
         labels: the soft labels that `relabel` stored.
-        target: soft (weighted KL to the teacher), hard (weighted cross-entropy), given (to its labels), learned.
-        weights: how the images' weights follow from their counts, or their values.
-        trainer: loss and schedule, where they are a method's own.
+        target: soft (weighted KL to the teacher), hard (weighted cross-entropy), given (the set's labels), learned.
+        weights: the rule from counts to weights, or the weights.
+        trainer: a method's own loss and schedule.
     Raises:
-        InputError: no network is called `student`; the labels belong to other images or views.
+        InputError: an unknown network `student`; labels of other images or views.
     """
     check_network(student)
     if labels is not None:
@@ -95,7 +96,7 @@ def train(
         network = make_network(student, seen.n_classes, seen.channels, seen.image_size, rng).to(profile.device)
         if trainer.fit:
             trainer.fit(work, network, distilled, seen, profile, (profile.seed, "own", student_seed, label_seed))
-            parts = profile.accumulate  # such a loop cuts no batch
+            parts = profile.accumulate  # such a loop does not split batches
         else:
             parts = learn(work, network, seen)
         result = score(network, seen, profile.device) | profile.subset("epochs", "learning_rate")
@@ -121,11 +122,11 @@ def train(
 
 
 def image_weights(distilled: DistilledDataset, weights: str | float | Weights) -> Float[Tensor, " n"]:
-    """The weight of every image in the loss; the values of a method must be finite, and one for each image."""
+    """The weight of every image in the loss; the values of a method must be finite, one for each image."""
     if not isinstance(weights, Weights):
         return distilled.weights(weights)
     if weights.values.shape != (len(distilled),) or not np.isfinite(weights.values).all():
-        raise InputError(f"{distilled.artifact.path} has {len(distilled)} images; its method gives other weights")
+        raise InputError(f"{distilled.artifact.path} has {len(distilled)} images, but its method gives other weights")
     return torch.from_numpy(weights.values).float()
 
 
@@ -140,7 +141,7 @@ def score(network: nn.Module, dataset: Dataset, device: str) -> dict:
 
 
 def _knobs(profile: Profile, target: str, weights: str | float | Weights) -> dict:
-    """The knobs that shape this student, and no others, so that what is equal is trained once."""
+    """Exactly the knobs that shape this student, so that equal students are trained once."""
     names = [*VIEW_KNOBS, "epochs", "batch_size", "learning_rate", "weight_decay", "lr_schedule"]
     names += ["accumulate", "training_precision", "optimiser"]
     names += ["temperature", "loss", "label_epochs"] if target == "soft" else []

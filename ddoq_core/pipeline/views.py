@@ -1,10 +1,9 @@
-"""The views of the distilled images that one epoch shows: order, crop, flip, CutMix, all drawn by key.
+"""The views of the distilled images in one epoch: order, crop, flip and CutMix, all drawn by key.
 
-In: how many images, which label seed, which epoch. Out: a table of draws with one row per image (`Views`), and the
-images it makes. Nothing depends on the batch size: image i's row is the same however the epoch is cut into batches,
-and its CutMix partner is the next image of the epoch's order. A view can be made again at any time, so soft labels
-need no record of it. Differences to D4M: there, one box and one mixing share serve a whole batch; here, every image
-has its own.
+In: the number of images, the label seed, the epoch. Out: a table of draws with one row per image (`Views`), and the
+views themselves. Nothing depends on the batch size: image i's row is the same however the epoch is cut into batches,
+and its CutMix partner is the next image in the epoch's order. A view can be made again at any time, so soft labels
+need not store it. Unlike in D4M, where one box and one mixing share serve a whole batch, every image has its own.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,21 +18,21 @@ from torch import Tensor
 from ..randomness import numpy_rng
 from .pixels import fetched
 
-VIEW_KNOBS = ("seed", "crop_scale", "flip", "cutmix")  # of a profile that `draw_views` takes
-RATIO = (3 / 4, 4 / 3)  # aspect ratios of a crop, as torchvision's RandomResizedCrop
-N_TRIES = 10  # crops drawn until one fits, as there; otherwise the whole image
+VIEW_KNOBS = ("seed", "crop_scale", "flip", "cutmix")  # knobs of a profile that `draw_views` uses
+RATIO = (3 / 4, 4 / 3)  # aspect ratios of a crop, as in torchvision's RandomResizedCrop
+N_TRIES = 10  # tries until a crop fits, as there; after that the whole image
 
 
 @dataclass(frozen=True)
 class Views:
-    """Draws of one epoch; row i belongs to image i. Lengths are in pixels."""
+    """The draws of one epoch; row i belongs to image i. Lengths are in pixels."""
 
-    order: Int64[Tensor, " n"]  # image shown at each position of the epoch; every image once
-    partner: Int64[Tensor, " n"]  # image that is pasted in by CutMix
+    order: Int64[Tensor, " n"]  # image at each position of the epoch; every image once
+    partner: Int64[Tensor, " n"]  # image pasted in by CutMix
     crop: Float[Tensor, "n 4"]  # top, left, height, width
-    flip: Bool[Tensor, " n"]  # mirrored left-right
-    box: Int64[Tensor, "n 4"]  # top, left, bottom, right of what is pasted; empty without CutMix
-    share: Float[Tensor, " n"]  # lambda: part of the area that remains the image's own
+    flip: Bool[Tensor, " n"]  # mirrored left to right
+    box: Int64[Tensor, "n 4"]  # top, left, bottom, right of the pasted part; empty without CutMix
+    share: Float[Tensor, " n"]  # lambda: share of the area that stays the image's own
 
     def to(self, device: str) -> "Views":
         return Views(**{name: value.to(device) for name, value in vars(self).items()})
@@ -44,11 +43,11 @@ def draw_views(
 ) -> Views:
     """Draw one epoch's views of n square images by the key (seed, "augment", label_seed, epoch).
 
-    All draws are made whether used or not, so that turning CutMix or flips off leaves the others as they were.
+    All draws are made whether used or not, so switching CutMix or flips off does not change the others.
 
     Args:
         size: side of the images in pixels.
-        crop_scale: the smallest area of a crop, as a share of the image's.
+        crop_scale: the smallest area of a crop, as a share of the image's area.
     """
     rng = numpy_rng(seed, "augment", label_seed, epoch)
     order = rng.permutation(n)
@@ -63,7 +62,7 @@ def draw_views(
 
 
 def random_resized_crop(rng: np.random.Generator, n: int, size: int, crop_scale: float) -> np.ndarray:
-    """Rows (top, left, height, width) of RandomResizedCrop: area share and log aspect ratio uniform."""
+    """Rows (top, left, height, width) of RandomResizedCrop: uniform area share and uniform log aspect ratio."""
     area = size**2 * rng.uniform(crop_scale, 1, (n, N_TRIES))
     ratio = np.exp(rng.uniform(*np.log(RATIO), (n, N_TRIES)))
     corner = rng.random((n, 2))
@@ -83,9 +82,9 @@ def _cutmix_box(rng: np.random.Generator, n: int, size: int) -> np.ndarray:
 
 
 def views_of(pixels: UInt8[Tensor, "n C H W"], views: Views, rows: Int64[Tensor, " b"]) -> Float[Tensor, "b C H W"]:
-    """Images `rows` of the whole set, in [0, 1], as the epoch shows them: cropped, flipped, mixed.
+    """Images `rows` of the whole set as the epoch shows them, in [0, 1]: cropped, flipped, mixed.
 
-    The pixels may be elsewhere, as in a mapped file; the images come out where the views are.
+    The pixels may be elsewhere, as in a mapped file; the results are on the device of the views.
     """
     needed, place = torch.unique(torch.cat([rows, views.partner[rows]]), return_inverse=True)
     whole = fetched(pixels, needed, views.crop.device).float() / 255
@@ -100,7 +99,7 @@ def views_of(pixels: UInt8[Tensor, "n C H W"], views: Views, rows: Int64[Tensor,
 def cropped(
     images: Float[Tensor, "b C H W"], crop: Float[Tensor, "b 4"], flip: Bool[Tensor, " b"]
 ) -> Float[Tensor, "b C H W"]:
-    """Each image's crop, bilinearly resized to the full size (as torchvision's resized_crop), perhaps mirrored."""
+    """Each image's crop, resized bilinearly to full size (as torchvision's resized_crop), and mirrored where `flip`."""
     size = images.shape[-1]
     output = (torch.arange(size, device=images.device) + 0.5) / size
     corner, side = crop[:, :2, None], crop[:, 2:, None]
@@ -112,13 +111,13 @@ def cropped(
 
 
 def mixed(values: Float[Tensor, "n ..."], views: Views, rows: Int64[Tensor, " b"]) -> Float[Tensor, "b ..."]:
-    """The lambda-average of what belongs to an image and what belongs to the one pasted in."""
+    """The lambda-average of the values of an image and of the image pasted into it."""
     share = views.share[rows].reshape(-1, *[1] * (values.ndim - 1))
     return share * values[rows] + (1 - share) * values[views.partner[rows]]
 
 
 def rebatch(stream: Iterable[tuple[Tensor, ...]], sizes: Iterable[int]) -> Iterator[tuple[Tensor, ...]]:
-    """Cut a stream of rows (tensors of equal length) into batches of these sizes, which make up the stream."""
+    """Cut a stream of rows (tensors of equal length) into batches of these sizes, which add up to the stream."""
     stream, waiting = iter(stream), ()
     for size in sizes:
         while not waiting or len(waiting[0]) < size:

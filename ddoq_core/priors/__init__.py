@@ -1,1 +1,1 @@
-"""Generative priors: latent diffusion models in diffusers' layout, and the one that is fitted on the spot."""
+"""Generative priors: latent diffusion models in diffusers' layout, and the one that a run trains itself."""

@@ -1,8 +1,8 @@
 """Autoencoders that any prior can use: diffusers' AutoencoderKL and AutoencoderTiny, and TAEF2's variant of the latter.
 
-In: a folder in diffusers' layout, the two files of TAESD or its kin (*_encoder.safetensors and *_decoder.safetensors),
-given by their folder or by one of them, or a name on the Hugging Face hub. Out: the network. Its config says how
-latents are scaled.
+In: a folder in diffusers' layout, the two files of TAESD or its relatives (*_encoder.safetensors and
+*_decoder.safetensors), given by their folder or by one of them, or a name on the Hugging Face hub. Out: the network.
+Its config has the scale of the latents.
 """
 
 import hashlib
@@ -26,14 +26,14 @@ from ..store.manifest import sha256_of
 
 HUB_ID = r"[\w.-]+/[\w.-]+"
 FILES = ("*.json", "*.safetensors")
-WIDTH, POOLED, GROUPS = 64, 256, 4  # channels of TAEF2, those of its group-normalised branch, and its groups
-NEAR_LATENT = {"encoder": range(11, 14), "decoder": range(2, 5)}  # blocks of TAEF2 that have the branch
+WIDTH, POOLED, GROUPS = 64, 256, 4  # channels of TAEF2, channels of its group-normalised branch, and its groups
+NEAR_LATENT = {"encoder": range(11, 14), "decoder": range(2, 5)}  # blocks of TAEF2 with the branch
 PARTS = ("encoder", "decoder")
 CLAMPED = 1  # TAESD's decoder counts 3 tanh(x / 3) as its layer 0; diffusers' does not
 
 
 class PooledBlock(nn.Module):
-    """AutoencoderTinyBlock whose input first gets what its whole picture says: a branch with GroupNorm."""
+    """AutoencoderTinyBlock with a branch that first adds a summary of the whole picture, normalised with GroupNorm."""
 
     def __init__(self, block: AutoencoderTinyBlock) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ KINDS = {kind.__name__: kind for kind in (AutoencoderKL, AutoencoderTiny, Autoen
 def latents_of(
     vae: AutoencoderKL | AutoencoderTiny, images: Float[Tensor, "b C H W"], normal: Float[Tensor, "b c h w"] | None
 ) -> Float[Tensor, "b c h w"]:
-    """Scaled latents of images in [0, 1]: the posterior's mean, or its draw with this noise; some have no spread."""
+    """Scaled latents of images in [0, 1]: the posterior's mean, or a draw with this noise if the posterior has one."""
     found = vae.encode(2 * images - 1)
     if hasattr(found, "latents"):
         latents = found.latents
@@ -77,7 +77,7 @@ def latents_of(
 def images_of(
     vae: AutoencoderKL | AutoencoderTiny, latents: Float[Tensor, "b c h w"], *, clamped: bool = True
 ) -> Float[Tensor, "b C H W"]:
-    """Images in [0, 1] of scaled latents, or as the decoder gives them."""
+    """Images in [0, 1] from scaled latents, or the decoder's raw output."""
     images = vae.decode(latents / vae.config.scaling_factor + _shift(vae)).sample / 2 + 0.5
     return images.clamp(0, 1) if clamped else images
 
@@ -87,15 +87,15 @@ def _shift(vae: AutoencoderKL | AutoencoderTiny) -> float:
 
 
 def shrinking(vae: AutoencoderKL | AutoencoderTiny) -> int:
-    """How many pixels of an image fall to one of its latent, in each direction."""
+    """Image pixels per latent pixel, in each direction."""
     return 2 ** (len(vae.config.block_out_channels) - 1)
 
 
 def read_autoencoder(path: Path) -> AutoencoderKL | AutoencoderTiny:
-    """The autoencoder of a folder or file, from safetensors only.
+    """Read an autoencoder from a folder or file, from safetensors only.
 
     Raises:
-        InputError: nothing there, another kind of network, or files that do not fit; the line names them.
+        InputError: nothing there, another kind of network, or files that do not fit; the message names them.
     """
     if not path.exists():
         raise InputError(f"no folder or file {path}; set autoencoder_path to an autoencoder")
@@ -108,7 +108,7 @@ def read_autoencoder(path: Path) -> AutoencoderKL | AutoencoderTiny:
 
 
 def _files(path: Path) -> list[Path]:
-    """What is read: config.json with the weights beside it, or the files of an encoder and of its decoder.
+    """The files to read: config.json with the weights beside it, or the files of an encoder and of its decoder.
 
     Raises:
         ValueError: neither is there, or there is more than one pair.
@@ -128,12 +128,12 @@ def _files(path: Path) -> list[Path]:
 def _of_diffusers(folder: Path) -> AutoencoderKL | AutoencoderTiny:
     kind = json.loads((folder / "config.json").read_text()).get("_class_name")
     if kind not in KINDS:
-        raise ValueError(f"it is a {kind}, but one of {', '.join(KINDS)} is needed")
+        raise ValueError(f"it is a {kind}, but it must be one of {', '.join(KINDS)}")
     return KINDS[kind].from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
 
 
 def _of_two_files(encoder: Path, decoder: Path) -> AutoencoderTiny:
-    """TAESD or TAEF2 from the files of their authors, whose layers are numbered."""
+    """TAESD or TAEF2 from its authors' files, in which layers are numbered."""
     state = {}
     for part, file in zip(PARTS, (encoder, decoder), strict=True):
         for name, tensor in safetensors.torch.load_file(file).items():
@@ -147,7 +147,7 @@ def _of_two_files(encoder: Path, decoder: Path) -> AutoencoderTiny:
 
 
 def save_autoencoder(vae: AutoencoderKL | AutoencoderTiny, folder: Path) -> None:
-    """Write it as `read_autoencoder` and diffusers read it, without what diffusers writes and then warns of."""
+    """Write it for `read_autoencoder` and diffusers, without the entries that diffusers writes and then warns about."""
     vae.save_pretrained(folder, safe_serialization=True)
     config, asked = json.loads((folder / "config.json").read_text()), inspect.signature(type(vae)).parameters
     config = {name: value for name, value in config.items() if name in asked or name.startswith("_")}
@@ -155,10 +155,10 @@ def save_autoencoder(vae: AutoencoderKL | AutoencoderTiny, folder: Path) -> None
 
 
 def autoencoder_place(name: str) -> Path:
-    """The folder or file that autoencoder_path names, fetched from the hub if it is the name of a model there.
+    """The folder or file of autoencoder_path, downloaded if it is the name of a model on the hub.
 
     Raises:
-        InputError: nothing is named, or the hub does not give it.
+        InputError: nothing is named, or the hub cannot provide it.
     """
     path = Path(name)
     if not name:
@@ -173,18 +173,18 @@ def autoencoder_place(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=list(FILES)))
     except Exception as error:  # of many kinds: no network, no such name, no access
         reason = " ".join(str(error).split())[:150]
-        raise InputError(f"autoencoder_path = {name} is no folder, and the hub does not give it ({reason})") from error
+        raise InputError(f"autoencoder_path = {name} is not a folder, nor a model on the hub ({reason})") from error
 
 
 def autoencoder_digest(path: Path) -> str:
-    """Digest of the files of an autoencoder, which must be there."""
+    """Digest of the files of an autoencoder, which must exist."""
     content = [[file.name, sha256_of(file)] for file in _files(path)]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
 @torch.no_grad()
 def measure_scale(vae: AutoencoderTiny, images: Iterable[Float[Tensor, "_ C H W"]]) -> None:
-    """Write into the config the shift and the scale that give the latents of these images mean 0 and variance 1."""
+    """Write into the config the shift and scale that give the latents of these images mean 0 and variance 1."""
     vae.register_to_config(shift_factor=0.0, scaling_factor=1.0)
     latents = torch.cat([latents_of(vae, batch, None) for batch in images])
     shift, scale = latents.mean().item(), 1 / latents.std().item()

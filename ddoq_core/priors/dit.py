@@ -15,14 +15,14 @@ from .latent_diffusion import LatentDiffusion
 
 PIPELINE = "DiTPipeline"
 FOLDERS = ("transformer", "vae", "scheduler")
-NULL = 1000  # id of "no class" in the label table, as DiTPipeline hard-codes it
+NULL = 1000  # id of "no class" in the label table, hard-coded in DiTPipeline
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DiTPrior(LatentDiffusion):
-    """Conditioning is the row of a label table."""
+    """The conditioning is a row of a label table."""
 
-    transformer: torch.nn.Module  # DiTTransformer2DModel, or what is called as one
+    transformer: torch.nn.Module  # DiTTransformer2DModel, or anything with its call
     class_names: tuple[str, ...] = ()  # of its label table, in order
 
     @property
@@ -31,10 +31,10 @@ class DiTPrior(LatentDiffusion):
         return self.transformer
 
     def embed(self, classes: Sequence[dict]) -> Int64[Tensor, " n_classes"]:
-        """Row of the label table for every class: by wnid if all are ImageNet's, else by name, else by order.
+        """The label table's row for each class: by wnid if all classes are ImageNet's, else by name, else by order.
 
         Raises:
-            InputError: a class that the prior does not know.
+            InputError: a class that is not in the label table.
         """
         known = imagenet_classes()
         if len(self.class_names) in (0, NULL) and all(row["directory"] in known for row in classes):
@@ -47,7 +47,7 @@ class DiTPrior(LatentDiffusion):
         if len(missing) == len(names) and len(names) in (len(self.class_names), NULL):
             return torch.arange(len(names))
         raise InputError(
-            f"the prior knows no class '{missing[0]}'; name the class folders as its model_index.json does"
+            f"the prior does not know the class '{missing[0]}'; name the class folders as in its model_index.json"
         )
 
     def _both(self, labels: Int64[Tensor, " b"]) -> Int64[Tensor, " 2*b"]:
@@ -58,12 +58,12 @@ class DiTPrior(LatentDiffusion):
         return torch.zeros(1, dtype=torch.long, device=self.device)
 
     def predicted(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
-        """Noise that the transformer sees in x at time t; a learned variance is left out."""
+        """The noise that the transformer predicts in x at time t, without a learned variance."""
         return self.transformer(x, timestep=t.expand(len(x)), class_labels=labels).sample[:, : x.shape[1]]
 
 
 def from_folder(folder: PriorFolder) -> DiTPrior:
-    """The prior in a folder of the DiTPipeline layout; its model_index.json may name the classes."""
+    """The prior in a folder with DiTPipeline's layout; its model_index.json may name the classes."""
     names = folder.index.get("id2label") or {}
     labels = tuple(names[key] for key in sorted(names, key=int))
     common = folder.common()

@@ -1,9 +1,9 @@
-"""The exact score of the training latents: a prior that is not fitted, and the one that Theorem 13 speaks of.
+"""The exact score of the training latents: a prior without training, and the prior of Theorem 13.
 
-For a cloud of training latents z_i the posterior mean E[z_0 | x_t] is a weighted mean of the z_i, in closed form, and
-so is the score. Over the whole latent (`global`) its reverse process ends at training images (Pidstrigach 2022). Over
-windows that grow with the noise (`local`) every pixel asks its own neighbourhood, and new images come out: the local
-score machine of Kamb and Ganguli (2025), also Niedoba et al. (2025).
+For a cloud of training latents z_i the posterior mean E[z_0 | x_t] is a weighted mean of the z_i in closed form, and so
+is the score. Over the whole latent (`global`) its reverse process ends at training images (Pidstrigach 2022). Over
+windows that grow with the noise (`local`) every pixel depends on its own neighbourhood, and the result is new images:
+the local score machine of Kamb and Ganguli (2025); see also Niedoba et al. (2025).
 """
 
 import functools
@@ -38,13 +38,13 @@ from .load import GIVEN
 PIPELINE = "ExactScore"
 FOLDERS = ("vae", "scheduler")
 ALL = -1  # conditioning: the cloud of all classes
-MEASURED, BATCH = 500, 50  # training images that the scale of latents is measured on, and encoded together
-LEAST_RADIUS = 1  # of a window that grows, in pixels of the latent, where there is no noise
+MEASURED, BATCH = 500, 50  # training images for the scale of latents, and images encoded together
+LEAST_RADIUS = 1  # of a growing window without noise, in latent pixels
 
 
 @dataclass(frozen=True, eq=False)
 class Cloud:
-    """Training latents z_i of one class, pixel by pixel, as matrix products want them."""
+    """Training latents z_i of one class, arranged by pixel for matrix products."""
 
     points: Float[Tensor, "hw n c"]
     halves: Float[Tensor, "hw 1 n"]  # |z_i|^2 / 2 at every pixel
@@ -58,16 +58,16 @@ class Cloud:
 def posterior_mean(
     x: Float[Tensor, "b c h w"], clouds: Iterable[Cloud], a: float, s: float, radius: int
 ) -> Float[Tensor, "b c h w"]:
-    """E[z_0 | x = a z_0 + s noise] for z_0 uniform on some clouds, at every pixel given its window alone.
+    """E[z_0 | x = a z_0 + s noise] for z_0 uniform on some clouds, at every pixel given only its window.
 
-    The weight of z_i at a pixel is proportional to exp(-|x - a z_i|^2 / 2 s^2), the norm taken over the window of side
-    2 radius + 1 about it, cut off at the border; radius h - 1 or more is the whole latent of side h. Clouds are read
-    one after the other, and their weights normalised together by a running maximum (log-sum-exp). It takes 4 n c h w
-    operations an image for a cloud of n, and 2 n h w (h + w) more for the sums over windows.
+    The weight of z_i at a pixel is proportional to exp(-|x - a z_i|^2 / 2 s^2), with the norm over the window of side
+    2 radius + 1 around the pixel, cut off at the border; a radius of h - 1 or more is the whole latent of side h.
+    Clouds are read one after the other, and their weights are normalised together by a running maximum (log-sum-exp).
+    The cost is 4 n c h w operations an image for a cloud of n, plus 2 n h w (h + w) for the sums over windows.
 
     Args:
         x: noised latents.
-        clouds: training latents, for example of one class each.
+        clouds: training latents, for example one cloud for each class.
         a, s: factors of signal and noise; s > 0.
     """
     b, c, h, w = x.shape
@@ -85,14 +85,14 @@ def posterior_mean(
 
 
 def _whole(values: Float[Tensor, "hw b n"]) -> Float[Tensor, "1 b n"]:
-    """Sums over all pixels, which all pixels share."""
+    """Sums over all pixels, the same for every pixel."""
     return values.sum(0, keepdim=True)
 
 
 def _windowed(values: Float[Tensor, "hw b n"], h: int, w: int, radius: int) -> Float[Tensor, "hw b n"]:
-    """Sums over the window about every pixel: over its rows, then over its columns, each a product with a band of ones.
+    """Sums over the window around every pixel: over rows, then over columns, each a product with a band of ones.
 
-    No difference of running sums is taken, so nothing cancels.
+    Nothing cancels, since no difference of running sums is used.
     """
     rows, columns = (_band(side, radius).to(values) for side in (h, w))
     of_rows = (rows @ values.reshape(h, -1)).reshape(h, w, -1)
@@ -106,16 +106,16 @@ def _band(side: int, radius: int) -> Float[Tensor, "side side"]:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ExactPrior(LatentDiffusion):
-    """Conditioning is the index of a class in the table of classes."""
+    """The conditioning is the index of a class in the table of classes."""
 
-    latents: Path | None  # folder with the training latents, a file for each class; None: encodes and decodes only
+    latents: Path | None  # folder with a file of training latents for each class; None: only encodes and decodes
     n_classes: int
     side: int  # of the images
-    locality: str | float  # where the score looks, as the knob says it
+    locality: str | float  # the window, as in the knob
 
     @property
     def network(self) -> torch.nn.Module:
-        """There is none: the autoencoder says where it is computed."""
+        """There is no network; the autoencoder stands in for it and has the device."""
         return self.vae
 
     @property
@@ -127,7 +127,7 @@ class ExactPrior(LatentDiffusion):
         """Index of every class.
 
         Raises:
-            InputError: other classes than those of the training latents.
+            InputError: the classes are not those of the training latents.
         """
         if len(classes) != self.n_classes:
             raise InputError(f"the exact prior has latents of {self.n_classes} classes, not {len(classes)}")
@@ -144,7 +144,7 @@ class ExactPrior(LatentDiffusion):
         self, latents: Float[Tensor, "b c h w"] | None, conditioning: Int64[Tensor, " b"], *,
         noise: Sequence[torch.Generator], **how: object,
     ) -> Float[Tensor, "b c h w"]:  # fmt: skip
-        """`LatentDiffusion.denoise` class by class, so that the latents of one are read once, and no two are held."""
+        """`LatentDiffusion.denoise` class by class, so each class's latents are read once and only one is in memory."""
         found = torch.empty(len(conditioning), *self.latent_shape)
         for label in conditioning.unique().tolist():
             rows = torch.nonzero(conditioning == label).flatten()
@@ -155,17 +155,17 @@ class ExactPrior(LatentDiffusion):
     def predicted(
         self, x: Float[Tensor, "b c h w"], t: Tensor, labels: Int64[Tensor, " b"]
     ) -> Float[Tensor, "b c h w"]:
-        """The noise in x that the posterior mean leaves: (x - a E[z_0 | x]) / s."""
+        """The noise in x according to the posterior mean: (x - a E[z_0 | x]) / s."""
         signal = self._signals[int(t)].item()
         a, s = signal**0.5, (1 - signal) ** 0.5
-        means = torch.empty_like(x, dtype=torch.float32)  # squared distances leave half precision
+        means = torch.empty_like(x, dtype=torch.float32)  # squared distances exceed half precision
         for label in labels.unique().tolist():
             rows = labels == label
             means[rows] = posterior_mean(x[rows].float(), self._clouds(label), a, s, self._radius(int(t)))
         return ((x - a * means) / s).to(x.dtype)
 
     def _radius(self, t: int) -> int:
-        """Of the windows at time t; those that grow reach half of the side where there is nothing but noise."""
+        """Radius of the windows at time t; growing windows reach half of the side at pure noise."""
         side = self.latent_shape[1]
         if self.locality == "global":
             return side
@@ -175,11 +175,11 @@ class ExactPrior(LatentDiffusion):
 
     @functools.cached_property
     def _signals(self) -> Float[Tensor, " T"]:
-        """a^2 of every time."""
+        """a^2 at every time."""
         return self._scheduler("checkpoint").alphas_cumprod
 
     def _clouds(self, label: int) -> Iterator[Cloud]:
-        """The training latents of a class, or of all, one class in memory at a time."""
+        """The training latents of a class, or of all classes, one class in memory at a time."""
         return (self._of_class(c) for c in (range(self.n_classes) if label == ALL else [label]))
 
     @functools.lru_cache(1)  # noqa: B019 - a prior lives as long as its process
@@ -189,15 +189,15 @@ class ExactPrior(LatentDiffusion):
 
 
 def encoder_artifact(store: Store, dataset: Dataset, profile: Profile) -> Artifact:
-    """The autoencoder of autoencoder_path beside a noise schedule: a prior that encodes and decodes, and no more.
+    """The autoencoder of autoencoder_path with a noise schedule: a prior that only encodes and decodes.
 
-    The scale of its latents is that of its config (AutoencoderKL), or measured on some training images.
+    The scale of its latents comes from its config (AutoencoderKL), or is measured on some training images.
 
     Raises:
-        InputError: there is no such autoencoder, it cannot be read, or it does not take images of this size.
+        InputError: the autoencoder is missing, unreadable, or does not take images of this size.
     """
     place = autoencoder_place(profile.autoencoder_path)
-    factor = shrinking(read_autoencoder(place))  # refuses before anything is written
+    factor = shrinking(read_autoencoder(place))  # fails before anything is written
     if dataset.image_size % factor:
         raise InputError(f"image_size = {dataset.image_size}, but the autoencoder needs a multiple of {factor}")
 
@@ -221,7 +221,7 @@ def encoder_artifact(store: Store, dataset: Dataset, profile: Profile) -> Artifa
 
 
 def exact_prior(store: Store, encoder: Artifact, latents: Artifact, profile: Profile) -> Artifact:
-    """The exact score of the training latents of an artifact of `encode`, as a folder that names them."""
+    """The exact score of an `encode` artifact's training latents, as a folder that points to them."""
 
     def build(work: Workspace) -> None:
         for part in FOLDERS:
@@ -236,7 +236,7 @@ def exact_prior(store: Store, encoder: Artifact, latents: Artifact, profile: Pro
 
 
 def from_folder(folder: PriorFolder) -> ExactPrior:
-    """The prior in a folder that `encoder_artifact` or `exact_prior` has written."""
+    """The prior in a folder written by `encoder_artifact` or `exact_prior`."""
     place = folder.index.get("latents")
     latents = (folder.path / place).resolve() if place else None
     files = sorted(latents.glob("class*.safetensors")) if latents else []

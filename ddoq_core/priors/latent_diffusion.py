@@ -1,7 +1,7 @@
-"""What every prior from diffusers has in common: an autoencoder, a noise schedule, and the loop that denoises.
+"""The common part of all priors from diffusers: an autoencoder, a noise schedule, and the denoising loop.
 
 In: latents, the conditioning of their classes, one generator of noise per image. Out: denoised latents. Models and
-schedulers are diffusers' own, unpatched; for the same noise the loop computes what its pipelines compute.
+schedulers are diffusers' own, unpatched; for the same noise the loop computes the same as its pipelines.
 """
 
 import inspect
@@ -18,7 +18,7 @@ from torch import Tensor
 from .autoencoder import images_of, latents_of
 from .load import Guide
 
-# Stable Diffusion's noise schedule, so that `strength` means here what it means in the paper
+# Stable Diffusion's noise schedule, so that `strength` means the same here as in the paper
 SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
 SAMPLERS = {"ddim": DDIMScheduler, "ddpm": DDPMScheduler}
 
@@ -34,7 +34,7 @@ class LatentDiffusion(ABC):
     @property
     @abstractmethod
     def network(self) -> torch.nn.Module:
-        """What predicts the noise; its config has `in_channels` and `sample_size`."""
+        """The network that predicts the noise; its config has `in_channels` and `sample_size`."""
 
     @abstractmethod
     def embed(self, classes: Sequence[dict]) -> Tensor:
@@ -42,15 +42,15 @@ class LatentDiffusion(ABC):
 
     @abstractmethod
     def _both(self, conditioning: Tensor) -> Tensor:
-        """Conditioning for guidance: of no class and of the class, one after the other in the order of `predicted`."""
+        """Conditioning for guidance: without the class, then with it, in the order of `predicted`."""
 
     @abstractmethod
     def any_condition(self) -> Tensor:
-        """Conditioning of one class, made as `embed` makes it, but of no meaning: what counting its cost needs."""
+        """Conditioning of one class with the shape of `embed` but no meaning; used to count the cost."""
 
     @abstractmethod
     def predicted(self, x: Tensor, t: Tensor, conditioning: Tensor) -> Tensor:
-        """Noise that the network sees in x at time t."""
+        """The noise that the network predicts in x at time t."""
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
@@ -70,7 +70,7 @@ class LatentDiffusion(ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device of the network."""
         return self.network.device
 
     @torch.no_grad()
@@ -82,7 +82,7 @@ class LatentDiffusion(ABC):
         return latents_of(self.vae, images.to(self.device, self.vae.dtype), normal).float()
 
     def decode(self, latents: Float[Tensor, "b c h w"], *, graph: bool = False) -> Float[Tensor, "b C H W"]:
-        """Images in [0, 1] of scaled latents; with a graph they may leave [0, 1], so that gradients pass."""
+        """Images in [0, 1] from scaled latents; with a graph they may leave [0, 1], so that gradients pass."""
         with torch.set_grad_enabled(graph):
             return images_of(self.vae, latents.to(self.device, self.vae.dtype), clamped=not graph).float()
 
@@ -91,17 +91,17 @@ class LatentDiffusion(ABC):
         steps: int, noise: Sequence[torch.Generator], sampler: str = "checkpoint", guide: Guide | None = None,
         graph: bool = False,
     ) -> Float[Tensor, "b c h w"]:  # fmt: skip
-        """U_t of Algorithm 4, line 5: noise the latents to `strength`, then run the reverse process with guidance.
+        """U_t of Algorithm 4, line 5: add noise to the latents up to `strength`, then run the guided reverse process.
 
         Args:
             latents: scaled latents, or None to start from pure noise (all steps).
             conditioning: rows of `embed`, one per image.
-            strength: share of the `steps` that are run, as img2img counts them; 0 returns the latents.
-            guidance: scale of classifier-free guidance; 1 is none.
-            noise: one generator per image, so that an image's noise is its own whatever the batch; drawn where the
-                generators are (the CPU), so that devices agree.
+            strength: share of the `steps` that are run, as in img2img; 0 returns the latents.
+            guidance: scale of classifier-free guidance; 1 means no guidance.
+            noise: one generator per image, so an image's noise does not depend on its batch; the draws are made on the
+                device of the generators (the CPU), so that devices agree.
             sampler: `checkpoint` (the scheduler of the folder), `ddim` or `ddpm`.
-            guide: what is put in the place of the predicted clean latents at every step.
+            guide: a function that replaces the predicted clean latents at every step.
             graph: keep the graph, so that the result can be differentiated with respect to the latents.
         """
         scheduler = self._scheduler(sampler)
@@ -131,14 +131,14 @@ class LatentDiffusion(ABC):
             return x.float()
 
     def _guided(self, x: Tensor, t: Tensor, conditioning: Tensor, guidance: float) -> Tensor:
-        """Prediction with classifier-free guidance, with and without the class side by side."""
+        """Prediction with classifier-free guidance; the versions with and without the class are computed together."""
         if guidance <= 1:
             return self.predicted(x, t, conditioning)
         without, given = self.predicted(torch.cat([x, x]), t, conditioning).chunk(2)
         return without + guidance * (given - without)
 
     def _scheduler(self, sampler: str):
-        """A fresh scheduler: the folder's, or another over its noise schedule; latents are no images to be clipped."""
+        """A new scheduler: the folder's, or another with its noise schedule; latents are not clipped like images."""
         if sampler == "checkpoint":
             return self.scheduler_class.from_config(self.scheduler_config)
         clip = self.scheduler_config.get("clip_sample", False)
@@ -151,6 +151,6 @@ class LatentDiffusion(ABC):
 
 
 def _led(guide: Guide, x: Tensor, noise: Tensor, signal: Tensor, left: float) -> Tensor:
-    """The noise that x has if its clean latents are what the guide makes of those that `noise` predicts."""
+    """The noise in x if its clean latents are the guide's replacement of those that `noise` predicts."""
     a, s = signal.to(x) ** 0.5, (1 - signal.to(x)) ** 0.5
     return (x - a * guide((x - s * noise) / a, left)) / s

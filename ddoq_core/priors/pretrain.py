@@ -1,9 +1,9 @@
-"""The prior fitted on the spot: a small autoencoder and a small class-conditional diffusion transformer.
+"""The prior that a run trains itself: a small autoencoder and a small class-conditional diffusion transformer.
 
-In: a data set. Out: a folder in the layout of diffusers' `DiTPipeline`, which that pipeline loads and runs unchanged.
-On an autoencoder that is given, the transformer alone is fitted, to the latents of `encode`.
-The transformer learns to do without a class (classifier-free guidance) by seeing the null id in place of a tenth of
-the labels; diffusers' own label dropout, which draws from the global generator in every block, is off.
+In: a data set. Out: a folder in the layout of diffusers' `DiTPipeline`, which loads and runs it unchanged. With a given
+autoencoder only the transformer is trained, on the latents of `encode`.
+The transformer learns to work without a class (classifier-free guidance), because a tenth of the labels are replaced by
+the null id. diffusers' own label dropout is off, since it draws from the global generator in every block.
 """
 
 import json
@@ -30,23 +30,23 @@ from .dit import NULL, PIPELINE
 from .latent_diffusion import SCHEDULE
 from .load import SIZE
 
-WIDTHS = (8, 16, 32)  # channels of the autoencoder's levels; each but the first halves the side
+WIDTHS = (8, 16, 32)  # channels of the autoencoder's levels; each level after the first halves the side
 LATENT_CHANNELS = 4
 NORM_GROUPS = 8
 HEAD_WIDTH = 32
 AUTOENCODER = Recipe(batch=50, rate=4e-3, warm_up=0.1, decay=0.0)
-TRANSFORMER = Recipe(batch=100, rate=2e-3, warm_up=0.05, decay=0.01, ema=0.995)  # of a width of 128
-RATED_WIDTH = 128  # the rate of wider transformers falls as one over their width
+TRANSFORMER = Recipe(batch=100, rate=2e-3, warm_up=0.05, decay=0.01, ema=0.995)  # for width 128
+RATED_WIDTH = 128  # wider transformers get this rate times RATED_WIDTH over their width
 NO_CLASS = 0.1  # share of the labels replaced by the null id
-KL = 1e-3  # weight of the posterior's divergence from N(0, I), per latent value, beside the mean squared error
+KL = 1e-3  # weight of the posterior's divergence from N(0, I), per latent value, relative to the mean squared error
 ENCODE_BATCH = 250
 
 
 def pretrain(store: Store, dataset: Dataset, profile: Profile) -> Artifact:
-    """Fit a latent diffusion model to the training images: autoencoder first, then the transformer on its latents.
+    """Train a latent diffusion model on the training images: the autoencoder, then the transformer on its latents.
 
     Raises:
-        InputError: an image size that is no multiple of 8, or more classes than the label table has rows.
+        InputError: an image size that is not a multiple of 8, or more classes than the label table has rows.
     """
     check_sizes(profile, dataset)
 
@@ -71,13 +71,13 @@ def pretrain(store: Store, dataset: Dataset, profile: Profile) -> Artifact:
 
 
 def pretrain_on(store: Store, dataset: Dataset, encoder: Artifact, latents: Artifact, profile: Profile) -> Artifact:
-    """Fit the transformer alone, to the latents of an autoencoder that is given.
+    """Train only the transformer, on the latents of a given autoencoder.
 
-    The folder is read as a `DiTPipeline` here; diffusers' own pipeline reads it where the autoencoder is diffusers'.
+    Here the folder is read as a `DiTPipeline`; diffusers' own pipeline reads it if the autoencoder is from diffusers.
 
     Args:
         encoder: an artifact of `encoder_artifact`: autoencoder and noise schedule.
-        latents: of the training images, by that autoencoder.
+        latents: latents of the training images from that autoencoder.
     Raises:
         InputError: as `check_sizes`.
     """
@@ -104,27 +104,27 @@ def pretrain_on(store: Store, dataset: Dataset, encoder: Artifact, latents: Arti
 
 
 def check_sizes(profile: Profile, dataset: Dataset, factor: int = 2 ** (len(WIDTHS) - 1)) -> None:
-    """Say whether a prior of the profile's sizes can be fitted to a data set.
+    """Check that a prior of the profile's sizes can be trained on a data set.
 
     Args:
-        factor: pixels of an image that fall to one of its latent, in each direction.
+        factor: image pixels per latent pixel, in each direction.
     Raises:
-        InputError: images that cannot be cut into tokens, a width of no whole heads, or more classes than the label
-            table has rows.
+        InputError: images that cannot be cut into tokens, a width that is not a whole number of heads, or more classes
+            than the label table has rows.
     """
     token, width = profile.diffusion_patch * factor, profile.diffusion_width
     if dataset.image_size % token:
         raise InputError(f"image_size = {dataset.image_size}, but prior = pretrain needs a multiple of {token}")
     if width % HEAD_WIDTH:
-        raise InputError(f"diffusion_width = {width}, but a head is {HEAD_WIDTH} wide; take a multiple of it")
+        raise InputError(f"diffusion_width = {width}, but it must be a multiple of the width of a head, {HEAD_WIDTH}")
     if dataset.n_classes > NULL:
         raise InputError(
-            f"{dataset.name} has {dataset.n_classes} classes, but prior = pretrain holds {NULL}; take prior = dit"
+            f"{dataset.name} has {dataset.n_classes} classes, but prior = pretrain takes {NULL} at most; use prior=dit"
         )
 
 
 def make_autoencoder(dataset: Dataset, profile: Profile) -> AutoencoderKL:
-    """Images to latents of a quarter of their side and back."""
+    """An autoencoder from images to latents of a quarter of their side."""
     levels = len(WIDTHS)
     with initialised(torch_rng(profile.seed, "pretrain", "autoencoder", "init")):
         return AutoencoderKL(
@@ -152,7 +152,7 @@ def make_transformer(latent_shape: tuple[int, int, int], profile: Profile) -> Di
 
 
 def _fit_autoencoder(work: Workspace, vae: AutoencoderKL, dataset: Dataset, profile: Profile, path: Path) -> None:
-    """Mean squared error of the reconstruction on [-1, 1], and a little KL so that the latents stay near N(0, I)."""
+    """Mean squared error of the reconstruction on [-1, 1], plus a small KL that keeps the latents near N(0, I)."""
     key = (profile.seed, "pretrain", "autoencoder")
     n, side = len(dataset.train), dataset.image_size // 2 ** (len(WIDTHS) - 1)
 
@@ -184,7 +184,7 @@ def _fit_transformer(
     work: Workspace, transformer: DiTTransformer2DModel, latents: Float[Tensor, "n c h w"],
     classes: Int64[Tensor, " n"], profile: Profile,
 ) -> None:  # fmt: skip
-    """Mean squared error of the predicted noise, at a uniform time (Ho et al. 2020), the label dropped by key."""
+    """Mean squared error of the predicted noise at a uniform time (Ho et al. 2020), with labels dropped by key."""
     key = (profile.seed, "pretrain", "transformer")
     n, scheduler = len(latents), DDIMScheduler(**SCHEDULE)
 
@@ -206,7 +206,7 @@ def _fit_transformer(
 
 
 def _save_pipeline(work: Workspace, vae: AutoencoderKL, transformer: DiTTransformer2DModel, dataset: Dataset) -> None:
-    """Write what DiTPipeline.from_pretrained reads; the names of the classes go into model_index.json."""
+    """Write what DiTPipeline.from_pretrained reads; model_index.json gets the names of the classes."""
     scheduler = DDIMScheduler(**SCHEDULE, clip_sample=False, timestep_spacing="trailing")
     names = _names(dataset)
     pipeline = DiTPipeline(transformer=transformer.cpu(), vae=vae.cpu(), scheduler=scheduler, id2label=names)
@@ -216,5 +216,5 @@ def _save_pipeline(work: Workspace, vae: AutoencoderKL, transformer: DiTTransfor
 
 
 def _names(dataset: Dataset) -> dict[str, str]:
-    """The classes as model_index.json has them."""
+    """The classes in the form of model_index.json."""
     return {str(i): name for i, name in enumerate(dataset.class_names)}

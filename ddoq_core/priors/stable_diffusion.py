@@ -1,6 +1,6 @@
 """Stable Diffusion 1.x: a text-conditional UNet with its autoencoder and CLIP's text encoder.
 
-The safety checker of its folder is not loaded: it would turn pictures of some harmless classes black.
+The safety checker of its folder is not loaded, as it would turn pictures of some harmless classes black.
 """
 
 from collections.abc import Sequence
@@ -20,24 +20,24 @@ from .latent_diffusion import LatentDiffusion
 PIPELINE = "StableDiffusionPipeline"
 FOLDERS = ("unet", "vae", "scheduler", "tokenizer", "text_encoder")
 PROMPTS = 50  # texts encoded together
-logging.disable_progress_bar()  # of reading a folder, which is soon done
+logging.disable_progress_bar()  # for reading a folder, which is quick
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class StableDiffusionPrior(LatentDiffusion):
-    """Conditioning is the text encoder's last layer on a prompt, [tokens, width]."""
+    """The conditioning is the last layer of the text encoder on a prompt, [tokens, width]."""
 
     unet: UNet2DConditionModel
     tokenizer: CLIPTokenizer
     text_encoder: CLIPTextModel
-    negative_prompt: str = ""  # what guidance leads away from; D4M's is "cartoon, anime, painting"
+    negative_prompt: str = ""  # guidance moves away from it; D4M uses "cartoon, anime, painting"
 
     @property
     def network(self) -> UNet2DConditionModel:
         return self.unet
 
     def embed(self, classes: Sequence[dict]) -> Float[Tensor, "n_classes tokens width"]:
-        """Embedding of every class's prompt; each is encoded once."""
+        """Embedding of every class's prompt; equal prompts are encoded once."""
         prompts = [row["prompt"] for row in classes]
         return torch.cat([self._encoded(prompts[i : i + PROMPTS]) for i in range(0, len(prompts), PROMPTS)])
 
@@ -55,12 +55,12 @@ class StableDiffusionPrior(LatentDiffusion):
         return torch.cat([self._negative.to(conditioning).expand_as(conditioning), conditioning])
 
     def any_condition(self) -> Float[Tensor, "1 tokens width"]:
-        """The text encoder's answer to a text of zeros."""
+        """The text encoder's output for a text of zeros."""
         tokens = self.text_encoder.config.max_position_embeddings
         return self.text_encoder(torch.zeros(1, tokens, dtype=torch.long, device=self.device))[0]
 
     def predicted(self, x: Tensor, t: Tensor, conditioning: Tensor) -> Tensor:
-        """Noise that the UNet sees in x at time t."""
+        """The noise that the UNet predicts in x at time t."""
         return self.unet(x, t, encoder_hidden_states=conditioning).sample
 
 

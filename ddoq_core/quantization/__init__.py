@@ -1,5 +1,7 @@
 """Optimal quantization: codebooks, their Voronoi cells, and the weights that make them closest to mu in W_2."""
 
+from typing import TYPE_CHECKING
+
 from .clvq import OnlineQuantizer, clvq, power_steps, sampled_quantizer
 from .exact import (
     ExactQuantizer,
@@ -15,6 +17,9 @@ from .minibatch import minibatch
 from .seeding import companding, kmeans_plus_plus, random_samples
 from .voronoi import Iterate, Quantizer, assign, distortion, quantize
 from .weights import companion_weights
+
+if TYPE_CHECKING:  # type checkers do not call __getattr__
+    from .estimator import OptimalQuantizer
 
 __all__ = [
     "ExactQuantizer",
@@ -44,7 +49,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> type:
     if name != "OptimalQuantizer":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from .estimator import OptimalQuantizer  # scikit-learn takes a second to import

@@ -1,4 +1,4 @@
-"""The optimal quantizers of four laws on a line by closed forms, to rounding and without quadrature."""
+"""Optimal quantizers of four laws on a line by closed forms: exact up to rounding, without quadrature."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,27 +15,27 @@ from ..errors import InputError
 from .exact import ExactQuantizer, exact_quantizer, newton_step
 from .laws import standard_law
 
-POLISH = 3  # Newton steps by closed forms: the first leaves rounding
+POLISH = 3  # Newton steps on the closed forms; one already reaches rounding error
 
 
 @dataclass(frozen=True)
 class ClosedForm:
-    """A law of `scipy.stats`, and the way to the points and the distortion of its optimal quantizer."""
+    """A law of `scipy.stats`, and the function for the points and the distortion of its optimal quantizer."""
 
     law: Any
     route: Callable[[int], tuple[Float[ndarray, " K"], float]]
 
 
 def closed_quantizer(name: str, K: int) -> ExactQuantizer:
-    """The optimal quantizer of a law of CLOSED_FORMS, by its route; InputError for K < 1, or another law.
+    """The optimal quantizer of a law of CLOSED_FORMS; InputError for K < 1 or another law.
 
     Raises:
-        ArithmeticError: the result is not certified, as of `exact_quantizer`.
+        ArithmeticError: the result fails the certificate of `exact_quantizer`.
     """
     if name not in CLOSED_FORMS:
-        raise InputError(f"law = {name!r}, but it is one of: {'; '.join(CLOSED_FORMS)}")
+        raise InputError(f"law = {name!r}, but it must be one of: {'; '.join(CLOSED_FORMS)}")
     if K < 1:
-        raise InputError(f"K = {K}, but a quantizer has at least 1 point")
+        raise InputError(f"K = {K}, but a quantizer needs at least 1 point")
     form = CLOSED_FORMS[name]
     x, G = form.route(K)
     edges = np.concatenate([[-np.inf], (x[1:] + x[:-1]) / 2, [np.inf]])
@@ -47,10 +47,10 @@ def closed_quantizer(name: str, K: int) -> ExactQuantizer:
 
 
 def half_cells(K: int) -> Float[ndarray, " K"]:
-    """Left half widths of the cells of the exponential law, last cell first: m_1 = 1, and m_j from m_(j-1).
+    """Left half widths of the cells of the exponential law, last cell first: m_1 = 1, and m_j follows from m_(j-1).
 
-    The law has no memory, so a cell of length l that begins at b has its centroid m(l) = 1 - l / (e^l - 1) after b, and
-    l - m(l) before the next cell, whose point is as far beyond it: l - m(l) = m_(j-1) gives l, and m_j = m(l).
+    The law is memoryless. So a cell of length l that begins at b has its centroid m(l) = 1 - l / (e^l - 1) after b, and
+    l - m(l) before the next cell, whose point is as far on the other side: l - m(l) = m_(j-1) gives l, and m_j = m(l).
     """
     m = [1.0]
     while len(m) < K:
@@ -60,7 +60,7 @@ def half_cells(K: int) -> Float[ndarray, " K"]:
 
 
 def exponential_route(K: int) -> tuple[Float[ndarray, " K"], float]:
-    """Points and distortion for the exponential law: G = x_1^2, by parts and stationarity."""
+    """Points and distortion for the exponential law: G = x_1^2, from integration by parts and stationarity."""
     m = half_cells(K)
     return m[-1] + np.concatenate([[0.0], 2 * np.cumsum(m[-2::-1])]), float(m[-1] ** 2)
 
@@ -88,14 +88,14 @@ def normal_route(K: int) -> tuple[Float[ndarray, " K"], float]:
     for _ in range(POLISH):
         gradient, mass, _ = normal_cells(x)
         x = newton_step(norm, x, gradient, mass)
-    x = (x - x[::-1]) / 2  # the optimum is unique, so symmetric
+    x = (x - x[::-1]) / 2  # the optimum is unique, hence symmetric
     return x, normal_cells(x)[2]
 
 
 def normal_cells(x: Float[ndarray, " K"]) -> tuple[Float[ndarray, " K"], Float[ndarray, " K"], float]:
     """Gradient (eq. 13), cell masses and distortion of increasing points for N(0, 1), without quadrature."""
     edges = np.concatenate([[-np.inf], (x[1:] + x[:-1]) / 2, [np.inf]])
-    # ndtr keeps its digits below 0 only
+    # ndtr is accurate only below 0
     mass = np.where(x > 0, ndtr(-edges[:-1]) - ndtr(-edges[1:]), np.diff(ndtr(edges)))
     p = norm.pdf(edges)
     first = -np.diff(p)

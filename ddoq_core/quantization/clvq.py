@@ -1,7 +1,7 @@
 """CLVQ (Algorithm 1): stochastic gradient descent on the distortion, one sample at a time.
 
-On a line the mean field of CLVQ, that is gradient descent on the exact distortion, and Newton's method are
-`exact_quantizer`, which needs no samples.
+On a line, `exact_quantizer` does without samples what CLVQ does in the mean (gradient descent on the exact distortion),
+and runs Newton's method.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,9 +21,9 @@ from .voronoi import Iterate, Quantizer, at_least, checked, distortion, on_one_s
 
 @dataclass(frozen=True)
 class OnlineQuantizer(Quantizer):
-    """A quantization found one sample at a time, with the masses that the algorithm estimated on its way."""
+    """A quantization found one sample at a time, with the masses that the algorithm estimated along the way."""
 
-    companion: Float[Tensor, " K"]  # sum 1; an estimate of the cell masses, where `weights` are the exact ones
+    companion: Float[Tensor, " K"]  # sum 1; estimates of the cell masses, while `weights` are exact
 
 
 def clvq(
@@ -31,24 +31,25 @@ def clvq(
     steps: Callable[[Int[ndarray, " k"]], Float[ndarray, " k"]] | Sequence[float], passes: int = 1,
     rng: np.random.Generator | None = None, callback: Callable[[Iterate], None] | None = None,
 ) -> OnlineQuantizer:  # fmt: skip
-    """CLVQ (Algorithm 1): move the nearest point a step gamma_k towards each sample X_k, and the weights with it.
+    """CLVQ (Algorithm 1): move the nearest point by a step gamma_k towards each sample X_k, and update the weights.
 
     Args:
-        samples: n points X ~ mu, (n, d), finite; one pass meets each once.
+        samples: n points X ~ mu, (n, d), finite; one pass uses each once.
         codebook: the K starting points (K, d), in the hull of the support; not modified.
         steps: gamma_k in (0, 1) for k = 0, 1, ..., as a function of an array of k, or passes * n numbers.
-        passes: times that the samples are gone through.
-        rng: orders each pass; None keeps the given order.
-        callback: called after every step with |X_k - x_win|^2, whose running mean tends to G (Proposition 7).
+        passes: number of passes over the samples.
+        rng: orders the samples in each pass; None keeps the given order.
+        callback: called after every step with |X_k - x_win|^2; its running mean tends to G (Proposition 7).
     Returns:
-        OnlineQuantizer; `companion` are the w of line 7, `history` the exact distortion at the start and per pass.
+        OnlineQuantizer; `companion` is the w of line 7, `history` the exact distortion at the start and after each
+        pass.
     Raises:
-        InputError: K, samples, points or passes as of `lloyd`; too few steps, or a step outside (0, 1).
+        InputError: K, samples, points or passes that `lloyd` refuses; too few steps, or a step outside (0, 1).
     """
     at_least(0, passes=passes)
     samples, codebook, exponent = on_one_scale(samples, codebook, start=True)
     n, gamma = len(samples), _checked_steps(steps, passes * len(samples))
-    X, x = samples.double().numpy(), codebook.double().numpy().T.copy()  # (d, K): neighbours in memory are compared
+    X, x = samples.double().numpy(), codebook.double().numpy().T.copy()  # x (d, K): its rows are contiguous
     w, history = np.full(x.shape[1], 1 / x.shape[1]), [distortion(samples, codebook)]
     for first in range(0, passes * n, n):
         order = np.arange(n) if rng is None else rng.permutation(n)
@@ -65,19 +66,19 @@ def sampled_quantizer(
     sampler: Callable[[np.random.Generator, int], Float[ndarray, "n d"]], K: int, n: int, *, n_restarts: int = 3,
     rng: np.random.Generator,
 ) -> Quantizer:  # fmt: skip
-    """Quantizer of any law that can be drawn from: CLVQ with averaging, the best of some starts.
+    """Quantizer of any law that can be sampled: averaged CLVQ, best of several starts.
 
     The points are means of the iterates in the second half of a run (Polyak and Juditsky 1992), taken once in K steps,
-    as each point moves about once in these. Starts are k-means++ on draws; cells are counted on n fresh draws, so that
-    weights and distortion know nothing of those that the points were found on.
+    in which each point moves about once. The starts are k-means++ on draws. Cells are counted on n fresh draws, so
+    weights and distortion are independent of the draws that the points were found on.
 
     Args:
-        sampler: n draws (n, d) from a generator.
+        sampler: makes n draws (n, d) with a generator.
         K: number of points.
         n: draws of each run, and of the count; at least 100 K.
-        rng: of all draws.
+        rng: for all draws.
     Returns:
-        Quantizer on the fresh draws; `history` has the distortion of each start's end on other ones.
+        Quantizer on the fresh draws; `history` is the distortion of each run's result, on separate draws.
     Raises:
         InputError: K, n or n_restarts out of range, or draws that are not n finite rows of one dimension.
     """
@@ -99,9 +100,9 @@ def sampled_quantizer(
 
 
 def power_steps(K: int, *, exponent: float = 0.7) -> Callable[[Int[ndarray, " k"]], Float[ndarray, " k"]]:
-    """Step sizes gamma_k = (2 + k / K)^(-exponent): each of K points sees about the same schedule.
+    """Step sizes gamma_k = (2 + k / K)^(-exponent): the same schedule for each point, whatever K is.
 
-    They satisfy Proposition 7 for 0 < exponent <= 1. Admissible is not fast: 1/k is the slowest of them.
+    They satisfy Proposition 7 for 0 < exponent <= 1. Admissible does not mean fast: 1/k is the slowest of them.
     """
     return lambda k: (2 + k / K) ** -exponent
 
@@ -109,7 +110,7 @@ def power_steps(K: int, *, exponent: float = 0.7) -> Callable[[Int[ndarray, " k"
 def recount(
     samples: Float[Tensor, "n d"], x: Float[ndarray, "d K"], history: list[float], mass: Float[ndarray, " K"]
 ) -> OnlineQuantizer:
-    """Exact cell counts of the points x, beside the masses that the algorithm estimated."""
+    """Exact cell counts of the points x, together with the masses that the algorithm estimated."""
     exact = quantize(samples, torch.from_numpy(x.T.copy()).to(samples.dtype), tuple(history))
     return OnlineQuantizer(**vars(exact), companion=torch.from_numpy(mass))
 
@@ -127,9 +128,9 @@ def _drawn(
 def _checked_steps(steps: Callable | Sequence[float], size: int) -> Float[ndarray, " size"]:
     gamma = np.broadcast_to(steps(np.arange(size)), size) if callable(steps) else np.asarray(steps, dtype=np.float64)
     if len(gamma) < size:
-        raise InputError(f"CLVQ has {size} steps to make, but {len(gamma)} step sizes; give one for each")
+        raise InputError(f"CLVQ makes {size} steps, but has {len(gamma)} step sizes; give one for each step")
     outside = ~((gamma > 0) & (gamma < 1))
     if outside.any():
         k = int(outside.argmax())
-        raise InputError(f"CLVQ's step size gamma_{k} = {gamma[k]:g}, but it lies strictly between 0 and 1")
+        raise InputError(f"CLVQ's step size gamma_{k} = {gamma[k]:g}, but it must be strictly between 0 and 1")
     return np.ascontiguousarray(gamma, dtype=np.float64)

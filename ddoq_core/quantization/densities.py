@@ -1,7 +1,8 @@
-"""A law on a line from its density alone, in the form that the quantizers of `exact` and `powers` take."""
+"""A law on a line given only by its density, in the form that the quantizers of `exact` and `powers` take."""
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -13,22 +14,22 @@ from ..errors import InputError
 
 Numbers = Float[ndarray, "*n"] | float
 Density = Callable[[Float[ndarray, "*n"]], Float[ndarray, "*n"]]
-CELLS = 4000  # of the table from which quantiles are read
-ENDLESS = ("maximum number", "divergent")  # what SciPy says of an integral that is infinite
-KEPT = {"epsabs": 0.0, "epsrel": 1e-13, "limit": 500, "full_output": 1}  # of integrals
+CELLS = 4000  # of the table of quantiles
+ENDLESS = ("maximum number", "divergent")  # SciPy's words for an infinite integral
+KEPT = {"epsabs": 0.0, "epsrel": 1e-13, "limit": 500, "full_output": 1}  # settings of all integrals
 
 
 class DensityLaw:
     """The law with a density proportional to f: `pdf`, `cdf`, `sf`, `ppf`, moments and support, as in `scipy.stats`.
 
-    Quantizers integrate the density; quantiles, from a table, are where they start.
+    Quantizers integrate the density; they use quantiles, from a table, only as starts.
 
     Args:
-        f: 0 or more, smooth inside the support, of an array; it need not integrate to 1.
+        f: a function of an array with values >= 0, smooth inside the support; its integral need not be 1.
         support: its two ends, which may be infinite.
         centre: a place where f is not small.
     Raises:
-        InputError: f that is negative somewhere, cannot be integrated, or has no finite variance.
+        InputError: f is negative somewhere, has no finite integral, or no finite variance.
     """
 
     def __init__(self, f: Density, support: tuple[float, float] = (-np.inf, np.inf), *, centre: float = 0.0) -> None:
@@ -37,8 +38,8 @@ class DensityLaw:
             total, first, second = (self._integral(lambda x, p=p: x**p * f(np.asarray(x))) for p in range(3))
         if not (0 < total < np.inf and 0 < second / total - (first / total) ** 2 < np.inf):
             raise InputError(
-                f"the density integrates to {total:g} with second moment {second:g} on {support}; both are finite and "
-                f"above 0 for a density that can be quantized, and 'centre' is where it is not small"
+                f"the density integrates to {total:g} with second moment {second:g} on {support}; both must be finite "
+                f"and above 0, and 'centre' must be a place where the density is not small"
             )
         self._total, self._mean = total, first / total
         self._std = (self._integral(lambda x: (x - self._mean) ** 2 * f(np.asarray(x))) / total) ** 0.5
@@ -52,8 +53,8 @@ class DensityLaw:
                 f"the density has its mass far from the 'centre' {self._centre:g}; give one where it is not small"
             )
 
-    def _integral(self, g: Callable[[float], float]) -> float:
-        """Of g over the support; infinite where it does not come to an end."""
+    def _integral(self, g: Callable[[float], Any]) -> float:
+        """The integral of g over the support; infinite if it diverges."""
         total = 0.0
         for ends in ((self._ends[0], self._centre), (self._centre, self._ends[1])):
             value, error, _, *said = quad(g, *ends, **KEPT)
@@ -63,7 +64,7 @@ class DensityLaw:
 
     @functools.cached_property
     def _table(self) -> tuple[Float[ndarray, " c"], Float[ndarray, " c"], Float[ndarray, " c"]]:
-        """Places that cover the support, dense about the middle of the law, and the masses below and above each."""
+        """Places that cover the support, dense near the middle of the law, and the masses below and above each."""
         low, high = self._ends
         t = np.linspace(-1, 1, CELLS + 1)[1:-1]
         if np.isfinite([low, high]).all():

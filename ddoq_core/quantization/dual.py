@@ -1,8 +1,8 @@
-"""Dual quantization: a sample goes to the corners of its Delaunay simplex at random, so that it is right in the mean.
+"""Dual quantization: a sample goes to a random corner of its Delaunay simplex and keeps its mean.
 
-X in the hull of the points has barycentric coordinates l_i(X); it goes to x_i with probability l_i(X), and then
-E[X^ | X] = X whatever the points are (Pagès and Wilbertz 2012): every grid is stationary, and for convex f the rule
-sum_i w_i f(x_i), w_i = E l_i(X), is not below E f(X), where that of a stationary Voronoi quantizer is not above.
+X in the hull of the points has barycentric coordinates l_i(X) and goes to x_i with probability l_i(X). Then
+E[X^ | X] = X for any points (Pagès and Wilbertz 2012), so every grid is stationary. For convex f the rule
+sum_i w_i f(x_i), w_i = E l_i(X), is at least E f(X), while that of a stationary Voronoi quantizer is at most E f(X).
 """
 
 import numpy as np
@@ -20,14 +20,14 @@ def dual_quantizer(points: ndarray, samples: ndarray) -> ExactQuantizer:
     """The dual weights of points for a sample, and the cost E sum_i l_i(X) |X - x_i|^2.
 
     Args:
-        points: (K, d), at least d + 1 of them, d up to 3, not all in one plane.
+        points: (K, d), at least d + 1 points, d at most 3, not all in one plane.
         samples: (n, d), in the hull of the points.
     Raises:
         InputError: more than 3 dimensions, a value that is not finite, points in one plane, a sample outside the hull.
     """
     d = points.shape[1]
     if d > 3:
-        raise InputError(f"points have {d} dimensions, but simplices are few in up to 3 only; project them")
+        raise InputError(f"points have {d} dimensions, but simplices are few only up to 3; project the points")
     if not len(samples) or samples.shape[1] != d:
         raise InputError(f"samples are {samples.shape}, but points {points.shape}; give both the same dimension")
     if not (np.isfinite(points).all() and np.isfinite(samples).all()):
@@ -45,7 +45,7 @@ def dual_quantizer(points: ndarray, samples: ndarray) -> ExactQuantizer:
 def _in_simplices(
     points: Float[ndarray, "K d"], samples: Float[ndarray, "n d"]
 ) -> tuple[Int[ndarray, "n corners"], Float[ndarray, "n corners"]]:
-    """Corners of the simplex of each sample, -1 if there is none, and its barycentric coordinates there."""
+    """Corners of the simplex of each sample, -1 if it has none, and its barycentric coordinates there."""
     try:
         mesh = Delaunay(points)
     except (QhullError, ValueError):
@@ -60,7 +60,7 @@ def _in_simplices(
 def _on_line(
     points: Float[ndarray, "K 1"], samples: Float[ndarray, "n 1"]
 ) -> tuple[Int[ndarray, "n 2"], Float[ndarray, "n 2"]]:
-    """The two neighbours of each sample, and its shares."""
+    """The two neighbours of each sample, and its barycentric coordinates."""
     order = np.unique(points[:, 0], return_index=True)[1]  # of points in one place the first
     if len(order) < 2:
         raise _flat(points)

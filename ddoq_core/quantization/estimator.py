@@ -1,4 +1,4 @@
-"""The optimal quantizer for users of scikit-learn: KMeans' interface, this package's algorithms, and the weights."""
+"""Optimal quantization with scikit-learn's interface: KMeans' methods, this package's algorithms, and the weights."""
 
 import contextlib
 import os
@@ -29,13 +29,13 @@ from .voronoi import assign, at_least, on_one_scale, shifted, squared_distances,
 class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
     """The best K-point quantizer of a sample in W_2 (Definition 1), by Lloyd's algorithm (Algorithm 2).
 
-    `partial_fit` learns from samples as they come, by CLVQ (Algorithm 1).
+    `partial_fit` learns from batches of samples, by CLVQ (Algorithm 1).
 
     Args:
         n_clusters: K, the number of points.
         init: `k-means++` (on a line: the optimal point density), `random` samples, or the K starting points.
-        n_init: starts, of which the best is kept; 1 if the points are given. `auto` is 10.
-        max_iter: most moves of the points in one run.
+        n_init: number of starts; the best is kept. 1 if the points are given. `auto` is 10.
+        max_iter: maximum number of iterations of one run.
         tol: a run ends when its distortion falls by no more than this fraction.
         random_state: seed or generator of the starts.
         n_jobs: threads; None is as many as PyTorch uses, -1 all processors. The result does not depend on it.
@@ -43,10 +43,11 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
     Attributes:
         cluster_centers_: the points, (K, d).
         weights_: cell masses, (K,), sum 1: with the points, the measure closest to the sample in W_2 (Proposition 2).
-        distortion_: mean squared distance of a sample to its point, W_2^2 to the sample.
+        distortion_: mean squared distance from a sample to its point, W_2^2 to the sample.
         labels_: cell of each sample, (n,).
-        n_iter_: moves of the run that was kept.
-        n_steps_: samples that the points have met, of `fit` too; `partial_fit` has it, but no `labels_` or `n_iter_`.
+        n_iter_: iterations of the run that was kept.
+        n_steps_: samples seen so far, with those of `fit`; only `partial_fit` sets it, and it removes `labels_` and
+            `n_iter_`.
     """
 
     _parameter_constraints: ClassVar[dict] = {
@@ -59,7 +60,7 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         "n_jobs": [None, Integral],
     }
 
-    @no_type_check  # scikit-learn asks that any value be taken here; `fit` checks them
+    @no_type_check  # scikit-learn requires that any value is accepted here; `fit` checks them
     def __init__(
         self, n_clusters: int = 8, *, init: str | Float[ndarray, "K d"] = "k-means++", n_init: int | str = 10,
         max_iter: int = 300, tol: float = 1e-6, random_state: int | np.random.RandomState | None = None,
@@ -75,15 +76,15 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "OptimalQuantizer":
-        """Find the points and their weights. A sample of weight 0 is as good as left out.
+        """Find the points and their weights. A sample of weight 0 counts as absent.
 
         Args:
-            X, sample_weight: (n, d) and (n,), in any form that scikit-learn takes.
+            X, sample_weight: (n, d) and (n,), in any form that scikit-learn accepts.
         Raises:
-            InputError: K above the number of samples that have a weight, or not that of `init`; it is a ValueError.
-            InvalidParameterError: a parameter out of its range; it is a ValueError too.
+            InputError: K is above the number of samples with a weight, or not that of `init`; it is a ValueError.
+            InvalidParameterError: a parameter out of its range; also a ValueError.
         Warns:
-            ConvergenceWarning: points without samples, most often because fewer samples are distinct.
+            ConvergenceWarning: points without samples, usually because there are fewer distinct samples.
         """
         X = validate_data(self, _dense(X), dtype=[np.float64, np.float32])
         mass = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
@@ -111,13 +112,14 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> "OptimalQuantizer":
-        """Learn from more samples by CLVQ (Algorithm 1), each met once, in order, with the steps of `power_steps`.
+        """Learn from more samples by CLVQ (Algorithm 1), each used once, in order, with the steps of `power_steps`.
 
-        The first call goes on from the points and weights of `fit`, or finds a start on its samples. `weights_` are the
-        algorithm's estimates of the cell masses (line 7), `distortion_` is that of these samples on the new points.
+        The first call continues from the points and weights of `fit`, or finds a start on its samples. `weights_` are
+        the algorithm's estimates of the cell masses (line 7), and `distortion_` is that of these samples for the new
+        points.
 
         Args:
-            X: (n, d); without `fit`, at least K samples in the first call.
+            X: (n, d); without `fit`, the first call needs at least K samples.
         Raises:
             InputError: fewer samples than points at a start, or another K than before; it is a ValueError.
         """
@@ -146,7 +148,7 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         return self
 
     def sample(self, n_samples: int = 1) -> tuple[Float[ndarray, "n d"], Int[ndarray, " n"]]:
-        """Draws of the quantized law sum_i w_i delta(x_i), and the index i of each, as `GaussianMixture` has it."""
+        """Draws from the quantized law sum_i w_i delta(x_i), and the index i of each, as in `GaussianMixture`."""
         check_is_fitted(self)
         at_least(1, n_samples=n_samples)
         which = self._rng().choice(len(self.weights_), n_samples, p=self.weights_ / self.weights_.sum())
@@ -163,7 +165,7 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
             return shifted(squared_distances(X, x).sqrt(), exponent).numpy()
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Minus the sum of the squared distances of samples to their points, as KMeans has it."""
+        """Minus the sum of the squared distances from samples to their points, as in KMeans."""
         X = self._checked(X)
         mass = _check_sample_weight(sample_weight, X, dtype=np.float64)
         X, x, exponent = on_one_scale(_tensor(X), _tensor(self.cluster_centers_))
@@ -183,7 +185,7 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         """The starting points of `init`, checked."""
         start = validate_data(self, self.init, reset=False, dtype=X.dtype)
         if len(start) != self.n_clusters:
-            raise InputError(f"init has {len(start)} points, but n_clusters = {self.n_clusters}; give as many")
+            raise InputError(f"init has {len(start)} points, but n_clusters = {self.n_clusters}; give as many points")
         return start
 
     def _rng(self) -> np.random.Generator:
@@ -191,19 +193,19 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
 
 
 def _dense(X: Any) -> Any:
-    """X, if it is not sparse: centroids are dense."""
+    """X, unless it is sparse, since centroids are dense."""
     if issparse(X):
-        raise InputError("X is sparse, and the points of a quantizer are dense; give X.toarray()")
+        raise InputError("X is sparse, but the points of a quantizer are dense; give X.toarray()")
     return X
 
 
 @contextlib.contextmanager
 def _threads(n_jobs: int | None) -> Iterator[None]:
-    """So many threads of PyTorch, which the compiled loops use too."""
+    """Set the number of threads of PyTorch, which the compiled loops use too."""
     before = torch.get_num_threads()
     if n_jobs is not None and not (n_jobs == -1 or n_jobs >= 1):
-        raise InputError(f"n_jobs = {n_jobs}, but it is None, -1 for all processors, or at least 1")
-    torch.set_num_threads(before if n_jobs is None else os.cpu_count() if n_jobs == -1 else int(n_jobs))
+        raise InputError(f"n_jobs = {n_jobs}, but it must be None, -1 for all processors, or at least 1")
+    torch.set_num_threads(before if n_jobs is None else os.cpu_count() if n_jobs == -1 else int(n_jobs))  # type: ignore[arg-type]
     try:
         yield
     finally:
@@ -211,5 +213,5 @@ def _threads(n_jobs: int | None) -> Iterator[None]:
 
 
 def _tensor(values: ndarray) -> torch.Tensor:
-    """As PyTorch takes it: contiguous and writable, which a memory map may not be."""
+    """A tensor from contiguous, writable memory, which a memory map may not be."""
     return torch.from_numpy(np.require(values, requirements=["C", "W"]))

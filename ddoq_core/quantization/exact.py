@@ -1,8 +1,8 @@
-"""Quantizers of laws on a line, exact to rounding: the ground truth that samples and algorithms are held against.
+"""Quantizers of laws on a line, exact up to rounding: the ground truth for samples and algorithms.
 
-A law is a distribution of `scipy.stats` with a density and without free parameters. Masses and moments of cells are
-integrals by Gauss-Legendre quadrature, none of them a difference of large numbers: first as if the density were smooth
-but for a kink at its median, and where the law's mean and variance contradict that, on parts that are cut finely.
+A law is a distribution of `scipy.stats` with a density and no free parameters. Cell masses and moments are integrals by
+Gauss-Legendre quadrature, and none is a difference of large numbers. The first attempt assumes that the density is
+smooth except for a kink at its median; if the law's mean and variance contradict the result, the law is cut finely.
 """
 
 from collections.abc import Callable
@@ -23,40 +23,40 @@ LOG_CONCAVE = {
     "expon", "gumbel_l", "gumbel_r", "halfnorm", "hypsecant", "laplace", "logistic", "maxwell", "norm", "rayleigh",
     "semicircular", "uniform",
 }  # fmt: skip
-SHARES = 1000  # into which a law is cut that is not known to be log-concave; 20 for each point at least
+SHARES = 1000  # number of shares of a law that is not known to be log-concave; at least 20 for each point
 OUTSIDE = np.polynomial.legendre.leggauss(200)  # nodes and weights for a tail
 
 
 @dataclass(frozen=True)
 class ExactQuantizer:
-    """K points and weights of a law, and what they cost."""
+    """K points and weights of a law, and their distortion."""
 
-    points: Float[ndarray, "K ..."]  # on a line (K,), increasing; else (K, d)
+    points: Float[ndarray, "K ..."]  # on a line (K,), increasing; otherwise (K, d)
     weights: Float[ndarray, " K"]
     distortion: float  # W_2^2 to the law; of `power_quantizer`, W_r^r
-    optimal: bool  # proved; else the best that was found
+    optimal: bool  # proved optimal; otherwise the best that was found
 
 
 def exact_quantizer(
     law: Any, K: int, *, log_concave: bool | None = None, tol: float = 1e-13, max_iter: int = 500
 ) -> ExactQuantizer:
-    """Optimal quantizer of a law: grad G = 0 (eq. 13) by Newton's method, and by Lloyd's where that would not help.
+    """Optimal quantizer of a law: grad G = 0 (eq. 13) by Newton's method, with Lloyd's where Newton's does not help.
 
-    If the density is log-concave the stationary grid is unique and so optimal (Graf and Luschgy 2000, Theorem 5.1);
-    of another law it is the better of the stationary grids from two starts, and marked so: points of the density that
-    is right as K grows, and the optimum, found exactly, of the law cut into many shares.
+    If the density is log-concave, the stationary grid is unique and so optimal (Graf and Luschgy 2000, Theorem 5.1).
+    Otherwise the result is the better stationary grid from two starts, with `optimal` False. The starts are points with
+    the asymptotically optimal density, and the exact optimum of the law cut into many shares.
 
-    In the words of the field it is the Newton-Raphson method; Lloyd's step is that of the mean-field CLVQ,
+    The field calls this the Newton-Raphson method. Lloyd's step is that of mean-field CLVQ,
     x_i - gamma_i (x_i - centroid) w_i with gamma_i = 1 / w_i.
 
     Args:
-        law: for example `scipy.stats.norm()`, or a `densities.DensityLaw` of a density of your own.
-        log_concave: whether its density is; None asks the list LOG_CONCAVE.
+        law: for example `scipy.stats.norm()`, or a `densities.DensityLaw` of your own density.
+        log_concave: whether its density is log-concave; None looks it up in the list LOG_CONCAVE.
         tol: largest entry of |grad G| at the end, in standard deviations.
     Raises:
-        InputError: K < 1, or a law as `standard_law` refuses it.
-        ArithmeticError: no convergence in `max_iter` steps, or a result that is not certified: which of weights, mean
-            and variance are not those of the law.
+        InputError: K < 1, or a law that `standard_law` refuses.
+        ArithmeticError: no convergence in `max_iter` steps, or a result whose weights, mean or variance differ from
+            those of the law; the message says which.
     """
     at_least(1, K=K)
     proved = standard_law(law).name in LOG_CONCAVE if log_concave is None else log_concave
@@ -72,8 +72,8 @@ def exact_quantizer(
         grids = [x for x in grids if x is not None]
         if not grids:
             return f"no stationary grid in {max_iter} steps"
-        x = min(grids, key=lambda x: _cells(law, x)[2].sum())
-        mass, _, second = _cells(law, x)
+        x = min(grids, key=lambda x: _cells(law, x)[2].sum())  # type: ignore[arg-type]
+        mass, _, second = _cells(law, x)  # type: ignore[arg-type]
         return x, mass, np.zeros_like(x), second
 
     return _quantizer(law, K, solved, proved)
@@ -126,20 +126,21 @@ def exact_gradient(law: Any, x: Float[ndarray, " K"]) -> Float[ndarray, " K"]:
 
 
 def finite_differences(law: Any, x: Float[ndarray, " K"], h: float = 1e-5) -> Float[ndarray, " K"]:
-    """Gradient of the distortion by central differences of step h: knows nothing of Proposition 6."""
+    """Gradient of the distortion by central differences of step h; an independent check of Proposition 6."""
     steps = h * np.eye(len(x))
     return np.array([(exact_distortion(law, x + e) - exact_distortion(law, x - e)) / (2 * h) for e in steps])
 
 
 def certified(law: Any, K: int, compute: Callable[[StandardLaw], tuple | str]) -> tuple:
-    """What `compute` finds, first what `StandardLaw.wrong` takes: on the law as it is, or if wrong so, cut finely."""
+    """What `compute` returns, a tuple that begins with the arguments of `StandardLaw.wrong`: first on the law as it is,
+    and if that is wrong, on the law cut finely."""
     standard = standard_law(law)
     for finely in (False, True):
         form = standard.finely_cut if finely else standard
         found = compute(form)
         failed = found if isinstance(found, str) else form.wrong(*found[:4])
         if not failed:
-            return found
+            return found  # type: ignore[return-value]
     raise ArithmeticError(f"{standard.name}, K = {K}: {failed}")
 
 
@@ -151,7 +152,7 @@ def _quantizer(law: Any, K: int, compute: Callable[[StandardLaw], tuple | str], 
 
 
 def companding_points(law: StandardLaw, K: int, r: float = 2.0) -> Float[ndarray, " K"]:
-    """K points of density p^(1/(1+r)), the optimal one as K grows; p is read off the quantiles, or the fine cuts."""
+    """K points with density p^(1/(1+r)), optimal as K grows; p comes from the quantiles, or from the fine cuts."""
     u = np.linspace(0, 1, 20 * K + 201)[1:-1]
     x, mass = (law.cuts, law.moments(law.cuts[:-1], law.cuts[1:])[0]) if law.is_finely_cut else (law.ppf(u), np.diff(u))
     shares = np.concatenate([[0], np.cumsum(mass ** (1 / (1 + r)) * np.diff(x) ** (r / (1 + r)))])  # p^(1/(1+r)) dx
@@ -159,7 +160,7 @@ def companding_points(law: StandardLaw, K: int, r: float = 2.0) -> Float[ndarray
 
 
 def points_of_shares(law: StandardLaw, K: int) -> Float[ndarray, " K"]:
-    """The best K points for the law cut into shares, each at its mean: of all grids, but for the width of a share."""
+    """The best K points for the law cut into shares, each at its mean: optimal up to the width of a share."""
     nodes = companding_points(law, max(SHARES, 20 * K))
     mass, moment, _ = _cells(law, nodes)
     kept = mass > 0
@@ -170,7 +171,7 @@ def points_of_shares(law: StandardLaw, K: int) -> Float[ndarray, " K"]:
 def _stationary(law: StandardLaw, x: Float[ndarray, " K"], tol: float, max_iter: int) -> Float[ndarray, " K"] | None:
     """A grid with grad G = 0: a Newton step where it lowers the gradient, a step of Lloyd's algorithm elsewhere.
 
-    None if it is not there in `max_iter` steps.
+    None without convergence in `max_iter` steps.
     """
     found = _cells(law, x)
     for _ in range(max_iter):
@@ -186,9 +187,9 @@ def _stationary(law: StandardLaw, x: Float[ndarray, " K"], tol: float, max_iter:
     return None
 
 
-def _slope(law: StandardLaw, found: tuple[ndarray, ndarray, ndarray]) -> float:
-    """Largest entry of |grad G| in deviations of the law; where its tails are heavy, a ten-thousandth of those in
-    deviations of the cells, times their mass.
+def _slope(law: StandardLaw, found: tuple[ndarray, ...]) -> float:
+    """Largest entry of |grad G| in standard deviations of the law. With heavy tails, a ten-thousandth of the largest
+    entry in standard deviations of the cells, times their mass.
     """
     mass, moment, second = found
     unit = 1e4 * np.sqrt(mass * second) if law.is_finely_cut else law.std
@@ -196,9 +197,9 @@ def _slope(law: StandardLaw, found: tuple[ndarray, ndarray, ndarray]) -> float:
 
 
 def _polished(law: StandardLaw, x: Float[ndarray, " K"]) -> Float[ndarray, " K"]:
-    """Two more steps: where the distortion is flat, points are not yet exact when the gradient is.
+    """Two more steps: where the distortion is flat, the gradient converges before the points do.
 
-    A symmetric law gets a symmetric grid: with a boundary on a kink, to shift all points costs nothing to second order.
+    A symmetric law gets a symmetric grid: with a cell boundary on a kink, shifting all points costs only second order.
     """
     u, middle, near = np.linspace(0.01, 0.49, 25), law.median, 1e-6 * law.std
     symmetric = np.abs(law.ppf(u) + law.ppf(1 - u) - 2 * middle).max() < 1e-9 * law.std
@@ -213,7 +214,7 @@ def _polished(law: StandardLaw, x: Float[ndarray, " K"]) -> Float[ndarray, " K"]
 
 
 def _newton(law: StandardLaw, x: Float[ndarray, " K"], gradient: Float[ndarray, " K"]) -> Float[ndarray, " K"] | None:
-    """Where Newton's method moves the points, unless they would change places."""
+    """The points after a Newton step; None if it would change their order."""
     try:
         new = newton_step(law, x, gradient, _cells(law, x)[0])
     except (LinAlgError, ValueError):  # a flat distortion; an infinite density at an edge
@@ -224,7 +225,7 @@ def _newton(law: StandardLaw, x: Float[ndarray, " K"], gradient: Float[ndarray, 
 def newton_step(
     law: Any, x: Float[ndarray, " K"], gradient: Float[ndarray, " K"], mass: Float[ndarray, " K"]
 ) -> Float[ndarray, " K"]:
-    """Where Newton's method moves the points: the Hessian of G is tridiagonal, as only neighbours share a boundary."""
+    """The points after a Newton step; the Hessian of G is tridiagonal, as only neighbours share a boundary."""
     flux = np.diff(x) / 2 * law.pdf((x[1:] + x[:-1]) / 2)  # gain of a cell when its boundary moves, times the lever
     hessian = np.zeros((3, len(x)))
     hessian[1] = 2 * mass
@@ -234,15 +235,13 @@ def newton_step(
     return x - solve_banded((1, 1), hessian, gradient)
 
 
-def _cells(law: StandardLaw, x: Float[ndarray, " K"]) -> tuple[ndarray, ndarray, ndarray]:
+def _cells(law: StandardLaw, x: Float[ndarray, " K"]) -> tuple[ndarray, ...]:
     """Mass, first and second moment about its point of each Voronoi cell."""
     low, high = law.support
     return _integrals(law, np.concatenate([[low], (x[1:] + x[:-1]) / 2, [high]]).clip(low, high), x)
 
 
-def _integrals(
-    law: StandardLaw, edges: Float[ndarray, " edges"], x: Float[ndarray, " edges-1"]
-) -> tuple[ndarray, ndarray, ndarray]:
+def _integrals(law: StandardLaw, edges: Float[ndarray, " edges"], x: Float[ndarray, " edges-1"]) -> tuple[ndarray, ...]:
     """Integrals of 1, xi - x_i and (xi - x_i)^2 over the intervals between the edges."""
     inside = law.cuts[(law.cuts > edges[0]) & (law.cuts < edges[-1])]
     cuts = np.unique(np.append(edges, inside))

@@ -1,11 +1,11 @@
-"""Which power of the masses weights K pictures best, if each is one draw from its cell: the exact form, estimated.
+"""The power of the masses that weights K pictures best if each is one draw from its cell: an estimate.
 
-Cell k has the mass w_k, and f the mean m_k and the variance s_k^2 over the pictures that may be drawn for it. Weights W
-with sum 1 miss E f by the squared bias |sum_k (W_k - w_k) m_k|^2 and the variance sum_k W_k^2 s_k^2. W proportional to
-w^alpha has alpha = 1 without bias, and alpha = 0, if the s_k are equal, with the least variance; which alpha in [0, 1]
-is best, depends on f. Here m and s^2 are estimated from values of f in every cell. *Sharper results*, section 14, has
-the criterion in closed form, on the line from equal weights to w; powers agree with it at both ends, and between them
-to first order in K w - 1, so that here the least error is sought on a grid.
+Cell k has the mass w_k. Over the pictures that may be drawn for it, f has the mean m_k and the variance s_k^2. Weights
+W with sum 1 miss E f by the squared bias |sum_k (W_k - w_k) m_k|^2 plus the variance sum_k W_k^2 s_k^2. With W
+proportional to w^alpha, alpha = 1 has no bias, and alpha = 0 has the least variance if all s_k are equal. The best
+alpha in [0, 1] depends on f. Here m and s^2 are estimated from values of f in every cell. *Sharper results*, section
+14, has the criterion in closed form on the line from equal weights to w. Powers agree with it at both ends, and between
+them to first order in K w - 1, so the minimum is searched for on a grid.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 ALPHAS = torch.linspace(0, 1, 101, dtype=torch.float64)
-RESAMPLES = 100  # of the values, for the deviation of an exponent
+RESAMPLES = 100  # bootstrap samples of the values, for the standard deviation of an exponent
 
 
 def squared_errors(
@@ -22,14 +22,14 @@ def squared_errors(
 ) -> Float[Tensor, " A"]:
     """Mean squared error of the weighted sum of one draw a cell, for every exponent of `ALPHAS`.
 
-    Unbiased given the counts, if every cell has two values at least: the squared bias at the estimated means is too
-    large on average by sum_k (W_k - w_k)^2 s_k^2 / n_k, which is taken off, so that a value may be negative.
+    Unbiased given the counts, if every cell has at least two values. The squared bias at the estimated means is too
+    large on average by sum_k (W_k - w_k)^2 s_k^2 / n_k; this is subtracted, so a value may be negative.
 
     Args:
         counts: masses of the cells, up to a factor.
-        values: of f, n of them; a cell of one value has the variance of all cells together, and a cell of none
-            also the mean of all values.
-        cell: which cell each value belongs to.
+        values: n values of f. A cell with one value gets the variance of all cells together; a cell without values
+            also gets the mean of all values.
+        cell: the cell of each value.
     """
     values, K = values.double(), len(counts)
     sizes = cell.bincount(minlength=K).double()
@@ -46,16 +46,16 @@ def squared_errors(
 
 
 def best_exponent(errors: Float[Tensor, "*C A"]) -> Float[Tensor, "*C"]:
-    """The exponent of the least squared error."""
+    """The exponent with the least squared error."""
     return ALPHAS[errors.argmin(-1)]
 
 
 def deviation(
     counts: Int64[Tensor, " K"], values: Float[Tensor, "n c"], cell: Int64[Tensor, " n"], rng: np.random.Generator
 ) -> float:
-    """Standard deviation of the best exponent, by the bootstrap: the values of each cell are drawn again.
+    """Standard deviation of the best exponent, by the bootstrap within each cell.
 
-    A cell of one value draws the same one again, and adds nothing: with many of these it is too small.
+    A cell with one value always draws that value and adds nothing, so with many such cells the result is too small.
     """
     order = cell.argsort(stable=True)
     values, cell = values[order], cell[order]
@@ -68,10 +68,10 @@ def deviation(
 def shrunk(
     own: Float[Tensor, " C"], deviations: Float[Tensor, " C"], together: float
 ) -> tuple[Float[Tensor, " C"], float]:
-    """Exponents of C classes, drawn towards the one of all classes together; and the variance between classes.
+    """Exponents of C classes, shrunk towards the exponent of all classes together, and the variance between classes.
 
-    Class c keeps the share tau^2 / (tau^2 + deviation_c^2) of its distance, tau^2 = max(0, mean[(own - together)^2 -
-    deviation^2]): what the exponents differ by beyond their noise.
+    Class c keeps the share tau^2 / (tau^2 + deviation_c^2) of its distance. Here tau^2, the variance between classes
+    beyond their noise, is max(0, mean[(own - together)^2 - deviation^2]).
     """
     between = ((own - together).square() - deviations.square()).mean().clip(0)
     total = between + deviations.square()

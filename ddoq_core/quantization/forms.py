@@ -1,8 +1,8 @@
-"""Three forms of the same samples, each making one kind of data fast for Lloyd's algorithm and k-means++.
+"""Three representations of the same samples; each makes Lloyd's algorithm and k-means++ fast on one kind of data.
 
-`Direct` meets every sample in every iteration. `Gram` pays n^2 d once, and nothing after it depends on d. `Line`
-(line.py) sorts samples of one dimension once, and nothing after it depends on n. What a codebook is to a form, only
-the form knows.
+`Direct` visits every sample in every iteration. `Gram` costs n^2 d once; after that nothing depends on d. `Line`
+(line.py) sorts one-dimensional samples once; after that nothing depends on n. Each form has its own type of codebook,
+which only the form reads.
 """
 
 import functools
@@ -27,29 +27,29 @@ class Form(Protocol):
     mass: Float[Tensor, " n"]
 
     def place(self, points: Float[Tensor, "K d"]) -> Any:
-        """These points as a codebook."""
+        """A codebook of these points."""
 
     def choose(self, rows: list[int]) -> Any:
-        """These samples as a codebook."""
+        """A codebook of these samples."""
 
     def squared_distances(self, rows: list[int] | Int[ndarray, " c"]) -> Float[Tensor, "c n"]:
-        """From these samples to all."""
+        """Squared distances from these samples to all samples."""
 
     def sweep(self, codebook: Any) -> Any:
-        """The Voronoi cells of a codebook: their `masses`, the `distortion`, and what `centroids` asks for."""
+        """The Voronoi cells of a codebook: their `masses`, their `distortion`, and whatever `centroids` needs."""
 
     def centroids(self, found: Any, codebook: Any) -> Any:
-        """Mean of each cell (Algorithm 2, line 4); an empty one gets the farthest sample of the costliest."""
+        """Mean of each cell (Algorithm 2, line 4); an empty cell gets the farthest sample of the costliest cell."""
 
     def points(self, codebook: Any) -> Float[Tensor, "K d"]:
-        """A codebook as points."""
+        """The points of a codebook."""
 
     def labels(self, found: Any) -> Int[Tensor, " n"]:
-        """Cell of each sample."""
+        """The cell of each sample."""
 
 
 class Direct:
-    """The samples themselves: in few dimensions by place, in more seen from their mean; a codebook is its points."""
+    """The samples themselves, sorted by place in few dimensions, centred in more; a codebook is its points."""
 
     def __init__(self, samples: Float[Tensor, "n d"], mass: Float[Tensor, " n"]) -> None:
         self.order, self.mass = np.arange(len(samples)), mass
@@ -71,7 +71,7 @@ class Direct:
     def squared_distances(self, rows: list[int] | Int[ndarray, " c"]) -> Float[Tensor, "c n"]:
         X, x = self.samples, self.samples[rows]
         if not cancels_far_from_origin(X):
-            return sum((X[:, t] - x[:, t, None]).square() for t in range(X.shape[1]))
+            return sum((X[:, t] - x[:, t, None]).square() for t in range(X.shape[1]))  # type: ignore[return-value]
         return torch.addmm(self.squares, x, X.T, alpha=-2).add_(self.squares[rows, None]).clamp_min_(0)
 
     @functools.cached_property
@@ -86,7 +86,7 @@ class Direct:
         if (found.masses == 0).any():
             found = cells(self.samples, points, refilled(found.masses, found.labels, found.cost), self.mass)
         full = found.masses[:, None] > 0
-        return torch.where(full, found.sums / found.masses[:, None], points.double()).to(points.dtype)
+        return torch.where(full, found.sums / found.masses[:, None], points.double()).to(points.dtype)  # type: ignore[arg-type]
 
     def points(self, points: Float[Tensor, "K d"]) -> Float[Tensor, "K d"]:
         return points + self.centre
@@ -98,7 +98,7 @@ class Direct:
 
 
 def spatial_order(samples: Float[Tensor, "n d"]) -> Int[ndarray, " n"]:
-    """Rows in an order in which neighbours stand together: along a Z-curve through a grid (Morton 1966)."""
+    """Rows ordered so that neighbours are close together: along a Z-curve through a grid (Morton 1966)."""
     X, d = samples.numpy(), samples.shape[1]
     key, bits = np.zeros(len(X), np.uint16), 16 // d
     for t, column in enumerate(X.T):
@@ -112,15 +112,15 @@ def spatial_order(samples: Float[Tensor, "n d"]) -> Int[ndarray, " n"]:
 
 @dataclass(frozen=True)
 class Barycentres:
-    """A codebook in the span of the samples: what the Gram form knows of it."""
+    """A codebook in the span of the samples, as the Gram form holds it."""
 
-    inner: Float[Tensor, "K n"]  # x_k . X_i, both seen from the samples' mean
+    inner: Float[Tensor, "K n"]  # x_k . X_i, both relative to the mean of the samples
     squares: Float[Tensor, " K"]  # |x_k|^2
-    points: Callable[[], Float[Tensor, "K d"]]  # made when asked for, in d dimensions
+    points: Callable[[], Float[Tensor, "K d"]]  # computed on demand, in d dimensions
 
 
 class Gram:
-    """All inner products of the samples, seen from their mean: for fewer samples than dimensions, and many starts."""
+    """All inner products of the centred samples: for fewer samples than dimensions, and for many starts."""
 
     def __init__(self, samples: Float[Tensor, "n d"], mass: Float[Tensor, " n"]) -> None:
         self.samples, self.mass = samples, mass
@@ -152,7 +152,7 @@ class Gram:
         masses = torch.zeros_like(found.masses).index_add_(0, labels, self.mass).to(self.samples)
         inner = torch.zeros_like(codebook.inner).index_add_(0, labels, self.weighted)
         inner /= masses[:, None]
-        inner[masses == 0] = self.inner[0]  # fewer distinct samples than points: any sample will do
+        inner[masses == 0] = self.inner[0]  # fewer distinct samples than points: any sample works
         own = inner.gather(0, labels[None])[0] * self.mass.to(inner)  # x_k . X_i for the k of each sample
         squares = torch.zeros_like(codebook.squares).index_add_(0, labels, own) / masses
         squares[masses == 0] = self.squares[0]
@@ -167,12 +167,12 @@ class Gram:
     def _means(self, labels: Int[Tensor, " n"], K: int) -> Float[Tensor, "K d"]:
         first = self.samples[:1].expand(K, -1).contiguous()
         found = cells(self.samples, first, labels, self.mass)
-        means = torch.where(found.masses[:, None] > 0, found.sums / found.masses[:, None], first.double())
+        means = torch.where(found.masses[:, None] > 0, found.sums / found.masses[:, None], first.double())  # type: ignore[arg-type]
         return means.to(self.samples.dtype)
 
 
 def _inner_products(X: Float[Tensor, "n d"]) -> Float[Tensor, "n n"]:
-    """X X^T; NumPy sees that it is symmetric and computes half of it."""
+    """X X^T; NumPy recognises the symmetry and computes half of it."""
     if X.device.type != "cpu":
         return X @ X.T
     with threadpool_limits(torch.get_num_threads(), "blas"):

@@ -1,10 +1,10 @@
-"""Grids in and out: a quantizer with its weights as a file, in the layout of the field or as .npz, and checked.
+"""Read, write, make and check grids: a quantizer with its weights as a file, in the field's layout or as .npz.
 
-The published grids of N(0, I_d) (quantize.maths-fi.com, 1 to 10 dimensions) are text files `N_d_nopti`: N + 1 rows of
-d + 3 numbers. Each of the first N has the weight of a cell C_i, its point x_i, and two companions,
-E[|X - x_i|^2 | X in C_i] and E[|X - x_i| | X in C_i]; the last has 0 for the weight and the point, then the means of
-the companions, E min_i |X - x_i|^2 and E min_i |X - x_i|. Files `N_1_dualopti` have no companions, and one
-number at the end. They are dual grids: their weights are not the masses of cells.
+The published grids of N(0, I_d) (quantize.maths-fi.com, 1 to 10 dimensions) are text files `N_d_nopti` with N + 1 rows
+of d + 3 numbers. Each of the first N rows has the weight of a cell C_i, its point x_i, and two companion parameters,
+E[|X - x_i|^2 | X in C_i] and E[|X - x_i| | X in C_i]; the last row has 0 for the weight and the point, then the means
+of the companions, E min_i |X - x_i|^2 and E min_i |X - x_i|. Files `N_1_dualopti` have no companions, and one number at
+the end. They are dual grids: their weights are not the masses of cells.
 """
 
 import re
@@ -27,16 +27,16 @@ from .plane import plane_cells, plane_quantizer
 from .powers import power_cells
 from .voronoi import assign, at_least
 
-DRAWS = 2**20  # of a law of more than two dimensions
-STARTS = 4  # of Lloyd's algorithm, on a share of the draws
-SHARE = 16  # which share: one in so many
-BATCHES = 16  # of draws, whose scatter is the error of a distortion
-SEED = 7_203_551_946  # of a check, unlike those that grids are made from: their own draws would certify them
+DRAWS = 2**20  # for a law in more than two dimensions
+STARTS = 4  # of Lloyd's algorithm, each on a share of the draws
+SHARE = 16  # this share is one draw in 16
+BATCHES = 16  # of draws; their scatter gives the error of a distortion
+SEED = 7_203_551_946  # of a check; grids are made from other seeds, because a check by their own draws is no check
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """N points with the weights of their cells, and what a file says of them besides."""
+    """N points with the weights of their cells, and the other numbers of the file."""
 
     points: Float[ndarray, "N d"]
     weights: Float[ndarray, " N"]
@@ -46,23 +46,23 @@ class Grid:
 
 @dataclass(frozen=True)
 class GridCheck:
-    """How far a grid is from what it should be for a law."""
+    """How far a grid is from stationarity and from its own weights under a law."""
 
     draws: int  # 0: by quadrature
     stationarity: float  # largest |x_i - centroid of its cell|
     weights: float  # largest |w_i - mass of its cell|
     distortion: float  # E min_i |X - x_i|^2
-    errors: tuple[float, float, float]  # one deviation of each, by draws; 0 by quadrature
+    errors: tuple[float, float, float]  # one standard deviation of each, with draws; 0 with quadrature
 
     @property
     def lines(self) -> list[str]:
-        """The same in words."""
+        """The check as text."""
         ends = [f" ± {error:.1g}" if self.draws else "" for error in self.errors]
         return [
             f"distortion: {self.distortion:.12g}{ends[2]}",
-            f"largest distance of a point to the centroid of its cell: {self.stationarity:.2g}{ends[0]}",
+            f"largest distance of a point from the centroid of its cell: {self.stationarity:.2g}{ends[0]}",
             f"largest error of a weight: {self.weights:.2g}{ends[1]}",
-            f"found by {self.draws:,} draws; ± is one deviation" if self.draws else "found by quadrature",
+            f"by {self.draws:,} draws; ± is one standard deviation" if self.draws else "by quadrature",
         ]
 
 
@@ -73,22 +73,22 @@ def normal_law(d: int) -> Any:
 
 
 def normal_grid(N: int, d: int, rng: np.random.Generator, *, n_draws: int = DRAWS) -> Grid:
-    """A grid of N(0, I_d): exact on a line, stationary to rounding in the plane, from draws above.
+    """A grid of N(0, I_d): exact on a line, stationary up to rounding in the plane, from draws in higher dimensions.
 
-    On a line it is optimal; elsewhere it is the best of some starts, and better ones may be.
+    On a line it is optimal. Elsewhere it is the best of several starts, and better grids may exist.
 
     Args:
-        rng: orders the starts, and draws; on a line nothing is random.
-        n_draws: on which Lloyd's algorithm runs for d > 2, and as many more that weigh the cells.
+        rng: orders the starts and makes the draws; on a line nothing is random.
+        n_draws: draws for Lloyd's algorithm if d > 2, and again as many for the weights of the cells.
     Raises:
-        InputError: N or d below 1, or fewer draws than 16 N.
+        InputError: N or d below 1, or fewer than 16 N draws.
     """
     at_least(1, N=N)
     law = normal_law(d)
     if d == 1:
         return _grid(exact_quantizer(law, N).points[:, None], _cells_of(law))
     if n_draws < SHARE * N:
-        raise InputError(f"n_draws = {n_draws}, but {N} points take {SHARE * N} at least")
+        raise InputError(f"n_draws = {n_draws}, but {N} points need at least {SHARE * N}")
     X = torch.from_numpy(rng.standard_normal((n_draws, d)))
     start = best_of_restarts(X[::SHARE], N, n_restarts=STARTS, rng=rng).points
     if d == 2:
@@ -98,20 +98,20 @@ def normal_grid(N: int, d: int, rng: np.random.Generator, *, n_draws: int = DRAW
 
 
 def check_grid(grid: Grid, law: Any, *, rng: np.random.Generator | None = None, n_draws: int = DRAWS) -> GridCheck:
-    """Stationarity, weights and distortion of a grid against a law.
+    """Check stationarity, weights and distortion of a grid against a law.
 
-    By quadrature on a line, and in the plane for a normal law; elsewhere by draws, with their errors.
+    By quadrature on a line, and in the plane for a normal law; otherwise by draws, with their errors.
 
     Args:
-        law: of `scipy.stats`, with a mean; of one dimension (as of `exact_quantizer`) or several, with `rvs`.
-        rng: of the draws, other than those that made the grid; None is a fixed stream of their own.
+        law: of `scipy.stats`, in one dimension (as in `exact_quantizer`), or in several with `rvs` and a mean.
+        rng: for the draws, which must not be those that made the grid; None uses a fixed seed.
     Raises:
-        InputError: a law of another dimension than the grid, or without a mean.
-        ArithmeticError: as of `exact_quantizer`.
+        InputError: the law and the grid have different dimensions, or the law has no mean.
+        ArithmeticError: as `exact_quantizer`.
     """
     d = grid.points.shape[1]
     if (other := _dimension_of(law)) != d:
-        raise InputError(f"the grid has {d} dimensions, the law {other}; give a law of as many")
+        raise InputError(f"the grid has {d} dimensions, but the law has {other}; give a law in {d} dimensions")
     order = np.argsort(grid.points[:, 0]) if d == 1 else np.arange(len(grid.points))
     x, n = grid.points[order], 0 if d == 1 or (d == 2 and _is_normal(law)) else n_draws
     if n:
@@ -131,16 +131,16 @@ def check_grid(grid: Grid, law: Any, *, rng: np.random.Generator | None = None, 
 
 
 def read_grid(path: Path | str, *, dimension: int | None = None) -> Grid:
-    """A grid from a text file in the layout `N_d_nopti` or `N_1_dualopti`, or from a .npz of `write_grid`.
+    """Read a grid from a text file in the layout `N_d_nopti` or `N_1_dualopti`, or from a .npz of `write_grid`.
 
     Args:
-        dimension: of a text file whose name does not say it.
+        dimension: of a text file whose name does not give it.
     Raises:
-        InputError: no such file, one in another layout, or one of unknown dimension.
+        InputError: the file is missing, has another layout, or its dimension is unknown.
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"no grid {path}; give a file in the layout N_d_nopti, or .npz")
+        raise InputError(f"there is no grid file {path}; give a file in the layout N_d_nopti, or .npz")
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as kept:
@@ -151,18 +151,18 @@ def read_grid(path: Path | str, *, dimension: int | None = None) -> Grid:
             named = re.fullmatch(r"(\d+)_(\d+)_(?:nopti|dualopti).*", path.name)
             N, d = map(int, named.groups()) if named else (len(rows) - 1, dimension)
     except (ValueError, TypeError, KeyError, OSError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path} is no grid: {error}") from error
+        raise InputError(f"{path} is not a grid: {error}") from error
     if d is None:
-        raise InputError(f"{path} may be of several dimensions; give the dimension, or name the file N_d_nopti")
+        raise InputError(f"{path} does not say its dimension; give the dimension, or name the file N_d_nopti")
     if len(rows) != N + 1 or N < 1 or not 1 <= d < rows.shape[1]:
-        raise InputError(f"{path} has {len(rows)} rows of {rows.shape[1]} numbers; N points have N + 1 rows of d + 3")
+        raise InputError(f"{path} has {len(rows)} rows of {rows.shape[1]} numbers; N points need N + 1 rows of d + 3")
     if not np.isfinite(rows).all():
-        raise InputError(f"{path} has numbers that are not finite; make it anew")
+        raise InputError(f"{path} has numbers that are not finite; make it again")
     return Grid(rows[:-1, 1 : d + 1], rows[:-1, 0], rows[:-1, d + 1 :], rows[-1])
 
 
 def write_grid(grid: Grid, path: Path | str) -> None:
-    """Write a grid as .npz, or as text from which the same numbers are read."""
+    """Write a grid as .npz, or as text; `read_grid` gives the same numbers back."""
     path = Path(path)
     part = path.with_name(f"{path.name}.part")
     if path.suffix == ".npz":
@@ -203,7 +203,7 @@ def _grid(points: Float[ndarray, "N d"], cells: Cells) -> Grid:
 
 
 def _cells_of(law: Any) -> Cells:
-    """Mass, first and second moment and mean distance of the cells of a law on a line or in the plane."""
+    """Mass, first moment, second moment and mean distance of the cells of a law on a line or in the plane."""
 
     def on_line(points: Float[ndarray, "N 1"]) -> tuple[ndarray, ndarray, ndarray, ndarray]:
         mass, slope, second = power_cells(law, points[:, 0], 2)
@@ -213,7 +213,7 @@ def _cells_of(law: Any) -> Cells:
 
 
 def _cells_of_draws(X: Float[torch.Tensor, "n d"]) -> Cells:
-    """The same by draws, each counted for 1/n."""
+    """The same from n draws, each with mass 1/n."""
 
     def cells(points: Float[ndarray, "N d"]) -> tuple[ndarray, ndarray, ndarray, ndarray]:
         label = assign(X, torch.from_numpy(points)).numpy()

@@ -1,4 +1,4 @@
-"""Compiled loops on sorted samples: the moments of intervals, and the cheapest division into them."""
+"""Compiled loops on sorted samples: moments of intervals, and the cheapest division into intervals."""
 
 import math
 
@@ -9,15 +9,15 @@ from .kernels import compiled
 
 @compiled
 def moments_from_middles(x, m):
-    """Mass, mean and cost of what lies between a sample and the middle of its block, for blocks of 2, 4, ... samples.
+    """Mass, mean and cost of the samples from each sample to the middle of its block, for blocks of 2, 4, ... samples.
 
-    Two of them make any interval, and all that is added up is positive: no digits are lost, whatever the masses.
+    Any interval is the union of two of these, and only positive numbers are added: no digits are lost at any masses.
 
     Args:
         x, m: sorted samples (n,) and their masses.
     Returns:
-        (levels + 1, n, 4): mass, mean seen from an origin, that origin, and sum of m (x - mean)^2; in the last level,
-        of each sample alone.
+        (levels + 1, n, 4): mass, mean relative to an origin, that origin, and sum of m (x - mean)^2; the last level is
+        for each sample alone.
     """
     n, levels = len(x), 0
     while 2**levels < n:
@@ -37,7 +37,7 @@ def moments_from_middles(x, m):
 
 @compiled
 def moments_of_intervals(x, m, edges):
-    """Mass, mean seen from an origin, that origin, and cost of each interval between the edges (K + 1,): (4, K)."""
+    """Mass, mean relative to an origin, that origin, and cost of each interval between the edges (K + 1,): (4, K)."""
     found = np.zeros((4, len(edges) - 1))
     for k in range(len(edges) - 1):
         mass = mean = origin = cost = 0.0
@@ -49,7 +49,7 @@ def moments_of_intervals(x, m, edges):
 
 @compiled
 def _merged(mass, mean, origin, cost, mass2, mean2, origin2, cost2):
-    """Two sets of samples together (Chan, Golub and LeVeque 1979), seen from the heavier one's origin."""
+    """Merge two sets of samples (Chan, Golub and LeVeque 1979), relative to the origin of the heavier set."""
     away, total = origin2 - origin + (mean2 - mean), mass + mass2
     if mass2 > mass:
         share = mass / total
@@ -60,15 +60,15 @@ def _merged(mass, mean, origin, cost, mass2, mean2, origin2, cost2):
 
 @compiled
 def cheapest_intervals(masses, sums, table, price, edges):
-    """The division of sorted samples into intervals that costs least, at a price for each interval.
+    """The cheapest division of sorted samples into intervals, at a price for each interval.
 
-    A last interval that starts later wins, once it wins, for all later ends (the quadrangle inequality), so that the
-    candidates for its start form a queue, each best from some end on (Hirschberg and Larmore 1987).
+    Once a last interval that starts later wins, it wins for all later ends (the quadrangle inequality). So the
+    candidates for its start form a queue, and each is best from some end on (Hirschberg and Larmore 1987).
 
     Args:
         masses, sums: prefix sums (n + 1,) of mass and mass times sample.
-        table: of `moments_from_middles`, used in place of prefix sums; or None, for which the compiler drops that way.
-        edges: (n + 1,); its first entries become the starts of the intervals, in reverse order.
+        table: from `moments_from_middles`, used instead of prefix sums; with None the compiler drops that branch.
+        edges: (n + 1,); its first entries receive the starts of the intervals, in reverse order.
     Returns:
         Number of intervals.
     """
@@ -103,9 +103,10 @@ def cheapest_intervals(masses, sums, table, price, edges):
 
 @compiled
 def _wins(masses, sums, table, least, old, new, end):
-    """Whether a last interval up to `end` costs no more from `new` than from `old`, an earlier start.
+    """Whether a last interval up to `end` costs no more from `new` than from the earlier start `old`.
 
-    With a table by what `old` costs more, not as a difference of costs: one heavy sample in both would hide it.
+    With a table, by the excess cost of `old` and not by a difference of costs, in which one heavy sample in both would
+    hide it.
     """
     if table is None:
         return _cost(masses, sums, table, least, new, end) <= _cost(masses, sums, table, least, old, end)
@@ -116,9 +117,9 @@ def _wins(masses, sums, table, least, old, new, end):
 
 @compiled
 def _cost(masses, sums, table, least, start, end):
-    """Least cost of all up to `end` with a last interval from `start`, but for its price.
+    """Least cost up to `end` with a last interval from `start`, without its price.
 
-    From prefix sums, but for the second moment too.
+    From prefix sums, and without the second moment.
     """
     if table is not None:
         return least[start] + _interval(table, start, end)[3]
@@ -128,10 +129,10 @@ def _cost(masses, sums, table, least, start, end):
 
 @compiled
 def _interval(table, start, end):
-    """Mass, mean, origin and cost, as in the table of `moments_from_middles`."""
+    """Mass, mean, origin and cost, in the layout of `moments_from_middles`."""
     if end - start == 1:
         only = table[-1, start]
         return only[0], only[1], only[2], only[3]
-    level = math.frexp(float(start ^ (end - 1)))[1] - 1  # its blocks have a middle inside
+    level = math.frexp(float(start ^ (end - 1)))[1] - 1  # the middle of its blocks is inside the interval
     left, right = table[level, start], table[level, end - 1]
     return _merged(left[0], left[1], left[2], left[3], right[0], right[1], right[2], right[3])

@@ -1,7 +1,7 @@
-"""Compiled loops: what a matrix product cannot do fast on a CPU.
+"""Compiled loops for operations that are slow as matrix products on a CPU.
 
-Each works on a run of rows, releases the interpreter's lock, and adds in a fixed order: `in_runs` cuts the rows the
-same way whatever the number of threads, so that results do not depend on it.
+Each loop works on a run of rows, releases the interpreter's lock, and adds in a fixed order. `in_runs` cuts the rows
+the same way for any number of threads, so results do not depend on that number.
 """
 
 import functools
@@ -16,14 +16,14 @@ import torch
 from numpy import ndarray
 
 RUN = 2**16  # rows per call
-EXACT = 3  # dimensions up to which squared distances are summed as such
-CACHED = 2**11  # coordinates of the samples whose nearest points are sought together: 8 KiB in float32
+EXACT = 3  # dimensions up to which squared distances are summed directly
+CACHED = 2**11  # coordinates of the samples in one block of the search: 8 KiB in float32
 
 
-def compiled(function: Callable, **options) -> Callable:
-    """The compiled function, kept between runs where a folder can be written: this one, or the user's cache."""
+def compiled(function: Callable, **options: object) -> Callable:
+    """The compiled function, cached between runs in the first writable folder: this one, or the user's cache."""
     compile_it = functools.partial(numba.njit, nogil=True, error_model="numpy", **options)
-    function = inspect.unwrap(function)  # tests wrap every function to check what it is given
+    function = inspect.unwrap(function)  # tests wrap every function to check its arguments
     try:
         return compile_it(cache=True)(function)
     except RuntimeError as error:
@@ -43,7 +43,7 @@ def _say_that_nothing_is_kept() -> None:
 
 
 def in_runs(work: Callable[[slice], ndarray | tuple | None], n: int) -> list:
-    """`work` on each run of rows, by as many threads as torch uses; results in the order of the rows."""
+    """Apply `work` to each run of rows, with as many threads as torch uses; results in the order of the rows."""
     runs = [slice(first, min(first + RUN, n)) for first in range(0, n, RUN)]
     if len(runs) == 1 or torch.get_num_threads() == 1:
         return [work(run) for run in runs]
@@ -53,10 +53,11 @@ def in_runs(work: Callable[[slice], ndarray | tuple | None], n: int) -> list:
 
 @functools.cache
 def nearest_in(d: int) -> Callable[[ndarray, ndarray, ndarray], None]:
-    """Voronoi cells in R^d; d is known to the compiler, which unrolls the sum over coordinates.
+    """Voronoi cells in R^d; the compiler knows d and unrolls the sum over coordinates.
 
-    Up to d = EXACT it compares |X - x|^2 for the points in reach of a block of samples: few, if those lie together.
-    Beyond, it compares |x|^2 / 2 - X.x for all, half the work for a pair, which wants samples about the origin.
+    Up to d = EXACT it compares |X - x|^2 for the points in reach of a block of samples; these are few if the samples
+    are close together. In more dimensions it compares |x|^2 / 2 - X.x for all points: half the work for each pair, but
+    it needs samples near the origin.
     """
 
     block = CACHED // d
@@ -105,7 +106,8 @@ def nearest_in(d: int) -> Callable[[ndarray, ndarray, ndarray], None]:
 def _in_reach(X, points):
     """Indices of the points that can be nearest to a sample in the box around X.
 
-    One that is farther from the whole box than another is from its farthest corner is not, up to rounding.
+    A point is left out if its distance from the box exceeds another point's distance from the farthest corner, up to
+    rounding.
     """
     low, high = X[0].copy(), X[0].copy()
     for i in range(1, len(X)):
@@ -137,9 +139,9 @@ def argmin_by_products(half, inner, labels):
     labels[:] = which
 
 
-@functools.partial(compiled, fastmath={"reassoc", "contract", "nsz"})  # sums in the order that the machine adds best
+@functools.partial(compiled, fastmath={"reassoc", "contract", "nsz"})  # lets the compiler reorder the sums
 def gather(X, points, labels, mass, cost):
-    """Mass (K,) and sum (K, d) of the cells that labels (n,) say; writes squared distances into cost (n,)."""
+    """Mass (K,) and sum (K, d) of the cells given by labels (n,); writes squared distances into cost (n,)."""
     K, d = points.shape
     masses, sums = np.zeros(K), np.zeros((K, d))
     for i in range(len(X)):
@@ -157,7 +159,7 @@ def gather(X, points, labels, mass, cost):
 def learn_clvq(X, order, gamma, x, w):
     """Algorithm 1, lines 3-7: samples X[order] with steps gamma move the points x (d, K) and the weights w in place.
 
-    Returns the squared distance of the last sample to the point that won.
+    Returns the squared distance from the last sample to the point that won.
     """
     squared = np.empty(x.shape[1])
     for s in range(len(order)):
@@ -171,9 +173,9 @@ def learn_clvq(X, order, gamma, x, w):
 
 @compiled
 def learn_minibatch(X, order, x, v):
-    """Algorithm 3, lines 5-9: the point that wins a sample counts it in v and moves 1 / v of the way to it.
+    """Algorithm 3, lines 5-9: the point that wins a sample adds one to its count v and moves 1 / v of the way to it.
 
-    Returns the squared distance of the last sample to the point that won.
+    Returns the squared distance from the last sample to the point that won.
     """
     squared = np.empty(x.shape[1])
     for s in range(len(order)):

@@ -1,4 +1,4 @@
-"""A law on a line as `exact` integrates it: without its shift and scale, and cut where its density is not smooth."""
+"""A law on a line in the form that `exact` integrates: centred, scaled, and cut where its density is not smooth."""
 
 import dataclasses
 import functools
@@ -13,18 +13,18 @@ from numpy import ndarray
 from ..errors import InputError
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(40)  # for a part of a cell
-INWARD, OUTWARD = 16.0 ** -np.arange(240), 4.0 ** np.arange(1, 250)  # ladders of distances at which a law is cut
-CERTIFIED = 1e-9  # relative error of the three numbers that every result is held to
-SMOOTH = 1e-13  # share of a moment of the law that a part may change by when it is halved
-NEAR_END = 2.0**-30  # relative distance to an end, other than 0, at which numbers are too coarse for a density
+INWARD, OUTWARD = 16.0 ** -np.arange(240), 4.0 ** np.arange(1, 250)  # ladders of distances for the cuts of a law
+CERTIFIED = 1e-9  # largest relative error of the total mass, the mean and the variance of a result
+SMOOTH = 1e-13  # largest change of a part, as a share of a moment of the law, when the part is halved
+NEAR_END = 2.0**-30  # relative distance to an end, other than 0, below which numbers are too coarse for a density
 MOST_CUTS = 5_000
 OLD_NAMES = {"Normal": "norm", "StandardNormal": "norm", "Logistic": "logistic", "Uniform": "uniform"}
-FAR = 2**6  # deviations between 0 and the median, or size of a deviation, from which a law is shifted or scaled
+FAR = 2**6  # shift a law if its median is this many deviations from 0; scale it if its deviation is this large
 
 
 @dataclass(frozen=True)
 class StandardLaw:
-    """Of X, where shift + scale X has the law that was given."""
+    """The law of X, where shift + scale X has the given law."""
 
     name: str
     shift: float
@@ -38,14 +38,15 @@ class StandardLaw:
     mean: float
     std: float
     cuts: Float[ndarray, " c"]  # the density is smooth between them
-    atoms: tuple[tuple[float, float], ...] = ()  # ends, and the mass too near to them to be integrated
+    atoms: tuple[tuple[float, float], ...] = ()  # ends, each with the mass too close to it to be integrated
 
     @property
     def is_finely_cut(self) -> bool:
         return len(self.cuts) > 1
 
     def wrong(self, x: Float[ndarray, " K"], mass: Float[ndarray, " K"], moment: ndarray, second: ndarray) -> str:
-        """Which of total mass, mean and variance (between and within) masses and moments about x contradict, or ""."""
+        """Which of total mass, mean or variance (between and within cells) is violated by masses and moments about x;
+        "" if none."""
         away = x - self.mean
         variance = (mass * away**2 + 2 * away * moment).sum() + second.sum()
         for what, error in (
@@ -59,7 +60,7 @@ class StandardLaw:
 
     @functools.cached_property
     def finely_cut(self) -> "StandardLaw":
-        """Cut at quantiles, ever farther out or nearer to an end, and halved until no part changes by that."""
+        """The law cut at quantiles, ever closer to its ends, then halved until no part changes by more than SMOOTH."""
         low, high = self.support
         near = [end + side * max(NEAR_END * min(abs(end), 1e290), 1e-290) for side, end in ((1, low), (-1, high))]
         steps, unit = self.std * np.concatenate([INWARD, OUTWARD]), self.std ** np.arange(3)[:, None]
@@ -89,18 +90,18 @@ class StandardLaw:
 
 @functools.lru_cache(256)
 def standard_law(law: Any) -> StandardLaw:
-    """A law of `scipy.stats`, old or new, as a StandardLaw: near 0, and of about unit size.
+    """A law of `scipy.stats`, old or new interface, as a StandardLaw: near 0, and of about unit size.
 
     Raises:
-        InputError: no law, a discrete one, one of several dimensions, free parameters, or no finite variance.
+        InputError: not a law, or discrete, multivariate, with free parameters, or without finite variance.
     """
     name = getattr(getattr(law, "dist", law), "name", None) or type(law).__name__
     name, old = OLD_NAMES.get(name, name), hasattr(law, "ppf")
     discrete = any("iscrete" in kind.__name__ for kind in type(law).__mro__)
-    if discrete or not hasattr(law, "pdf") or not (old or hasattr(law, "icdf")) or getattr(law, "numargs", 0):
+    if discrete or not hasattr(law, "pdf") or not (old or hasattr(law, "icdf")) or getattr(law, "numargs", 0):  # type: ignore[arg-type]
         raise InputError(
-            f"{name} is no law on a line with a density and without parameters; give one, as scipy.stats.norm(), or a "
-            f"DensityLaw of a function"
+            f"{name} is not a law on a line with a density and fixed parameters; give one such as scipy.stats.norm(), or "
+            f"a DensityLaw of a function"
         )
     shift, scale = 0.0, 1.0
     if hasattr(law, "dist"):
@@ -108,9 +109,9 @@ def standard_law(law: Any) -> StandardLaw:
         law = law.dist(*shapes)
     mean, std = (law.mean(), law.std()) if old else (law.mean(), law.standard_deviation())
     if np.size(mean) * np.size(shift) * np.size(scale) != 1:
-        raise InputError(f"the law {name} has several values of a parameter; give one")
+        raise InputError(f"the law {name} has several values for a parameter; give one value")
     if not (np.isfinite(shift) and scale * std > 0 and (scale * std) * (scale * std) < np.inf):
-        raise InputError(f"the law {name} has no finite variance, which its quantizers are certified by")
+        raise InputError(f"the law {name} has no finite variance, so it has no quantizer in W_2; give another law")
     m, s = law.median(), 2.0 ** np.round(np.log2(std))
     m, s = (0.0 if abs(m) < FAR * std else m), (1.0 if 1 / FAR < std < FAR else s)
 
@@ -119,7 +120,7 @@ def standard_law(law: Any) -> StandardLaw:
     def density(x: ndarray) -> ndarray:
         with np.errstate(all="ignore"):
             p = s * law.pdf(m + s * x)
-        return np.where(np.isnan(p), 0.0, p)  # 0 / 0, far out or near an end; where p is not 0, nothing is certified
+        return np.where(np.isnan(p), 0.0, p)  # 0 / 0 far out or near an end; certification fails if p is not 0
 
     return StandardLaw(
         name, float(shift + scale * m), float(scale * s), density,

@@ -1,10 +1,12 @@
-"""Samples on a line, sorted once: cells are intervals, and prefix sums tell their masses and means.
+"""Samples on a line, sorted once: cells are intervals, and prefix sums give their masses and means.
 
-Where masses differ, a difference of prefix sums has no digits of a light tail: there each cell is added up by itself.
+If masses differ widely, a difference of prefix sums loses the digits of a light tail; then each cell is summed by
+itself.
 
-Here the optimum itself can be had. Lloyd's algorithm from random samples ends far above it when there are many points;
-`Line.optimum` finds the K intervals of least distortion. It is convex in K, so there is a price per interval at which K
-of them cost least; at a given price the best intervals follow in n log n steps (`intervals.cheapest_intervals`).
+On a line the optimum is computable. With many points, Lloyd's algorithm from random samples ends far above it.
+`Line.optimum` finds the K intervals with the least distortion. The distortion is convex in K, so there is a price per
+interval at which exactly K of them are cheapest, and `intervals.cheapest_intervals` finds the best intervals at a given
+price in n log n steps.
 """
 
 import functools
@@ -20,7 +22,7 @@ from torch import Tensor
 from .intervals import cheapest_intervals, moments_from_middles, moments_of_intervals
 from .voronoi import refilled
 
-WIDE = 2**20  # range of the samples, in widths of their middle half, from which prefix sums lose the middle's digits
+WIDE = 2**20  # range over interquartile range beyond which prefix sums lose the digits of the middle
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Intervals:
 
 
 class Line:
-    """Sorted samples, seen from their mean, with prefix sums in float64; a codebook is its increasing points."""
+    """Sorted, centred samples with prefix sums in float64; a codebook is its points in increasing order."""
 
     def __init__(self, samples: Float[Tensor, "n 1"], mass: Float[Tensor, " n"]) -> None:
         self.samples, self.mass = samples, mass
@@ -50,7 +52,7 @@ class Line:
 
     @functools.cached_property
     def table(self) -> Float[ndarray, "levels n 4"] | None:
-        """Of `moments_from_middles`, where prefix sums cancel."""
+        """From `moments_from_middles` if prefix sums would cancel; otherwise None."""
         return moments_from_middles(self.x, self.m) if self.cancels else None
 
     def place(self, points: Float[Tensor, "K 1"]) -> Float[ndarray, " K"]:
@@ -84,7 +86,7 @@ class Line:
         return torch.from_numpy(labels).to(self.samples.device)
 
     def companding(self, K: int) -> Float[ndarray, " K"]:
-        """K points of density p^(1/3), optimal as K grows (Zador 1982); p is read off quantiles of the samples."""
+        """K points with density p^(1/3), optimal as K grows (Zador 1982); p comes from quantiles of the samples."""
         n = len(self.x)
         ranks = np.unique(np.linspace(0, n - 1, max(2, min(n, 2 * K, 1 + n // 16))).round().astype(int))
         steps = np.diff(self.masses[ranks]) ** (1 / 3) * np.diff(self.x[ranks]) ** (2 / 3)  # p^(1/3) dx
@@ -92,9 +94,9 @@ class Line:
         return np.interp((np.arange(K) + 0.5) / K * shares[-1], shares, self.x[ranks])
 
     def optimum(self, K: int) -> Float[ndarray, " K"]:
-        """The K points of least distortion: up to rounding, no others are better."""
+        """The K points with the least distortion, optimal up to rounding."""
         distinct = np.append(np.unique(self.x, return_index=True)[1], len(self.x))
-        if len(distinct) <= K:  # every sample has its point
+        if len(distinct) <= K:  # one point for each distinct sample
             return np.pad(self.x[distinct[:-1]], (0, K + 1 - len(distinct)), mode="edge")
         edges = self._cheapest(K, np.array([0, len(self.x)]), distinct)
         found = self._intervals(edges, self.x[edges[:-1]])
@@ -103,7 +105,7 @@ class Line:
     def _cheapest(self, K: int, few: Int[ndarray, " k"], many: Int[ndarray, " l"]) -> Int[ndarray, " {K}+1"]:
         """Edges of the K best intervals, by bisection of the price between divisions into too few and too many.
 
-        It begins at the price that K intervals of equal distortion G / K are worth as K grows, 2 G / K each.
+        The search starts at 2 G / K, twice the distortion of one of K equal intervals, the price as K grows.
         """
         starts, tiny = np.empty(len(self.masses), np.int64), np.finfo(float).tiny
         price = max(2 * self.sweep(self.companding(K)).distortion * self.masses[-1] / K, tiny)
@@ -119,7 +121,7 @@ class Line:
                 high, few = price, edges
             middle = math.sqrt(low) * math.sqrt(high) if low * high < tiny else math.sqrt(low * high)
             price = 2 * low if high == math.inf else high / 2 if low == 0 else middle
-        # At one price both are best: follow one, and change to the other where an interval of it holds one of the other
+        # Both are best at one price: follow one, and switch where one of its intervals contains one of the other.
         skipped = len(many) - 1 - K
         begin, end = few[:-1], few[1:]
         ahead = many[skipped : skipped + len(few)]

@@ -1,6 +1,6 @@
-"""Lloyd's algorithm (Algorithm 2), and the best of several starts of it.
+"""Lloyd's algorithm (Algorithm 2), and the best of several of its starts.
 
-The algorithm stands here once; what it costs depends on the form of the samples that `form_of` chooses.
+The algorithm is written once; its cost depends on the form of the samples, which `form_of` chooses.
 """
 
 import math
@@ -21,8 +21,8 @@ from .seeding import kmeans_plus_plus_rows, random_rows
 from .voronoi import Iterate, Quantizer, at_least, checked_mass, on_one_scale, quantizer_of, scaled, scaled_back
 
 STARTS = {"k-means++": kmeans_plus_plus_rows, "random": random_rows}
-ITERATIONS, SEEDING = 20, 30  # passes over the samples that a run, and a k-means++ start, are worth
-MOST = 2**14  # samples of the Gram form: their inner products take 1 GiB
+ITERATIONS, SEEDING = 20, 30  # assumed passes over the samples of one run, and of one k-means++ start
+MOST = 2**14  # samples in the Gram form: their inner products need 1 GiB
 
 
 def lloyd(
@@ -32,8 +32,8 @@ def lloyd(
     """Lloyd's algorithm (Algorithm 2): move every point to the centroid of its Voronoi cell until none moves.
 
     The distortion G(x) = E min_i |X - x_i|^2 never increases (Graf and Luschgy 2000, Lemma 4.10).
-    An empty cell is refilled by splitting the one that costs most; cells stay empty only when there are
-    fewer distinct samples than points.
+    An empty cell is refilled by splitting the costliest cell. Cells stay empty only if there are fewer distinct
+    samples than points.
 
     Args:
         samples: n points X ~ mu, (n, d), finite.
@@ -45,7 +45,7 @@ def lloyd(
     Returns:
         Quantizer with points (K, d), in increasing order if d = 1; counts (K,) summing to n; history.
     Raises:
-        InputError: K < 1, K > n, a sample or point that is not finite, another dimension, a mass that is none, a
+        InputError: K < 1, K > n, a sample or point that is not finite, different dimensions, an invalid mass, a
             negative `max_iter`, or a distortion beyond the range of float64.
     """
     at_least(0, max_iter=max_iter)
@@ -60,38 +60,38 @@ def best_of_restarts(
     samples: Tensor, K: int | Sequence[int] | Int[ndarray, " levels"], *, n_restarts: int, rng: np.random.Generator,
     init: str = "k-means++", mass: Tensor | None = None, max_iter: int = 300, tol: float = 1e-6,
 ) -> Quantizer | list[Quantizer]:  # fmt: skip
-    """The lowest distortion among `n_restarts` runs of Lloyd's algorithm, each from its own start.
+    """The quantizer with the lowest distortion among `n_restarts` runs of Lloyd's algorithm from different starts.
 
     Args:
-        samples, mass: as of `lloyd`.
-        K: a level, or several, which share what the form of the samples costs; the result at one level does not
+        samples, mass: as in `lloyd`.
+        K: one level, or several, which share the cost of the form of the samples; the result at one level does not
             depend on the others.
-        init: `k-means++` or `random` samples. On a line the optimum itself takes the place of all k-means++ starts.
+        init: `k-means++` or `random` samples. On a line the exact optimum replaces all k-means++ starts.
     Returns:
-        A Quantizer, or one for each of several levels.
+        A Quantizer, or a list with one for each of several levels.
     Raises:
         InputError: as `lloyd`; an unknown `init`, or `n_restarts` < 1.
     """
     if init not in STARTS:
-        raise InputError(f"init = {init!r}, but it is {' or '.join(STARTS)}")
+        raise InputError(f"init = {init!r}, but it must be {' or '.join(STARTS)}")
     at_least(1, n_restarts=n_restarts)
     at_least(0, max_iter=max_iter)
-    levels = [K] if isinstance(K, Number) else list(K)
+    levels = [K] if isinstance(K, Number) else list(K)  # type: ignore[arg-type]
     samples, exponent = scaled(samples, *levels)
     mass = checked_mass(mass, samples)
-    form, best = form_of(samples, mass, levels, n_restarts * (SEEDING + ITERATIONS)), {}
-    for start in _starts(form, init, max(levels), n_restarts, rng):
+    form, best = form_of(samples, mass, levels, n_restarts * (SEEDING + ITERATIONS)), {}  # type: ignore[arg-type]
+    for start in _starts(form, init, max(levels), n_restarts, rng):  # type: ignore[arg-type]
         for level in dict.fromkeys(levels):
-            run = _iterate(form, start(level), max_iter, tol)
+            run = _iterate(form, start(level), max_iter, tol)  # type: ignore[arg-type]
             best[level] = min(best.get(level, run), run, key=lambda run: run.history[-1])
     found = [scaled_back(_finished(form, best[level], samples, mass), exponent) for level in levels]
     return found[0] if isinstance(K, Number) else found
 
 
 def form_of(samples: Float[Tensor, "n d"], mass: Float[Tensor, " n"], levels: list[int], passes: int) -> Form:
-    """The form in which this many passes over the samples at each of these levels take the least time.
+    """The form with the fastest runs, for this many passes over the samples at each of these levels.
 
-    On a line, Line; otherwise Gram where `gram_pays` and no mass is too light for its float32, and Direct.
+    On a line, Line. Otherwise Gram where `gram_pays` and no mass is too light for its float32, and Direct elsewhere.
     """
     n, d = samples.shape
     if d == 1:
@@ -101,14 +101,14 @@ def form_of(samples: Float[Tensor, "n d"], mass: Float[Tensor, " n"], levels: li
 
 
 def gram_pays(n: int, d: int, levels: list[int], passes: int) -> bool:
-    """Whether the Gram form is faster: n^2 d operations once and n^2 in a pass, each of which counts for ten of a
-    matrix product; Direct makes 2 n K d in a pass."""
+    """Whether the Gram form is faster: n^2 d operations once and n^2 in each pass, each worth ten of a matrix product;
+    Direct needs 2 n K d in each pass."""
     return n <= MOST and n * n * (d + 10 * passes * len(levels)) < 2 * n * d * sum(levels) * passes
 
 
 @dataclass(frozen=True)
 class Descent:
-    """Where one run of the algorithm has come to rest."""
+    """The state in which one run of the algorithm has converged."""
 
     codebook: Any
     cells: Any
@@ -120,7 +120,7 @@ def _iterate(form: Form, start: Any, max_iter: int, tol: float, callback: Callab
     new, history = start, []
     for step in range(max_iter + 1):
         found = form.sweep(new)
-        if history and history[-1] <= found.distortion:  # nothing gained, or rounding: the last points stand
+        if history and history[-1] <= found.distortion:  # no gain, or rounding: keep the last points
             break
         book, cells_of_book = new, found
         history.append(found.distortion)
@@ -134,7 +134,7 @@ def _iterate(form: Form, start: Any, max_iter: int, tol: float, callback: Callab
 
 
 def _starts(form: Form, init: str, K: int, n_restarts: int, rng: np.random.Generator) -> Iterator[Callable[[int], Any]]:
-    """Each start as a function of the level, at most K. The codebook of a level is the first part of a higher one's."""
+    """Each start as a function of the level, at most K. A level's codebook is the first part of a higher level's."""
     if isinstance(form, Line) and init == "k-means++":
         yield form.optimum
         return
@@ -144,5 +144,5 @@ def _starts(form: Form, init: str, K: int, n_restarts: int, rng: np.random.Gener
 
 
 def _finished(form: Form, run: Descent, samples: Float[Tensor, "n d"], mass: Float[Tensor, " n"]) -> Quantizer:
-    """The run's points with the exact masses, counts and distortion of their cells."""
+    """The final points with the exact masses, counts and distortion of their cells."""
     return quantizer_of(samples, form.points(run.codebook), form.labels(run.cells), run.history, mass)

@@ -15,23 +15,24 @@ def minibatch(
     samples: Tensor, codebook: Tensor, *, passes: int = 1,
     rng: np.random.Generator | None = None, callback: Callable[[Iterate], None] | None = None,
 ) -> OnlineQuantizer:  # fmt: skip
-    """Mini-batch k-means (Algorithm 3, lines 3-11), run `passes` times, each from the points of the last.
+    """Mini-batch k-means (Algorithm 3, lines 3-11), run `passes` times, each from the points of the one before.
 
-    As printed: inside a batch the samples are met one at a time, so the batches' size changes nothing and is no
-    parameter; each run begins with v = 1, so that what the last one did is forgotten but for its points.
-    The step 1/v belongs to the point: this is MacQueen's k-means, not CLVQ, whose step is shared by all.
+    As printed, samples inside a batch come one at a time, so the batch size changes nothing and is not a parameter.
+    Each run starts with v = 1 and forgets the last one except for its points. Each point has its own step 1/v: this is
+    MacQueen's k-means, not CLVQ, whose step is shared by all points.
 
     Args:
-        samples: n points (n, d), finite; one pass meets each once.
+        samples: n points (n, d), finite; one pass uses each once.
         codebook: the K starting points (K, d); not modified.
         passes: 1 is the paper's and D4M's.
-        rng: orders each pass; None keeps the given order.
+        rng: orders the samples in each pass; None keeps the given order.
         callback: called after every step with |X - x_win|^2.
     Returns:
-        OnlineQuantizer of the pass that ended lowest. `companion` is its v / sum v, which also counts the start and
-        samples lost since; `counts` are the exact cells. `history` is the distortion at the start and per pass.
+        OnlineQuantizer of the pass with the lowest distortion. `companion` is its v / sum v, which also counts the
+            start and samples lost since. `counts` are those of the exact cells. `history` is the distortion at the
+            start and after each pass.
     Raises:
-        InputError: K, samples or points as of `lloyd`, or `passes` < 1.
+        InputError: K, samples or points that `lloyd` refuses, or `passes` < 1.
     """
     at_least(1, passes=passes)
     samples, codebook, exponent = on_one_scale(samples, codebook, start=True)
@@ -51,17 +52,17 @@ def minibatch(
 
 
 def d4m_minibatch(samples: Tensor, K: int, rng: np.random.Generator) -> OnlineQuantizer:
-    """scikit-learn's MiniBatchKMeans as D4M's released code calls it for ImageNet: one pass in batches of K.
+    """scikit-learn's MiniBatchKMeans, called as in D4M's released code for ImageNet: one pass in batches of K.
 
-    The first batch is the start, the last n mod K samples are not met, and points that win too rarely are moved to
-    random samples of a batch, with a count that they have not won. So scikit-learn's own counts, most likely those
-    that the paper weighs by, are not the sizes of cells.
+    The first batch is the start, and the last n mod K samples are left out. Points that win too rarely are moved to
+    random samples of a batch, with a count that they have not won. So scikit-learn's own counts, which are most likely
+    the weights in the paper, are not the sizes of cells.
 
     Args:
         samples: (n, d), finite.
         rng: orders the samples and seeds scikit-learn.
     Returns:
-        OnlineQuantizer: `companion` are scikit-learn's own counts, divided by their sum; `counts` are the exact cells.
+        OnlineQuantizer: `companion` is scikit-learn's own counts over their sum; `counts` are those of the exact cells.
     Raises:
         InputError: K < 1, K > n, or a sample that is not finite.
     """

@@ -1,7 +1,7 @@
-"""Voronoi cells in the plane under a law with a smooth density, by quadrature: what `exact` is on a line.
+"""Voronoi cells in the plane under a law with a smooth density, by quadrature: the plane's counterpart of `exact`.
 
-A cell is a fan of triangles with their tip at its point, each integrated by a product of Gauss-Legendre rules. Cells
-that reach to infinity are cut off far beyond the mass of the law, by guards: points on a circle that nobody sees.
+A cell is a fan of triangles with their tips at its point, each integrated by a product of Gauss-Legendre rules. Guards,
+points on a circle far outside the mass of the law, bound the cells that would reach infinity; they appear in no result.
 """
 
 from typing import Any
@@ -14,29 +14,29 @@ from scipy.spatial import Voronoi
 
 from ..errors import InputError
 
-FAR = 9.0  # deviations of the law from its mean at which cells are cut off
-GUARDS = 32  # points on the circle, so that the cut is round
-PIECE = 2.0  # length of a piece of an edge at most, in deviations
-NEAR = 1.5  # deviations from its tip up to which a triangle takes the first of two rules
+FAR = 9.0  # radius at which cells are cut off, in standard deviations from the mean of the law
+GUARDS = 32  # points on the circle, enough for a round cut
+PIECE = 2.0  # greatest length of a piece of an edge, in standard deviations
+NEAR = 1.5  # standard deviations from its tip up to which a triangle uses the first of the two rules
 RULES = ((14, 10), (32, 12))  # nodes from the point to the edge, and along the edge
-CERTIFIED = 1e-9  # relative error of the law's mass, mean and variance that every result is held to
+CERTIFIED = 1e-9  # largest relative error of the mass, the mean and the variance of the law
 
 
 def plane_cells(
     law: Any, x: Float[ndarray, "K 2"]
 ) -> tuple[Float[ndarray, " K"], Float[ndarray, "K 2"], Float[ndarray, " K"], Float[ndarray, " K"]]:
-    """Of each Voronoi cell: mass, first moment, second moment and mean distance, all about its point.
+    """Mass, first moment, second moment and mean distance of each Voronoi cell, all about its point.
 
     Args:
-        law: a normal law in the plane, as `scipy.stats.multivariate_normal([0, 0])`, or what has its `pdf`, `mean` and
-            `cov`, with a smooth density that is 0 beyond 9 deviations.
+        law: a normal law in the plane, such as `scipy.stats.multivariate_normal([0, 0])`, or any object with its `pdf`,
+            `mean` and `cov` and a smooth density that vanishes beyond 9 standard deviations.
     Raises:
-        InputError: a law that is not of the plane.
-        ArithmeticError: mass, mean or variance of the law are not kept.
+        InputError: a law that is not in the plane.
+        ArithmeticError: the mass, the mean or the variance of the law is not kept.
     """
     mean, cov = np.asarray(law.mean), np.asarray(law.cov)
     if mean.shape != (2,):
-        raise InputError(f"the law has the mean {mean}; give one in the plane, as multivariate_normal([0, 0])")
+        raise InputError(f"the law has the mean {mean}; give a law in the plane, such as multivariate_normal([0, 0])")
     unit = float(np.linalg.eigvalsh(cov)[-1]) ** 0.5
     owner, a, b = _triangles(x, mean, unit)
     near, found = np.linalg.norm(a - x[owner], axis=1) < NEAR * unit, np.zeros((5, len(x)))
@@ -56,9 +56,9 @@ def plane_cells(
 
 
 def plane_quantizer(law: Any, start: Float[ndarray, "K 2"]) -> Float[ndarray, "K 2"]:
-    """Stationary points of the distortion of a law in the plane, from a start: L-BFGS on its exact value and gradient.
+    """Stationary points of the distortion of a law in the plane: L-BFGS from a start on the exact value and gradient.
 
-    Errors as of `plane_cells`.
+    Raises the errors of `plane_cells`.
     """
 
     def value(flat: Float[ndarray, " n"]) -> tuple[float, Float[ndarray, " n"]]:
@@ -72,7 +72,7 @@ def plane_quantizer(law: Any, start: Float[ndarray, "K 2"]) -> Float[ndarray, "K
 def _triangles(
     x: Float[ndarray, "K 2"], mean: Float[ndarray, " 2"], unit: float
 ) -> tuple[ndarray, Float[ndarray, "T 2"], Float[ndarray, "T 2"]]:
-    """Index of the point at the tip of each triangle, and the two ends of the piece of an edge before it."""
+    """Index of the point at the tip of each triangle, and both ends of its piece of an edge."""
     K, angle = len(x), 2 * np.pi * np.arange(GUARDS) / GUARDS
     guards = mean + 2 * FAR * unit * np.stack([np.cos(angle), np.sin(angle)], 1)
     found = Voronoi(np.concatenate([x, guards]))
@@ -91,7 +91,7 @@ def _hold(
     y: Float[ndarray, "K 2"], mass: Float[ndarray, " K"], moment: Float[ndarray, "K 2"], second: Float[ndarray, " K"],
     cov: Float[ndarray, "2 2"], unit: float,
 ) -> None:  # fmt: skip
-    """ArithmeticError unless mass, mean and variance are those of the law, from cells about y, seen from its mean."""
+    """Raise ArithmeticError unless mass, mean and variance, from centred cells about y, are those of the law."""
     mean = (mass[:, None] * y + moment).sum(0) / unit
     variance = (mass * (y**2).sum(1) + 2 * (y * moment).sum(1) + second).sum() / np.trace(cov)
     for what, error in (("mass", mass.sum() - 1), ("mean", np.abs(mean).max()), ("variance", variance - 1)):

@@ -1,6 +1,6 @@
-"""Other powers than the square: points that minimise E min_i |X - x_i|^r, exactly on a line, by Lloyd's way in R^d.
+"""Powers other than the square: points that minimise E min_i |X - x_i|^r, exactly on a line, by Lloyd's method in R^d.
 
-The point of a cell is its mean for r = 2, its median for r = 1. As K grows, points have the density p^(d/(d+r)) and
+The best point of a cell is its mean for r = 2 and its median for r = 1. As K grows, points have density p^(d/(d+r)) and
 cells the masses p^(r/(d+r)) (Graf and Luschgy 2000, Theorem 7.5; for the masses see chapter 11).
 """
 
@@ -25,16 +25,16 @@ STEP = 1e-5  # of difference quotients, in distances between points
 def power_quantizer(law: Any, K: int, r: float, *, tol: float = 1e-11, max_iter: int = 200) -> ExactQuantizer:
     """The best K points of a law on a line for E min_i |X - x_i|^r, by Newton's method on its gradient.
 
-    A log-concave density has one stationary grid (Graf and Luschgy 2000, Theorem 5.1); elsewhere the better of those
-    found from the density p^(1/(1+r)) and from the best points for the square is marked as not proved.
+    A log-concave density has one stationary grid (Graf and Luschgy 2000, Theorem 5.1); for other laws the better of
+    the grids found from the density p^(1/(1+r)) and from the best points for the square has `optimal` False.
 
     Args:
-        law: as of `exact_quantizer`.
-        r: at least 1, with E |X|^r finite; 2 gives the points of `exact_quantizer`, 1 medians of their cells.
-        tol: largest entry of the gradient at the end, over r and in units of the law's deviation.
+        law: as in `exact_quantizer`.
+        r: at least 1, with E |X|^r finite; 2 gives the points of `exact_quantizer`, 1 the medians of their cells.
+        tol: largest entry of the gradient at the end, over r and in standard deviations of the law.
     Raises:
-        InputError: K < 1, r < 1 (|x|^r is not convex), or a law as `standard_law` refuses it.
-        ArithmeticError: no convergence, or cells whose mass, mean or variance are not those of the law.
+        InputError: K < 1, r < 1 (|x|^r is not convex), or a law that `standard_law` refuses.
+        ArithmeticError: no convergence, or cells whose mass, mean or variance differ from those of the law.
     """
     at_least(1, K=K)
     _check(r)
@@ -58,9 +58,9 @@ def power_quantizer(law: Any, K: int, r: float, *, tol: float = 1e-11, max_iter:
 def power_cells(
     law: Any, x: Float[ndarray, " K"], r: float
 ) -> tuple[Float[ndarray, " K"], Float[ndarray, " K"], Float[ndarray, " K"]]:
-    """Of the cells of increasing points: mass, gradient r E sign(x_i - X) |X - x_i|^(r-1), cost E |X - x_i|^r.
+    """Mass, gradient r E sign(x_i - X) |X - x_i|^(r-1) and cost E |X - x_i|^r of the cells of increasing points.
 
-    Errors as of `power_quantizer`.
+    Raises the errors of `power_quantizer`.
     """
     _check(r)
     standard = standard_law(law)
@@ -70,13 +70,13 @@ def power_cells(
 
 
 def power_lloyd(samples: Tensor, codebook: Tensor, r: float, *, max_iter: int = 300, tol: float = 1e-6) -> Quantizer:
-    """Lloyd's algorithm for the power r: cells of the nearest point, then a step of each to the centre of its cell.
+    """Lloyd's algorithm for the power r: cells of nearest points, then a step of each point to the centre of its cell.
 
-    The step is the mean with weights |X - x_i|^(r-2) (Weiszfeld's for r = 1, Lloyd's for r = 2), shortened by r - 1 for
-    r > 2. A sample under its point has weight 0, or none could leave the sample that it starts from.
+    The step goes to the mean with weights |X - x_i|^(r-2) (Weiszfeld's for r = 1, Lloyd's for r = 2), shortened by
+    r - 1 if r > 2. A sample at its point has weight 0; otherwise no point could leave the sample that it starts from.
 
     Args:
-        samples, codebook, max_iter, tol: as of `lloyd`; a cell that has lost its samples keeps its point.
+        samples, codebook, max_iter, tol: as in `lloyd`; a cell that loses all its samples keeps its point.
         r: at least 1.
     Returns:
         Quantizer whose `distortion` and `history` are E min_i |X - x_i|^r.
@@ -98,7 +98,7 @@ def power_lloyd(samples: Tensor, codebook: Tensor, r: float, *, max_iter: int = 
         best, cell = x, labels
         weights = torch.where(squared > 0, squared, torch.inf if r < 2 else 0.0) ** (r / 2 - 1)
         found = cells(X, x, labels, weights)
-        means = torch.where(found.masses[:, None] > 0, found.sums / found.masses[:, None], x.double())
+        means = torch.where(found.masses[:, None] > 0, found.sums / found.masses[:, None], x.double())  # type: ignore[arg-type]
         x = x + (means.to(x) - x) / max(1.0, r - 1)
     found = scaled_back(quantizer_of(samples, best + centre, cell), exponent)
     unit = 2.0 ** (exponent * r)
@@ -108,7 +108,7 @@ def power_lloyd(samples: Tensor, codebook: Tensor, r: float, *, max_iter: int = 
 
 def _check(r: float) -> None:
     if not 1 <= r < np.inf:
-        raise InputError(f"r = {r}, but only for r = 1 or more is |x|^r convex")
+        raise InputError(f"r = {r}, but |x|^r is convex only for r >= 1; give r >= 1")
 
 
 def _stationary(
@@ -128,9 +128,9 @@ def _stationary(
 def _damped(
     law: StandardLaw, x: Float[ndarray, " K"], slope: Float[ndarray, " K"], r: float
 ) -> Float[ndarray, " K"] | None:
-    """A step of Newton's method, halved until points keep their order and the gradient falls; None after 30 times.
+    """A Newton step, halved until the points keep their order and the gradient falls; None after 30 halvings.
 
-    The Jacobian is tridiagonal, so that three difference quotients give all of it.
+    The Jacobian is tridiagonal, so three difference quotients give all of it.
     """
     gap = STEP * np.minimum(np.diff(x, prepend=x[0] - law.std), np.diff(x, append=x[-1] + law.std))
     bands = np.zeros((3, len(x)))
@@ -153,10 +153,10 @@ def _damped(
     return None
 
 
-def _cells(law: StandardLaw, x: Float[ndarray, " K"], r: float) -> tuple[ndarray, ndarray, ndarray, ndarray, ndarray]:
-    """Of each cell about its point: mass, first and second moment, E sign(x_i - X) |X - x_i|^(r-1), E |X - x_i|^r.
+def _cells(law: StandardLaw, x: Float[ndarray, " K"], r: float) -> tuple[ndarray, ...]:
+    """Mass, first and second moment, E sign(x_i - X) |X - x_i|^(r-1) and E |X - x_i|^r of each cell, about its point.
 
-    Between a point and the end of its cell nodes are squared, so that no power of the distance is rough at the point.
+    Nodes between a point and the end of its cell are squared, so that no power of the distance is rough at the point.
     """
     low, high = law.support
     edges = np.concatenate([[low], (x[1:] + x[:-1]) / 2, [high]]).clip(low, high)
@@ -187,8 +187,8 @@ def _cells(law: StandardLaw, x: Float[ndarray, " K"], r: float) -> tuple[ndarray
 
 
 def _add(found: Float[ndarray, "5 K"], owner: ndarray, off: ndarray, p: ndarray, r: float) -> None:
-    """Masses p at distances off from the points of their cells, each row of one cell."""
-    away = np.where(p > 0, np.abs(off), 0.0)  # far out a power may leave the range, where there is no mass
+    """Add masses p at distances `off` from the points of their cells; each row belongs to one cell."""
+    away = np.where(p > 0, np.abs(off), 0.0)  # far out, where there is no mass, a power may leave the range
     off = np.copysign(away, off)
     values = (np.ones_like(off), off, off**2, -np.sign(off) * away ** (r - 1), away**r)
     for row, value in zip(found, values, strict=True):

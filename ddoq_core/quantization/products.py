@@ -1,4 +1,4 @@
-"""Product quantizers of independent coordinates, and how many points each of them deserves."""
+"""Product quantizers of independent coordinates, and the best number of points for each coordinate."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -15,15 +15,16 @@ from .voronoi import at_least
 def product_quantizer(factors: Sequence[ExactQuantizer]) -> ExactQuantizer:
     """All combinations of the points of quantizers of independent coordinates, with the products of their weights.
 
-    Its cells are boxes, and its distortion is the sum of theirs; it is stationary if they are, and rarely optimal.
+    Its cells are boxes, and its distortion is the sum of the coordinates'. It is stationary if they are, and rarely
+    optimal.
 
     Returns:
-        ExactQuantizer whose points are (K_1 ... K_d, d), the last coordinate fastest.
+        ExactQuantizer with points (K_1 ... K_d, d); the last coordinate varies fastest.
     Raises:
         InputError: no factors.
     """
     if not factors:
-        raise InputError("a product of no quantizers has no points; give one for each coordinate")
+        raise InputError("a product of no quantizers has no points; give one quantizer for each coordinate")
     places = np.stack(np.meshgrid(*(q.points for q in factors), indexing="ij"), -1).reshape(-1, len(factors))
     weights = functools.reduce(np.multiply.outer, (q.weights for q in factors)).ravel()
     return ExactQuantizer(places, weights, sum(q.distortion for q in factors), len(factors) == 1 and factors[0].optimal)
@@ -35,8 +36,8 @@ def allocate(
     """The best sizes K_1 >= K_2 >= ... with product at most K for sum_i v_i G(K_i), and that sum.
 
     Args:
-        variances: v_1 >= v_2 >= ... > 0; sizes are 1 from some coordinate on, and those are left out.
-        distortion: G(k) of the coordinates' law with variance 1, so that G(1) = 1; it falls with k.
+        variances: v_1 >= v_2 >= ... > 0; sizes are 1 from some coordinate on, and these are left out.
+        distortion: G(k) of the coordinates' law with variance 1, so G(1) = 1; it decreases with k.
     """
     at_least(1, K=K)
     v, left = np.append(variances, 0.0), np.append(np.cumsum(variances[::-1])[::-1], [0.0, 0.0])

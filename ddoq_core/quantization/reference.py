@@ -1,7 +1,7 @@
-"""Algorithms 1, 2 and 3 of the paper as they are printed, in plain NumPy, with the numbers of its lines.
+"""Algorithms 1, 2 and 3 of the paper as printed, in plain NumPy, with the numbers of its lines.
 
-They are there to be read, and to test the fast forms `clvq`, `lloyd` and `minibatch`. The law mu is that of n samples,
-the codebook x has K points, and nothing is checked.
+They are for reading, and for testing the fast versions `clvq`, `lloyd` and `minibatch`. The law mu is that of n
+samples, the codebook x has K points, and the input is not checked.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ def algorithm_1(
 ) -> tuple[Float[ndarray, "K d"], Float[ndarray, " K"]]:
     """CLVQ: points x and companion weights w after one step gamma_k for each sample X_k.
 
-    In print the step has the index i of the point; that of the sample is meant.
+    The paper prints the step with the index i of the point; it means that of the sample.
     """
     K = len(x)
     x, w = x.copy(), np.full(K, 1 / K)  # line 1
@@ -31,7 +31,7 @@ def algorithm_1(
 def algorithm_2(samples: Float[ndarray, "n d"], x: Float[ndarray, "K d"]) -> Float[ndarray, "K d"]:
     """Lloyd I (k-means): points that are the means of their Voronoi cells.
 
-    A point without samples stays where it is; line 4 would divide by 0.
+    A point without samples stays where it is, since line 4 would divide by 0.
     """
     while True:  # lines 1, 2, 5
         cell = norm(samples[:, None] - x, axis=2).argmin(1)  # line 3

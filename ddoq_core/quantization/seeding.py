@@ -1,4 +1,4 @@
-"""Where a codebook starts: k-means++, or K of the samples. Both lie in the hull of the support, as eq. 14 asks."""
+"""Starts for a codebook: k-means++, or K of the samples. Both lie in the hull of the support, as eq. 14 requires."""
 
 import math
 
@@ -16,8 +16,9 @@ from .voronoi import checked, checked_mass, scaled, shifted
 def kmeans_plus_plus(samples: Tensor, K: int, rng: np.random.Generator) -> Float[Tensor, "K d"]:
     """Greedy k-means++ (Arthur and Vassilvitskii 2007): each new point is a sample drawn far from the others.
 
-    Of 2 + ln k candidates for the k-th point, drawn with probability proportional to the squared distance to the
-    nearest point so far, the one that lowers the distortion most is kept. The first points of many start fewer.
+    The k-th point is the best of 2 + ln k candidates: those are drawn with probability proportional to the squared
+    distance to the nearest point so far, and the one that lowers the distortion most is kept. The first K points of a
+    longer start are the start for K.
 
     Args:
         samples: (n, d), finite.
@@ -30,7 +31,7 @@ def kmeans_plus_plus(samples: Tensor, K: int, rng: np.random.Generator) -> Float
 
 
 def random_samples(samples: Tensor, K: int, rng: np.random.Generator) -> Float[Tensor, "K d"]:
-    """K of the samples (n, d) drawn without replacement; InputError as `kmeans_plus_plus`."""
+    """K of the samples (n, d), drawn without replacement; InputError as `kmeans_plus_plus`."""
     samples = checked(samples, K)
     return samples[rng.choice(len(samples), K, replace=False)].clone()
 
@@ -45,13 +46,13 @@ def companding(samples: Tensor, K: int) -> Float[Tensor, "K 1"]:
     """
     samples, exponent = scaled(samples, K)
     if samples.shape[1] != 1:
-        raise InputError(f"samples have {samples.shape[1]} dimensions, but companding is for one; use k-means++")
+        raise InputError(f"samples have {samples.shape[1]} dimensions, but companding needs 1; use k-means++")
     line = Line(samples, checked_mass(None, samples))
     return shifted(line.points(line.companding(K)), exponent)
 
 
 def random_rows(form: Form, K: int, rng: np.random.Generator) -> list[int]:
-    """Rows of K samples, each as likely as its mass, none twice."""
+    """Rows of K different samples, drawn with probability proportional to their masses."""
     return (rng.exponential(size=len(form.mass)) / form.mass.cpu().numpy()).argsort()[:K].tolist()
 
 
@@ -70,7 +71,7 @@ def kmeans_plus_plus_rows(form: Form, K: int, rng: np.random.Generator) -> list[
 
 
 def _draw(weight: Float[Tensor, " n"], size: int, rng: np.random.Generator) -> np.ndarray:
-    """Indices drawn with probability proportional to `weight`; uniformly when there is no weight left."""
+    """Indices drawn with probability proportional to `weight`; uniformly if all weight is 0."""
     cumulated = weight.double().cumsum(0).cpu().numpy()
     uniform = rng.random(size)
     if cumulated[-1] <= 0:

@@ -1,7 +1,8 @@
 """Voronoi cells and the quadratic distortion of a codebook (Definition 1, eq. 6-7).
 
-In: samples X ~ mu, a codebook of K points; `on_one_scale` checks both. Out: the cell of each sample, the mean squared
-distance, or both with the exact cell counts, as a `Quantizer`. Every algorithm of this package ends in `quantize`.
+In: samples X ~ mu and a codebook of K points; `on_one_scale` checks both. Out: the cell of each sample, the mean
+squared distance, or both with the exact cell counts, as a `Quantizer`. Every algorithm of this package ends with
+`quantize`.
 """
 
 import dataclasses
@@ -18,25 +19,25 @@ from torch import Tensor
 from ..errors import InputError
 from . import kernels
 
-CHUNK = 2**20  # inner products held at once: 4 MiB in float32, near the processor
-ORDINARY = {torch.float32: 32, torch.float64: 128}  # samples from 2^-this to 2^this have squares far inside the range
+CHUNK = 2**20  # inner products in memory at once: 4 MiB in float32, which fits the processor's cache
+ORDINARY = {torch.float32: 32, torch.float64: 128}  # squares of samples from 2^-this to 2^this stay in range
 LOW = 16  # dimensions up to which a compiled loop beats a matrix product
 
 
 @dataclass(frozen=True)
 class Quantizer:
-    """A quantization nu = sum_i w_i delta(x_i) of n samples, its weights those of Proposition 2."""
+    """A quantization nu = sum_i w_i delta(x_i) of n samples, with the weights of Proposition 2."""
 
     points: Float[Tensor, "K d"]
     counts: Int[Tensor, " K"]  # samples per Voronoi cell; they sum to n
     weights: Float[Tensor, " K"]  # cell masses, counts / n for samples of equal mass: they minimise W_2 on these points
-    distortion: float  # G(x): mean squared distance of a sample to its point; 0 below the range of numbers
-    history: tuple[float, ...]  # distortion along the algorithm, start first
+    distortion: float  # G(x): mean squared distance from a sample to its point; 0 if below the range of numbers
+    history: tuple[float, ...]  # distortion at each iteration, start first
 
 
 @dataclass(frozen=True)
 class Iterate:
-    """One moment of an algorithm, handed to its callback. `points` moves on: clone it to keep it."""
+    """The state of an algorithm, passed to its callback. `points` changes afterwards; clone it to keep it."""
 
     step: int
     points: Float[Tensor, "K d"]
@@ -45,19 +46,19 @@ class Iterate:
 
 @dataclass(frozen=True)
 class Cells:
-    """Samples divided among K points, in float64: what Lloyd's algorithm needs to know of it."""
+    """Samples divided among K points, in float64, as Lloyd's algorithm needs it."""
 
     masses: Float[Tensor, " K"]
     sums: Float[Tensor, "K d"] | None  # of mass times sample; the Gram form has none
     labels: Int[Tensor, " n"]
-    cost: Float[Tensor, " n"]  # squared distance of a sample to the point of its cell
+    cost: Float[Tensor, " n"]  # squared distance from a sample to the point of its cell
     distortion: float  # mean of the cost
 
 
 def squared_distances(samples: Tensor, points: Tensor) -> Float[Tensor, "n K"]:
     """|X - x_i|^2 of samples (n, d) and points (K, d) through one matrix product.
 
-    Both are moved to the points' mean first: |X|^2 - 2 X.x + |x|^2 would cancel in float32 far from the origin.
+    Both are first moved to the mean of the points: far from the origin |X|^2 - 2 X.x + |x|^2 would cancel in float32.
     """
     samples, points, exponent = on_one_scale(samples, points)
     centre = points.mean(0)
@@ -67,7 +68,7 @@ def squared_distances(samples: Tensor, points: Tensor) -> Float[Tensor, "n K"]:
 
 
 def assign(samples: Tensor, points: Tensor) -> Int[Tensor, " n"]:
-    """Voronoi cell of each sample (eq. 6): index of the nearest point; on a boundary, of one of them.
+    """Voronoi cell of each sample (eq. 6): index of its nearest point; on a boundary, of one of the nearest.
 
     Args:
         samples, points: (n, d) and (K, d), finite; InputError as `on_one_scale`.
@@ -83,7 +84,7 @@ def _assigned(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"]) -> In
 
 
 def nearest(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"]) -> Int[Tensor, " n"]:
-    """`assign` for samples about the origin: the matrix product would cancel in float32 far from it."""
+    """`assign` for samples near the origin; far from it the matrix product would cancel in float32."""
     if samples.device.type == "cpu" and samples.shape[1] <= LOW:
         labels = torch.empty(len(samples), dtype=torch.int64)
         X, x, found = samples.numpy(), points.numpy(), labels.numpy()
@@ -114,7 +115,7 @@ def cells(
     samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"], labels: Int[Tensor, " n"],
     mass: Float[Tensor, " n"] | None = None,
 ) -> Cells:  # fmt: skip
-    """Masses, sums and costs of the cells that `labels` say, by subtraction, in float64; a `mass` of None is 1 each."""
+    """Masses, sums and costs of the cells given by `labels`, in float64; a `mass` of None is 1 each."""
     mass = torch.ones(len(samples), dtype=torch.float64, device=samples.device) if mass is None else mass
     if samples.device.type == "cpu":
         cost = torch.empty(len(samples), dtype=torch.float64)
@@ -126,13 +127,13 @@ def cells(
     sums, cost = torch.zeros(points.shape, dtype=torch.float64, device=samples.device), []
     for X, l, m in zip(*(_chunks(tensor, samples.shape[1]) for tensor in (samples, labels, mass)), strict=True):
         sums.index_add_(0, l, X.double() * m[:, None])
-        cost.append((X - points[l]).square().sum(1, dtype=torch.float64))
-    cost = torch.cat(cost)
+        cost.append((X - points[l]).square().sum(1, dtype=torch.float64))  # type: ignore[attr-defined]
+    cost = torch.cat(cost)  # type: ignore[arg-type]
     return Cells(masses, sums, labels, cost, (cost @ mass / mass.sum()).item())
 
 
 def refilled(masses: Float[Tensor, " K"], labels: Int[Tensor, " n"], cost: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
-    """Labels that give each empty cell the farthest sample of the cell that holds most of the cost, if any."""
+    """Labels that give each empty cell the farthest sample of the cell with the largest cost, if there is one."""
     for empty in (masses == 0).nonzero()[:, 0]:
         share = torch.zeros_like(masses).index_add_(0, labels, cost)
         farthest = torch.where(labels == share.argmax(), cost, -1.0).argmax()
@@ -167,7 +168,7 @@ def quantizer_of(
     samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"], labels: Int[Tensor, " n"],
     history: tuple[float, ...] = (), mass: Float[Tensor, " n"] | None = None,
 ) -> Quantizer:  # fmt: skip
-    """The points with the masses, counts and distortion of the cells that `labels` say."""
+    """The points with the masses, counts and distortion of the cells given by `labels`."""
     found = cells(samples, points, labels, mass)
     counts = torch.bincount(labels, minlength=len(points))
     return Quantizer(points, counts, found.masses / found.masses.sum(), found.distortion, tuple(history))
@@ -176,15 +177,15 @@ def quantizer_of(
 def on_one_scale(
     samples: Tensor, points: Tensor, *, start: bool = False
 ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "K d"], int]:
-    """Samples and points `checked`, in one type on one device, and an exponent e.
+    """Samples and points after `checked`, with one type on one device, and an exponent e.
 
-    Both are divided by 2^e, exactly, where squares of the samples would leave the range of their type.
+    Both are divided by 2^e, exactly, if squares of the samples would leave the range of their type.
 
     Args:
         samples, points: (n, d) and (K, d).
-        start: whether the points are a codebook to start from, and so at most as many as the samples.
+        start: whether the points are a codebook to start from, which may have at most n points.
     Raises:
-        InputError: as `checked`; points of another dimension, or too far away for their squared distances.
+        InputError: as `checked`; points with another dimension, or too far away for their squared distances.
     """
     samples = checked(samples, *([len(points)] if start else []))
     points = checked(points, name="points").to(samples)
@@ -193,22 +194,22 @@ def on_one_scale(
     exponent = scale_exponent(samples, points)
     samples, points = shifted(samples, -exponent), shifted(points, -exponent)
     if not points.abs().max() < 2.0 ** (1.5 * ORDINARY[samples.dtype]):
-        raise InputError(f"points are too far from the samples for {samples.dtype}; give points nearer to them")
+        raise InputError(f"points are too far from the samples for {samples.dtype}; give points closer to them")
     return samples, points, exponent
 
 
 def scaled(samples: Tensor, *levels: Any) -> tuple[Float[Tensor, "n d"], int]:
-    """Samples `checked`, and divided by 2^e as by `on_one_scale`; and e."""
+    """Samples after `checked`, divided by 2^e as in `on_one_scale`, and e."""
     samples = checked(samples, *levels)
     exponent = scale_exponent(samples)
     return shifted(samples, -exponent), exponent
 
 
 def checked(samples: Tensor, *levels: Any, name: str = "samples") -> Float[Tensor, "n d"]:
-    """Samples as every algorithm takes them, in float32 at least, without gradients.
+    """Samples as every algorithm needs them: at least float32, without gradients.
 
     Raises:
-        InputError: not a matrix of floats, or an empty one; K < 1, K > n, or a sample that is not finite.
+        InputError: not a matrix of floats, or empty; K < 1, K > n, or a sample that is not finite.
     """
     if samples.ndim != 2 or not samples.is_floating_point():
         raise InputError(f"{name} are {tuple(samples.shape)} of {samples.dtype}; give a matrix (n, d) of floats")
@@ -218,7 +219,7 @@ def checked(samples: Tensor, *levels: Any, name: str = "samples") -> Float[Tenso
             raise InputError(f"K = {K}, but there are {n} samples; choose K from 1 to {n}")
     if not samples.numel():
         raise InputError(f"{name} are {tuple(samples.shape)}, which is empty; give at least one row and one column")
-    if not samples.sum().isfinite():  # one pass; the rows are looked at only when there is cause
+    if not samples.sum().isfinite():  # one pass; the rows are searched only if something is wrong
         wrong = (~torch.isfinite(samples).all(1)).nonzero()[:, 0]
         if len(wrong):
             first = wrong[0].item()
@@ -230,45 +231,45 @@ def checked_mass(mass: Tensor | None, samples: Float[Tensor, "n d"]) -> Float[Te
     """The samples' masses (n,) in float64, 1 each unless given, divided by a power of two: the largest is in [1, 2).
 
     Raises:
-        InputError: another number of them, one that is negative or not finite, or all 0.
+        InputError: another number of masses, one that is negative or not finite, or all 0.
     """
     if mass is None:
         return torch.ones(len(samples), dtype=torch.float64, device=samples.device)
     if mass.shape != samples.shape[:1] or not (torch.isfinite(mass) & (mass >= 0)).all() or not mass.any():
-        raise InputError(f"mass is {tuple(mass.shape)}; give one finite number of 0 or more per sample, not all 0")
+        raise InputError(f"mass is {tuple(mass.shape)}; give one finite number >= 0 per sample, not all 0")
     mass = mass.detach().to(samples.device, torch.float64)
     return shifted(mass, 1 - math.frexp(mass.max().item())[1])
 
 
 def at_least(low: int, **numbers: Any) -> None:
-    """InputError if one of these named parameters is no whole number from `low` on."""
+    """Raise InputError if one of these named parameters is not a whole number of at least `low`."""
     for name, value in numbers.items():
         if not (isinstance(value, Integral) and value >= low):
-            raise InputError(f"{name} = {value!r}, but it is a whole number of at least {low}")
+            raise InputError(f"{name} = {value!r}, but it must be a whole number of at least {low}")
 
 
 def scale_exponent(*tensors: Tensor) -> int:
-    """e with |values| < 2^e for the largest of the first tensor that is not 0, or 0 where that is ordinary."""
+    """The e with |values| < 2^e for the largest nonzero value of the first tensor; 0 if that value is ordinary."""
     largest = (max(abs(bound.item()) for bound in values.aminmax()) for values in tensors)
     exponent = math.frexp(next(filter(None, largest), 0.0))[1]
     return exponent if abs(exponent) > ORDINARY[tensors[0].dtype] else 0
 
 
 def shifted(values: Tensor, exponent: int) -> Tensor:
-    """values 2^exponent, in two steps: the power itself may leave the range."""
+    """values 2^exponent, in two steps, since the power itself may leave the range."""
     return values * 2.0 ** (exponent // 2) * 2.0 ** (exponent - exponent // 2) if exponent else values
 
 
 def squares_back(distortion: float, exponent: int) -> float:
-    """A distortion of samples that were divided by 2^exponent, in the unit of the samples; 0 below the range."""
+    """A distortion of samples that were divided by 2^exponent, in the samples' unit; 0 if below the range."""
     try:
         return math.ldexp(distortion, 2 * exponent)
     except OverflowError as error:
         raise InputError("squared distances of the samples leave the range of float64; divide the samples") from error
 
 
-def scaled_back(found: Iterate | Quantizer, exponent: int) -> Iterate | Quantizer:
-    """What was found for samples that were divided by 2^exponent, in the unit of the samples."""
+def scaled_back(found: Any, exponent: int) -> Any:
+    """An Iterate or a Quantizer of samples that were divided by 2^exponent, in the samples' unit."""
     if not exponent:
         return found
     changed = {"points": shifted(found.points, exponent), "distortion": squares_back(found.distortion, exponent)}

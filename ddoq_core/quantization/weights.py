@@ -1,4 +1,4 @@
-"""Weights of distilled images from the counts of their cells (Algorithm 4 line 3, eq. 33, and the family between)."""
+"""Weights of distilled images from the counts of their cells (Algorithm 4 line 3, eq. 33, and the powers between)."""
 
 import math
 
@@ -21,7 +21,7 @@ def companion_weights(counts: Int[Tensor, "*C K"], scheme: str | float) -> Float
     Returns:
         Weights in float64, the shape of `counts`.
     Raises:
-        InputError: an unknown scheme, an exponent that is negative or not finite, a class without counts.
+        InputError: an unknown scheme, a negative or infinite exponent, a class without counts.
     """
     share = counts.double() / counts.sum(-1, keepdim=True)
     if not (counts >= 0).all() or not share.isfinite().all():
@@ -38,4 +38,4 @@ def companion_weights(counts: Int[Tensor, "*C K"], scheme: str | float) -> Float
         return proportional
     if scheme == "sqrt":
         return proportional.sqrt()
-    raise InputError(f"weights = {scheme!r}, but it is uniform, proportional, sqrt, or an exponent of at least 0")
+    raise InputError(f"weights = {scheme!r}, but it must be uniform, proportional, sqrt, or an exponent >= 0")

@@ -1,7 +1,7 @@
-"""The mean of a crossed design, distillations x student seeds x test images, and how far it is from its expectation.
+"""The mean of a crossed design (distillations x student seeds x test images), and its distance from its expectation.
 
-All three are drawn at random. The variance of the mean is a signed sum of mean squares, which is unbiased (Searle,
-Casella and McCulloch 1992), and Satterthwaite's degrees of freedom say how well few seeds know it.
+All three factors are random. The variance of the mean is estimated without bias by a signed sum of mean squares
+(Searle, Casella and McCulloch 1992), with Satterthwaite's degrees of freedom, since there are few seeds.
 """
 
 import itertools
@@ -12,8 +12,8 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy import stats
 
-# A factor of the seeds is pooled with the interaction of both unless an F test finds it at this level, the usual one of
-# rules for pooling (Bancroft 1964): else a factor without effect would cost the interval its degrees of freedom.
+# A factor of the seeds is pooled with their interaction unless an F test finds it at this level, a usual one in rules
+# for pooling (Bancroft 1964); otherwise a factor without effect would cost the interval its degrees of freedom.
 POOLED = 0.25
 
 
@@ -26,12 +26,12 @@ class GrandMean:
     degrees: float
 
     def half(self, level: float) -> float:
-        """Half of the interval of this level."""
+        """Half the width of the interval at this level."""
         return self.error * float(stats.t.ppf((1 + level) / 2, self.degrees)) if self.error else 0.0
 
 
 def grand_mean(y: Float[ndarray, "D S X"]) -> GrandMean:
-    """Mean of y[distillation, student seed, image]. A factor of one level adds nothing to the variance."""
+    """Mean of y[distillation, student seed, image]. A factor with one level adds nothing to the variance."""
     squares, n = _mean_squares(y), y.size
     images = sum((-1) ** (len(f) + 1) * ms for f, (ms, _) in squares.items() if 2 in f) / n
     terms = [(max(images, 0.0), max(y.shape[2] - 1, 1))]
@@ -42,7 +42,7 @@ def grand_mean(y: Float[ndarray, "D S X"]) -> GrandMean:
 
 
 def _seeds(squares: dict[tuple[int, ...], tuple[float, int]]) -> list[tuple[int, float, int]]:
-    """Sign, mean square and degrees of freedom of the terms of the seeds' variance."""
+    """Sign, mean square and degrees of freedom of each term in the variance from the seeds."""
     if len(squares) < 3:  # one factor, or none
         return [(1, *square) for square in squares.values()]
     error, df_error = squares[0, 1]

@@ -1,4 +1,4 @@
-"""A mean and its 95 % interval, by Student's t or, of many values, by the normal law, as numbers and as text."""
+"""A mean and its 95 % interval, by Student's t or, for many values, by the normal law, as numbers and as text."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ NORMAL = 1.96  # standard errors on each side
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean of n values, and half of its 95 % interval; written as `mean ± half` by any format of a number."""
+    """A mean of n values, and half the width of its 95 % interval; number formats write it as `mean ± half`."""
 
     value: float
     half: float  # nan for n = 1
@@ -25,12 +25,12 @@ class Mean:
 
     @classmethod
     def of_many(cls, values: Float[ndarray, " n"]) -> "Mean":
-        """Mean of so many values that Student's t is normal."""
+        """Mean of enough values for Student's t to be normal."""
         return cls.normal(float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values)), len(values))
 
     @classmethod
     def normal(cls, value: float, error: float, n: int) -> "Mean":
-        """A value from n draws with a standard error of its own, its law nearly normal."""
+        """A value from n draws with its own standard error and a nearly normal law."""
         return cls(value, NORMAL * error, n)
 
     def __format__(self, form: str) -> str:
@@ -38,7 +38,7 @@ class Mean:
 
 
 def half_width(values: Real[ndarray, "*rows n"]) -> Float[ndarray, "*rows"] | float:
-    """Half the 95 % interval of the mean of n values, along the last axis; nan for a single one."""
+    """Half the width of the 95 % interval of the mean of n values, along the last axis; nan for a single value."""
     n = values.shape[-1]
     if n == 1:
         return np.full(values.shape[:-1], np.nan)
@@ -46,5 +46,5 @@ def half_width(values: Real[ndarray, "*rows n"]) -> Float[ndarray, "*rows"] | fl
 
 
 def interval(values: Real[ndarray, " n"], digits: int = 2) -> str:
-    """Mean ± half width, as prose has it."""
+    """Mean ± half width, as text."""
     return f"{Mean.of(values):.{digits}f}".replace("-", "−")

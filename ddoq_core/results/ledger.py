@@ -1,7 +1,7 @@
-"""A long run, written down row by row: a file of JSON Lines that is enough to go on from, here or elsewhere.
+"""A long run recorded row by row, in a JSON Lines file that is sufficient to resume it, here or elsewhere.
 
 In: a run and the students wanted of it. Out: one row per student, as in `results.jsonl`, with the values of all knobs
-that shape it. A row that stands in the file is not made again, so the artifacts behind it need not be there.
+that shape it. A row in the file is not computed again, so the artifacts behind it need not exist.
 """
 
 import collections
@@ -18,21 +18,21 @@ from ..runs.run import Run, shaping_values
 from ..store.artifacts import Artifact, Workspace
 from ..store.locks import held
 
-# knobs that say which students there are, and shape none of them
+# knobs that select students and shape none of them
 CHOICE = ("profile", "ipc", "hard_ipc", "tesla_ipc", "methods", "students", "targets", "n_seeds", "n_student_seeds")
 
 
 def record(
     run: Run, out: Path, tasks: Iterable[Student], beside: Callable[[Run, Student], dict] = lambda run, task: {}
 ) -> list[dict]:
-    """Train the students that `out` lacks, and write the row of each as soon as it is there.
+    """Train the students that `out` lacks, and write the row of each when it finishes.
 
     Args:
-        beside: what else a row carries of the images that its student saw.
+        beside: more values for a row, about the images that its student saw.
     Returns:
         The rows of `tasks`, in their order.
     Raises:
-        InputError: the file holds rows of other parameters or other data.
+        InputError: the file holds rows for other parameters or other data.
     """
     tasks, same = list(tasks), collections.defaultdict(list)
 
@@ -48,7 +48,7 @@ def record(
         done = {task_of(row): row for row in rows}
         missing = [task for task in tasks if task not in done]
         report_line(f"ddoq: {out.name}: {len(missing)} of {len(tasks)} students to train")
-        jobs = [run.job(task) for task in bar(missing, desc="made ready")]
+        jobs = [run.job(task) for task in bar(missing, desc="sets and labels")]
         for job in jobs:
             same[job.identity].append(job.task)
         train_all([jobs], run.profile.workers, write)
@@ -56,7 +56,7 @@ def record(
 
 
 def read(out: Path) -> list[dict]:
-    """Rows of a file of records, none if there is no such file; InputError for a line that is no record."""
+    """Rows of a file of records, none if the file is missing; InputError for a line that is not a record."""
     if not out.exists():
         return []
     try:
@@ -64,12 +64,12 @@ def read(out: Path) -> list[dict]:
         for row in rows:
             task_of(row)
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{out} holds a line that is no record of a student; mend or remove it") from error
+        raise InputError(f"{out} has a line that is not a record of a student; fix or delete it") from error
     return rows
 
 
 def shaping(run: Run, method: str) -> dict:
-    """What a row of a method carries besides its score: the data, and every knob that is not as in `laptop`."""
+    """The values in a method's row besides its score: the data, and every knob that differs from `laptop`."""
     knobs = Profile.knobs()
     paths = {name for name, knob in knobs.items() if knob.metadata["path"]}  # of one machine; the key has their content
     left_out = {*CHOICE, *paths}
@@ -84,7 +84,7 @@ def shaping(run: Run, method: str) -> dict:
 
 
 def _check(rows: list[dict], run: Run, out: Path) -> None:
-    """InputError unless every row is of this run's parameters and data."""
+    """Raise InputError unless every row has this run's parameters and data."""
     shapes = {method: shaping(run, method) for method in {row["method"] for row in rows}}
     for row in rows:
         shape = shapes[row["method"]]

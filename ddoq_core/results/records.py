@@ -1,8 +1,8 @@
 """From rows of `results.jsonl` to accuracies with intervals, and paired differences.
 
 A row holds one student and, as bits, which test images it got right. Test images, distillation seeds and student seeds
-are all drawn, and an interval is that of the mean of their crossed design. A difference is taken image by image and
-seed by seed first, so that it is paired.
+are all random, and an interval is for the mean of their crossed design. A difference is first taken image by image and
+seed by seed, so it is paired.
 """
 
 import base64
@@ -20,14 +20,14 @@ from ..errors import InputError
 from .crossed import grand_mean
 
 LEVEL = 0.95
-POWER = 0.8  # with which a design finds the smallest effect that it is said to find
+POWER = 0.8  # of the test that defines the smallest detectable effect
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean in percent (or points, for a difference), its interval, of 95 % as a rule, and the n behind it.
+    """A mean in percent (or a difference in points), its interval (usually 95 %), and the n behind it.
 
-    It is written as `mean [low, high]` by any format of a number; a plus sign in the format goes to the mean alone.
+    Number formats write it as `mean [low, high]`; a plus sign in the format applies only to the mean.
     """
 
     mean: float
@@ -48,7 +48,7 @@ class Estimate:
 
     @property
     def detectable(self) -> float:
-        """The smallest true difference that this design would find with a power of 80 %, by its own standard error."""
+        """The smallest true difference that this design finds with a power of 80 %, given its standard error."""
         return self._times_error((1 + self.level) / 2) + self._times_error(POWER)
 
     def within(self, margin: float) -> bool:
@@ -66,7 +66,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of Table 1: the students that are averaged. `ipc` is None for all real images."""
+    """One cell of Table 1: the students to average. `ipc` is None for all real images."""
 
     method: str
     ipc: int | None
@@ -79,20 +79,20 @@ class Records:
     """The rows of a run, grouped by cell.
 
     Raises:
-        InputError: no rows, rows of different test sets, or a cell whose seeds are not a full grid.
+        InputError: no rows, rows with different test sets, or a cell whose seeds are not a full grid.
     """
 
     rows: tuple[dict, ...]
-    masses: Float[ndarray, " n_test"] | None = None  # of the test images, where they are not all alike
+    masses: Float[ndarray, " n_test"] | None = None  # of the test images, if they differ
 
     @classmethod
     def of(cls, rows: Iterable[dict], masses: Float[ndarray, " n_test"] | None = None) -> "Records":
-        """Records of rows as `Run.results()` returns them."""
+        """Records from the rows that `Run.results()` returns."""
         return cls(tuple(rows), masses)
 
     @cached_property
     def cells(self) -> dict[Cell, list[int]]:
-        """Numbers of the rows of each cell, ordered by distillation seed, then student seed."""
+        """Row numbers of each cell, ordered by distillation seed, then student seed."""
         found: dict[Cell, list[int]] = {}
         for i, row in enumerate(self.rows):
             found.setdefault(Cell(row["method"], row["ipc"], row["student"], row["labels"]), []).append(i)
@@ -120,8 +120,8 @@ class Records:
     def grid(self, cell: Cell) -> Float[ndarray, "D S n_test"]:
         """Hits by distillation, student seed and image; their mean is the accuracy.
 
-        Students of whom no two distillations share a seed are averaged within their distillation, S = 1. With masses
-        of the images, an entry is what the image adds to the weighted mean, to first order.
+        If no two distillations share a student seed, students are averaged within their distillation, S = 1. With
+        masses of the images, an entry is what the image adds to the weighted mean, to first order.
 
         Raises:
             InputError: some distillations share student seeds, and others do not.
@@ -142,8 +142,8 @@ class Records:
     def accuracy(self, cell: Cell) -> Estimate:
         """Mean top-1 accuracy of a cell in percent.
 
-        Its interval is that of its logit, and so between 0 and 100; where no image or every image is right, the exact
-        one (Clopper and Pearson) of as many images.
+        The interval is that of the logit, hence between 0 and 100. If no image or every image is right, it is the exact
+        interval (Clopper and Pearson) for as many images.
         """
         found = Estimate.of(self.grid(cell), len(self.cells[cell]))
         p, far = found.mean / 100, 100 * ((1 - LEVEL) / 2) ** (1 / self.n_test)
@@ -157,11 +157,11 @@ class Records:
         """Accuracy of `cell` minus that of `baseline` in points, paired over test images and equal seeds.
 
         Raises:
-            InputError: the two cells have not the same seeds.
+            InputError: the two cells have different seeds.
         """
         seeds, others = ([self._seeds(i) for i in self.cells[c]] for c in (cell, baseline))
         if seeds != others:
-            raise InputError(f"{cell} and {baseline} have not the same seeds; record the missing ones")
+            raise InputError(f"{cell} and {baseline} have different seeds; record the missing ones")
         return Estimate.of(self.grid(cell) - self.grid(baseline), len(seeds), level)
 
     @property
@@ -180,5 +180,5 @@ class Records:
 
 
 def unpack_hits(text: str, n_test: int) -> Bool[ndarray, " n_test"]:
-    """The bitset of a row as one truth value per test image."""
+    """The bit set of a row as one truth value per test image."""
     return np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8), count=n_test).astype(bool)

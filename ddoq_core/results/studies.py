@@ -1,4 +1,4 @@
-"""Long studies: which students each trains, and in which files their rows are kept. `ddoq record` makes them.
+"""Long studies: the students that each trains, and the files with their rows. `ddoq record` runs them.
 
 A study is an entry point of the group `ddoq.studies`: a function from a profile to the parts of the study.
 """
@@ -23,20 +23,20 @@ class StudyPart:
 
     file: str
     run: Run
-    tasks: list[Student]  # none where `before` alone writes the file
-    beside: Callable[[Run, Student], dict]  # what else a row carries of the images that its student saw
+    tasks: list[Student]  # none if `before` alone writes the file
+    beside: Callable[[Run, Student], dict]  # more values for a row, about the images that its student saw
     finished: Callable[[list[Student], Path], None] = lambda done, folder: None  # with the students in the file
     before: Callable[[Path], None] = lambda folder: None  # with the folder of the file, before students are trained
 
 
 def record_study(study: str, profile: Profile, out: Path, wanted: dict[str, list]) -> Iterator[Path]:
-    """Train what a study lacks, part by part; yields each part's file when it is complete.
+    """Train the missing students of a study, part by part; yields each part's file when it is complete.
 
     Args:
-        wanted: values of a student's ipc, method, student, labels that it is restricted to; all real images
-            (ipc None) belong to every level.
+        wanted: values of a student's ipc, method, student or labels that restrict the study; all real images (ipc None)
+            belong to every level.
     Raises:
-        InputError: no such study, or nothing of it is wanted.
+        InputError: an unknown study, or one without the wanted students.
     """
     known = {entry.name: entry for entry in entry_points(group=GROUP)}
     if study not in known:

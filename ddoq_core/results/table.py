@@ -1,4 +1,4 @@
-"""A table of results that a notebook shows as HTML and a reader copies as Markdown, LaTeX or CSV."""
+"""A table of results: a notebook shows it as HTML, and you can copy it as Markdown, LaTeX or CSV."""
 
 import csv
 import html
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 LONG = 30  # characters of a block's name
-NOTHING = "–"  # a value that the run was not asked for
-MINUS = re.compile(r"(?<![\w.])-(?=[\d.in])")  # of a number, not of an exponent
+NOTHING = "–"  # for a value that was not part of the run
+MINUS = re.compile(r"(?<![\w.])-(?=[\d.in])")  # the sign of a number, not of an exponent
 LATEX = str.maketrans({
     "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "–": "--",
     "±": r"$\pm$", "−": "$-$", "∝": r"$\propto$", "⁴": "$^4$", "²": "$^2$",
@@ -20,7 +20,7 @@ LATEX = str.maketrans({
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name, and how its numbers are written: by a format (".4f"), or by a function of a number."""
+    """A column: its name, and the format of its numbers: a format specification (".4f"), or a function of a number."""
 
     name: str
     form: str | Callable[[Any], str] = ""
@@ -28,7 +28,7 @@ class Column:
 
 @dataclass(frozen=True)
 class As:
-    """A value with a format of its own, where a column holds several quantities."""
+    """A value with its own format, for columns with several quantities."""
 
     value: Any
     form: str | Callable[[Any], str]
@@ -36,10 +36,10 @@ class As:
 
 @dataclass(frozen=True)
 class Table:
-    """Values under a caption; `blocks` are groups of rows, each led by its name in the first column.
+    """Values under a caption; `blocks` are groups of rows, each with its name in the first column.
 
-    A value is a number, or anything that a format of numbers writes, such as `Mean`; or a text, which is shown as it
-    is; or None, for what the run was not asked for. Only here do numbers become text.
+    A value is a number, or an object with number formats such as `Mean`; or a text, shown as it is; or None if it was
+    not part of the run. Only this class turns numbers into text.
     """
 
     caption: str
@@ -58,7 +58,7 @@ class Table:
     def of_groups(
         cls, caption: str, columns: Iterable[Column | str], rows: Iterable[Sequence[Any]], notes: Iterable[str] = ()
     ) -> "Table":
-        """A table whose neighbouring rows of the same first value form a group."""
+        """A table in which neighbouring rows with the same first value form a group."""
         groups = itertools.groupby(rows, key=lambda row: row[0])
         blocks = tuple((name, tuple(tuple(row[1:]) for row in group)) for name, group in groups)
         return cls(caption, tuple(columns), blocks, tuple(notes))
@@ -69,7 +69,7 @@ class Table:
 
     @property
     def rows(self) -> list[tuple[Any, ...]]:
-        """All rows as values, each with the name of its block first."""
+        """All rows as values, each starting with the name of its block."""
         return [(name, *row) for name, rows in self.blocks for row in rows]
 
     def column(self, name: str) -> list[Any]:
@@ -130,7 +130,7 @@ class Table:
 
 
 def written(value: Any, form: str | Callable[[Any], str] = "") -> str:
-    """A value as a cell shows it: None as a dash, a text as it is, a number by its format, with a true minus sign."""
+    """The text of a cell: a dash for None, a text as it is, a number by its format with a true minus sign."""
     if value is None:
         return NOTHING
     if isinstance(value, As):
@@ -141,19 +141,19 @@ def written(value: Any, form: str | Callable[[Any], str] = "") -> str:
 
 
 def _html_beside(name: str, rows: list[tuple[str, ...]]) -> str:
-    """The block's name in a column of its own."""
+    """The block's name in its own column."""
     lead = f'<th scope="rowgroup" rowspan="{len(rows)}">{name}</th>'
     return "".join(f"<tr>{lead if i == 0 else ''}{_html_cells(row)}</tr>" for i, row in enumerate(rows))
 
 
 def _html_across(name: str, rows: list[tuple[str, ...]]) -> str:
-    """The block's name in a row above its rows, where a column would be too narrow."""
+    """The block's name in a row above its rows, if a column would be too narrow."""
     lead = f'<tr><th scope="rowgroup" colspan="{len(rows[0])}">{name}</th></tr>'
     return lead + "".join(f"<tr>{_html_cells(row)}</tr>" for row in rows)
 
 
 def _html_cells(row: tuple[str, ...]) -> str:
-    """A number and its interval stand on one line, words after them on the next."""
+    """A number and its interval go on one line, words after them on the next."""
     kinds = (' class="number"' if text[:1].isdigit() or text[:1] in ("+", "−") else "" for text in row)
     texts = (html.escape(text).replace("], ", "],<br>") for text in row)
     return "".join(f"<td{kind}>{text}</td>" for kind, text in zip(kinds, texts, strict=True))

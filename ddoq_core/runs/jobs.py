@@ -1,6 +1,6 @@
-"""Students side by side: every network of a run trained once, each in a process of one thread.
+"""Students in parallel: every network of a run is trained once, each in a process with one thread.
 
-In: jobs, which hold all that a student is trained on, made before. Out: the trained artifacts, in the jobs' order.
+In: jobs with everything that a student is trained on. Out: the trained artifacts, in the order of the jobs.
 """
 
 import collections
@@ -29,7 +29,7 @@ from ..store.artifacts import Artifact, Store
 
 @dataclass(frozen=True)
 class Student:
-    """One network to be trained: which method's set, labels and seeds it is trained on."""
+    """One network to train: the method of its set, its labels and seeds."""
 
     method: str
     ipc: int | None  # None: all real images
@@ -41,26 +41,26 @@ class Student:
 
 @dataclass(frozen=True)
 class Job:
-    """One student to train with all that it is trained on: what a worker is handed."""
+    """One student with everything that it is trained on, as a worker receives it."""
 
     profile: Profile
     task: Student
-    target: str = "hard"  # soft, hard or learned: what the task's labels come down to
+    target: str = "hard"  # soft, hard or learned: the kind behind the task's labels
     weights: str | float | Weights = "uniform"
     distilled: Artifact | None = None  # None: all real images
     teacher: Artifact | None = None
     labels: Artifact | None = None
-    method: str = ""  # whose loss and schedule take the place of the shared ones, where it has such
+    method: str = ""  # its loss and schedule replace the shared ones, if it has any
 
     @property
     def identity(self) -> tuple:
-        """What the student depends on: not the name of the method, but what the method made."""
+        """What the student depends on: not the name of the method, but its results."""
         t, made = self.task, self.distilled.content if self.distilled else self.task.method
         return made, str(self.weights), t.student, t.labels, t.distill_seed, t.seed, self.trainer.module
 
     @property
     def trainer(self) -> Trainer:
-        """The loss and the schedule of the method, or, for what it has learned, its own loop."""
+        """The loss and the schedule of the method, or its own loop for learned labels."""
         if not self.method:
             return Trainer()
         from ..methods import METHODS  # its modules import the prior's, which a worker seldom needs
@@ -75,11 +75,12 @@ class Job:
 def train_all(
     levels: Iterable[list[Job]], workers: int, finished: Callable[[Job, Artifact], None] = lambda job, artifact: None
 ) -> list[Artifact]:
-    """Train every student, level after level, `workers` at a time; rows that ask for the same student share it.
+    """Train every student, level after level, `workers` at a time; rows with equal students share one.
 
     Args:
-        levels: jobs that may begin together, each level made when those before it are finished; long ones go first.
-        finished: told of every student, one after the other, as soon as it and those before it are there.
+        levels: jobs that may start together; each level is made after the one before it is finished; long jobs go
+            first.
+        finished: called with every student, in order, when it and those before it are finished.
     Returns:
         The students, in the order of the jobs.
     """
@@ -102,14 +103,14 @@ def train_all(
                     made[job.identity] = artifact
             except concurrent.futures.BrokenExecutor as error:
                 raise InputError(
-                    f"a process that trained a student was ended, often for lack of memory; what is finished is kept: "
-                    f"lower workers (here {workers}) and give the same command again"
+                    f"a process that trained a student was ended, often for lack of memory; finished work is kept: "
+                    f"lower workers (here {workers}) and run the same command again"
                 ) from error
     return [made[job.identity] for job in asked]
 
 
 def train_student(job: Job) -> Artifact:
-    """Algorithm 4, line 7: one trained and scored student; on a CPU one thread, whatever the number of workers."""
+    """Algorithm 4, line 7: one trained and scored student; on a CPU with one thread, for any number of workers."""
     task, profile = job.task, job.profile.replace(threads=1)
     store, dataset = Store(Path(profile.artifacts)), _dataset_of(profile)
     if job.distilled is None:
@@ -126,7 +127,7 @@ def train_student(job: Job) -> Artifact:
 def result_row(
     profile: Profile, task: Student, artifact: Artifact, weights: str | float, result: str, n_classes: int
 ) -> dict:
-    """What is kept of a trained student: task, weighting, score (of the file `result`), and what made it."""
+    """The record of a trained student: task, weighting, score (from the file `result`), and what made it."""
     run = artifact.run
     made = {name: run[name] for name in ("seconds", "date", "device", "commit", "versions")}
     named = profile.subset("dataset", "profile") | {"key": artifact.key, "teacher_size": profile.picture_size}
@@ -140,7 +141,7 @@ def task_of(row: dict) -> Student:
 
 
 def bytes_of_labels(profile: Profile, task: Student, n_classes: int) -> int | None:
-    """Bytes on disk of the soft labels of a student's set; 0 if the teacher is asked while training."""
+    """Bytes on disk of the soft labels of a student's set; 0 if the teacher runs during training."""
     if task.labels != "soft" or task.ipc is None:
         return None
     form, n = LabelForm.of(form_knobs(profile)), task.ipc * n_classes
@@ -154,7 +155,7 @@ def read_rows(file: Path) -> dict[Student, dict]:
 
 
 def of_whole_cells(plan: list[Student], rows: dict[Student, dict]) -> list[dict]:
-    """The rows of those cells of a table of which the students of all seeds are there."""
+    """The rows of complete cells of a table: those with students for all seeds."""
     cells = collections.defaultdict(list)
     for task in plan:
         cells[replace(task, distill_seed=0, seed=0)].append(task)
@@ -174,7 +175,7 @@ def _dataset(profile: str) -> Dataset:
 
 @contextlib.contextmanager
 def _pool(workers: int) -> Iterator[concurrent.futures.ProcessPoolExecutor]:
-    """Worker processes that end at once when this one is interrupted, and with it when it is killed."""
+    """Worker processes that end at once if this one is interrupted or killed."""
     context = multiprocessing.get_context("spawn")
     before = set(multiprocessing.active_children())
     with concurrent.futures.ProcessPoolExecutor(workers, context, die_with_parent, (os.getpid(),)) as pool:
@@ -188,7 +189,7 @@ def _pool(workers: int) -> Iterator[concurrent.futures.ProcessPoolExecutor]:
 
 @contextlib.contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C is answered after the block; a process that starts inside never sees it, and so says nothing of it."""
+    """Handle Ctrl-C after the block; a process that starts inside never sees it, and so prints nothing about it."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

@@ -1,4 +1,4 @@
-"""A run: Algorithm 4 and its evaluation for one profile, every step made once and found again.
+"""A run: Algorithm 4 and its evaluation for one profile; every step is made once and reused.
 
 Images -> latents -> prototypes + counts -> distilled images -> soft labels -> students -> results.jsonl.
 """
@@ -48,7 +48,7 @@ MACHINE = (
 
 @dataclass(frozen=True, eq=False)
 class Run(MethodRun):
-    """Every step of a profile, made when first asked for."""
+    """All steps of a profile; each is made on first use."""
 
     profile: Profile
 
@@ -78,7 +78,7 @@ class Run(MethodRun):
 
     @cached_property
     def encoder(self) -> Artifact:
-        """What encodes: the prior, or, where the prior is made from latents, its autoencoder."""
+        """The encoder: the prior, or its autoencoder if the prior is made from latents."""
         if not self.profile.prior_of_latents:
             return self.prior
         from ..priors.exact import encoder_artifact
@@ -92,7 +92,7 @@ class Run(MethodRun):
 
     @cached_property
     def assessment(self) -> Artifact:
-        """Reconstruction error of the prior, and how many of its images the teacher recognises."""
+        """Reconstruction error of the prior, and the share of its images that the teacher recognises."""
         return assess(self.store, self.dataset, self.prior, self.teacher, self.profile)
 
     @cached_property
@@ -107,7 +107,7 @@ class Run(MethodRun):
 
     @cached_property
     def latent_source(self) -> Latents:
-        """The latents of the training images, class by class: stored ones, or encoded when asked for."""
+        """The latents of the training images, class by class: stored, or encoded on demand."""
         check_kept(self.profile)
         if self.profile.keep_latents:
             return StoredLatents(self.latents)
@@ -119,11 +119,11 @@ class Run(MethodRun):
 
     @functools.cache  # noqa: B019 - a Run lives as long as its process
     def distilled(self, method: str, ipc: int, distill_seed: int = 0) -> DistilledDataset:
-        """Algorithm 4, lines 4-5, or what another method puts in their place."""
+        """Algorithm 4, lines 4-5, or another method's replacement for them."""
         return METHODS[method].distill(self, ipc, distill_seed)
 
     def check(self, ipc: int, distill_seed: int = 0) -> Artifact:
-        """What the prototypes and their distilled images look like, and whether that is healthy."""
+        """Measurements of the prototypes and their distilled images, with their healthy ranges."""
         return check(
             self.store, self.dataset, self.latent_source, self.prototypes(distill_seed),
             self.distilled("d4m", ipc, distill_seed), self.prior, self.teacher, self.profile,
@@ -131,13 +131,13 @@ class Run(MethodRun):
         )  # fmt: skip
 
     def checks(self, levels: Collection[int | None] = ()) -> Iterator[Artifact]:
-        """The check of every distilled set that is made of prototypes, of the plan or of some levels, one by one."""
+        """The check of every distilled set made from prototypes, for the plan or for some levels, one by one."""
         tasks = [t for t in self.plan if METHODS[t.method].images == PROTOTYPES and (not levels or t.ipc in levels)]
         sets = dict.fromkeys((t.ipc, t.distill_seed) for t in tasks)
         return (self.check(*one) for one in sets)
 
     def soft_labels(self, distilled: DistilledDataset, distill_seed: int) -> Artifact | None:
-        """Algorithm 4, line 6; None when the teacher is run while training."""
+        """Algorithm 4, line 6; None if the teacher runs during training."""
         if self.profile.soft_labels == "online":
             return None
         return relabel(self.store, distilled, self.dataset, self.teacher, self.profile, label_seed=distill_seed)
@@ -151,7 +151,7 @@ class Run(MethodRun):
             target, changes = method.protocol(profile, distilled)
             own = profile.replace(**changes, label_epochs=0)
             if profile.label_epochs or own.keyed(*VIEW_KNOBS) != profile.keyed(*VIEW_KNOBS):
-                own = own.replace(soft_labels="online")  # its views are its own: no stored labels belong to them
+                own = own.replace(soft_labels="online")  # its views are its own, so stored labels do not fit them
             profile = own
         job = Job(profile, task, target, self.weights(task, distilled), distilled.artifact, method=method.name)
         if target in ("hard", LEARNED_LABELS):
@@ -160,7 +160,7 @@ class Run(MethodRun):
         return replace(job, teacher=self.teacher, labels=labels)
 
     def weights(self, task: Student, distilled: DistilledDataset) -> str | float | Weights:
-        """How the images of this student are weighted: by a rule, or, where the method has a function, the values."""
+        """The weighting of this student's images: the name of a rule, or the values if the method has a function."""
         method = METHODS[task.method]
         if not callable(method.weights):
             return method.weights_of(self.profile)
@@ -190,38 +190,38 @@ class Run(MethodRun):
         return tasks
 
     def _seeds(self, whole: bool) -> list[tuple[int, int]]:
-        """Seeds of the distillation and of the student: crossed, or one student with first weights of its own each."""
+        """Seeds of distillation and student: crossed, or one student with its own initial weights for each."""
         n, m = self.profile.n_seeds, self.profile.n_student_seeds
-        if whole:  # torchvision's weights are one network, however often it is asked for
+        if whole:  # torchvision's weights are one network for all seeds
             return [(0, seed) for seed in range(1 if self.profile.teacher_path == PRETRAINED else n * m)]
         return [(i, s) for i in range(n) for s in ([i] if m == 1 else range(m))]
 
     @cached_property
     def folder(self) -> Path:
-        """Where `results.jsonl` of this run is: named by its profile and the values that shape its results."""
+        """The folder of this run's `results.jsonl`, named by its profile and the values that shape its results."""
         shaping = json.dumps([shaping_values(self.profile), self.dataset.content], sort_keys=True)
         return self.store.root / "runs" / f"{self.profile.profile}-{hashlib.sha256(shaping.encode()).hexdigest()[:12]}"
 
     @property
     def file(self) -> Path:
-        """The rows of its students, as far as they are finished."""
+        """The rows of its finished students."""
         return self.folder / "results.jsonl"
 
     def results(self) -> list[dict]:
-        """Rows of `results.jsonl`; what is missing is trained, or of more than 100 classes left out.
+        """Rows of `results.jsonl`; missing students are trained, or left out with more than 100 classes.
 
         Raises:
-            InputError: of more than 100 classes, and no cell has all its students.
+            InputError: there are more than 100 classes, and no cell has all its students.
         """
         if self.dataset.n_classes <= ANOTHER_SCALE:
-            return self.train_students(say=lambda line: None)  # a page shows what it wants to show
+            return self.train_students(say=lambda line: None)  # a page prints only what it wants
         found = of_whole_cells(self.plan, read_rows(self.file))
         if not found:
             raise self._unfinished()
         return found
 
     def finished_rows(self) -> list[dict]:
-        """Rows of `results.jsonl` as a finished run has left it; InputError if it is not finished."""
+        """Rows of `results.jsonl` of a finished run; InputError if it is not finished."""
         there = read_rows(self.file)
         if not all(task in there for task in self.plan):
             raise self._unfinished()
@@ -269,7 +269,7 @@ class Run(MethodRun):
 
     @property
     def _levels(self) -> list[set[int | None]]:
-        """Images per class, rising; all real images go with the first level."""
+        """Images per class, in increasing order; all real images belong to the first level."""
         levels = sorted({t.ipc for t in self.plan if t.ipc is not None})
         return [{None, *levels[:1]}, *({ipc} for ipc in levels[1:])]
 
@@ -284,12 +284,12 @@ class Run(MethodRun):
         return [self.job(task) for task in self.plan if task.ipc in level]
 
     def row(self, task: Student, artifact: Artifact) -> dict:
-        """What is kept of a trained student: task, score, and what made it."""
+        """The record of a trained student: task, score, and what made it."""
         method = METHODS[task.method]
         weights = method.weights_of(self.profile) if method.distill else "uniform"
         return result_row(self.profile, task, artifact, weights, method.result, self.dataset.n_classes)
 
 
 def shaping_values(profile: Profile) -> dict:
-    """The values of a profile that shape results: all but those of one machine."""
+    """The values of a profile that shape results: all except those of one machine."""
     return profile.keyed(*(name for name in Profile.knobs() if name not in MACHINE))

@@ -1,8 +1,8 @@
 """Artifacts on disk: made once, named by content, verified by checksum, resumed after any interruption.
 
 An artifact is a folder `<root>/<step>/<label>-<key>/`. Its key is the SHA-256 of the step's parameters, the content of
-its inputs and the source of the modules that make it, so that an input that is made again with the same bytes changes
-nothing after it. Every file but `run.json` belongs to its content; `manifest.json` lists them with checksums.
+its inputs and the source of the modules that make it. So an input that is made again with the same bytes changes
+nothing after it. Every file except `run.json` belongs to the content; `manifest.json` lists them with checksums.
 `run.json` holds what may differ between two identical runs.
 """
 
@@ -25,7 +25,7 @@ from .manifest import content_of, damaged, files_of, sha256_of, sifted, stamps
 from .source import source_key
 
 KEY_VERSION = 2  # of the rule above
-_SOUND: dict[Path, tuple[str, tuple, str]] = {}  # what this process has verified: identity, stamps of files, content
+_SOUND: dict[Path, tuple[str, tuple, str]] = {}  # artifacts that this process verified: identity, stamps, content
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Artifact:
 
     path: Path
     step: str
-    key: str  # names the step with its parameters, inputs and source
-    content: str  # SHA-256 of its files' names and checksums: what it is as an input
+    key: str  # identifies the step with its parameters, inputs and source
+    content: str  # SHA-256 of its files' names and checksums: its identity as an input
 
     @property
     def label(self) -> str:
@@ -49,7 +49,7 @@ class Artifact:
 
     @property
     def run(self) -> dict:
-        """Seconds, date, device, versions, keys of the inputs of the run that made it: no part of its identity."""
+        """Seconds, date, device, versions and input keys of the run that made it; not part of its identity."""
         return json.loads((self.path / "run.json").read_text())
 
     def json(self, name: str) -> dict | list:
@@ -61,20 +61,20 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where an artifact is being made. What `chunk` has finished survives an interruption and is not redone."""
+    """The folder in which an artifact is made. Finished `chunk`s survive an interruption and are not redone."""
 
     path: Path
-    discarded: list[str] = field(default_factory=list)  # files that are left out of the artifact
+    discarded: list[str] = field(default_factory=list)  # files to leave out of the artifact
 
-    def chunk(self, name: str, write: Callable[[Path], None]) -> Path:
+    def chunk(self, name: str, write: Callable[[Path], object]) -> Path:
         """Make file `name` atomically with `write(temporary path)`, unless an earlier run finished it."""
         final = self.path / name
         if not final.exists():
             self.replace(name, write)
         return final
 
-    def replace(self, name: str, write: Callable[[Path], None]) -> Path:
-        """Like `chunk`, but always write (a checkpoint that moves on); InputError where the disk refuses."""
+    def replace(self, name: str, write: Callable[[Path], object]) -> Path:
+        """Like `chunk`, but always write (for checkpoints); InputError if the disk refuses."""
         final = self.path / name
         temporary = final.with_name(f".{os.getpid()}.{final.name}")
         with disk_errors(final):
@@ -82,26 +82,26 @@ class Workspace:
             try:
                 write(temporary)
                 with open(temporary, "r+b") as file:
-                    os.fsync(file.fileno())  # its content is on the disk before it has its name, also in a power cut
+                    os.fsync(file.fileno())  # the content is on disk before the file has its name, also in a power cut
                 os.replace(temporary, final)
             finally:
                 temporary.unlink(missing_ok=True)
         return final
 
     def json(self, name: str, content: dict | list) -> Path:
-        """Write `content` as JSON, keys sorted, so that equal content means equal bytes."""
+        """Write `content` as JSON with sorted keys, so that equal content means equal bytes."""
         return self.replace(name, lambda p: p.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n"))
 
     def jsonl(self, name: str, rows: Iterable[dict]) -> Path:
         return self.replace(name, lambda p: p.write_text("".join(json.dumps(r, sort_keys=True) + "\n" for r in rows)))
 
     def discard(self, name: str) -> None:
-        """Leave out a file that helped making the artifact (a checkpoint); it goes when the artifact is finished."""
+        """Leave out a helper file of the artifact (a checkpoint); it is deleted when the artifact is finished."""
         self.discarded.append(name)
 
 
 def _nothing(work: Workspace) -> None:
-    """Half of a step that has but one."""
+    """Stands in for a missing half of a step."""
 
 
 @dataclass(frozen=True)
@@ -116,18 +116,18 @@ class Store:
         inputs: Iterable[Artifact | str] = (), modules: Iterable[str] = (), label: str = "", plan: dict | None = None,
         share: Callable[[Workspace], None] = _nothing,
     ) -> Artifact:  # fmt: skip
-        """Return the finished artifact of this step and these inputs; build it, or what is missing of it, if needed.
+        """Return the finished artifact of this step and these inputs; build it, or its missing parts, if needed.
 
-        Another run that is making the same artifact is waited for.
+        Wait if another run is making the same artifact.
 
         Args:
-            build: writes the files into the workspace it gets, through its methods; may be called on a half-made one.
+            build: writes the files with the methods of its workspace, which may already hold some of them.
             parameters: JSON values that determine the result.
-            inputs: artifacts (or keys of other things, such as a dataset) that the result is made from.
-            modules: dotted names of the modules whose source, with what they import from this package, makes it.
+            inputs: artifacts (or keys of other things, such as a data set) that the result depends on.
+            modules: dotted names of the modules whose source, with their imports from this package, makes it.
             label: human-readable beginning of the folder's name.
-            plan: threads, device; recorded, with the number of processes, in `run.json` only.
-            share: called before `build` in every process of the run, each of which writes its own chunks.
+            plan: threads, device; recorded, with the number of processes, only in `run.json`.
+            share: called before `build` in every process of the run; each process writes its own chunks.
         Raises:
             InputError: the folder cannot be written, or the disk is full.
         """
@@ -164,13 +164,13 @@ class Store:
         return Artifact(final, step, key, everyone.broadcast(lambda: _sound_content(final, identity)))
 
     def _open(self, final: Path, partial: Path, identity: dict) -> bool:
-        """Whether there is something to make: then `partial` is ready for it."""
+        """Whether anything has to be made; if so, `partial` is ready for it."""
         with disk_errors(partial):
             if final.exists():
                 faults = damaged(final, identity)
                 if not faults:
                     return False
-                self.say(f"ddoq: {final.parent.name} artifact {final} is damaged ({faults[0]}); it is redone")
+                self.say(f"ddoq: {final.parent.name} artifact {final} is damaged ({faults[0]}); making it again")
                 shutil.rmtree(partial, ignore_errors=True)
                 os.replace(final, partial)
             partial.mkdir(parents=True, exist_ok=True)
@@ -183,7 +183,7 @@ class Store:
 
     @staticmethod
     def _finish(work: Workspace, identity: dict, seconds: float, plan: dict, made_from: list[str]) -> None:
-        """Write down what there is; only then does a checkpoint go, so that a kill at any instant costs no work."""
+        """Write the manifest, then delete checkpoints, so that a kill at any moment loses no work."""
         kept = [(name, path) for name, path in files_of(work.path) if name not in work.discarded]
         files = {name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for name, path in kept}
         plan |= {"processes": world().size}
@@ -194,9 +194,9 @@ class Store:
 
 
 def _sound_content(folder: Path, identity: dict) -> str:
-    """Content of a finished artifact whose files are what its manifest says; '' if there is none.
+    """Content of a finished artifact whose files match its manifest; '' if there is none.
 
-    A process reads the bytes of an artifact once; after that it looks at the sizes and dates of its files only.
+    A process reads the bytes of an artifact once; after that it compares only the sizes and dates of its files.
     """
     if not folder.exists():
         return ""
@@ -207,14 +207,14 @@ def _sound_content(folder: Path, identity: dict) -> str:
 
 
 def _remember(folder: Path, identity: dict) -> str:
-    """Note that an artifact is sound, as it is now; returns its content."""
+    """Record that an artifact is sound in its present state; returns its content."""
     content = content_of(folder)
     _SOUND[folder] = (json.dumps(identity, sort_keys=True), stamps(folder), content)
     return content
 
 
 def machine_facts() -> dict:
-    """Where and with what this process runs: recorded beside results, never part of their identity."""
+    """The environment of this process: recorded beside results, never part of their identity."""
     import torch
 
     cpu = f"CPU {platform.machine()}, {os.cpu_count()} cores"
@@ -237,7 +237,7 @@ def _version(package: str) -> str:
 
 @functools.cache
 def _commit() -> str:
-    """Commit of the checkout this package stands in, or '' when it is installed elsewhere."""
+    """Commit of the checkout that contains this package, or '' if it is installed elsewhere."""
     import subprocess
 
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]

@@ -1,4 +1,4 @@
-"""Checkpoints: the state of a training, kept now and then, from which an interrupted one goes on to the same bytes."""
+"""Checkpoints: the saved state of a training; an interrupted training resumes from it and ends with the same bytes."""
 
 import time
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ import torch
 from .artifacts import Workspace
 from .safe_files import read_checkpoint
 
-EVERY = 30  # seconds, at least, between two checkpoints, so that a small network pays for none
+EVERY = 30  # seconds, at least, between two checkpoints, so that a small network writes none
 
 
 @dataclass
 class Checkpoint:
-    """A file of a workspace with all that the steps of a training change."""
+    """A file of a workspace with everything that the steps of a training change."""
 
     work: Workspace
     name: str
@@ -22,7 +22,7 @@ class Checkpoint:
     written: float = field(default_factory=time.monotonic)
 
     def resume(self, start: Any) -> Any:
-        """What an interrupted training had done, its state put back; `start` without one."""
+        """Restore the state of an interrupted training and return its progress; `start` if there is none."""
         state = read_checkpoint(self.work.path / self.name)
         if state is None:
             return start
@@ -35,7 +35,7 @@ class Checkpoint:
         return state["done"]
 
     def keep(self, done: Any) -> None:
-        """Write the state, if the last was written long ago; `done` is how far the training has come."""
+        """Write the state if the last one is old enough; `done` is the progress of the training."""
         if time.monotonic() - self.written >= EVERY:
             self.write(done)
 

@@ -1,4 +1,4 @@
-"""Locks: what one run makes, no other makes at the same time. A lock ends with the process that holds it."""
+"""Locks: no two runs make the same thing at the same time. A lock ends with the process that holds it."""
 
 import contextlib
 import os
@@ -17,14 +17,14 @@ LOCKS = ".locks"  # folder among the artifacts
 
 @contextlib.contextmanager
 def held(root: Path, name: str, what: str, *, wait: bool = False) -> Iterator[None]:
-    """Hold a lock among artifacts; of several processes of a run, the main one holds it.
+    """Hold a lock in the folder of artifacts; among the processes of a run, the main one holds it.
 
     Args:
         root: folder of the artifacts.
-        what: is made under it.
-        wait: until another run that holds it is done, rather than refuse.
+        what: the thing made under the lock, for messages.
+        wait: wait for another run that holds the lock, instead of failing.
     Raises:
-        InputError: another run holds it, and the line names its process; or the disk is full, or cannot be written to.
+        InputError: another run holds it (the message names its process), or the disk is full or not writable.
     """
     lock, owner = FileLock(root / LOCKS / f"{name}.lock"), root / LOCKS / f"{name}.owner"
     try:

@@ -1,7 +1,7 @@
-"""The manifest of an artifact: which files belong to it, with their sizes and checksums, and what made them.
+"""The manifest of an artifact: its files with their sizes and checksums, and what made them.
 
-An artifact may come from elsewhere. Nothing in its manifest is believed: a name that leads out of the folder, by `..`,
-from the root or through a link, is neither read nor removed, and a manifest of other parameters counts for nothing.
+An artifact may come from elsewhere, so its manifest is not trusted. A name that leads out of the folder, by `..`, from
+the root or through a link, is neither read nor removed, and a manifest with other parameters is ignored.
 """
 
 import hashlib
@@ -23,20 +23,20 @@ def files_of(folder: Path) -> list[tuple[str, Path]]:
 
 
 def content_of(folder: Path) -> str:
-    """What a finished artifact is, whatever made it: SHA-256 of the names and checksums of its manifest."""
+    """The content of a finished artifact: SHA-256 of the names and checksums in its manifest."""
     files = json.loads((folder / "manifest.json").read_text())["files"]
     named = json.dumps({name: entry["sha256"] for name, entry in files.items()}, sort_keys=True)
     return hashlib.sha256(named.encode()).hexdigest()[:16]
 
 
 def stamps(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """Name, size and date of every file of a folder: they change when a file does, and cost no reading."""
+    """Name, size and date of every file of a folder; they change when a file does, and need no reading."""
     found = ((p, p.stat()) for p in sorted(folder.rglob("*")) if p.is_file())
     return tuple((str(p.relative_to(folder)), s.st_size, s.st_mtime_ns) for p, s in found)
 
 
 def damaged(folder: Path, identity: dict) -> list[str]:
-    """Files, with the reason, that are not as the manifest says, which is of this identity; none when all is well."""
+    """Files that differ from the manifest, each with the reason; empty if all is well. The identity must match."""
     try:
         manifest = _json(folder / "manifest.json")
         files = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest.pop("files").items()}
@@ -57,14 +57,14 @@ def _unreadable(path: Path) -> str:
 
 
 def _json(path: Path) -> object:
-    """Content of a regular file; a pipe under its name would be waited for."""
+    """Content of a regular file; reading a pipe with its name would block."""
     if not path.is_file():
         raise FileNotFoundError(path)
     return json.loads(path.read_text())
 
 
 def _fault(folder: Path, name: str, size: int, sha256: str) -> str:
-    """What is wrong with a file of a manifest, nothing outside the folder being looked at; '' when it is sound."""
+    """What is wrong with a file of a manifest, '' if nothing; looks at nothing outside the folder."""
     try:
         path = (folder / name).resolve()
         if not path.is_relative_to(folder.resolve()):
@@ -72,14 +72,14 @@ def _fault(folder: Path, name: str, size: int, sha256: str) -> str:
         if not path.is_file():
             return "missing"
         return "" if path.stat().st_size == size and sha256_of(path) == sha256 else "checksum differs"
-    except (OSError, ValueError, RuntimeError):  # no name of a file, a link to itself
+    except (OSError, ValueError, RuntimeError):  # not a file name, or a link to itself
         return "unreadable"
 
 
 def sifted(partial: Path, identity: dict) -> bool:
-    """Whether a half-made artifact is whole and lacks nothing but its name.
+    """Whether an unfinished artifact is complete and lacks only its name.
 
-    A manifest in it says that it was finished once: what that does not vouch for goes, and the manifest last of all.
+    A manifest in it shows that it was once finished: files that do not match go, and the manifest last of all.
     """
     manifest = partial / "manifest.json"
     if not manifest.exists():

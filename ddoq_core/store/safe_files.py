@@ -1,4 +1,4 @@
-"""Files of tensors, read without running anything that is in them: safetensors, and the checkpoints of a training."""
+"""Read files of tensors without running anything in them: safetensors, and the checkpoints of a training."""
 
 import contextlib
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ from ..processes import report_line
 
 @contextlib.contextmanager
 def open_tensors(path: Path) -> Iterator[safe_open]:
-    """A safetensors file, of which only what is asked for is read; InputError if it is none or lacks that."""
+    """A safetensors file, read only as far as needed; InputError if it is not one, or lacks a tensor."""
     try:
         with safe_open(path, framework="pt") as file:
             yield file
     except SafetensorError as error:
-        raise InputError(f"{path} is no sound file of safetensors ({error}); remove or replace it") from error
+        raise InputError(f"{path} is not a valid safetensors file ({error}); delete or replace it") from error
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -29,12 +29,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_checkpoint(path: Path) -> dict | None:
-    """State of a training that was interrupted; None if there is none, or none that can be read, which is said."""
+    """State of an interrupted training; None if there is none, or it cannot be read, which is reported."""
     if not path.exists():
         return None
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of many kinds: cut off, no archive, a pickle of other things than tensors
+    except Exception as error:  # of many kinds: cut off, not an archive, a pickle of other things than tensors
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:80]
         report_line(f"ddoq: the checkpoint {path} cannot be read ({reason}); its training starts over")
         return None

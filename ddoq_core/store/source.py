@@ -1,7 +1,7 @@
-"""The source that makes an artifact: part of its key, so that a change of code is never served an old result.
+"""The source that makes an artifact: part of its key, so that changed code never gets an old result.
 
-What the code says to people shapes no artifact and is left out: comments, docstrings, type annotations, and the texts
-of errors, reports and progress bars, also where a function puts them together before.
+Words for people do not shape an artifact and are left out: comments, docstrings, type annotations, and the texts of
+errors, reports and progress bars, also if a function assembles them before.
 """
 
 import ast
@@ -12,16 +12,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 PACKAGE = __package__.partition(".")[0]
-PACKAGES = (PACKAGE, "ddoq_book", "ddoq_benchmarks")  # a chapter depends on the last two as well, a step never
-# they carry results from step to step and shape none
+PACKAGES = (PACKAGE, "ddoq_book", "ddoq_benchmarks")  # a chapter may depend on the last two, a step never
+# modules that carry results from step to step and shape none
 PLUMBING = {
     f"{PACKAGE}.{name}" for name in ("processes", "errors", "config.profile", "config.knobs", "config.declared")
 }
 PLUMBING |= {f"{PACKAGE}.methods.{name}" for name in ("method", "account")}
 PLUMBING |= {f"{PACKAGE}.store.{name}" for name in ("artifacts", "locks", "manifest", "source")}
-# are called with words for people
+# functions that are called with words for people
 SAYING = {"InputError", "OwnError", "report_line", "bar", "opened", "data_root", "finite"}
-DECLARED = {"METHOD", "Knobs", "protocol", "SIZES"}  # of a method or a data set, besides what computes
+DECLARED = {"METHOD", "Knobs", "protocol", "SIZES"}  # declarations of a method or a data set
 
 
 @functools.cache
@@ -32,7 +32,7 @@ def source_key(modules: tuple[str, ...]) -> str:
 
 
 def imported(modules: Iterable[str]) -> set[str]:
-    """Modules and all that they import, directly or not, but for the plumbing."""
+    """Modules and everything that they import, directly or not, except the plumbing."""
     seen: set[str] = set()
     waiting = list(modules)
     while waiting:
@@ -63,7 +63,7 @@ def _code(module: str) -> str:
 
 
 def _declares(node: ast.stmt) -> bool:
-    """Whether a statement of such a file says something of a row, its knobs, its protocol or its cost."""
+    """Whether a statement of such a file describes a row, its knobs, its protocol or its cost."""
     if isinstance(node, ast.FunctionDef) and [arg.arg for arg in node.args.args[:1]] == ["account"]:
         return True
     targets = node.targets if isinstance(node, ast.Assign) else [node]
@@ -71,11 +71,11 @@ def _declares(node: ast.stmt) -> bool:
 
 
 class _Wordless(ast.NodeTransformer):
-    """Takes annotations away, and the words out of what is raised, reported or shown beside a progress bar."""
+    """Removes annotations, and the words in errors, reports and progress bars."""
 
     def __init__(self) -> None:
-        self.said = False  # whether the node that is visited is part of a saying
-        self.only_said: set[str] = set()  # variables of the function that are read in sayings alone
+        self.said = False  # whether the visited node is part of such words
+        self.only_said: set[str] = set()  # variables of the function that are read only in such words
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         outer, self.only_said = self.only_said, _only_said(node)
@@ -121,7 +121,7 @@ def _is_saying(node: ast.AST) -> bool:
 
 
 def _only_said(function: ast.FunctionDef) -> set[str]:
-    """Names that a function reads in sayings and nowhere else."""
+    """Names that a function reads only in errors, reports and progress bars."""
     sayings = {id(part) for node in ast.walk(function) if _is_saying(node) for part in ast.walk(node)}
     read = [n for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
     return {n.id for n in read if id(n) in sayings} - {n.id for n in read if id(n) not in sayings}

@@ -1,1 +1,1 @@
-"""What the statements of the paper are checked with: test measures, optimal transport."""
+"""Tools to check the statements of the paper: test measures, exact processes, constants, optimal transport."""

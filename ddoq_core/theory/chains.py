@@ -1,9 +1,9 @@
 """Recursive marginal quantization on a line: a Markov chain with normal steps on K points at each time.
 
 From x the next value is N(mean(x), std(x)^2): an Euler scheme, or the exact step of a diffusion that has one. From the
-quantized value the next law is a mixture of normal laws, of which the best K points are found with closed forms for
-its cells (Pagès and Sagna 2015). Between grids there are probabilities of transition, and on these an expectation, or
-an optimal stopping problem, is a sum.
+quantized value the next law is a mixture of normal laws, whose best K points follow from closed forms for its cells
+(Pagès and Sagna 2015). There are transition probabilities between the grids, and an expectation or an optimal stopping
+problem is a sum over them.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,9 +21,9 @@ from ..quantization import ExactQuantizer
 from ..quantization.exact import newton_step
 from .diffusion import Process
 
-TOLERANCE = 1e-10  # of the gradient, in deviations of the mixture
-STEPS = 1000  # of Newton's method or Lloyd's, at most
-REACH, NODES = 8.0, 4001  # deviations of the components on which a start is read off, and places there
+TOLERANCE = 1e-10  # of the gradient, in standard deviations of the mixture
+STEPS = 1000  # most steps of Newton's or Lloyd's method
+REACH, NODES = 8.0, 4001  # half range of the table for a start, in standard deviations of the components, and its size
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ def noising_step(process: Process, h: float) -> NormalStep:
 class QuantizedChain:
     """The chain on grids."""
 
-    grids: tuple[ExactQuantizer, ...]  # the start first; each the quantizer of the law that the last one leads to
+    grids: tuple[ExactQuantizer, ...]  # the start first; each quantizes the law after one step from the grid before
     transitions: tuple[Float[ndarray, "_ _"], ...]  # from each point of a grid to the cells of the next; rows sum to 1
 
     def stopped(self, payoff: Callable[[Float[ndarray, " K"]], Float[ndarray, " K"]], discount: float) -> float:
-        """Value of the best time to take the payoff, discounted at each step; the start is no such time."""
+        """Value of the best time to take the payoff, discounted at each step; the start is not such a time."""
         value = payoff(self.grids[-1].points)
         for grid, transition in zip(self.grids[-2:0:-1], self.transitions[:0:-1], strict=True):
             value = np.maximum(payoff(grid.points), discount * (transition @ value))
@@ -61,14 +61,14 @@ class QuantizedChain:
 
 
 def quantized_chain(start: ExactQuantizer, steps: Sequence[NormalStep], K: int) -> QuantizedChain:
-    """The chain from a quantized start, on the best K points at every time after it.
+    """The chain from a quantized start, with the best K points at every later time.
 
     Raises:
         InputError: K < 1, or a step whose deviation is not above 0 at a point.
         ArithmeticError: no stationary points of a mixture.
     """
     if K < 1:
-        raise InputError(f"K = {K}, but a grid has at least 1 point")
+        raise InputError(f"K = {K}, but a grid needs at least 1 point")
     grids, transitions = [start], []
     for step in steps:
         x, w = grids[-1].points, grids[-1].weights
@@ -82,7 +82,7 @@ def quantized_chain(start: ExactQuantizer, steps: Sequence[NormalStep], K: int) 
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """A mixture of normal laws on a line, in closed forms."""
+    """A mixture of normal laws on a line, with closed forms."""
 
     weights: Float[ndarray, " J"]
     means: Float[ndarray, " J"]
@@ -93,7 +93,7 @@ class Mixture:
         return self.weights / self.stds @ norm.pdf((x - self.means[:, None]) / self.stds[:, None])
 
     def shares(self, x: Float[ndarray, " K"]) -> Float[ndarray, "J K"]:
-        """Of each component, the mass in the cells of increasing points."""
+        """The mass of each component in the cells of increasing points."""
         return np.diff(ndtr(self._edges(x)), axis=1)
 
     def cells(self, x: Float[ndarray, " K"]) -> tuple[Float[ndarray, " K"], Float[ndarray, " K"], float]:
@@ -107,7 +107,7 @@ class Mixture:
         return -2 * moment, self.weights @ mass, float(cost.sum())
 
     def quantizer(self, K: int) -> ExactQuantizer:
-        """Stationary points from the density p^(1/3): by Newton's method, or Lloyd's where that does not help."""
+        """Stationary points from the density p^(1/3): by Newton's method, or Lloyd's where Newton's does not help."""
         mean = self.weights @ self.means
         std = (self.weights @ (self.stds**2 + (self.means - mean) ** 2)) ** 0.5
         nodes = np.linspace((self.means - REACH * self.stds).min(), (self.means + REACH * self.stds).max(), NODES)
@@ -133,6 +133,6 @@ class Mixture:
         return x - np.divide(gradient, 2 * mass, out=np.zeros_like(x), where=mass > 0)
 
     def _edges(self, x: Float[ndarray, " K"]) -> Float[ndarray, "J edges"]:
-        """Ends of the cells, seen by each component."""
+        """Ends of the cells, relative to each component."""
         edges = np.concatenate([[-np.inf], (x[1:] + x[:-1]) / 2, [np.inf]])
         return (edges - self.means[:, None]) / self.stds[:, None]

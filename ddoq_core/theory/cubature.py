@@ -1,4 +1,4 @@
-"""Quantization as cubature: E f(X) by sum_i w_i f(x_i) for X ~ N(0, 1), against closed forms and other rules."""
+"""Quantization as cubature: E f(X) by sum_i w_i f(x_i) for X ~ N(0, 1), compared with closed forms and other rules."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ from ..quantization.closed_forms import closed_quantizer
 
 @dataclass(frozen=True)
 class Integrand:
-    """A function whose mean under N(0, 1) is known."""
+    """A function with known mean under N(0, 1)."""
 
     name: str
     f: Callable[[ndarray], ndarray]
     mean: float
     convex: bool
-    lipschitz: float | None  # of f; None: none
-    lipschitz_slope: float | None  # of f'; None: none
+    lipschitz: float | None  # of f; None if f is not Lipschitz
+    lipschitz_slope: float | None  # of f'; None if f' is not Lipschitz
 
 
-# the payoff of a call option of strike 1 in the model of Bachelier
+# the payoff of a call option with strike 1 in Bachelier's model
 CALL = Integrand("max(X − 1, 0)", lambda x: np.maximum(x - 1, 0), float(norm.pdf(1) - ndtr(-1)), True, 1.0, None)
 COSINE = Integrand("cos X", np.cos, float(np.exp(-0.5)), False, 1.0, 1.0)
 EXPONENTIAL = Integrand("exp X", np.exp, float(np.exp(0.5)), True, None, None)
@@ -41,13 +41,13 @@ def normal_quantizer(K: int) -> ExactQuantizer:
 
 
 def cubature_error(integrand: Integrand, K: int) -> float:
-    """sum_i w_i f(x_i) - E f(X) on the optimal quantizer: not above 0 where f is convex, by Jensen in every cell."""
+    """sum_i w_i f(x_i) - E f(X) on the optimal quantizer: at most 0 if f is convex, by Jensen in every cell."""
     q = normal_quantizer(K)
     return float(q.weights @ integrand.f(q.points) - integrand.mean)
 
 
 def gauss_hermite_error(integrand: Integrand, K: int) -> float:
-    """The same of the Gauss rule of N(0, 1) with K nodes, exact for polynomials up to degree 2 K - 1."""
+    """The same for the Gauss rule of N(0, 1) with K nodes, exact for polynomials up to degree 2 K - 1."""
     x, w = np.polynomial.hermite_e.hermegauss(K)
     return float(w @ integrand.f(x) / w.sum() - integrand.mean)
 
@@ -57,7 +57,7 @@ def monte_carlo_errors(
 ) -> Float[ndarray, " n_seeds"]:
     """The absolute error of K independent draws, for each of n_seeds repetitions."""
     if n_seeds < 2:
-        raise InputError(f"monte_carlo_seeds = {n_seeds}, but an interval needs 2 at least")
+        raise InputError(f"monte_carlo_seeds = {n_seeds}, but an interval needs at least 2")
     return np.abs(integrand.f(rng.standard_normal((n_seeds, K))).mean(1) - integrand.mean)
 
 

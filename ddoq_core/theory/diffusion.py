@@ -1,7 +1,7 @@
-"""Brownian motion and Ornstein-Uhlenbeck process, the noising SDEs of Theorem 13, and their reverse with exact score.
+"""Brownian motion and the Ornstein-Uhlenbeck process, the noising SDEs of Theorem 13, and their reverse, exact score.
 
-Every variance-exploding schedule sigma^2(t) is a change of time of the first, every variance-preserving one of the
-second (eq. 18, 19): what is true of the laws here is true of theirs.
+Every variance-exploding schedule sigma^2(t) is a time change of the first, every variance-preserving one of the second
+(eq. 18, 19), so statements about the laws here hold for theirs.
 """
 
 import itertools
@@ -29,7 +29,7 @@ class Process:
     rate: float
 
     def decay(self, t: float) -> float:
-        """What is left of X_0 at time t."""
+        """Share of X_0 that remains at time t."""
         return math.exp(-self.rate * t)
 
     def variance(self, t: float) -> float:
@@ -47,7 +47,7 @@ class Process:
             InputError: delta outside [0, T).
         """
         if not 0 <= delta < T < math.inf:
-            raise InputError(f"delta = {delta}, T = {T}, but 0 <= delta < T")
+            raise InputError(f"delta = {delta}, T = {T}, but delta must be in [0, T)")
         beta = self.decay(T - delta) * self.variance(delta) / self.variance(T)
         alpha = self.decay(delta) * self.variance(T - delta) / self.variance(T)
         return alpha, beta, self.variance(delta) * self.variance(T - delta) / self.variance(T)
@@ -58,18 +58,18 @@ ORNSTEIN_UHLENBECK = Process("Ornstein-Uhlenbeck process", 0.5)  # eq. 27, VP
 
 
 def euler_maruyama(process: Process, x: Tensor, score: Tensor, t: float, s: float, noise: Tensor) -> Tensor:
-    """One step of the reverse SDE from time t to s < t, its drift held."""
+    """One step of the reverse SDE from time t to s < t with constant drift."""
     return x + (process.rate * x + score) * (t - s) + math.sqrt(t - s) * noise
 
 
 def exponential_integrator(process: Process, x: Tensor, score: Tensor, t: float, s: float, noise: Tensor) -> Tensor:
-    """One step of the reverse SDE with E[X_0 | X_t] held (as DDPM does): exact for a measure of one atom."""
+    """One step of the reverse SDE with E[X_0 | X_t] constant (as in DDPM): exact for a measure with one atom."""
     alpha, beta, v = process.bridge(s, t)
     return alpha * _denoised(process, x, score, t) + beta * x + math.sqrt(v) * noise
 
 
 def probability_flow(process: Process, x: Tensor, score: Tensor, t: float, s: float, noise: Tensor) -> Tensor:
-    """One step of the probability-flow ODE with E[X_0 | X_t] held (as DDIM does); the noise is not used."""
+    """One step of the probability-flow ODE with E[X_0 | X_t] constant (as in DDIM); ignores the noise."""
     z, ratio = _denoised(process, x, score, t), math.sqrt(process.variance(s) / process.variance(t))
     return process.decay(s) * z + ratio * (x - process.decay(t) * z)
 
@@ -80,7 +80,7 @@ def reverse(
 ) -> Float[Tensor, "*copies n d"]:  # fmt: skip
     """Run the reverse process (eq. 17) of `measure`, with its exact score, from x at time T down to time delta.
 
-    Steps shrink towards delta, where the score is steep. Copies are driven by the same noise: synchronously coupled.
+    Steps shrink towards delta, where the score is steep. Copies share their noise: they are synchronously coupled.
 
     Args:
         step: `euler_maruyama`, `exponential_integrator` or `probability_flow`.
@@ -101,5 +101,5 @@ def schedule(delta: float, T: float, n_steps: int) -> Float[np.ndarray, " {n_ste
 
 
 def _denoised(process: Process, x: Tensor, score: Tensor, t: float) -> Tensor:
-    """E[X_0 | X_t = x], which the score knows (Tweedie's formula)."""
+    """E[X_0 | X_t = x], from the score by Tweedie's formula."""
     return (x + process.variance(t) * score) / process.decay(t)

@@ -1,4 +1,4 @@
-"""Eq. 9 on a cloud so small that every way to divide it can be listed: no Voronoi cell, no descent, no luck."""
+"""Eq. 9 on a cloud small enough to list all its divisions: no Voronoi cells, no descent, no luck."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..quantization import best_of_restarts
 from .transport import wasserstein2
 
-MOST_DIVISIONS = 100_000  # listed
+MOST_DIVISIONS = 100_000  # that may be listed
 LEAST_MOVE, MOST_MOVE = 1e-3, 3.0  # of random points from the best ones, in standard deviations of the cloud
 
 
@@ -26,21 +26,21 @@ class AtomCloud:
 
 @dataclass(frozen=True)
 class Enumeration:
-    """Both sides of eq. 9 on one cloud, and what else was tried."""
+    """Both sides of eq. 9 on one cloud, and the results of other approaches."""
 
     cloud: AtomCloud
     K: int
     costs: Float[ndarray, " m"]  # variance within the parts, of every division of the atoms into K parts
-    fixed: Bool[ndarray, " m"]  # whether every atom is nearest to the mean of its own part, so that Lloyd stops
+    fixed: Bool[ndarray, " m"]  # whether every atom is nearest to the mean of its own part, so Lloyd stops there
     labels: Int[ndarray, " n"]  # part of each atom in the best division
-    descents: Float[ndarray, " s"]  # distortion where Lloyd's algorithm ended, from different atoms each time
+    descents: Float[ndarray, " s"]  # final distortion of Lloyd's algorithm, from different atoms in each run
     program: float  # W_2^2, by linear program, of the best division's means with the masses of its parts
-    programs: float  # least W_2^2 of the same of all other divisions
+    programs: float  # least W_2^2 of all other divisions, likewise
     random: Float[ndarray, " r"]  # W_2^2 of random measures on K points
 
     @property
     def n_reached(self) -> int:
-        """How many runs of Lloyd's algorithm ended at the least, up to rounding."""
+        """Number of runs of Lloyd's algorithm that reached the minimum, up to rounding."""
         return int((self.descents < self.costs.min() + 1e-9).sum())
 
     @property
@@ -50,9 +50,9 @@ class Enumeration:
 
 
 def partitions(n: int, K: int) -> Iterator[list[int]]:
-    """Every division of n things into 1 <= K <= n parts, none empty, once: the part of each, first parts first."""
+    """Every division of n things into 1 <= K <= n nonempty parts, once: the part of each thing, first parts first."""
     if not 1 <= K <= n:
-        raise InputError(f"K = {K}, but {n} atoms are divided into 1 to {n} parts")
+        raise InputError(f"K = {K}, but {n} atoms can be divided only into 1 to {n} parts")
 
     def grow(labels: list[int], used: int) -> Iterator[list[int]]:
         if len(labels) == n:
@@ -82,7 +82,7 @@ def random_cloud(n: int, equal: bool, rng: np.random.Generator) -> AtomCloud:
 
 
 def enumerate_cloud(cloud: AtomCloud, K: int, n_measures: int, n_runs: int, rng: np.random.Generator) -> Enumeration:
-    """List every division of the cloud into K parts; ask Lloyd's algorithm and a linear program about the same.
+    """List every division of the cloud into K parts, and compare with Lloyd's algorithm and a linear program.
 
     Args:
         n_measures: random measures on K points: the best one with its points and weights moved, from little to much.
@@ -117,7 +117,7 @@ def enumerate_cloud(cloud: AtomCloud, K: int, n_measures: int, n_runs: int, rng:
 def _moved(
     cloud: AtomCloud, means: Float[ndarray, "K d"], masses: Float[ndarray, " K"], size: float, rng: np.random.Generator
 ) -> tuple[Float[ndarray, "K d"], Float[ndarray, " K"]]:
-    """Points moved by `size` standard deviations of the cloud, and weights by as much of a random weighting."""
+    """Points moved by `size` standard deviations of the cloud, and weights mixed with as much of a random weighting."""
     share = min(size, 1.0)
     points = means + size * cloud.atoms.std(0) * rng.standard_normal(means.shape)
     return points, (1 - share) * masses + share * rng.dirichlet(np.ones(len(masses)))

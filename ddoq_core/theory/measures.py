@@ -1,7 +1,7 @@
 """Test measures of the theory chapters: mixtures of Gaussians and finite clouds, with their exact scores.
 
-A linear SDE carries such a measure through measures of the same kind, forwards (`noised`) and, from a given point,
-backwards (`reversed`): nothing that the chapters compare a simulation with is simulated itself.
+A linear SDE maps such a measure to measures of the same kind, forwards (`noised`) and, from a given point, backwards
+(`reversed`). So the reference values for the simulations of the chapters are not simulated themselves.
 """
 
 import math
@@ -19,7 +19,7 @@ from torch import Tensor
 from ..errors import InputError
 from .diffusion import Process
 
-PAIRS = 2**23  # of a sample and a component, held at once: 64 MiB
+PAIRS = 2**23  # pairs of a sample and a component in memory at once: 64 MiB
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +38,9 @@ class GaussianMixture:
             shapes = ", ".join(str(tuple(value.shape)) for value in (p, m, s))
             raise InputError(f"masses, means and scales are {shapes}; give (J,), (J, d) and (J,)")
         if not all(value.isfinite().all() for value in (p, m, s)) or (p < 0).any() or (s < 0).any():
-            raise InputError("masses, means and scales are finite, masses and scales 0 or more; these are not")
+            raise InputError("masses, means and scales must be finite, and masses and scales at least 0")
         if abs(p.sum().item() - 1) > 1e-6:
-            raise InputError(f"masses sum to {p.sum().item():.6g}; they are those of a probability, so divide by that")
+            raise InputError(f"masses sum to {p.sum().item():.6g}, but they must sum to 1; divide by their sum")
 
     @property
     def d(self) -> int:
@@ -56,7 +56,7 @@ class GaussianMixture:
         return self.masses @ self.means
 
     def covariance(self) -> Float[Tensor, "d d"]:
-        """Cov X: of the means of the components, and within them."""
+        """Cov X: between the means of the components, plus within them."""
         off = self.means - self.mean()
         within = (self.masses @ self.scales.square()) * torch.eye(self.d, dtype=torch.float64)
         return (self.masses[:, None] * off).T @ off + within
@@ -74,9 +74,9 @@ class GaussianMixture:
     def reversed(
         self, process: Process, points: Float[Tensor, "K d"], weights: Float[Tensor, " K"], delta: float, T: float
     ) -> "GaussianMixture":
-        """Law at time delta of the exact reverse SDE (eq. 17) of this measure from sum_i w_i delta(x_i) at time T.
+        """Law at time delta of this measure's exact reverse SDE (eq. 17) from sum_i w_i delta(x_i) at time T.
 
-        By Bayes: from x, it is the law of X_delta given X_T = x (Proposition 8), a mixture over the components.
+        By Bayes, from x it is the law of X_delta given X_T = x (Proposition 8), a mixture over the components.
 
         Raises:
             InputError: delta outside [0, T), points of another dimension, or weights that do not sum to 1.
@@ -91,16 +91,16 @@ class GaussianMixture:
         return GaussianMixture(masses.flatten(), means.flatten(0, 1), scales.repeat(len(x)))
 
     def responsibilities(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n J"]:
-        """Probability of each component given x; every scale is above 0."""
+        """Probability of each component given x; every scale must be above 0."""
         return self._joint(self._checked(x)).softmax(1)
 
     def log_density(self, x: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
-        """log p(x); every scale is above 0."""
+        """log p(x); every scale must be above 0."""
         unscaled = torch.cat([self._joint(part).logsumexp(1) for part in self._parts(x)])
         return unscaled - self.d / 2 * math.log(2 * math.pi)
 
     def score(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-        """grad log p(x), exact; every scale is above 0. No array of n J d numbers is made."""
+        """grad log p(x), exact; every scale must be above 0. Needs no array of n J d numbers."""
         return torch.cat([self._score(part) for part in self._parts(x)])
 
     def score_jacobian(self, process: Process, x: Float[Tensor, " d"], t: float) -> Float[Tensor, "d d"]:
@@ -112,9 +112,9 @@ class GaussianMixture:
         return (a / v) ** 2 * posterior.covariance() - torch.eye(self.d, dtype=torch.float64) / v
 
     def cdf(self, x: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """Mass up to x, on a line; an atom is not asked for at its own place."""
+        """Mass up to x, on a line; x must not be the place of an atom."""
         if self.d != 1:
-            raise InputError(f"the measure lives in R^{self.d}, but a distribution function is for a line")
+            raise InputError(f"the measure is in R^{self.d}, but a distribution function needs a line; give d = 1")
         return torch.special.ndtr((x[:, None] - self.means[:, 0]) / self.scales) @ self.masses
 
     def _score(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
@@ -122,7 +122,7 @@ class GaussianMixture:
         return by_variance @ self.means - by_variance.sum(1, keepdim=True) * x
 
     def _joint(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n J"]:
-        """log p_j N(x; m_j, s_j^2 I), but for (2 pi)^(-d/2)."""
+        """log p_j N(x; m_j, s_j^2 I), without (2 pi)^(-d/2)."""
         v, centre = self.scales.square(), self.means.mean(0)
         y, m = x - centre, self.means - centre
         squared = torch.addmm(m.square().sum(1), y, m.T, alpha=-2).add_(y.square().sum(1, keepdim=True)).clamp_min_(0)
@@ -134,9 +134,9 @@ class GaussianMixture:
     def _checked(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         x = torch.as_tensor(x, dtype=torch.float64)
         if x.ndim != 2 or x.shape[1] != self.d:
-            raise InputError(f"points are {tuple(x.shape)}, but the measure lives in R^{self.d}; give (n, {self.d})")
+            raise InputError(f"points are {tuple(x.shape)}, but the measure is in R^{self.d}; give (n, {self.d})")
         if not x.isfinite().all():
-            raise InputError("a point is not finite; remove it, or mend what made it")
+            raise InputError("a point is not finite; remove it, or check how it was computed")
         return x
 
 
@@ -154,7 +154,7 @@ def law_on_line(measure: GaussianMixture) -> Any:
 class _LawOnLine(scipy.stats.rv_continuous):
     def __init__(self, measure: GaussianMixture) -> None:
         super().__init__(name="mixture")
-        masses = measure.masses / measure.masses.sum()  # those that were given in float32 sum to 1 but for its rounding
+        masses = measure.masses / measure.masses.sum()  # masses from float32 sum to 1 only up to rounding
         self.measure = GaussianMixture(masses, measure.means, measure.scales)
 
     def _pdf(self, x: ndarray) -> ndarray:
@@ -178,7 +178,7 @@ class _LawOnLine(scipy.stats.rv_continuous):
         return mean.item(), (p @ (s.square() + (m - mean).square())).item(), None, None
 
 
-# three clouds of unequal mass and width in the plane: one where uniform weights are plainly wrong
+# three clouds of unequal mass and width in the plane, for which uniform weights are clearly wrong
 LOPSIDED = GaussianMixture((0.6, 0.3, 0.1), ((-1.2, -0.4), (1.3, 0.9), (1.6, -1.5)), (0.75, 0.4, 0.3))
 # four atoms without symmetry, in the unit ball: with symmetry, uniform weights would be right by chance
 FOUR_ATOMS = atoms(torch.tensor([[-1.0], [-0.4], [0.3], [1.0]]), torch.tensor([0.1, 0.4, 0.2, 0.3]))

@@ -1,4 +1,4 @@
-"""Options in the model of Black and Scholes: expectations under N(0, I_d) whose values are known."""
+"""Options in the Black-Scholes model: expectations under N(0, I_d) with known values."""
 
 from dataclasses import dataclass
 
@@ -16,9 +16,9 @@ from .cubature import Integrand
 
 @dataclass(frozen=True)
 class Market:
-    """d equally weighted assets of one price and volatility, each pair with one correlation; d = 1 is one asset."""
+    """d equally weighted assets with the same price, volatility and pairwise correlation; d = 1 is one asset."""
 
-    spot: float = 1.0  # the unit of money, unless given
+    spot: float = 1.0  # the default price is the unit of money
     strike: float = 1.0
     rate: float = 0.05  # of interest, per year
     volatility: float = 0.2  # per root of a year
@@ -28,7 +28,7 @@ class Market:
 
     @property
     def discount(self) -> float:
-        """Of the maturity."""
+        """Discount factor at maturity."""
         return float(np.exp(-self.rate * self.maturity))
 
     def logarithms(self, z: Float[ndarray, "n d"]) -> Float[ndarray, "n d"]:
@@ -42,12 +42,12 @@ class Market:
         return self.discount * np.maximum(np.exp(self.logarithms(z)).mean(1) - self.strike, 0)
 
     def geometric_basket(self, z: Float[ndarray, "n d"]) -> Float[ndarray, " n"]:
-        """The same on their geometric mean: never more, and with a price in closed form."""
+        """Discounted payoff on the geometric mean: never more, and with a price in closed form."""
         return self.discount * np.maximum(np.exp(self.logarithms(z).mean(1)) - self.strike, 0)
 
     @property
     def geometric_price(self) -> float:
-        """E of `geometric_basket`: the mean of the logarithms is normal. For d = 1, the price of Black and Scholes."""
+        """E of `geometric_basket`: the mean of the logarithms is normal. For d = 1, the Black-Scholes price."""
         share = (1 + (self.d - 1) * self.correlation) / self.d
         s = self.volatility * (share * self.maturity) ** 0.5
         m = np.log(self.spot) + (self.rate - self.volatility**2 / 2) * self.maturity
@@ -56,12 +56,12 @@ class Market:
 
     @property
     def put_price(self) -> float:
-        """Of a European put, d = 1: by the parity of put and call."""
+        """Price of a European put, d = 1, by put-call parity."""
         return self.geometric_price - self.spot + self.strike * self.discount
 
 
 def call_option(market: Market) -> Integrand:
-    """Discounted payoff of a call as a function of N(0, 1): convex, with a kink where it meets the strike."""
+    """Discounted payoff of a call as a function of N(0, 1): convex, with a kink at the strike."""
     return Integrand("call", lambda z: market.geometric_basket(z[..., None].reshape(-1, 1)).reshape(z.shape),
                      market.geometric_price, True, None, None)  # fmt: skip
 
@@ -75,21 +75,21 @@ def digital_option(market: Market) -> Integrand:
 
 
 def controlled(market: Market, points: Float[ndarray, "K d"], weights: Float[ndarray, " K"]) -> float:
-    """Price of the basket by a rule, with the geometric basket as control: its error is that of their difference."""
+    """Price of the basket by a quadrature rule, with the geometric basket as control variate."""
     return float(weights @ (market.basket(points) - market.geometric_basket(points)) + market.geometric_price)
 
 
 def bermudan_put(market: Market, n_dates: int, K: int) -> float:
-    """Price of a put that may be exercised at n equidistant dates up to maturity, by a tree of K points at each.
+    """Price of a put that can be exercised at n equidistant dates up to maturity, by a tree with K points at each.
 
-    The logarithm of the price makes exact normal steps; the tree is the quantized chain of these.
+    The logarithm of the price makes exact normal steps; the tree is their quantized chain.
 
     Raises:
         InputError: no date, no point, or several assets.
     """
     at_least(1, n_dates=n_dates)
     if market.d != 1:
-        raise InputError(f"the put is on one asset, but the market has {market.d}; set d=1")
+        raise InputError(f"the put is on one asset, but the market has {market.d} assets; set d=1")
     h = market.maturity / n_dates
     drift, s = (market.rate - market.volatility**2 / 2) * h, market.volatility * h**0.5
     start = ExactQuantizer(np.array([np.log(market.spot)]), np.ones(1), 0.0, True)

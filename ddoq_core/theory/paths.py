@@ -1,4 +1,4 @@
-"""Karhunen-Loève quantizers of Gaussian processes: K paths, with weights, that stand for a process in L^2[0, T].
+"""Karhunen-Loève quantizers of Gaussian processes: K weighted paths that represent a process in L^2[0, T].
 
 X_t = sum_l sqrt(lambda_l) xi_l e_l(t) with independent xi_l ~ N(0, 1), eigenvalues lambda_l and eigenfunctions e_l of
 the covariance. The first coordinates get a product of quantizers of N(0, 1), the others none: their variance is lost.
@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..quantization.products import allocate, product_quantizer
 from .cubature import normal_quantizer
 
-TERMS = 64  # of the expansion that sizes are given to; more would matter from K = 2^64 on
+TERMS = 64  # of the expansion that may get points; more would matter only from K = 2^64 on
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class GaussianProcess:
     horizon: float
     variance: float  # int_0^T Var X_t dt, the sum of all eigenvalues
     frequencies: Float[ndarray, " L"]  # increasing
-    eigenvalues: Float[ndarray, " L"]  # falling
+    eigenvalues: Float[ndarray, " L"]  # decreasing
 
     def eigenfunctions(self, t: Float[ndarray, " n"]) -> Float[ndarray, "L n"]:
-        """e_l(t), of norm 1 in L^2[0, T]."""
+        """e_l(t), with norm 1 in L^2[0, T]."""
         w, T = self.frequencies[:, None], self.horizon
         return np.sin(w * t) / np.sqrt(T / 2 - np.sin(2 * w * T) / (4 * w))
 
@@ -67,7 +67,7 @@ def ornstein_uhlenbeck_path(rate: float = 0.5, T: float = 1.0) -> GaussianProces
     """dX = -rate X dt + dW from 0, the noise of VP for rate 1/2: lambda_l = 1 / (w^2 + rate^2), tan(w T) = -w / rate.
 
     Raises:
-        InputError: rate <= 0, where it is no Ornstein-Uhlenbeck process, or T <= 0.
+        InputError: rate <= 0, for which the process is not Ornstein-Uhlenbeck, or T <= 0.
     """
     _above_zero(rate=rate, T=T)
     turns = np.pi * np.arange(TERMS)
@@ -79,7 +79,7 @@ def ornstein_uhlenbeck_path(rate: float = 0.5, T: float = 1.0) -> GaussianProces
 def path_quantizer(process: GaussianProcess, K: int) -> PathQuantizer:
     """The best product quantizer with at most K paths: sizes by `allocate`, points the optimal ones of N(0, 1).
 
-    Its error falls like (log K)^(-1/2), as that of the best K paths does (Luschgy and Pagès 2002, 2004).
+    Its error falls like (log K)^(-1/2), as does that of the best K paths (Luschgy and Pagès 2002, 2004).
 
     Raises:
         InputError: K < 1.

@@ -1,4 +1,4 @@
-"""Wasserstein distances: of weighted point sets by linear programming (POT), and of measures on a line."""
+"""Wasserstein distances: between weighted point sets by linear programming (POT), and between measures on a line."""
 
 import numpy as np
 import ot
@@ -10,7 +10,7 @@ from ..errors import InputError
 from .diffusion import Process
 from .measures import GaussianMixture, law_on_line
 
-MAX_PIVOTS = 10_000_000  # of the network simplex: far above what n K entries need
+MAX_PIVOTS = 10_000_000  # of the network simplex: far more than n K entries need
 
 
 def wasserstein2(
@@ -19,16 +19,16 @@ def wasserstein2(
     samples: Tensor | np.ndarray,
     sample_weights: Tensor | np.ndarray | None = None,
 ) -> float:
-    """W_2 (eq. 5) between sum_i w_i delta(x_i) and the samples' measure, exact, by the network simplex.
+    """Exact W_2 (eq. 5) between sum_i w_i delta(x_i) and the samples' measure, by the network simplex.
 
-    Cost grows like n K to n^2 K: meant for up to about 10^7 entries.
+    The cost grows like n K to n^2 K; suitable up to about 10^7 entries.
 
     Args:
         points, samples: (K, d) and (n, d), finite.
         weights: (K,), at least 0, summing to 1.
         sample_weights: (n,), masses of the samples, likewise; None means 1/n each.
     Raises:
-        InputError: weights that are negative or do not sum to 1, another dimension, or what is not finite.
+        InputError: weights that are negative or do not sum to 1, another dimension, or values that are not finite.
     """
     v = np.full(len(samples), 1 / len(samples)) if sample_weights is None else sample_weights
     v, cost = _mass("sample_weights", v, len(samples)), _cost(points, samples)
@@ -38,13 +38,13 @@ def wasserstein2(
 def wasserstein2_of_weights(
     points: Tensor | np.ndarray, weights: Float[np.ndarray, "m K"], samples: Tensor | np.ndarray
 ) -> Float[np.ndarray, " m"]:
-    """W_2 to the samples of each of m weightings of the same points; InputError as `wasserstein2`."""
+    """W_2 to the samples for each of m weightings of the same points; InputError as `wasserstein2`."""
     v, cost = np.full(len(samples), 1 / len(samples)), _cost(points, samples)
     return np.array([_root_of_program(_mass("weights", w, len(points)), v, cost) for w in weights])
 
 
 def wasserstein1_on_line(p: GaussianMixture, q: GaussianMixture, n_parts: int = 2000) -> float:
-    """W_1 = int |F_p - F_q| on a line: what the worst of all 1-Lipschitz functions gains by the change of measure.
+    """W_1 = int |F_p - F_q| on a line: the largest change of the mean of a 1-Lipschitz function.
 
     By quadrature between the atoms of both, where the distribution functions are smooth.
     """
@@ -72,7 +72,7 @@ def wasserstein1_of_samples(x: Float[Tensor, " n"], law: GaussianMixture, n_node
 
 
 def wasserstein2_on_line(p: GaussianMixture, q: GaussianMixture, levels: Float[np.ndarray, " n"]) -> float:
-    """W_2 of two mixtures of densities on a line, by their quantiles: W_2^2 = int_0^1 |Q_p - Q_q|^2 du (trapezoid).
+    """W_2 between two mixtures of densities on a line, by quantiles: W_2^2 = int_0^1 |Q_p - Q_q|^2 du (trapezoid).
 
     Args:
         levels: increasing values of u in (0, 1); dense where the quantile functions are steep.
@@ -86,7 +86,7 @@ def _cost(points: Tensor | np.ndarray, samples: Tensor | np.ndarray) -> Float[np
     if x.ndim != 2 or X.ndim != 2 or x.shape[1] != X.shape[1]:
         raise InputError(f"points are {x.shape} and samples {X.shape}; give (K, d) and (n, d)")
     if not (np.isfinite(x).all() and np.isfinite(X).all()):
-        raise InputError("a point or sample is not finite; remove it, or mend what made it")
+        raise InputError("a point or sample is not finite; remove it, or check how it was computed")
     return ot.dist(x, X, metric="sqeuclidean")
 
 

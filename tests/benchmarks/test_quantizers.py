@@ -103,7 +103,7 @@ def test_rows_of_another_machine_are_not_mixed_in(tiny, tmp_path):
 @pytest.mark.parametrize("content", ["{", "[1]\n", '{"task": "plane"}\n', '{"task": "none", "methods": {}}\n'])
 def test_a_file_of_something_else_is_refused(content, tmp_path):
     (tmp_path / "bench.jsonl").write_text(content)
-    with pytest.raises(InputError, match="is no file of this benchmark's rows"):
+    with pytest.raises(InputError, match="is not a file of this benchmark's rows"):
         module.read_bench(tmp_path / "bench.jsonl")
     with pytest.raises(InputError, match=r"no records .*none\.jsonl; run: ddoq bench --out"):
         module.read_bench(tmp_path / "none.jsonl")

@@ -10,20 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "book" / "tools"))
+import browsing  # noqa: E402 - a tool beside the book, not a part of the package
+
 COPIED = ("book", "notebooks", "_config.yml", "constraints.txt")
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="session")
@@ -54,14 +47,11 @@ def smoke_book(smoke_tree) -> Path:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None:
-        message = f"no browser found: install one of {', '.join(NAMES)} to have the pages opened"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, headless=True, args=FLAGS)
+    with browsing.chromium() as browser:
+        if browser is None:
+            message = f"no browser found: install one of {', '.join(browsing.CHROMIUM)} to have the pages opened"
+            pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
         yield browser
-        browser.close()
 
 
 def _run(tree: Path, script: list[str]) -> None:

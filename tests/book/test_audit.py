@@ -1,6 +1,7 @@
 """The audit finds each fault that it is there to find."""
 
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "book" / "tools"))
 import audit  # noqa: E402 - a tool beside the book, not a part of the package
+import browsing  # noqa: E402
 
 SOUND = '<h1 id="top">T</h1><img src="a.png" alt="A line that falls"><a href="#top">up</a><a href="https://x.org">x</a>'
 
@@ -88,3 +90,47 @@ def test_a_book_that_is_heavy_is_found(findings, monkeypatch):
     monkeypatch.setattr(audit, "MOST_OF_THE_BOOK", 1000)
     assert findings(SOUND) == []
     assert any("the book has" in f for f in findings(SOUND, more_ipynb=" " * 1000))
+
+
+def test_a_chapter_without_a_figure_is_found(findings, tmp_path):
+    (tmp_path / "chapters").mkdir()
+    chapter = tmp_path / "chapters" / "33_cost.html"
+    chapter.write_text("<h1>Cost</h1><table></table>")
+    assert findings(SOUND) == ["chapters/33_cost.html: a chapter without a figure"]
+    chapter.write_text("<h1>Cost</h1><figure></figure>")
+    assert findings(SOUND) == []
+
+
+MATHJAX = distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax/tex-svg-full.js")
+FORMULA = """<script>MathJax = {{tex: {{macros: {{W: "\\\\mathcal{{W}}_2"}}}}}}</script>
+<script defer src="{script}"></script><p class="math">\\({tex}\\)</p>"""
+
+
+@pytest.fixture
+def shown(tmp_path, browser):
+    """Findings in a browser of a book of one page with this content."""
+
+    def of(content: str) -> list[str]:
+        head = '<!doctype html><meta name="viewport" content="width=device-width"><title>T</title>'
+        (tmp_path / "page.html").write_text(head + content)
+        return list(browsing.faults(tmp_path, browser))
+
+    return of
+
+
+@pytest.mark.parametrize(("tex", "fault"), [(r"\W_1", "Double subscripts"), (r"x^a^b", "Double exponent")])
+def test_a_formula_that_mathjax_cannot_set_is_found(shown, tex, fault):
+    assert shown(FORMULA.format(script=MATHJAX.as_uri(), tex=r"\mathcal{W}_1")) == []
+    [found] = shown(FORMULA.format(script=MATHJAX.as_uri(), tex=tex))
+    assert found.startswith(f"page.html: MathJax cannot set {tex} ({fault}")
+
+
+@pytest.mark.parametrize(("width", "windows"), [(300, []), (420, [390]), (1300, [390, 1280])])
+def test_a_page_that_is_wider_than_its_window_is_found_with_what_is_too_wide(shown, width, windows):
+    found = shown(f'<p>Text.</p><div id="long" style="width: {width}px">Code</div>')
+    assert len(found) == len(windows) and all('<div id="long"' in f for f in found)
+    assert all(f"in a window of {window}: " in f for f, window in zip(found, windows, strict=True))
+
+
+def test_what_scrolls_in_its_own_box_makes_no_page_wide(shown):
+    assert shown('<div style="overflow-x: auto"><div style="width: 2000px">Table</div></div>') == []

@@ -1,10 +1,11 @@
 """What is installed: pyproject.toml, constraints.txt and environment.yml say the same, and the tree is lint-free."""
 
+import os
 import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import distributions
+from importlib.metadata import distributions, version
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+
+import ddoq_core
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -83,17 +86,50 @@ def test_the_book_is_built_by_jupyter_book_1():
     assert "==1.0.4.post1" in next(str(r.specifier) for r in REQUIREMENTS if r.name == "jupyter-book")
 
 
-def test_the_citation_names_this_version_and_the_paper():
+def test_the_version_is_in_one_place():
+    """In pyproject.toml: the citation leaves it out, and no source of the package has it."""
+    others = [ROOT / "CITATION.cff", *(ROOT / "ddoq_core").rglob("*.py")]
+    assert [path.name for path in others if PROJECT["version"] in path.read_text()] == []
+    assert ddoq_core.__version__ == version("ddoq_core")
+
+
+def test_the_citation_names_the_paper():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert str(citation["version"]) == PROJECT["version"]
+    assert "version" not in citation
     assert citation["license"] == PROJECT["license"]
     assert [a["family-names"] for a in citation["preferred-citation"]["authors"]] == ["Tan", "Slade"]
     assert "2501.07681" in citation["preferred-citation"]["url"]
 
 
-def test_the_code_is_lint_free():
-    done = subprocess.run([sys.executable, "-m", "ruff", "check", "."], cwd=ROOT, capture_output=True, text=True)
+@pytest.mark.parametrize(
+    "tool",
+    [
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["codespell_lib"],
+        pytest.param(["mypy"], marks=pytest.mark.slow),
+    ],
+    ids=" ".join,
+)
+def test_the_code_is_lint_free(tool):
+    done = subprocess.run([sys.executable, "-m", *tool], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.slow
+def test_types_reach_the_script_of_a_user(tmp_path):
+    """The package is typed: a wrong argument and an unknown attribute are found in a script that imports it."""
+    (tmp_path / "script.py").write_text(
+        "from ddoq_core import Profile\n"
+        "from ddoq_core.quantization import OptimalQuantizer\n"
+        "profile: Profile = Profile.load(name=3.5)\n"
+        "OptimalQuantizer(n_clusters=3).transmogrify()\n"
+    )
+    check = [sys.executable, "-m", "mypy", "--follow-imports", "silent", "--ignore-missing-imports", "script.py"]
+    environment = os.environ | {"MYPYPATH": str(ROOT)}
+    done = subprocess.run(check, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    errors = re.findall(r"^script\.py:(\d+): error:", done.stdout, re.MULTILINE)
+    assert errors == ["3", "4"], done.stdout
 
 
 def test_no_module_is_longer_than_300_lines():

@@ -1,4 +1,4 @@
-"""The lint of form sees what it is there to see, and never fails a build."""
+"""The lint of form finds what it should find, and never fails a build."""
 
 import subprocess
 import sys
@@ -45,6 +45,37 @@ def test_a_lecture_of_another_length_and_a_handout_of_two_questions_are_said():
     found = [what for _, what in prose.lectures("(lecture-1)=\n## One\n\n| 10 | a | b |\n| 30 | a | b |\n")]
     assert found[0] == "the lecture takes 40 minutes, not 50" and len(found) == 5
     assert [what for _, what in prose.questions("1. A\n2. B\n")] == ["asks 2 questions, not 3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("README.md", "One\nIt goes on\nfrom its checkpoint.", 2),
+        ("notebooks/12_page.md", "One\nTwo words stand here.", 2),
+        ("book/api/page.md", "Mend it.", 1),
+        ("ddoq_core/a.py", '\n"""What it was made from."""\n', 2),
+        ("ddoq_core/a.py", 'x = 1\ny = f"{x}: mend it"\n', 2),
+        ("benchmarks/b.py", "x = 1  # in the place of y\n", 1),
+    ],
+)
+def test_a_phrase_that_has_a_plainer_form_is_said_with_its_line(tmp_path, name, text, line):
+    for folder in ("book/api", "notebooks", "ddoq_core", "benchmarks"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "book" / "glossary.md").write_text("")
+    (tmp_path / "book" / "course.md").write_text("")
+    (tmp_path / name).write_text(text)
+    assert [w for w in prose.warnings(tmp_path) if ": write " in w and w.startswith(f"{name}:{line}: ")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        prose.words_of_page("`mend`, `in the place of`\n```python\nmend = 1\n```\n"),
+        prose.words_of_module('mend = 1\nraise ValueError(f"no file; {mend}")\n'),
+    ],
+)
+def test_code_has_its_own_words(text):
+    assert list(prose.wording(text)) == []
 
 
 def test_the_lint_ends_well_and_says_how_much_it_found():

@@ -41,17 +41,17 @@ def test_every_knob_says_what_it_means_and_its_default_is_valid(name):
     ("values", "words"),
     [
         ({"guidence_scale": 2.0}, "unknown parameter 'guidence_scale'.*did you mean 'guidance_scale'"),
-        ({"ipc": {}}, "ipc = {}, but it is a whole number"),
-        ({"ipc": "[1, many]"}, "ipc = 'many', but it is a whole number"),
+        ({"ipc": {}}, "ipc = {}, but it must be a whole number"),
+        ({"ipc": "[1, many]"}, "ipc = 'many', but it must be a whole number"),
         ({"ipc": []}, "ipc = .*not empty"),
-        ({"ipc": [0]}, "ipc = 0, but it is at least 1"),
-        ({"ipc": [2.5]}, "ipc = 2.5, but it is a whole number"),
-        ({"epochs": "many"}, "epochs = 'many', but it is a whole number"),
-        ({"epochs": True}, "epochs = True, but it is a whole number"),
-        ({"strength": 1.2}, "strength = 1.2, but it is at most 1"),
+        ({"ipc": [0]}, "ipc = 0, but it must be at least 1"),
+        ({"ipc": [2.5]}, "ipc = 2.5, but it must be a whole number"),
+        ({"epochs": "many"}, "epochs = 'many', but it must be a whole number"),
+        ({"epochs": True}, "epochs = True, but it must be a whole number"),
+        ({"strength": 1.2}, "strength = 1.2, but it must be at most 1"),
         ({"learning_rate": float("nan")}, "learning_rate = nan"),
-        ({"quantizer": "loyd"}, "quantizer = 'loyd', but it is one of .*did you mean 'lloyd'"),
-        ({"flip": 1}, "flip = 1, but it is true or false"),
+        ({"quantizer": "loyd"}, "quantizer = 'loyd', but it must be one of .*did you mean 'lloyd'"),
+        ({"flip": 1}, "flip = 1, but it must be true or false"),
     ],
 )
 def test_a_bad_value_is_one_line_that_names_the_thing_and_the_mend(values, words):
@@ -67,7 +67,7 @@ NUMBERS = [name for name, knob in Profile.knobs().items() if knob.type in (int, 
 @pytest.mark.parametrize("text", [".inf", "-.inf", ".nan", "1.0e+999", "1" + 400 * "0"])
 def test_every_knob_that_is_a_number_is_finite(name, text):
     value = parse_assignment(f"{name}={text}")[1]
-    with pytest.raises(InputError, match=f"{name} = .*but it is") as caught:
+    with pytest.raises(InputError, match=f"{name} = .*but it must be") as caught:
         Profile.of({name: [value] if isinstance(getattr(Profile(), name), list) else value})
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 120
 
@@ -75,13 +75,13 @@ def test_every_knob_that_is_a_number_is_finite(name, text):
 def test_a_profile_file_cannot_hold_what_is_not_finite(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("weights: .inf\n")
-    with pytest.raises(InputError, match="weights = inf, but it is a finite number"):
+    with pytest.raises(InputError, match="weights = inf, but it must be a finite number"):
         Profile.load(path)
 
 
 @pytest.mark.parametrize("text", ["1" * 5000, "2024-13-45"])
 def test_a_value_that_yaml_takes_for_a_number_or_date_and_cannot_read_is_one_line(tmp_path, text):
-    with pytest.raises(InputError, match=r"seed = .*, but it is a") as caught:
+    with pytest.raises(InputError, match=r"seed = .*, but it must be a") as caught:
         Profile.of(dict([parse_assignment(f"seed={text}")]))
     assert len(str(caught.value)) < 200 and "\n" not in str(caught.value)
     (tmp_path / "bad.yaml").write_text(f"seed: {text}\n")

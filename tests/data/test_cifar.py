@@ -51,7 +51,7 @@ def test_cifar_files_with_a_wrong_checksum_are_never_opened(tmp_path):
     folder = tmp_path / torchvision.datasets.CIFAR10.base_folder
     folder.mkdir()
     (folder / "data_batch_1").write_bytes(pickle.dumps("anything"))
-    with pytest.raises(InputError, match=r"no sound copy of cifar-10-batches-py"):
+    with pytest.raises(InputError, match=r"no valid copy of cifar-10-batches-py"):
         load_dataset(Profile(dataset="cifar10", data_root=str(tmp_path)))
 
 
@@ -101,7 +101,7 @@ def test_a_batch_whose_labels_do_not_belong_to_its_images_is_named(tmp_path, mon
     path = tmp_path / BASE / "test_batch"
     batch = pickle.loads(path.read_bytes())
     path.write_bytes(pickle.dumps({"data": batch["data"]} | ({"labels": labels} if labels is not None else {})))
-    with pytest.raises(InputError, match=r"test_batch.*fetch (it|them) again"):
+    with pytest.raises(InputError, match=r"test_batch.*download (it|them) again"):
         load_dataset(_profile(tmp_path))
 
 
@@ -131,7 +131,7 @@ def test_an_archive_that_is_not_unpacked_is_read_as_it_is(tmp_path, monkeypatch,
 def test_an_archive_that_is_cut_off_or_none_is_named(tmp_path, monkeypatch, content):
     _write_cifar(tmp_path, monkeypatch)
     _pack(tmp_path, content)
-    with pytest.raises(InputError, match=r"no sound copy .*cifar-10-python.tar.gz is damaged") as caught:
+    with pytest.raises(InputError, match=r"no valid copy .*cifar-10-python.tar.gz is damaged") as caught:
         load_dataset(_profile(tmp_path))
     assert "\n" not in str(caught.value)
 
@@ -164,7 +164,7 @@ def test_a_folder_that_lacks_a_file_gives_way_to_a_sound_archive_beside_it(tmp_p
     (tmp_path / BASE / "test_batch").unlink()
     assert load_dataset(_profile(tmp_path)).key == expected
     (tmp_path / torchvision.datasets.CIFAR10.filename).unlink()
-    with pytest.raises(InputError, match=r"no sound copy .*cifar-10-batches-py has no test_batch"):
+    with pytest.raises(InputError, match=r"no valid copy .*cifar-10-batches-py has no test_batch"):
         load_dataset(_profile(tmp_path))
 
 
@@ -180,7 +180,7 @@ def test_the_folder_may_be_data_root_itself_or_lie_in_one_called_as_the_archive(
 
 def test_what_is_there_instead_is_named(tmp_path):
     (tmp_path / "cifar-10-binary.tar.gz").write_bytes(b"")
-    with pytest.raises(InputError, match=r"no sound copy .*it holds cifar-10-binary.tar.gz; correct data_root"):
+    with pytest.raises(InputError, match=r"no valid copy .*it holds cifar-10-binary.tar.gz; correct data_root"):
         load_dataset(_profile(tmp_path))
 
 

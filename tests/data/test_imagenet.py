@@ -134,9 +134,9 @@ def test_a_list_is_read_from_a_file_with_comments_and_names_and_comes_out_sorted
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("n01440764\ntench\n", r"line 2 of .*list.txt \('tench'\) begins with no wnid such as n01440764"),
-        ("n0144076\n", r"line 1 .* begins with no wnid"),
-        ("n01440764\nn02105641\nn01440764\n", r"line 3 of .* names n01440764 again"),
+        ("n01440764\ntench\n", r"line 2 of .*list.txt \('tench'\) does not begin with a wnid such as n01440764"),
+        ("n0144076\n", r"line 1 .* does not begin with a wnid"),
+        ("n01440764\nn02105641\nn01440764\n", r"line 3 of .* repeats n01440764"),
         ("# nothing\n", r"list.txt names no class"),
         (b"\xff\xfe\x00", r"class_list = .*list.txt cannot be read as text"),
     ],
@@ -150,7 +150,7 @@ def test_a_bad_list_is_one_line_that_names_the_place_and_the_mend(tmp_path, cont
 
 
 def test_a_list_that_is_neither_a_name_nor_a_file_is_an_error():
-    with pytest.raises(InputError, match=r"class_list = imagenete is no file, and no name .*imagenette, imagewoof"):
+    with pytest.raises(InputError, match=r"imagenete is neither a file nor the name .*imagenette, imagewoof"):
         listed_classes("imagenete")
 
 
@@ -289,7 +289,7 @@ def test_a_flat_val_and_class_folders_give_the_same_test_images_and_labels(tree,
     sorted_in = load_dataset(_profile(tree, mapping=""))
     assert torch.equal(flat.test.labels, sorted_in.test.labels)
     assert torch.equal(train, sorted_in.train.images(range(12))) and torch.equal(test, sorted_in.test.images(range(8)))
-    with pytest.raises(InputError, match=r"val_mapping is for a val/ that holds all images side by side"):
+    with pytest.raises(InputError, match=r"val_mapping is for a val/ with all images in one folder"):
         load_dataset(_profile(tree))
 
 

@@ -73,7 +73,7 @@ def test_a_step_on_a_full_disk_says_so_and_ends_the_same_when_there_is_space(ste
     for missing in (size, draw.randint(1, size), 1):
         resize((whole - missing) * PAGE)
         said = refused(step, Run(profile(data, artifacts)))
-        foreseen = step == "relabel" and "soft labels take" in said and "set soft_labels=online" in said
+        foreseen = step == "relabel" and "soft labels need" in said and "set soft_labels=online" in said
         assert foreseen or (said.startswith(f"no space left on the disk of {artifacts}/") and "free some" in said)
         assert not half_written(artifacts, expected)
     resize(2 * whole * PAGE)

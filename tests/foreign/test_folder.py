@@ -72,7 +72,7 @@ def test_a_folder_that_is_no_distilled_set_of_these_classes_is_one_line_that_nam
 def test_a_class_missing_or_too_many_by_name_is_named(folder, read):
     root = folder("wnids")
     (root / WNIDS[4]).rename(root / "n99999999")
-    with pytest.raises(InputError, match="n99999999 is no class"):
+    with pytest.raises(InputError, match="n99999999 is not a class"):
         read(root)
     shutil.rmtree(root / "n99999999")
     with pytest.raises(InputError, match=f"class {WNIDS[4]} has none"):

@@ -199,14 +199,14 @@ def folder(tmp_path, save_random_prior):
 @pytest.mark.parametrize("part", ["transformer", "vae"])
 def test_a_pickle_in_the_place_of_a_priors_weights_is_an_error(folder, part, evil):
     evil(folder / part / "diffusion_pytorch_model.safetensors")
-    one_line(lambda: load_prior(folder), "cannot be loaded", "mend prior_path")
+    one_line(lambda: load_prior(folder), "cannot be loaded", "check prior_path")
 
 
 def test_weights_of_a_prior_that_are_pickled_are_not_looked_at(folder, evil):
     weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
     os.replace(weights, weights.with_suffix(".bin"))
     evil(weights.with_suffix(".bin"))
-    one_line(lambda: load_prior(folder), "no weights in safetensors", "mend prior_path")
+    one_line(lambda: load_prior(folder), "no weights in safetensors", "check prior_path")
 
 
 def test_weights_of_a_text_encoder_that_are_pickled_are_not_looked_at(tmp_path, evil):
@@ -220,7 +220,7 @@ def test_weights_of_a_text_encoder_that_are_pickled_are_not_looked_at(tmp_path, 
         else:
             weights.write_bytes(content)
             evil(weights)
-        one_line(lambda: load_prior(tmp_path / "prior"), "cannot be loaded", "mend prior_path")
+        one_line(lambda: load_prior(tmp_path / "prior"), "cannot be loaded", "check prior_path")
 
 
 @pytest.mark.parametrize("name", ["DiffusionPipeline", "AutoencoderKL", "utils", "no_such_thing"])

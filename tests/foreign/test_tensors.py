@@ -198,7 +198,7 @@ def test_a_file_that_would_run_code_is_refused_and_nothing_runs(published, tmp_p
     path = tmp_path / "theirs" / f"{word}_best.pt"
     for content in (lambda: torch.save(Evil(), path), lambda: path.write_bytes(pickle.dumps(Evil(), protocol))):
         content()
-        with pytest.raises(InputError, match=rf"{word}_best.pt is no sound file of tensors") as caught:
+        with pytest.raises(InputError, match=rf"{word}_best.pt is not a valid file of tensors") as caught:
             published(None)
         assert str(caught.value).isprintable()
     assert "ran" not in capsys.readouterr().out
@@ -207,14 +207,14 @@ def test_a_file_that_would_run_code_is_refused_and_nothing_runs(published, tmp_p
 @pytest.mark.parametrize(
     ("images", "labels", "lr", "words"),
     [
-        (torch.zeros(22, 3, 16, 16), CLASSES, None, r"holds \[22, 3, 16, 16\], and no square images of 1 channels"),
-        (torch.zeros(22, 1, 16, 8), CLASSES, None, "no square images"),
-        (torch.zeros(22, 256), CLASSES, None, "no square images"),
-        (torch.zeros(0, 1, 16, 16), None, None, "no square images"),
+        (torch.zeros(22, 3, 16, 16), CLASSES, None, r"holds \[22, 3, 16, 16\], not square images of 1 channels"),
+        (torch.zeros(22, 1, 16, 8), CLASSES, None, "not square images"),
+        (torch.zeros(22, 256), CLASSES, None, "not square images"),
+        (torch.zeros(0, 1, 16, 16), None, None, "not square images"),
         (torch.zeros(23, 1, 16, 16), None, None, "as many of each of the 11 classes of squares"),
         ([1, 2], None, None, r"holds \['list'\]"),
-        ({"model": 1}, None, None, "holds model, and no images"),
-        ({"data": []}, None, None, "holds data, and no images"),
+        ({"model": 1}, None, None, "holds model, but no images"),
+        ({"data": []}, None, None, "holds data, but no images"),
         (torch.full((22, 1, 16, 16), float("nan")), CLASSES, None, "image 0 has a value that is not finite"),
         (normalised(), CLASSES[:-1], None, "the labels of .* are not 22 classes of 0 to 10"),
         (normalised(), CLASSES + 1, None, "the labels of .* are not 22 classes"),
@@ -247,7 +247,7 @@ def test_options_that_do_not_fit_the_channels_are_one_line(published, scale):
 def test_a_file_that_is_cut_off_or_none_is_named(published, tmp_path, content):
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "images_best.pt").write_bytes(content)
-    with pytest.raises(InputError, match=r"images_best.pt is no sound file of tensors"):
+    with pytest.raises(InputError, match=r"images_best.pt is not a valid file of tensors"):
         published(None)
 
 

@@ -76,9 +76,9 @@ def test_sample_weights_of_ours_are_read_back(folder, read, store):
         ("0.5 0.5 0.5\n" * 11, "11 lines of 3 numbers"),
         ("0.5 0.5\n" * 10 + "1\n", "11 lines of 1 or 2 numbers"),
         ("0.5 half\n" * 11, "is not a line of numbers for each class"),
-        ("0.5 nan\n" * 11, "a weight is a number"),
-        ("0.5 -1\n" * 11, "a weight is a number"),
-        ("0 0\n" * 11, "not all are 0"),
+        ("0.5 nan\n" * 11, "weights must be numbers"),
+        ("0.5 -1\n" * 11, "weights must be numbers"),
+        ("0 0\n" * 11, "not all 0"),
         ("", "0 lines of no numbers"),
     ],
 )
@@ -95,9 +95,9 @@ def test_sample_weights_that_do_not_fit_are_one_line(folder, read, text, message
     [
         ({"count": [1, -1] * N}, "whole number"),
         ({"count": [1, 0.5] * N}, "whole number"),
-        ({"count": [1, 1] * 10 + [0, 0]}, "not 0 for all of a class"),
-        ({"weight": [1, "much"] * N}, "a weight is a number"),
-        ({"count": [1, None] * N}, "of some images only"),
+        ({"count": [1, 1] * 10 + [0, 0]}, "one above 0 in every class"),
+        ({"weight": [1, "much"] * N}, "weights must be numbers"),
+        ({"count": [1, None] * N}, "for only some images"),
         ({"label": [0, 0] * N}, "00001/class00001_id00000.png label 0, but its folder is that of class 1"),
         ({"sha256": ["0" * 64] * 2 * N}, "its checksum differs"),
     ],
@@ -160,7 +160,7 @@ def test_a_line_that_is_no_row_is_refused(folder, read, line):
 def test_a_count_that_is_no_whole_number_is_refused(folder, read, value):
     root = folder("ours")
     write_metadata(root, count=[1, value] * N)
-    refused(read, root, "metadata.jsonl", "a count is a whole number")
+    refused(read, root, "metadata.jsonl", "counts must be whole numbers")
 
 
 @pytest.mark.parametrize(
@@ -169,14 +169,14 @@ def test_a_count_that_is_no_whole_number_is_refused(folder, read, value):
 def test_a_weight_that_is_no_number_or_too_large_a_one_is_refused(folder, read, value):
     root = folder("ours")
     write_metadata(root, weight=[1.0, value] * N)
-    refused(read, root, "metadata.jsonl", "a weight is a number")
+    refused(read, root, "metadata.jsonl", "weights must be numbers")
 
 
 @pytest.mark.parametrize("number", ["nan", "inf", "-inf", "-1e-9", "1e39", "1e999", "9" * 500])
 def test_a_number_of_sample_weights_that_is_none_or_too_large_is_refused(folder, read, number):
     root = folder("ours")
     (root / "sample_weights.txt").write_text(f"0.5 {number}\n" * N)
-    refused(read, root, "sample_weights.txt", "a weight is a number")
+    refused(read, root, "sample_weights.txt", "weights must be numbers")
 
 
 def test_the_largest_and_smallest_weights_come_out_as_finite_ones_of_mean_1(folder, read):

@@ -192,6 +192,6 @@ def test_a_cost_is_told_by_the_speeds_of_a_record(tmp_path):
 @pytest.mark.parametrize("content", ["", "[]", '{"device": "x"}'])
 def test_what_is_no_record_is_one_clear_line(tmp_path, content):
     (tmp_path / "r.json").write_text(content)
-    with pytest.raises(InputError, match=r"is no record of tests/gpu/prove\.sh") as error:
+    with pytest.raises(InputError, match=r"is not a record of tests/gpu/prove\.sh") as error:
         read_record(tmp_path / "r.json")
     assert "\n" not in str(error.value)

@@ -119,5 +119,5 @@ def test_more_images_than_a_class_has_are_refused(run, squares):
 def test_a_factor_that_does_not_divide_the_side_is_refused(run, squares):
     other = Run(run.profile.replace(easy_factor=3))
     other.__dict__["dataset"] = squares
-    with pytest.raises(InputError, match="3 x 3 images of a picture do not fill 16 pixels; mend factor"):
+    with pytest.raises(InputError, match="3 x 3 images of a picture do not fill 16 pixels; change factor"):
         other.distilled("easy", 1)

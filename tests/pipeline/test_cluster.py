@@ -79,7 +79,7 @@ def test_every_stratum_has_the_same_number_of_points_and_keeps_its_mass(store):
     ("ipc", "strata", "says"),
     [
         (3, lambda label: None, "latents of class 0: quantizer = stratified needs super-classes; set superclasses"),
-        (4, thirds, "ipc = 4 is no multiple of its 3 sub-populations"),
+        (4, thirds, "ipc = 4 is not a multiple of 3 sub-populations"),
         (24, thirds, "8 points in sub-population 2, which has 7 images; lower ipc"),
     ],
 )

@@ -152,7 +152,7 @@ def test_a_folder_that_is_no_prior_is_an_error_that_names_what_it_holds(tmp_path
 
 
 def test_a_prior_of_the_wrong_kind_is_an_error_that_says_what_it_is(prior):
-    with pytest.raises(InputError, match=r"holds a DiTPipeline, but prior = stable-diffusion; set prior=dit or mend"):
+    with pytest.raises(InputError, match=r"holds a DiTPipeline, but prior = stable-diffusion; set prior=dit or check"):
         prior_artifact(Profile(prior="stable-diffusion", prior_path=str(prior.path)))
 
 

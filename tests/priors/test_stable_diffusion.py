@@ -127,7 +127,7 @@ def test_a_damaged_folder_is_one_clear_line(tmp_path):
 
 def test_a_name_that_the_hub_does_not_give_is_one_clear_line(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(InputError, match="prior_path = nobody/nothing is no folder, and the hub does not give a model"):
+    with pytest.raises(InputError, match="prior_path = nobody/nothing is not a folder, and the hub has no model"):
         prior_artifact(Profile(prior="stable-diffusion", prior_path="nobody/nothing"))
 
 

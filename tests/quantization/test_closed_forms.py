@@ -117,7 +117,7 @@ def test_a_stationary_grid_splits_the_variance_of_every_law():
 
 
 def test_an_unknown_law_and_a_level_below_1_are_refused():
-    with pytest.raises(InputError, match="law = 'Cauchy', but it is one of: N"):
+    with pytest.raises(InputError, match="law = 'Cauchy', but it must be one of: N"):
         closed_quantizer("Cauchy", 2)
     with pytest.raises(InputError, match="K = 0"):
         closed_quantizer("Laplace", 0)

@@ -187,7 +187,7 @@ def test_samples_of_the_quantized_law_have_its_points_and_masses(X):
 def test_sparse_samples_are_refused_in_one_line(X, method):
     found = OptimalQuantizer(3, random_state=0).fit(X)
     with pytest.raises(
-        InputError, match=r"^X is sparse, and the points of a quantizer are dense; give X\.toarray\(\)$"
+        InputError, match=r"^X is sparse, but the points of a quantizer are dense; give X\.toarray\(\)$"
     ):
         getattr(found, method)(csr_array(X))
 
@@ -200,7 +200,7 @@ def test_threads_change_nothing_but_their_number_while_it_fits(X, monkeypatch):
     one, two = (OptimalQuantizer(4, random_state=0, n_jobs=n).fit(X) for n in (1, 2))
     np.testing.assert_array_equal(one.cluster_centers_, two.cluster_centers_)
     assert seen == [1, 2] and torch.get_num_threads() == before
-    with pytest.raises(InputError, match="n_jobs = 0, but it is None, -1 for all processors, or at least 1"):
+    with pytest.raises(InputError, match="n_jobs = 0, but it must be None, -1 for all processors, or at least 1"):
         OptimalQuantizer(4, n_jobs=0).fit(X)
 
 

@@ -93,7 +93,7 @@ def test_a_mass_of_two_is_a_sample_met_twice(form, monkeypatch):
 
 @pytest.mark.parametrize("mass", [torch.ones(7), -torch.ones(20), torch.zeros(20), torch.full((20,), torch.nan)])
 def test_a_mass_that_is_none_is_refused(mass):
-    with pytest.raises(InputError, match="one finite number of 0 or more per sample, not all 0"):
+    with pytest.raises(InputError, match="one finite number >= 0 per sample, not all 0"):
         lloyd(cloud(20, 2), cloud(2, 2), mass=mass)
 
 
@@ -143,7 +143,7 @@ def test_random_starts_of_fewer_points_are_the_first_of_more():
 
 
 def test_an_unknown_start_is_refused():
-    with pytest.raises(InputError, match=r"init = 'kmeans\+\+', but it is k-means\+\+ or random"):
+    with pytest.raises(InputError, match=r"init = 'kmeans\+\+', but it must be k-means\+\+ or random"):
         best_of_restarts(cloud(20, 2), 2, n_restarts=1, rng=numpy_rng(0, "test"), init="kmeans++")
 
 

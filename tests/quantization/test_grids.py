@@ -107,7 +107,7 @@ def test_a_grid_of_the_plane_is_stationary_and_its_distortion_no_accident():
     found = check_grid(grid, normal_law(2))
     assert found.draws == 0 and found.stationarity < 1e-7 and found.weights < 1e-12
     assert found.distortion == pytest.approx(0.61448350877, abs=1e-9)  # from many starts
-    assert found.lines[-1] == "found by quadrature"
+    assert found.lines[-1] == "by quadrature"
 
 
 def test_above_the_plane_all_errors_are_within_what_is_stated():
@@ -167,9 +167,9 @@ def test_a_file_of_something_else_is_one_line(tmp_path, text):
         read_grid(tmp_path / "5_2_nopti")
     assert "\n" not in str(told.value)
     (tmp_path / "bad.npz").write_text(text)
-    with pytest.raises(InputError, match=r"bad\.npz is no grid"):
+    with pytest.raises(InputError, match=r"bad\.npz is not a grid"):
         read_grid(tmp_path / "bad.npz")
-    with pytest.raises(InputError, match=r"no grid .*missing"):
+    with pytest.raises(InputError, match=r"no grid file .*missing"):
         read_grid(tmp_path / "missing")
 
 

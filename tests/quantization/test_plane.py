@@ -73,7 +73,7 @@ def test_two_and_three_points_end_in_the_known_optimum(K, known):
 
 
 def test_a_law_of_another_dimension_and_one_that_is_cut_off_are_refused():
-    with pytest.raises(InputError, match="give one in the plane"):
+    with pytest.raises(InputError, match="give a law in the plane"):
         plane_cells(multivariate_normal(np.zeros(3)), np.zeros((1, 2)))
     with pytest.raises(ArithmeticError, match="1 cells in the plane: the mass of the law is missed"):
         plane_cells(LAW, np.array([[12.0, 0.0]]))

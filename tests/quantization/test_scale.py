@@ -239,7 +239,7 @@ def test_mixed_and_half_precision_are_promoted_to_that_of_the_samples(function, 
     ],
 )
 def test_a_number_of_steps_is_whole_and_not_too_small(parameter, value, solve):
-    with pytest.raises(InputError, match=f"{parameter} = {value}, but it is a whole number of at least"):
+    with pytest.raises(InputError, match=f"{parameter} = {value}, but it must be a whole number of at least"):
         solve(cloud(9, 2))
 
 

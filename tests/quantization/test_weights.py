@@ -55,7 +55,7 @@ def test_a_large_exponent_leaves_the_largest_cells_alone():
 
 @pytest.mark.parametrize("scheme", ["root", -1, math.nan, math.inf, -math.inf])
 def test_an_unknown_scheme_is_refused(scheme):
-    with pytest.raises(InputError, match="it is uniform, proportional, sqrt, or an exponent"):
+    with pytest.raises(InputError, match="it must be uniform, proportional, sqrt, or an exponent"):
         companion_weights(COUNTS, scheme)
 
 

@@ -119,5 +119,5 @@ def test_a_damaged_file_is_refused_by_name(tmp_path):
     out = tmp_path / "a.jsonl"
     for text in ("{", json.dumps({"method": "d4m"})):
         out.write_text(text)
-        with pytest.raises(InputError, match="holds a line that is no record"):
+        with pytest.raises(InputError, match="has a line that is not a record"):
             ledger.read(out)

@@ -197,7 +197,7 @@ def test_seeds_that_only_some_distillations_share_are_refused():
 def test_a_difference_of_other_seeds_is_refused(other):
     rows = [row([1, 0], "ddoq", distill_seed=i, seed=s) for i, s in ((0, 0), (1, 1))]
     rows += [row([1, 0], "d4m", distill_seed=i, seed=s) for i, s in other]
-    with pytest.raises(InputError, match="not the same seeds"):
+    with pytest.raises(InputError, match="different seeds"):
         Records.of(rows).difference(cell("ddoq"), cell("d4m"))
 
 

@@ -215,7 +215,7 @@ def test_one_of_two_that_is_killed_ends_the_other_with_a_clear_line(one_and_two,
     os.kill(children(process)[dies], signal.SIGKILL)
     said = process.communicate(timeout=90)[1]
     assert process.returncode != 0
-    assert "ddoq: another process of this run has ended; what is finished is kept: give the same command again" in said
+    assert "ddoq: another process of this run ended; finished work is kept: run the same command again" in said
 
 
 @pytest.mark.slow

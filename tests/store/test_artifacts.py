@@ -117,7 +117,7 @@ def test_a_damaged_file_is_found_named_and_alone_redone(store, said, harm):
     again = Builder()
     assert content(make(store, again).path) == before
     assert again.made == ["1"]
-    assert len(said) == 1 and "part/1.txt" in said[0] and "redone" in said[0]
+    assert len(said) == 1 and "part/1.txt" in said[0] and "making it again" in said[0]
 
 
 def test_a_damaged_manifest_redoes_the_whole_artifact(store, said):
@@ -171,7 +171,7 @@ def test_a_file_of_yours_that_may_not_be_read_is_not_said_to_be_unwritable(store
     def build(work):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(picture))
 
-    with pytest.raises(InputError, match=r"cannot read .*picture.png \(Permission denied\); mend its permissions"):
+    with pytest.raises(InputError, match=r"cannot read .*picture.png \(Permission denied\); check its permissions"):
         make(store, build)
 
 

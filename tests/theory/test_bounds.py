@@ -211,5 +211,5 @@ def test_exponents_of_the_limits_of_weights():
 
 @pytest.mark.parametrize(("delta", "T"), [(1.0, 1.0), (-0.1, 1.0), (0.5, math.inf), (math.nan, 1.0)])
 def test_a_time_outside_the_noise_is_refused(delta, T):
-    with pytest.raises(InputError, match="but 0 <= delta < T"):
+    with pytest.raises(InputError, match=r"but delta must be in \[0, T"):
         bounds.law_constant(BROWNIAN, 1, delta, T)

@@ -178,7 +178,7 @@ def against_real(records: list[Records]) -> AgainstReal:
 
 
 def against_real_table(found: AgainstReal) -> Table:
-    """In one word each: which methods are told from as many random real images."""
+    """The verdict on each method against as many random real images, in one word."""
     groups: dict[tuple, dict[str, list[str]]] = {}
     for dataset, row in sorted(found.rows, key=lambda row: list(METHODS).index(row[1].cell.method)):
         words = groups.setdefault((dataset, row.cell.labels != "soft", row.cell.ipc), {})

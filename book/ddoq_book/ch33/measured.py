@@ -88,7 +88,7 @@ def _ipc(folder: Path, folders: dict[str, Path]) -> int | None:
 
 @dataclass(frozen=True)
 class MeasuredCost:
-    """What each artifact of a kind was told to cost, and the seconds that it took."""
+    """The estimated cost of each kind of artifact, and the seconds that it took."""
 
     cost: Cost
     timing: Timing
@@ -123,7 +123,7 @@ class MeasuredRun:
 
 
 def measured_run(run: Run) -> MeasuredRun:
-    """What each kind of artifact was told to cost, and the seconds that it took.
+    """The estimated cost of each kind of artifact, and the seconds that it took.
 
     Raises:
         InputError: the run is not finished.

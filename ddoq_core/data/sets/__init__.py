@@ -1,1 +1,1 @@
-"""The data sets: a file that defines SIZES and load is one, named by the file."""
+"""The data sets: each is a file that defines SIZES and load, and has the name of the file."""

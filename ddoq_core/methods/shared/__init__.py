@@ -1,1 +1,1 @@
-"""What several rows of Table 1 share: an augmentation, an unrolled training, distances, kernels, representatives."""
+"""Parts shared by several rows of Table 1: augmentation, unrolled training, distances, kernels, representatives."""

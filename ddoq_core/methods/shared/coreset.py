@@ -1,4 +1,4 @@
-"""A distilled set of real images that a rule has chosen, and the features and errors by which rules choose."""
+"""A distilled set of real images chosen by a rule, and the features and errors that rules use."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ from ...store.artifacts import Artifact, Workspace
 from ..method import MethodRun
 from ..rded import tiled
 
-# of a class: indices of the chosen training images, and how many images each stands for
+# for a class: indices of the chosen training images, and how many images each represents
 Choice = Callable[[int], tuple[Int64[Tensor, " k"], Int64[Tensor, " k"]]]
 
 
@@ -27,10 +27,10 @@ def chosen_set(
 
     Args:
         step: of the artifact.
-        inputs: what the rule is made from, beside the images.
-        module: where the rule is defined.
+        inputs: other inputs of the rule, besides the images.
+        module: the module that defines the rule.
         parameters: knobs of the rule.
-        factor: factor x factor whole images, shrunken, make a picture; the choice is of so many for each.
+        factor: factor x factor whole images are shrunk to make a picture; the rule chooses this many for each.
     Raises:
         InputError: a class has fewer images, or factor does not divide their side.
     """
@@ -38,7 +38,7 @@ def chosen_set(
     check_class_sizes(dataset.sized_classes, ipc * factor**2, need)
     if dataset.image_size % factor:
         raise InputError(
-            f"{factor} x {factor} images of a picture do not fill {dataset.image_size} pixels; mend factor"
+            f"{factor} x {factor} images of a picture do not fill {dataset.image_size} pixels; change factor"
         )
 
     def build(work: Workspace) -> None:
@@ -62,21 +62,21 @@ def chosen_set(
 
 
 def feature_network(run: MethodRun, name: str, distill_seed: int) -> Artifact:
-    """A network trained on all real training images as the teacher is, one for each distillation."""
+    """A network trained on all real training images by the teacher's recipe, one for each distillation."""
     return fit_classifier(run.store, run.dataset, run.profile, name, distill_seed)
 
 
 def features_and_logits(
     network: nn.Module, images: Float[Tensor, "n C H W"]
 ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n classes"]]:
-    """What the last linear layer of a network is given, and what it gives, of normalised images.
+    """Inputs (features) and outputs (logits) of the last linear layer of a network, for normalised images.
 
     Raises:
         InputError: the network does not end in a linear layer.
     """
     linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
     if not linear:
-        raise InputError(f"{type(network).__name__} has no linear layer to take features from; take a convnet")
+        raise InputError(f"{type(network).__name__} has no linear layer to take features from; use a convnet")
     seen: list[Tensor] = []
     hook = linear[-1].register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
     try:

@@ -1,4 +1,4 @@
-"""What is matched between real and distilled images: gradients, row by row, and means of features."""
+"""Distances between real and distilled images: of gradients, row by row, and of mean features."""
 
 from collections.abc import Sequence
 
@@ -11,15 +11,15 @@ SMALL = 1e-6  # added to the product of two lengths, as published
 
 
 def parameter_gradients(loss: Float[Tensor, ""], network: nn.Module, *, graph: bool = False) -> tuple[Tensor, ...]:
-    """Gradient of a loss with respect to all parameters of a network, with a graph if it is to be learned through."""
+    """Gradient of a loss with respect to all parameters of a network; with a graph, it can be differentiated."""
     return torch.autograd.grad(loss, tuple(network.parameters()), create_graph=graph)
 
 
 def row_distance(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Float[Tensor, ""]:
     """Distance of two gradients (Zhao et al. 2021): the sum over all rows of 1 - cosine.
 
-    A row belongs to an output unit: of a kernel [out, in, h, w] it has in h w numbers. Parameters of one dimension,
-    biases and norms, do not count.
+    A row belongs to an output unit: a kernel [out, in, h, w] has rows of in h w numbers. Parameters with one dimension
+    (biases and norms) are left out.
     """
     total = torch.zeros(())
     for a, b in zip(found, wanted, strict=True):
@@ -30,20 +30,20 @@ def row_distance(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Float[Ten
 
 
 def absolute_distance(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Float[Tensor, ""]:
-    """Distance of two gradients as DREAM has it on digits: the sum of absolute differences of the kernels.
+    """DREAM's distance of two gradients on digits: the sum of absolute differences of the kernels.
 
-    Of a network of convolutions the linear layer is left out, and so are biases and norms.
+    In a convolutional network the linear layer, biases and norms are left out.
     """
     return torch.stack([(a - b).abs().sum() for a, b in zip(found, wanted, strict=True) if a.ndim == 4]).sum()
 
 
 def embedded(network: nn.Module, images: Float[Tensor, "n C H W"]) -> Float[Tensor, "n d"]:
-    """What reaches the classifier of a ConvNet, of normalised images."""
+    """Features before the classifier of a ConvNet, for normalised images."""
     return network.features(images).flatten(1)
 
 
 def distance_of_means(found: Float[Tensor, "m d"], wanted: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """Squared distance of two means (DM): a sum over coordinates, so that the rate of a method depends on d."""
+    """Squared distance of two means (DM): a sum over coordinates, so a method's rate depends on d."""
     return (found.mean(0) - wanted.mean(0)).square().sum()
 
 

@@ -1,7 +1,8 @@
-"""The field's evaluation, which the methods that learn pixels were published with: a student of the floats.
+"""The field's evaluation, with which methods that learn pixels were published: students of the floats.
 
-Gradient descent with momentum 0.9 and decay 5e-4, batches of 256 (or all), the rate a tenth after half of the epochs,
-hard labels or the learned ones, DSA drawn for each image anew, no crops and no CutMix; the last epoch counts.
+Gradient descent with momentum 0.9 and decay 5e-4, batches of 256 (or all), a tenth of the rate after half of the
+epochs, hard or learned labels, DSA drawn separately for each image, no crops and no CutMix; the result is that of the
+last epoch.
 """
 
 from collections.abc import Callable

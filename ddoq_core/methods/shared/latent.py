@@ -1,4 +1,4 @@
-"""Sets that are learned, or sampled, in the latent space of the run's own prior."""
+"""Sets that are learned or sampled in the latent space of the run's own prior."""
 
 from collections.abc import Callable
 
@@ -16,13 +16,13 @@ from ...store.artifacts import Artifact, Workspace
 from ...threads import threads
 from ..method import MethodRun
 
-TOGETHER = 10  # images whose graph is held at once
+TOGETHER = 10  # images whose graph is in memory at once
 
 Decode = Callable[[Float[Tensor, "b c h w"], slice], Float[Tensor, "b C H W"]]  # latents of these rows, with a graph
 
 
 def frozen_prior(run: MethodRun) -> GenerativePrior:
-    """The prior of a run, none of whose parameters is learned."""
+    """The prior of a run, with all parameters fixed."""
     prior = load_prior(run.prior.path, **run.profile.subset(*KNOBS))
     check_fit(prior, run.dataset)
     for network in (prior.vae, prior.network):
@@ -36,8 +36,9 @@ def through_decoder(
 ) -> tuple[float, Float[Tensor, "n c h w"]]:  # fmt: skip
     """A loss of decoded images, and its gradient with respect to their latents, in two stages (GLaD).
 
-    The images are decoded without a graph; the loss gives its gradient with respect to them; then they are decoded
-    again, a few at a time, and that gradient is carried back: the chain rule, at the memory of a few images.
+    The images are decoded without a graph; the loss gives its gradient with respect to them. Then they are decoded
+    again, a
+    few at a time, and that gradient is propagated to the latents: the chain rule with the memory of a few images.
 
     Args:
         matched: of all images: the loss, and its gradient.
@@ -63,12 +64,12 @@ def guided_set(
     run: MethodRun, step: str, ipc: int, distill_seed: int, guide_of: Callable[[int], Guide], *, module: str,
     knobs: tuple[str, ...], inputs: tuple[Artifact, ...],
 ) -> DistilledDataset:  # fmt: skip
-    """Images of every class from pure noise, whose predicted clean latents are led by a guide of their class.
+    """Images of every class from pure noise, with their predicted clean latents changed by a guide of their class.
 
     All images of a class are sampled together, so that the guide sees them all.
 
     Args:
-        inputs: what the guides are made from.
+        inputs: inputs of the guides, for the key.
     """
     p, dataset = run.profile, run.dataset
 

@@ -1,9 +1,9 @@
-"""A distilled set that is learned: its loop, and what it keeps beside its pictures.
+"""A learned distilled set: its loop, and the data stored with its pictures.
 
-Pictures are PNG, so clamped to [0, 1] and rounded: what the students of the shared protocol are shown. Beside them
-`learned.safetensors` holds what was learned as it is, for the method's own protocol: `images` as floats that may leave
-[0, 1], and where there are such `labels`, `rates` and others. `learned.json` has the objective's mean over the first
-and the last tenth of the steps: a set whose objective has not fallen is not trained.
+Pictures are PNG, so clamped to [0, 1] and rounded; students of the shared protocol see these. With them,
+`learned.safetensors` holds the learned values unchanged, for the method's own protocol: `images` as floats that may
+leave [0, 1], and possibly `labels`, `rates` and others. `learned.json` has the objective's mean over the first and the
+last tenth of the steps, which shows whether it fell.
 """
 
 from collections.abc import Callable
@@ -30,18 +30,18 @@ from ..method import MethodRun
 from ..random_real import random_real
 
 FLOATS, SUMMARY, CHECKPOINT = "learned.safetensors", "learned.json", "checkpoint.pt"
-MOMENTUM = 0.5  # of gradient descent on pixels, as most of the field has it
-HELD = 2**30  # bytes of real images that are held in memory
+MOMENTUM = 0.5  # of gradient descent on pixels, as in most of the field
+HELD = 2**30  # bytes of real images in memory
 
 
 @dataclass(frozen=True)
 class Learned:
-    """What a method has learned, image by image in the order of the classes."""
+    """The result of a method, image by image in the order of the classes."""
 
     images: Float[Tensor, "n C H W"]  # in units in which pixels go from 0 to 1
-    losses: list[float]  # the objective, step by step
+    losses: list[float]  # the objective at each step
     more: dict[str, Tensor] = field(default_factory=dict)  # labels, rates, bases, ...
-    counts: list[Int64[Tensor, " ipc"]] | None = None  # class by class, real images that each stands for; None: 1 each
+    counts: list[Int64[Tensor, " ipc"]] | None = None  # by class, real images that each represents; None: 1 each
 
 
 def learned_set(
@@ -52,8 +52,8 @@ def learned_set(
 
     Args:
         step: of the artifact, and of the draws.
-        knobs: of the profile that shape it, besides the seed and mirroring.
-        module: where it is defined.
+        knobs: knobs of the profile that shape it, besides the seed and mirroring.
+        module: the module that defines it.
     Raises:
         InputError: an image that is not finite.
     """
@@ -85,11 +85,11 @@ def learned_set(
 
 
 def descend(work: Workspace, steps: int, name: str, step: Callable[[int], float], parts: dict[str, Any]) -> list[float]:
-    """All steps; an interrupted run goes on from its checkpoint to the same bytes.
+    """Run all steps; an interrupted run resumes from its checkpoint and ends with the same bytes.
 
     Args:
-        step: makes the step of this number, and gives the objective before it.
-        parts: whatever a step changes: tensors, optimisers, networks.
+        step: makes the step with this number, and returns the objective before it.
+        parts: everything that a step changes: tensors, optimisers, networks.
     Returns:
         The objective of every step.
     """
@@ -102,13 +102,13 @@ def descend(work: Workspace, steps: int, name: str, step: Callable[[int], float]
 
 
 def floats_of(distilled: DistilledDataset) -> dict[str, Tensor]:
-    """What a learned set keeps as floats; of another set its pictures."""
+    """The floats of a learned set; the pictures of another set."""
     path = distilled.artifact.path / FLOATS
     return read_tensors(path) if path.exists() else {"images": distilled.images()}
 
 
 def real_start(run: MethodRun, ipc: int, distill_seed: int) -> Float[Tensor, "n C H W"]:
-    """Where most methods begin: the images of the row of random real images, normalised."""
+    """The start of most methods: the images of the row of random real images, normalised."""
     first = random_real(run.store, run.dataset, run.profile, ipc=ipc, distill_seed=distill_seed)
     return run.dataset.normalise(first.images()).to(run.profile.device)
 
@@ -120,13 +120,13 @@ def pixels_of(dataset: Dataset, normalised: Float[Tensor, "n C H W"]) -> Float[T
 
 
 def fresh_network(run: MethodRun, name: str, *key: int | str) -> torch.nn.Module:
-    """A network of this name with random weights that the key draws, in training mode."""
+    """A network of this name with random weights drawn by the key, in training mode."""
     data = run.dataset
     return make_network(name, data.n_classes, data.channels, data.image_size, torch_rng(*key)).to(run.profile.device)
 
 
 class RealBatches:
-    """Real training images in memory, of every class as many as HELD bytes have room for, to draw batches from."""
+    """Real training images in memory, as many of every class as fit into HELD bytes, to draw batches from."""
 
     def __init__(self, dataset: Dataset, device: str) -> None:
         room = HELD // (dataset.n_classes * dataset.channels * dataset.image_size**2)
@@ -145,11 +145,11 @@ class RealBatches:
         return self.shown(pixels[rows])
 
     def shown(self, pixels: Tensor) -> Float[Tensor, "m C H W"]:
-        """Pixels as networks are fed them."""
+        """Pixels as input of a network."""
         return self.dataset.normalise(pixels.to(self.device).float() / 255)
 
     def mixed(self, n: int, rng: np.random.Generator) -> tuple[Float[Tensor, "m C H W"], Int64[Tensor, " m"]]:
-        """About n images, the same number of every class, with their labels."""
+        """About n images, the same number from every class, with their labels."""
         each = -(-n // len(self.pixels))
         parts = [self.batch(label, each, rng) for label in range(len(self.pixels))]
         labels = torch.arange(len(parts)).repeat_interleave(torch.tensor([len(part) for part in parts]))
@@ -157,5 +157,5 @@ class RealBatches:
 
 
 def keyed(key: tuple, *more: int | str) -> np.random.Generator:
-    """Generator of one step's draws."""
+    """Generator for the draws of one step."""
     return numpy_rng(*key, *more)

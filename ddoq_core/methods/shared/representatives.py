@@ -1,7 +1,7 @@
-"""Which points of a class stand for all of them: three greedy rules, on features.
+"""Three greedy rules on features that choose the representatives of a class.
 
-In: features of the images of one class. Out: rows of the chosen ones, in the order in which they are chosen, so that a
-larger choice begins with a smaller one.
+In: features of the images of one class. Out: rows of the chosen images, in the order of the choice, so a larger choice
+begins with a smaller one.
 """
 
 import torch
@@ -32,15 +32,15 @@ def herded(features: Float[Tensor, "n d"], k: int) -> Int64[Tensor, " k"]:
 def spread_out(features: Float[Tensor, "n d"], k: int, first: int | None = None) -> Int64[Tensor, " k"]:
     """k-centre greedy (Sener and Savarese 2018): repeatedly the point farthest from the chosen ones.
 
-    The largest distance to the chosen is at most twice the least possible (Gonzalez 1985).
+    The largest distance to the chosen is at most twice the optimum (Gonzalez 1985).
 
     Args:
-        first: where to begin; None is the point nearest to the mean.
+        first: the first choice; None is the point nearest to the mean.
     """
     start = squared_distances(features, features.mean(0, keepdim=True))[:, 0].argmin() if first is None else first
     chosen = [int(start)]
     nearest = squared_distances(features, features[chosen])[:, 0]
-    nearest[chosen[0]] = -1  # a point that coincides with a chosen one comes before the chosen ones
+    nearest[chosen[0]] = -1  # a point that coincides with a chosen one ranks before the chosen ones
     for _ in range(1, k):
         chosen.append(int(nearest.argmax()))
         nearest = torch.minimum(nearest, squared_distances(features, features[chosen[-1:]])[:, 0])
@@ -51,11 +51,12 @@ def spread_out(features: Float[Tensor, "n d"], k: int, first: int | None = None)
 def facilities(features: Float[Tensor, "n d"], k: int) -> tuple[Int64[Tensor, " k"], Int64[Tensor, " k"]]:
     """Greedy facility location (CRAIG): maximise sum_i max_{j in S} (d_max - |x_i - x_j|).
 
-    The objective is monotone and submodular, so greedy has at least 1 - 1/e of the best.
+    The objective is monotone and submodular, so the greedy value is at least 1 - 1/e of the optimum.
 
     Returns:
-        The chosen, and how many points each serves: the points nearer to it than to any other chosen one. They sum to
-        n, and every chosen point serves itself at least.
+        The chosen points, and how many points each serves: the points nearer to it than to any other chosen one. They
+            sum
+        to n, and every chosen point serves at least itself.
     """
     distance = squared_distances(features, features).sqrt()
     distance.fill_diagonal_(0)

@@ -1,7 +1,7 @@
-"""Kernel ridge regression on a distilled set, and kernels of wide networks of one hidden layer and more.
+"""Kernel ridge regression on a distilled set, and kernels of wide networks with one or more hidden layers.
 
-f(x) = K(x, S) (K(S, S) + lambda tr K(S, S) / n)^-1 Y: the prediction of a real image from the distilled images S and
-their labels Y, real numbers for each class. Everything is in float64: the systems are badly conditioned.
+f(x) = K(x, S) (K(S, S) + lambda tr K(S, S) / n)^-1 Y: the prediction for a real image from the distilled images S and
+their labels Y, real numbers for each class. Everything is in float64, since the systems are badly conditioned.
 """
 
 import math
@@ -12,7 +12,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 WEIGHT_VARIANCE, BIAS_VARIANCE = 2.0, 0.01  # of KIP's networks
-EDGE = 1e-7  # cosines stay so far from 1, where the derivative of arccos is infinite
+EDGE = 1e-7  # distance of cosines from 1, where the derivative of arccos is infinite
 
 
 def centred_one_hot(labels: Int64[Tensor, " n"], n_classes: int) -> Float64[Tensor, "n C"]:
@@ -34,7 +34,7 @@ def solved_labels(
     operator = torch.linalg.solve(_with_ridge(K_ss, ridge), K_ts.mT).mT
     solution = torch.linalg.lstsq(
         operator.cpu(), targets.cpu(), driver="gelsd"
-    ).solution  # of any rank, on the CPU only
+    ).solution  # for any rank, on the CPU only
     return solution.to(targets)
 
 
@@ -66,5 +66,5 @@ def wide_kernels(
 
 
 def half_squares(predicted: Float[Tensor, "m C"], targets: Float[Tensor, "m C"]) -> Float[Tensor, ""]:
-    """Half the squared distance, as mean over images."""
+    """Half the squared distance, as a mean over images."""
     return (predicted - targets).square().sum(1).mean() / 2

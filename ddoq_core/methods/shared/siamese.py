@@ -1,10 +1,10 @@
-"""Differentiable Siamese augmentation, DSA (Zhao & Bilen, 2021): one draw of it, applied to any number of images.
+"""Differentiable Siamese augmentation, DSA (Zhao & Bilen, 2021): one draw, applied to any number of images.
 
-In: a generator. Out: a draw of one family with its parameters, and images changed by it, differentiably. The same draw
-on real and on distilled images is what makes it Siamese; a draw with a row for each image is not. Images are normalised
-ones, so what comes from outside, 0, is the mean. Ranges are those of the released code: brightness by up to 0.5,
-saturation by a factor of 0 to 2, contrast by 0.5 to 1.5; shifts by an eighth of the side; a square of half the side is
-cut out; each axis scaled by up to 1.2; turns of up to 15 degrees.
+In: a generator. Out: a draw of one family with its parameters, and images changed by it, differentiably. Using the same
+draw on real and distilled images makes it Siamese; a draw with a row for each image does not. Images are normalised, so
+the fill value 0 is the mean. Ranges are those of the released code: brightness by up to 0.5, saturation by a factor of
+0 to 2, contrast by 0.5 to 1.5; shifts by an eighth of the side; a cutout square of half the side; each axis scaled by
+up to 1.2; rotations of up to 15 degrees.
 """
 
 import math
@@ -18,7 +18,7 @@ from torch import Tensor
 
 FAMILIES = ("colour", "crop", "cutout", "scale", "rotate", "flip")
 WITHOUT_FLIP = FAMILIES[:-1]  # for digits
-OF_DC = ("crop", "scale", "rotate")  # of the evaluation of DC on MNIST
+OF_DC = ("crop", "scale", "rotate")  # in DC's evaluation on MNIST
 SHIFT, HOLE, SCALE, TURN = 1 / 8, 1 / 2, 1.2, math.radians(15)
 
 
@@ -31,18 +31,18 @@ class Draw:
 
 
 def drawn(rng: np.random.Generator, families: tuple[str, ...], n: int = 1) -> Draw:
-    """A family, each as likely as the others, with n rows of parameters."""
+    """A family, drawn uniformly, with n rows of parameters."""
     family = families[rng.integers(len(families))]
     return Draw(family, torch.from_numpy(rng.random((n, 3))))
 
 
 def families_of(flip: bool) -> tuple[str, ...]:
-    """All families, that of mirror images only where the data set has them."""
+    """All families; mirror images only if the data set has them."""
     return FAMILIES if flip else WITHOUT_FLIP
 
 
 def augmented(images: Float[Tensor, "n C S S"], draw: Draw) -> Float[Tensor, "n C S S"]:
-    """Normalised images, each changed by the draw's only row, or by its own."""
+    """Normalised images, each changed by the draw's only row, or by its own row."""
     u = draw.uniform.to(images).expand(len(images), 3)
     if draw.family == "colour":
         return _colour(images, u)
@@ -62,7 +62,7 @@ def _colour(x: Float[Tensor, "n C S S"], u: Float[Tensor, "n 3"]) -> Float[Tenso
 
 
 def _cut_out(x: Float[Tensor, "n C S S"], u: Float[Tensor, "n 3"]) -> Float[Tensor, "n C S S"]:
-    """0 in a square of half the side about any pixel, cut off at the border."""
+    """0 in a square of half the side around any pixel, cut off at the border."""
     side = x.shape[-1]
     at, half = torch.arange(side).to(x), int(side * HOLE) // 2
     centre = (u[:, :2] * side).floor()
@@ -71,7 +71,7 @@ def _cut_out(x: Float[Tensor, "n C S S"], u: Float[Tensor, "n 3"]) -> Float[Tens
 
 
 def _affine(family: str, u: Float[Tensor, "n 3"], side: int) -> Float[Tensor, "n 2 3"]:
-    """The map from places of the new image to places of the old one, both from -1 to 1."""
+    """The map from places in the new image to places in the old one, both from -1 to 1."""
     maps = torch.eye(2, 3).to(u).repeat(len(u), 1, 1)
     if family == "crop":  # by whole pixels
         most = int(side * SHIFT + 0.5)

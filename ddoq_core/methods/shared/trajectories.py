@@ -1,4 +1,4 @@
-"""Trajectories of small networks on the real images: what TESLA and MTT match, and whose early parts rate examples.
+"""Trajectories of small networks on the real images: TESLA and MTT match them, and their early parts score examples.
 
 Gradient descent without momentum, as published; the parameters of a network are one vector theta.
 """
@@ -24,7 +24,7 @@ from ...store.safe_files import read_tensors
 from ...threads import threads
 from .siamese import augmented, drawn, families_of
 
-EXPERT_BATCH = 50  # 256 as published would be few steps of a small data set
+EXPERT_BATCH = 50  # the published 256 would give few steps on a small data set
 EXPERT_RATE = 0.01  # as published
 
 Change = Callable[[Float[Tensor, "b C H W"]], Float[Tensor, "b C H W"]]  # of normalised images
@@ -36,14 +36,14 @@ def experts(store: Store, dataset: Dataset, profile: Profile, *, siamese: bool =
     One file per expert: `parameters` [epochs + 1, P], the first row before training.
 
     Args:
-        siamese: augmented by DSA, a draw for each image, as MTT publishes it; else by small affine maps.
+        siamese: augmented by DSA, with a draw for each image, as published for MTT; else by small affine maps.
     Raises:
-        InputError: the network has running statistics, so that its parameters are not all that a step changes.
+        InputError: the network has running statistics, so a step changes more than its parameters.
     """
     if next(vector_network(dataset, profile).buffers(), None) is not None:
         raise InputError(
-            f"tesla_network = {profile.tesla_network} has buffers (BatchNorm) beside its parameters, and TESLA matches "
-            f"parameters alone; set tesla_network=convnet-32"
+            f"tesla_network = {profile.tesla_network} has buffers (BatchNorm) besides its parameters, but TESLA "
+            f"matches only parameters; set tesla_network=convnet-32"
         )
     step = "mtt_experts" if siamese else "tesla_experts"
 
@@ -65,7 +65,7 @@ def trajectory(made: Artifact, expert: int) -> Float[Tensor, "epochs_and_1 P"]:
 
 
 def vector_network(dataset: Dataset, profile: Profile) -> nn.Module:
-    """The network whose parameters a trajectory holds; in evaluation mode: dropout would draw from the global
+    """The network for the parameters of a trajectory; in evaluation mode, since dropout would draw from the global
     generator."""
     return _network(dataset, profile, torch_rng(0, "replaced"))
 
@@ -74,7 +74,7 @@ def vector_loss(
     network: nn.Module, dataset: Dataset, theta: Float[Tensor, " P"], images: Float[Tensor, "b C H W"],
     labels: Int64[Tensor, " b"], change: Change,
 ) -> Float[Tensor, ""]:  # fmt: skip
-    """Cross-entropy of images of [0, 1], augmented, for the network with the parameters theta."""
+    """Cross-entropy of augmented images in [0, 1], for the network with the parameters theta."""
     return F.cross_entropy(called_with(network, theta, change(dataset.normalise(images))), labels)
 
 

@@ -1,10 +1,10 @@
-"""A training that is unrolled: where it ends, and how that depends on what it learned from, a step's graph at a time.
+"""An unrolled training: its end, and the derivative of the end with respect to what it learned from, step by step.
 
-With theta_0 given, momentum m and rates a_i, v_(i+1) = m v_i + g_i and theta_(i+1) = theta_i - a_i v_(i+1), where g_i
+With given theta_0, momentum m and rates a_i, v_(i+1) = m v_i + g_i and theta_(i+1) = theta_i - a_i v_(i+1), where g_i
 is the gradient of the i-th step's loss at theta_i, which depends on the learned parts x. For a function L of theta_N
 the cotangents lambda_i = dL/dtheta_i and mu_i = dL/dv_i go backwards: mu_(i+1) = m mu_(i+2) - a_i lambda_(i+1),
-lambda_i = lambda_(i+1) + d<g_i, mu_(i+1)>/dtheta. Then dL/dx = sum_i d<g_i, mu_(i+1)>/dx and
-dL/da_i = -<v_(i+1), lambda_(i+1)>. Of every step the sweep keeps theta_i (and v_i, if m > 0), vectors without a graph.
+lambda_i = lambda_(i+1) + d<g_i, mu_(i+1)>/dtheta. Then dL/dx = sum_i d<g_i, mu_(i+1)>/dx and dL/da_i = -<v_(i+1),
+lambda_(i+1)>. For every step the sweep keeps theta_i (and v_i, if m > 0), vectors without a graph.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,10 +37,10 @@ def unrolled(
     """Train from `start` for N steps, and sweep back.
 
     Args:
-        parts: what is learned, for example images.
+        parts: the learned parts, for example images.
         rates: of every step.
         end: L and its gradient at the last parameters.
-        exact: False takes the parameters of every step as constant, as TESLA is published (momentum 0).
+        exact: False treats the parameters of every step as constant, as published for TESLA (momentum 0).
     """
     rates, fixed = rates.detach(), tuple(part.detach() for part in parts)
     passed, speeds, speed = [start], [], torch.zeros_like(start)
@@ -68,7 +68,7 @@ def unrolled(
 
 
 def distance_to(goal: Float[Tensor, " P"], way: Float[Tensor, ""]) -> End:
-    """Squared distance of the end to a goal, as a share of `way` (eq. 4 of trajectory matching)."""
+    """Squared distance of the end from a goal, as a share of `way` (eq. 4 of trajectory matching)."""
 
     def end(theta: Float[Tensor, " P"]) -> tuple[float, Float[Tensor, " P"]]:
         gap = theta - goal

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ddoq_book.studies.baselines import baselines_runs
 from ddoq_book.studies.families import (
     FAMILY_SEARCHES,
     GROUPS,
@@ -13,7 +14,6 @@ from ddoq_book.studies.families import (
     oracles_study,
     stored_bytes,
 )
-from ddoq_book.studies.baselines import baselines_runs
 from ddoq_core.config.profile import Profile
 from ddoq_core.methods import METHODS, SMALL
 from ddoq_core.pipeline.relabel import label_bytes
