@@ -100,8 +100,8 @@ def standard_law(law: Any) -> StandardLaw:
     discrete = any("iscrete" in kind.__name__ for kind in type(law).__mro__)
     if discrete or not hasattr(law, "pdf") or not (old or hasattr(law, "icdf")) or getattr(law, "numargs", 0):  # type: ignore[arg-type]
         raise InputError(
-            f"{name} is not a law on a line with a density and fixed parameters; give one such as scipy.stats.norm(), or "
-            f"a DensityLaw of a function"
+            f"{name} is not a law on a line with a density and fixed parameters; give one such as scipy.stats.norm() "
+            f"or a DensityLaw of a function"
         )
     shift, scale = 0.0, 1.0
     if hasattr(law, "dist"):
