@@ -20,10 +20,13 @@ from .options import (
     Parameters,
     PriorPath,
     ProfileName,
+    Quiet,
     Version,
     given_profile,
     given_run,
     path_of,
+    reported,
+    silence,
     tell,
 )
 from .processes import OwnError, among_peers, world
@@ -33,9 +36,9 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_mar
 app.add_typer(tools)
 
 EXTRAS = {  # packages that the light core does without, and what brings them
-    "pipeline": ("accelerate", "diffusers", "huggingface_hub", "mlxtend", "torchvision", "transformers"),
+    "pipeline": ("accelerate", "diffusers", "huggingface_hub", "matplotlib", "mlxtend", "torchvision", "transformers"),
     "bench": ("faiss", "kmeans1d"),
-    "book": ("IPython", "matplotlib"),
+    "book": ("IPython",),
 }
 PRESETS = ("d4m", "rded", "tesla")
 
@@ -56,14 +59,17 @@ def run(
     data_root: DataRoot = "",
     prior_path: PriorPath = "",
     artifacts: Artifacts = "",
+    quiet: Quiet = False,
 ) -> None:
     """Run everything: prior, teacher, distilled sets, students.
 
-    Algorithm 4 for every method, IPC and distillation seed. The scores of the students are in results.jsonl.
+    Algorithm 4 for every method, IPC and distillation seed. Ends with the table; report.html shows the pictures too.
     """
     whole = given_run(profile, parameter, data_root=data_root, prior_path=prior_path, artifacts=artifacts)
-    whole.train_students()
-    tell(whole.file)
+    with silence(quiet):
+        whole.train_students()
+        shown = reported("run", whole)
+    tell(*([] if quiet else shown), whole.file)
 
 
 @app.command()
@@ -168,6 +174,7 @@ def evaluate(
     artifacts: Artifacts = "",
     mean: Annotated[str, typer.Option(metavar="N,N,N", help="Mean of each channel, taken from a .pt's images.")] = "",
     std: Annotated[str, typer.Option(metavar="N,N,N", help="Deviation of each channel, likewise.")] = "",
+    quiet: Quiet = False,
 ) -> None:
     """Train and score students on any distilled set.
 
@@ -177,16 +184,17 @@ def evaluate(
     given = given_profile(profile, parameter, data_root=data_root, artifacts=artifacts)
     if preset and preset not in PRESETS:
         raise InputError(f"no preset '{preset}'{suggestion(preset, PRESETS)}; presets: {', '.join(PRESETS)}")
-    from .foreign.protocols import evaluate_folder, evaluation_lines
+    from .foreign.protocols import evaluate_folder, evaluation_table
 
     try:
         scale = [[float(number) for number in text.split(",") if number] for text in (mean, std)]
     except ValueError as error:
         raise InputError(f"--mean {mean} and --std {std} are numbers, one for each channel ({error})") from error
-    done = evaluate_folder(
-        folder, preset, given, [parse_assignment(text)[0] for text in parameter or []], mean=scale[0], std=scale[1]
-    )
-    tell(*evaluation_lines(done), done.file)
+    named = [parse_assignment(text)[0] for text in parameter or []]
+    with silence(quiet):
+        done = evaluate_folder(folder, preset, given, named, mean=scale[0], std=scale[1])
+        shown = [*done.assumed, "", evaluation_table(done).text(), *reported("eval", done)]
+    tell(*([] if quiet else shown), done.file)
 
 
 @app.command()

@@ -1,6 +1,10 @@
 """What the commands of `ddoq` share: their options, the run behind them, and the output of results."""
 
-from importlib.metadata import version
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,13 +41,15 @@ DataRoot, PriorPath, Artifacts = (
 ForeignSet = Annotated[
     Path, typer.Argument(parser=path_of, help="A folder of images for each class, or images_best.pt, of anybody.")
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the path of the results and nothing else.")]
 Version = Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")]
 
 # of `ddoq cost`
 Classes = Annotated[int | None, typer.Option(help="Classes, with --images-per-class instead of a data set.")]
 ImagesPerClass = Annotated[int | None, typer.Option(help="Images of a class, validation included.")]
 Peak = Annotated[
-    float | None, typer.Option(help="TFLOP/s of the device. Default: an A6000's 154.8, or 0.16 of two CPU cores.")
+    float | None,
+    typer.Option(help="TFLOP/s of another device. Default: an A6000's 154.8; a processor is measured."),
 ]
 Efficiency = Annotated[float | None, typer.Option(help="Share of the peak that is reached. Default: 0.4.")]
 Calibrate = Annotated[
@@ -64,6 +70,18 @@ def given_run(profile: str, parameters: list[str] | None, **folders: str) -> "Ru
     from .runs.run import Run  # torch takes seconds to import: report a bad parameter before that
 
     return Run(found)
+
+
+@contextlib.contextmanager
+def silence(wanted: bool) -> Iterator[None]:
+    """Nothing is said on standard error meanwhile, if that is wanted; an error that ends the command is said after."""
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere if wanted else sys.stderr):
+        yield
+
+
+def reported(kind: str, made: object) -> list[str]:
+    """What the terminal shows of a finished run or evaluation, when its report is written (group `ddoq.report`)."""
+    return [line for entry in entry_points(group="ddoq.report", name=kind) for line in entry.load()(made)]
 
 
 def tell(*lines: object) -> None:

@@ -8,6 +8,7 @@ in the same order. They exchange whether to continue, the gradients of a student
 import contextlib
 import ctypes
 import functools
+import multiprocessing
 import os
 import signal
 import sys
@@ -138,13 +139,24 @@ def among_peers() -> Iterator[None]:
 
 def bar(items: Iterable[T], **how: object) -> Iterable[T]:
     """`items` with a progress bar, in the main process on a terminal."""
-    return tqdm(items, disable=None if world().main else True, **how)
+    return tqdm(items, disable=_shows_nothing(), **how)
+
+
+def renewed_line() -> tqdm:
+    """A line on a terminal, in the main process, whose text can be set again and again; it stays when closed."""
+    return tqdm(bar_format="{desc}", disable=_shows_nothing())
+
+
+def _shows_nothing() -> bool | None:
+    """True in every process but the main one, also in its workers; None lets the terminal decide."""
+    return None if world().main and multiprocessing.parent_process() is None else True
 
 
 def report_line(text: str) -> None:
-    """Print a message once, on standard error, where it does not disturb a result on standard output."""
+    """Print a message once, on standard error, without disturbing a result on standard output or a bar."""
     if world().main:
-        print(text, file=sys.stderr, flush=True)
+        with tqdm.external_write_mode():
+            print(text, file=sys.stderr, flush=True)
 
 
 def die_with_parent(parent: int) -> None:

@@ -1,5 +1,7 @@
 """Commands besides the steps of Algorithm 4: the cost of a run, its parameters, and exports for other programs."""
 
+import dataclasses
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -101,16 +103,28 @@ def cost(
     calibrate: Calibrate = None,
     measured: Measured = False,
 ) -> None:
-    """Estimate operations, disk and hours of `ddoq run`."""
+    """Estimate operations, disk and hours of `ddoq run`.
+
+    On a processor the speed of this machine is measured first, for about a second. --peak describes another device.
+    """
     given = given_profile(profile, parameter, data_root=data_root, prior_path=prior_path, artifacts=artifacts)
     from .cost.sizes import Images, device_of  # checks what is given before torch is imported
 
     if calibrate and (peak or efficiency):
         raise InputError("--calibrate has the speeds of each step; leave out --peak and --efficiency")
-    from .cost.calibration import calibrated
-
-    device = calibrated(calibrate) if calibrate else device_of(given, peak, efficiency)
+    device = device_of(given, peak, efficiency)
     images = None if measured else Images.of(given, classes, images_per_class)
+    if calibrate:
+        from .cost.calibration import calibrated
+
+        device = calibrated(calibrate)
+    elif images and not (peak or efficiency):
+        from .cost.model import costs
+        from .cost.this_machine import machine_of
+
+        costs(given, images)  # says what cannot be, before anything is measured
+        device = machine_of(given, images)
+        device = dataclasses.replace(device, start=time.process_time() if device.workers else 0.0)
     if measured:
         from importlib.metadata import entry_points
 

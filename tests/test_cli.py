@@ -184,6 +184,15 @@ def test_ipc_above_the_class_size_names_the_class_and_its_size(ddoq, tmp_path):
     assert "bee" in err and "3 training images" in err
 
 
+def test_more_images_with_hard_labels_than_a_class_has_are_refused_by_their_own_name_before_anything_is_made(
+    ddoq, tmp_path
+):
+    folder_of_images(tmp_path / "data", ant=6, bee=6)
+    code, _, err = ddoq("run", *SMALL, "-p", "ipc=[2, 5]", "-p", "hard_ipc=10")
+    assert code == 2 and err.splitlines()[-1].startswith("ddoq: hard_ipc = 10, but class 0")
+    assert "lower hard_ipc" in err and {p.name for p in (tmp_path / "artifacts").iterdir()} <= {"scan", ".locks"}
+
+
 def test_a_folder_that_cannot_be_written_is_named(ddoq, tmp_path):
     (tmp_path / "artifacts").write_text("a file stands here")
     code, _, err = ddoq("pretrain", "--profile", "smoke")
@@ -274,7 +283,7 @@ def test_the_program_is_installed_under_its_name():
 def test_a_study_that_is_none_and_a_choice_without_students_are_one_line(ddoq, declared_studies, tmp_path):
     code, _, err = ddoq("record", "tables", "--out", str(tmp_path))
     known = "ablations, baselines, controlled, exponents, exponents_controlled, exponents_photographs, families"
-    known += ", families_tuning, labels, latents, oracles, photographs, table, tuning, weights, zipf"
+    known += ", families_tuning, few_images, labels, latents, oracles, photographs, table, tuning, weights, zipf"
     assert code == 2 and err == f"ddoq: no study 'tables'; studies: {known}\n"
     code, _, err = ddoq("record", "table", "--out", str(tmp_path), "--ipc", "7", "--method", "d4m")
     assert code == 2 and "has no student of these" in err and not list(tmp_path.glob("*.jsonl"))

@@ -4,8 +4,6 @@ import re
 import time
 from collections.abc import Iterable
 
-from IPython.display import Markdown, display
-
 from ddoq_core.config.profile import Profile
 from ddoq_core.store.artifacts import Artifact, machine_facts
 
@@ -23,20 +21,17 @@ def provenance(profile: Profile, artifacts: Iterable[Artifact] = (), rows: Itera
         artifacts: what the page shows; each is listed with the seconds it took when it was made.
         rows: results whose students the page shows; their training seconds are summed.
     """
+    from IPython.display import Markdown, display  # of the extra `book`; the report of a run does without
+
     display(Markdown(provenance_text(profile, list(artifacts), list(rows), time.monotonic() - BEGAN)))
 
 
 def provenance_text(profile: Profile, artifacts: list[Artifact], rows: list[dict], seconds: float) -> str:
     """The block as Markdown: a table of what, and a table of artifacts when there are any."""
     here = machine_facts()
-    changed = {
-        name: value
-        for name, value in profile.subset(*Profile.knobs()).items()
-        if value != getattr(Profile(), name) and name not in {*PATHS, "profile"}
-    }
     lines = [
         ("profile", f"`{profile.profile}`"),
-        ("differs from laptop in", ", ".join(f"`{n}={v}`" for n, v in changed.items()) or "nothing"),
+        ("differs from laptop in", ", ".join(f"`{text}`" for text in changed_knobs(profile)) or "nothing"),
         ("device", here["device"]),
         ("versions", ", ".join(f"{name} {version}" for name, version in here["versions"].items())),
         ("date", here["date"]),
@@ -54,14 +49,26 @@ def provenance_text(profile: Profile, artifacts: list[Artifact], rows: list[dict
     return text
 
 
+def changed_knobs(profile: Profile) -> list[str]:
+    """`name=value` of every knob that is not as in `laptop`, without the paths of one machine."""
+    values = profile.subset(*(name for name in Profile.knobs() if name not in {*PATHS, "profile"}))
+    return [f"{name}={value}" for name, value in values.items() if value != getattr(Profile(), name)]
+
+
 def records_text(rows: list[dict]) -> str:
-    """What made the rows of a long run, as a Markdown table: when, where, by which code, how long the students took."""
+    """`record_facts` as a Markdown table."""
     if not rows:
         return "Nothing has been recorded yet: `ddoq record` does it.\n"
+    head = "**What made these records**\n\n| what | value |\n|---|---|\n"
+    return head + "".join(f"| {name} | {value} |\n" for name, value in record_facts(rows))
+
+
+def record_facts(rows: list[dict]) -> list[tuple[str, str]]:
+    """What made rows of results: when, where, by which code, how long the students took."""
     students = {(row["key"], row["device"]): row for row in rows}.values()
     dates = sorted(row["date"][:10] for row in students)
     versions = {f"{name} {v}" for row in students for name, v in row["versions"].items()}
-    lines = [
+    return [
         ("students", f"{len(students)}, in {len(rows)} rows"),
         ("trained for", f"{sum(row['seconds'] for row in students) / 3600:.1f} hours of one thread"),
         ("dates", " to ".join(dict.fromkeys([dates[0], dates[-1]]))),
@@ -71,8 +78,6 @@ def records_text(rows: list[dict]) -> str:
         ("versions", ", ".join(sorted(versions))),
         ("profile", ", ".join(sorted({f"`{row['profile']}`" for row in rows}))),
     ]
-    head = "**What made these records**\n\n| what | value |\n|---|---|\n"
-    return head + "".join(f"| {name} | {value} |\n" for name, value in lines)
 
 
 def _name(artifact: Artifact) -> str:

@@ -145,13 +145,23 @@ def facts_of(checked: Artifact) -> dict[str, Fact]:
     return summary(checked.jsonl(CLASSES), **checked.json(MEASURED))
 
 
-def brief_lines(checked: Artifact) -> list[str]:
-    """What a run says of a set before it trains on it: all values in a line, the worst classes, what is not healthy."""
-    made, facts = checked.manifest["parameters"], list(facts_of(checked).values())
-    values = "; ".join(f"{fact.title} {fact.text}" for fact in facts)
-    unhealthy = [f"{f.title} {f.text}, but healthy is {f.healthy}; look at {f.look}" for f in facts if f.ok is False]
-    lines = [f"check of ipc {made['ipc']}, seed {made['distill_seed']}: {values}", _worst_line(facts)]
-    return [f"ddoq: {line}" for line in lines + [f"NOT HEALTHY: {line}" for line in unhealthy]]
+def brief_lines(checked: Artifact, told: set[str]) -> list[str]:
+    """What a run says of a set before it trains on it: all values in a line, the worst classes, what is not healthy.
+
+    The first distillation stands for the others; what is not healthy is said once.
+
+    Args:
+        told: names of the facts that an earlier set was found wrong in; those of this set are added.
+    """
+    made, facts = checked.manifest["parameters"], facts_of(checked)
+    values = "; ".join(f"{fact.title} {fact.text}" for fact in facts.values())
+    lines = [f"check of ipc {made['ipc']}, seed {made['distill_seed']}: {values}", _worst_line(list(facts.values()))]
+    lines = lines if made["distill_seed"] == 0 else []
+    for name, fact in facts.items():
+        if fact.ok is False and name not in told:
+            lines.append(f"NOT HEALTHY: {fact.title} {fact.text}, but healthy is {fact.healthy}; look at {fact.look}")
+            told.add(name)
+    return [f"ddoq: {line}" for line in lines]
 
 
 def fact_lines(checked: Artifact) -> list[str]:

@@ -17,6 +17,7 @@ from .declared import data_sets, method_knobs, method_names, priors
 from .knobs import NETWORK, checked_value, knob, suggestion, unknown_name
 
 PROFILES = Path(__file__).parent / "profiles"
+FOLLOWS_IPC = "hard_ipc"
 NOTEBOOKS = "notebooks"  # section of a profile with sizes for single notebooks, which a run ignores
 
 
@@ -151,7 +152,9 @@ class SharedKnobs:
         "labels for training students; own: the method's published protocol, if it has another",
         of=("soft", "hard", "own"),
     )
-    hard_ipc: list[int] = knob([10], "images per class that are also trained with hard labels", low=1)
+    hard_ipc: list[int] = knob(
+        [10], "images per class that are also trained with hard labels; the largest of ipc unless you set it", low=1
+    )
     students: list[str] = knob(["convnet-32"], "networks of the students", like=NETWORK)
     n_seeds: int = knob(3, "distillations, each with its own seed", low=1)
     n_student_seeds: int = knob(1, "student seeds crossed with the distillations; 1: one student each", low=1)
@@ -209,12 +212,18 @@ class Profile(method_knobs(), SharedKnobs):
     def of(cls, values: dict) -> "Profile":
         """A profile with these values on top of the defaults, each checked.
 
+        `hard_ipc` follows `ipc`: where it is empty or not given it is the largest of it.
+
         Raises:
             InputError: an unknown name, a wrong type, a value out of range.
         """
         for name in set(values) - set(cls.knobs()):
             raise unknown_name(name, cls.knobs(), "the parameters")
-        return cls(**{name: checked_value(cls.knobs()[name], value) for name, value in values.items()})
+        given = {name: value for name, value in values.items() if name != FOLLOWS_IPC or value not in ([], "[]")}
+        checked = {name: checked_value(cls.knobs()[name], value) for name, value in given.items()}
+        if FOLLOWS_IPC not in checked and "ipc" in checked:
+            checked[FOLLOWS_IPC] = [max(checked["ipc"])]
+        return cls(**checked)
 
     @classmethod
     def knobs(cls) -> dict[str, dataclasses.Field]:

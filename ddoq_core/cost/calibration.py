@@ -5,7 +5,7 @@ In: a record, one JSON file. Out: agreements with the CPU, speeds, and a Device 
 
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
@@ -99,6 +99,17 @@ def calibrated(path: Path) -> Device:
         raise InputError(f"{path} is a record of {kind}, which tells no cost; run tests/gpu/prove.sh on a GPU")
     fastest = {name: max((s.rate for s in found.speeds if s.step == name), default=math.nan) for name in LIKE}
     speeds = {step: fastest[name] for name, steps in LIKE.items() for step in steps if fastest[name] > 0}
-    peak = max(found.peaks.values())
-    device = Device(found.device, peak / 1e12, min(1.0, min(speed / peak for speed in speeds.values())))
-    return replace(device, speeds=tuple(sorted(speeds.items())))
+    return device_of_speeds(found.device, speeds, max(found.peaks.values()))
+
+
+def device_of_speeds(name: str, speeds: dict[str, float], peak: float = 0.0, **seconds: float) -> Device:
+    """A device of measured speeds; a step that has none takes the lowest share of the peak.
+
+    Args:
+        speeds: operations a second, by step.
+        peak: in operations a second, if it is above all of them.
+        seconds: of Device, beside its speeds.
+    """
+    peak = max(peak, *speeds.values())
+    share = min(1.0, min(speeds.values()) / peak)
+    return Device(name, peak / 1e12, share, speeds=tuple(sorted(speeds.items())), **seconds)

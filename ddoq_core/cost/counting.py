@@ -114,7 +114,7 @@ def count_parts(name: str, prior: LatentDiffusion) -> Prior:
 def count_prior(profile: Profile, channels: int) -> Prior:
     """The prior of a profile: the one that is trained, or that of its folder; InputError as `flops.prior_of`."""
     if profile.prior == "pretrain":
-        return count_parts("fitted on the spot", _fitted(profile, channels))
+        return count_parts("fitted on the spot", fitted_prior(profile, channels, META))
     if profile.prior == "exact":
         return _exact(profile, channels)
     path = Path(profile.prior_path)
@@ -156,7 +156,8 @@ def _given_autoencoder(profile: Profile) -> AutoencoderKL | AutoencoderTiny | No
     return read_autoencoder(autoencoder_place(place)).to(META) if place else None
 
 
-def _fitted(profile: Profile, channels: int) -> DiTPrior:
+def fitted_prior(profile: Profile, channels: int, device: torch.device) -> DiTPrior:
+    """The prior that is fitted on the spot, before its first step; InputError for sizes that it cannot have."""
     none = Split(torch.empty(0, dtype=torch.int64), [], [], profile.picture_size)
     known = {"name": "", "class_ids": [], "class_names": [], "prompts": [], "mean": (), "std": (), "key": ""}
     images = Dataset(
@@ -164,11 +165,11 @@ def _fitted(profile: Profile, channels: int) -> DiTPrior:
     )  # of which only the sizes matter
     here, side = profile.replace(device="cpu"), profile.picture_size
     given = _given_autoencoder(profile)
-    vae = given or pretrain.make_autoencoder(images, here).to(META)
+    vae = given or pretrain.make_autoencoder(images, here).to(device)
     pretrain.check_sizes(profile, images, shrinking(vae))
     transformer = pretrain.make_transformer((vae.config.latent_channels, *[side // shrinking(vae)] * 2), here)
     schedule = {"scheduler_class": DDIMScheduler, "scheduler_config": pretrain.SCHEDULE}
-    return DiTPrior(vae=vae, transformer=transformer.to(META), **schedule)
+    return DiTPrior(vae=vae, transformer=transformer.to(device), **schedule)
 
 
 class _Shapes(PriorFolder):

@@ -35,8 +35,8 @@ class Images:
     def of(cls, profile: Profile, n_classes: int | None = None, per_class: int | None = None) -> "Images":
         """Sizes of a profile's data set: as given, counted in data_root, or known by name.
 
-        `imagefolder` without data_root is known by its class_list, or the name of the profile. Validation images are
-        left out.
+        `imagefolder` without data_root is known by its class_list, or the name of the profile. Validation images, and
+        what `train_size` leaves out, are not counted.
 
         Raises:
             InputError: a size below 1, one given without the other, no folder, or sizes that are not known.
@@ -47,6 +47,7 @@ class Images:
         if (n_classes is None) != (per_class is None):
             raise InputError("--classes and --images-per-class go together; give both, or neither")
         n, classes, channels, size = _sizes(profile, n_classes, per_class)
+        n = min(n, profile.train_size or n)
         held_out = classes * round(profile.validation_fraction * n / classes)
         return cls(n - held_out, classes, channels, size, profile.dataset == "imagefolder")
 
@@ -95,6 +96,9 @@ class Device:
     peak: float  # TFLOP/s of its data sheet
     efficiency: float  # share of the peak that a step is taken to reach
     speeds: tuple[tuple[str, float], ...] = ()  # operations a second of single steps, where they were measured
+    artifact: float = 0.0  # seconds that an artifact takes besides: its folder, its checksums
+    start: float = 0.0  # seconds in which a process of a run starts
+    workers: int = 0  # students that are trained side by side, each at the speed of one; 0: a speed is of all together
 
     def __post_init__(self) -> None:
         if not (0 < self.peak < math.inf):
@@ -105,6 +109,10 @@ class Device:
     def seconds(self, flops: float, step: str = "") -> float:
         """Of operations of a step."""
         return flops / dict(self.speeds).get(step, self.peak * 1e12 * self.efficiency)
+
+    def seconds_of_artifact(self, flops: float, step: str) -> float:
+        """Of operations of a step, and of what an artifact takes besides."""
+        return self.artifact + self.seconds(flops, step)
 
     def __str__(self) -> str:
         if self.speeds:

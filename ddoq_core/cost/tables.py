@@ -46,7 +46,12 @@ class RunCost:
 
     @property
     def seconds(self) -> float:
-        return sum(cost.times * self.device.seconds(cost.flops, cost.step) for cost in self.costs)
+        """By the clock: all artifacts, students side by side, and the processes that make them."""
+        device, found = self.device, 0.0
+        for cost in self.costs:
+            each = device.seconds_of_artifact(cost.flops, cost.step)
+            found += cost.times * each / (max(device.workers, 1) if cost.step == "train" else 1)
+        return found + device.start * (2 if device.workers > 1 else 1)  # the workers start together
 
 
 def run_cost(profile: Profile, images: Images, device: Device) -> RunCost:
@@ -59,7 +64,7 @@ def cost_table(found: RunCost) -> Table:
     profile, images, device = found.profile, found.images, found.device
     rows = [
         (stage, *names(cost), cost.times, cost.flops, *(value or None for value in (cost.reads, cost.writes)),
-         cost.memory or None, device.seconds(cost.flops, cost.step) if cost.flops else None)
+         cost.memory or None, device.seconds_of_artifact(cost.flops, cost.step) if cost.flops else None)
         for stage in STAGES for cost in found.costs if cost.stage == stage
     ]  # fmt: skip
     totals = (found.total(name) for name in ("flops", "reads", "writes"))
@@ -76,12 +81,30 @@ def cost_table(found: RunCost) -> Table:
             "Each row is one artifact, of which the run makes as many as “Times” says; the last row is all of them. "
             "Operations: a multiply-add is two. Memory: parameters (in training with gradient and moments), or the "
             "latents of a class; activations stand in the table of memory.",
-            f"Time: operations alone, on {device}. Reading, decoding and augmenting images come on top, and a GPU is "
-            "slower where it computes in float32, as classifiers do by default.",
+            _note_on_time(device),
             f"Prior: {prior_of(profile, images.channels).name}.",
             *(["Students with a protocol of their own are not counted."] if "own" in profile.targets else []),
         ),
     )  # fmt: skip
+
+
+def _note_on_time(device: Device) -> str:
+    """What the times are, and what they leave out."""
+    if not device.workers:
+        return (
+            f"Time: operations alone, on {device}. Reading, decoding and augmenting images come on top, and a GPU is "
+            "slower where it computes in float32, as classifiers do by default."
+        )
+    together = (
+        f"{device.workers} students are trained side by side"
+        if device.workers > 1
+        else "students are trained one by one"
+    )
+    return (
+        f"Time: on {device}, and {duration(device.artifact)} for each artifact. The last row is by the clock: "
+        f"{together}, and the program starts in {duration(device.start)}. "
+        "Scoring, checks and the decoding of photographs come on top."
+    )
 
 
 @dataclass(frozen=True)

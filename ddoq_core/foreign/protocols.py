@@ -7,7 +7,7 @@ of the students, and what the preset leaves open; what the user has set by name 
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,14 +20,17 @@ from ..methods.method import TrainingProtocol
 from ..pipeline.distilled import GIVEN, DistilledDataset
 from ..processes import world
 from ..results.records import Records
+from ..results.table import Column, Table
 from ..runs.jobs import Job, Student, result_row, train_all
+from ..runs.progress import Progress
 from ..runs.run import Run, shaping_values
-from ..store.artifacts import Workspace
+from ..store.artifacts import Artifact, Workspace
 from .folder import read_foreign
 from .tensors import read_foreign_tensors
 
 PROTOCOLS: dict[str, TrainingProtocol] = {"d4m": d4m.protocol, "rded": rded.protocol, "tesla": tesla.protocol}
 LEFT_OPEN = {"students": ["resnet18"], "epochs": 300, "flip": True}  # by every preset; what is published
+TOP = 5  # guesses of which one may be right
 TEST_CROP = 0.875  # Resize 256, CenterCrop 224, bilinear: all of them, on ImageNet
 MATCHING = {"students": ["convnet-128"], "epochs": 1000}  # of trajectory matching
 NOT_AS_PUBLISHED = {
@@ -44,6 +47,8 @@ class Evaluation:
     rows: list[dict]
     assumed: list[str]
     file: Path  # where both are kept: the rows in results.jsonl, the lines beside it
+    distilled: DistilledDataset
+    profile: Profile  # as the students were trained
 
 
 def evaluate_folder(
@@ -93,30 +98,35 @@ def evaluate_folder(
         for seed in range(profile.n_student_seeds)
     ]
     jobs = [Job(trained, t, target, foreign.weights, foreign.distilled.artifact, teacher) for t in tasks]
-    made = train_all([jobs], profile.workers)
-    rows = [
-        result_row(trained, task, student, foreign.weights, "result.json", run.dataset.n_classes) | {"preset": preset}
-        for task, student in zip(tasks, made, strict=True)
-    ]
+    rows, progress = [], Progress(tasks, trained, run.dataset)
+
+    def write(job: Job, student: Artifact) -> None:
+        row = result_row(trained, job.task, student, foreign.weights, "result.json", run.dataset.n_classes)
+        rows.append(row | {"preset": preset})
+        progress.done(rows[-1:])
+
+    train_all([jobs], profile.workers, write)
     work = Workspace(_place(run, foreign.distilled, preset, trained))
     if world().main:
         work.json("assumed.json", assumed)
         work.jsonl("results.jsonl", rows)
-    return Evaluation(rows, assumed, work.path / "results.jsonl")
+    return Evaluation(rows, assumed, work.path / "results.jsonl", foreign.distilled, trained)
 
 
-def evaluation_lines(evaluation: Evaluation) -> Iterator[str]:
-    """The assumptions, then one line for each network; the interval is over test images, and students if several."""
-    yield from evaluation.assumed
+def evaluation_table(evaluation: Evaluation) -> Table:
+    """A row for each network; the interval is over test images, and students if several."""
     records = Records.of(evaluation.rows)
+    many = len(evaluation.distilled.classes) > TOP  # else every student is right among as many
+    rows = []
     for cell, members in records.cells.items():
-        top1, n = records.accuracy(cell), len(members)
-        top5 = np.mean([evaluation.rows[i]["top5"] for i in members])
-        over = f"{top1.n_test:,} test images" + (f" and {n} students" if n > 1 else "; one student")
-        yield (
-            f"{cell.method}, {cell.ipc} images per class, {cell.student}: top-1 {top1:.1f} %, top-5 {top5:.1f} % "
-            f"(95 % interval over {over})"
-        )
+        top5 = [float(np.mean([evaluation.rows[i]["top5"] for i in members]))] if many else []
+        rows.append((cell.method, cell.ipc, cell.student, records.accuracy(cell), *top5, len(members)))
+    return Table.of_rows(
+        f"Accuracy in percent on {records.n_test:,} test images of {evaluation.profile.dataset}: mean [95 % interval]",
+        ("Set", "IPC", "Student", Column("Top-1", ".1f"), *([Column("Top-5", ".1f")] if many else []), "n"),
+        rows,
+        ("n: students. Interval: over test images, and over students where there are several.",),
+    )
 
 
 def _protocol(preset: str, trained: Profile, fixed: dict, named: Collection[str]) -> list[str]:

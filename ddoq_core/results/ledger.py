@@ -14,6 +14,7 @@ from ..config.profile import Profile
 from ..errors import InputError
 from ..processes import bar, report_line, world
 from ..runs.jobs import Job, Student, task_of, train_all
+from ..runs.progress import Progress
 from ..runs.run import Run, shaping_values
 from ..store.artifacts import Artifact, Workspace
 from ..store.locks import held
@@ -41,6 +42,7 @@ def record(
             done[task] = run.row(task, student) | shaping(run, task.method) | beside(run, task)
         if world().main:
             Workspace(out.parent).jsonl(out.name, done.values())
+        progress.done(done[task] for task in same[job.identity])
 
     with held(run.store.root, out.name, str(out)):
         rows = read(out)
@@ -51,6 +53,7 @@ def record(
         jobs = [run.job(task) for task in bar(missing, desc="sets and labels")]
         for job in jobs:
             same[job.identity].append(job.task)
+        progress = Progress(missing, run.profile, run.dataset)
         train_all([jobs], run.profile.workers, write)
     return [done[task] for task in tasks]
 

@@ -94,6 +94,13 @@ class Table:
         body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
         return "\n\n".join([f"**{self.caption}**", body, *self.notes]) + "\n"
 
+    def text(self) -> str:
+        """Columns in line, for a terminal; the notes are left to the other forms."""
+        lines = [self.heads, *self._lines]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        rows = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+        return "\n".join([self.caption, "", *rows]) + "\n"
+
     def csv(self) -> str:
         """Comma-separated values: the columns' names, then one line per row."""
         text = io.StringIO()

@@ -23,7 +23,7 @@ from ..errors import InputError
 from ..pipeline.distilled import DistilledDataset
 from ..pipeline.label_forms import LabelForm, form_knobs, label_bytes
 from ..pipeline.train_student import LEARNED_LABELS, Trainer, Weights, train
-from ..processes import bar, die_with_parent, world
+from ..processes import die_with_parent, world
 from ..store.artifacts import Artifact, Store
 
 
@@ -98,7 +98,7 @@ def train_all(
                 with _interrupts_held():  # the workers start here
                     results = pool.map(train_student, once)
             try:
-                for job, artifact in zip(once, bar(results, total=len(once), desc="students"), strict=True):
+                for job, artifact in zip(once, results, strict=True):
                     finished(job, artifact)
                     made[job.identity] = artifact
             except concurrent.futures.BrokenExecutor as error:

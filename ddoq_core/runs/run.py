@@ -18,7 +18,6 @@ from torch import Tensor
 from ..checks.check import check
 from ..checks.check_lines import brief_lines
 from ..checks.prior_quality import assess
-from ..config.knobs import unknown_name
 from ..config.profile import Profile
 from ..data.dataset import Dataset
 from ..data.loaders import load_dataset
@@ -30,7 +29,7 @@ from ..pipeline.cluster import cluster
 from ..pipeline.distilled import DistilledDataset
 from ..pipeline.encode import Latents, PassingLatents, StoredLatents, encode
 from ..pipeline.relabel import relabel
-from ..pipeline.teacher import PRETRAINED, teacher
+from ..pipeline.teacher import teacher
 from ..pipeline.train_student import LEARNED_LABELS, Weights
 from ..pipeline.views import VIEW_KNOBS
 from ..priors.load import check_kept, prior_artifact
@@ -38,6 +37,8 @@ from ..processes import bar, report_line, world
 from ..store.artifacts import Artifact, Store, Workspace
 from ..store.locks import held
 from .jobs import Job, Student, of_whole_cells, read_rows, result_row, train_all
+from .plan import check_levels, students_of, warning_of_few
+from .progress import Progress
 
 ANOTHER_SCALE = 100  # classes; above it a notebook reads a finished run and never starts one
 # knobs that change no result, or whose content is in the key of the data set
@@ -169,32 +170,7 @@ class Run(MethodRun):
     @cached_property
     def plan(self) -> list[Student]:
         """All students of this profile, in the order of the table."""
-        p = self.profile
-        for name in p.methods:
-            if name not in METHODS:
-                raise unknown_name(name, METHODS, "methods")
-        tasks = []
-        for name in (m for m in METHODS if m in p.methods):
-            whole = METHODS[name].distill is None
-            levels = {"soft": p.ipc, "hard": p.hard_ipc, OWN: p.ipc if METHODS[name].protocol else []}
-            levels = {"hard": [None]} if whole else levels
-            tasks += [
-                Student(name, ipc, student, labels, distill_seed, seed)
-                for student in p.students
-                for labels in levels
-                if whole or labels in p.targets
-                for ipc in levels[labels]
-                if whole or METHODS[name].runs_at(p, ipc)
-                for distill_seed, seed in self._seeds(whole)
-            ]
-        return tasks
-
-    def _seeds(self, whole: bool) -> list[tuple[int, int]]:
-        """Seeds of distillation and student: crossed, or one student with its own initial weights for each."""
-        n, m = self.profile.n_seeds, self.profile.n_student_seeds
-        if whole:  # torchvision's weights are one network for all seeds
-            return [(0, seed) for seed in range(1 if self.profile.teacher_path == PRETRAINED else n * m)]
-        return [(i, s) for i in range(n) for s in ([i] if m == 1 else range(m))]
+        return students_of(self.profile)
 
     @cached_property
     def folder(self) -> Path:
@@ -249,19 +225,29 @@ class Run(MethodRun):
         Args:
             say: takes the lines that tell, before the students of a level are trained, whether their sets are right.
         """
+        check_levels(self.plan, self.profile, self.dataset)
         rows, same = read_rows(self.file), collections.defaultdict(list)
+        if (few := warning_of_few(self.plan, self.profile, self.dataset)) and not all(t in rows for t in self.plan):
+            say(f"ddoq: {few}")
+        told: set[str] = set()
+        progress = Progress(self.plan, self.profile, self.dataset, say)
 
         def ready() -> Iterator[list[Job]]:
             for level in self._levels:
-                jobs = self._made_ready(level, say)
+                if missing := [task for task in self.plan if task.ipc in level and task not in rows]:
+                    shown = " and ".join("all real images" if ipc is None else f"ipc {ipc}" for ipc in level)
+                    say(f"ddoq: making what {len(missing)} students of {shown} are trained on")
+                jobs = self._made_ready(level, say, told)
                 for job in jobs:
                     same[job.identity].append(job.task)
                 yield jobs
 
         def write(job: Job, student: Artifact) -> None:
-            rows.update({task: self.row(task, student) for task in same[job.identity]})
+            made = {task: self.row(task, student) for task in same[job.identity]}
+            rows.update(made)
             if world().main:
                 Workspace(self.folder).jsonl(self.file.name, (rows[task] for task in self.plan if task in rows))
+            progress.done(made.values())
 
         with held(self.store.root, self.folder.name, f"the run {self.folder}"):
             train_all(ready(), self.profile.workers, write)
@@ -273,11 +259,11 @@ class Run(MethodRun):
         levels = sorted({t.ipc for t in self.plan if t.ipc is not None})
         return [{None, *levels[:1]}, *({ipc} for ipc in levels[1:])]
 
-    def _made_ready(self, level: set[int | None], say: Callable[[str], None]) -> list[Job]:
-        """The jobs of a level, after its sets, their checks and labels are made."""
+    def _made_ready(self, level: set[int | None], say: Callable[[str], None], told: set[str]) -> list[Job]:
+        """The jobs of a level, after its sets, their checks and labels are made; `told`: what was found not healthy."""
         self.distilled_sets(levels=level)
         for checked in self.checks(level):
-            for line in brief_lines(checked):
+            for line in brief_lines(checked, told):
                 say(line)
         for distilled, seed in self.distilled_sets("soft", level):
             self.soft_labels(distilled, seed)

@@ -24,6 +24,7 @@ from .locks import held
 from .manifest import content_of, damaged, files_of, sha256_of, sifted, stamps
 from .source import source_key
 
+DATE = "%Y-%m-%d %H:%M:%S UTC"  # as run.json has it
 KEY_VERSION = 2  # of the rule above
 _SOUND: dict[Path, tuple[str, tuple, str]] = {}  # artifacts that this process verified: identity, stamps, content
 
@@ -219,7 +220,7 @@ def machine_facts() -> dict:
 
     cpu = f"CPU {platform.machine()}, {os.cpu_count()} cores"
     return {
-        "date": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
+        "date": time.strftime(DATE, time.gmtime()),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else cpu,
         "threads": torch.get_num_threads(),
         "commit": _commit(),

@@ -22,7 +22,6 @@ from ddoq_core.pipeline.synthesize import _finish
 from ddoq_core.pipeline.teacher import teacher
 from ddoq_core.priors.load import load_prior
 from ddoq_core.quantization.voronoi import distortion, quantize
-from ddoq_core.runs import run as run_module
 from ddoq_core.runs.run import Run
 from ddoq_core.store.artifacts import Artifact, Store
 from ddoq_core.theory.transport import wasserstein2
@@ -104,7 +103,7 @@ def test_real_images_are_recognised_and_none_is_blank(checked):
     recognised = _fact(found, "recognised")
     assert recognised.value == 100 and recognised.ok and "100.0 % of 6 pictures" in recognised.text
     assert _fact(found, "blank").value == 0 and _fact(found, "blank").ok
-    assert "least recognised: none, every picture" in brief_lines(found)[1]
+    assert "least recognised: none, every picture" in brief_lines(found, set())[1]
 
 
 def test_a_class_that_the_teacher_does_not_recognise_is_named_first(checked, pictures):
@@ -112,14 +111,14 @@ def test_a_class_that_the_teacher_does_not_recognise_is_named_first(checked, pic
     assert [row["recognised"] for row in found.jsonl("classes.jsonl")] == [100, 0, 100]
     worst = _fact(found, "recognised").detail["worst"]
     assert worst[0] == {"class": 1, "name": "middle", "directory": "1", "recognised": 0}
-    assert brief_lines(found)[1] == "ddoq: least recognised: middle 0 %"
+    assert brief_lines(found, set())[1] == "ddoq: least recognised: middle 0 %"
     assert fact_lines(found)[-1].endswith("  least recognised: middle 0 %")
 
 
 def test_pictures_of_other_classes_are_not_healthy_and_the_line_says_what_to_look_at(checked, pictures):
     found = checked(pictures(shown=(1, 2, 2)))
     assert _fact(found, "recognised").ok is False
-    (line,) = [line for line in brief_lines(found) if line.startswith("ddoq: NOT HEALTHY: recognised 33.3 %")]
+    (line,) = [line for line in brief_lines(found, set()) if line.startswith("ddoq: NOT HEALTHY: recognised 33.3 %")]
     assert "healthy is at least 66.7 %, twice chance" in line and "look at the pictures" in line
 
 
@@ -128,7 +127,9 @@ def test_a_blank_picture_is_counted_and_named(checked, pictures):
     fact = _fact(found, "blank")
     assert (fact.value, fact.ok, fact.detail["names"]) == (1, False, ["00002/class00002_id00001.png"])
     assert [row["blank"] for row in found.jsonl("classes.jsonl")] == [0, 0, 1]
-    assert any("NOT HEALTHY: blank 1 of 6 pictures: 00002/class00002_id00001.png" in s for s in brief_lines(found))
+    assert any(
+        "NOT HEALTHY: blank 1 of 6 pictures: 00002/class00002_id00001.png" in s for s in brief_lines(found, set())
+    )
 
 
 def test_the_distortion_of_the_codebook_is_that_of_the_clustering_and_below_that_of_random_latents(checked, made):
@@ -265,21 +266,13 @@ def test_every_distilled_set_of_prototypes_is_checked_once(method, monkeypatch):
     assert not list(Run(profile.replace(methods=["random_real", "full"])).checks())
 
 
-def test_a_run_says_whether_it_is_right_before_it_trains(checked, monkeypatch, capsys):
-    found = checked()
-    monkeypatch.setattr(Run, "checks", lambda self, levels=(): iter([found]))
-    monkeypatch.setattr(Run, "distilled_sets", lambda self, labels=None, levels=(): [])
-
-    def training(levels, workers, finished):
-        next(iter(levels))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(run_module, "train_all", training)
-    with pytest.raises(KeyboardInterrupt):
-        Run(Profile(methods=["full"])).train_students()
-    captured = capsys.readouterr()
-    assert captured.err.splitlines()[:2] == brief_lines(found)[:2] and captured.out == ""
-    assert captured.err.startswith("ddoq: check of ipc 2, seed 0: reconstruction error ")
+def test_a_run_says_what_is_not_healthy_once_and_stands_by_its_first_distillation(checked, pictures, monkeypatch):
+    bad, told = checked(pictures(shown=(1, 1, 1))), set()
+    first = brief_lines(bad, told)
+    assert first[0].startswith("ddoq: check of ipc 2, seed 0: reconstruction error ") and "recognised" in told
+    assert brief_lines(bad, told) == first[:2] and len(first) == 2 + len(told)
+    monkeypatch.setattr(Artifact, "manifest", {"parameters": {"ipc": 2, "distill_seed": 1}})
+    assert brief_lines(bad, told) == []
 
 
 def test_the_command_prints_the_facts_of_every_set(checked, monkeypatch, capsys):

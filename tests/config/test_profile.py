@@ -192,3 +192,13 @@ def test_in_a_file_a_number_may_be_written_as_yaml_does_not_read_it(tmp_path, mo
 def test_a_profile_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Profile().epochs = 3
+
+
+def test_images_per_class_with_hard_labels_follow_the_largest_unless_they_are_set(tmp_path):
+    assert Profile.load("laptop").hard_ipc == Profile().hard_ipc == [10]
+    assert Profile.load("laptop", {"ipc": "[2, 5]"}).hard_ipc == Profile.of({"ipc": [5, 2]}).hard_ipc == [5]
+    assert Profile.load("laptop", {"ipc": [2], "hard_ipc": "[1, 2]"}).hard_ipc == [1, 2]
+    assert Profile.of({"ipc": [3], "hard_ipc": "[]"}).hard_ipc == [3] and Profile.of({"hard_ipc": []}) == Profile()
+    assert Profile.load("table").replace(ipc=[3]).hard_ipc == [1, 10, 50]
+    (tmp_path / "mine.yaml").write_text("profile: mine\nipc: [1, 7]\n")
+    assert Profile.load(tmp_path / "mine.yaml").hard_ipc == [7]

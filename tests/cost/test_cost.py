@@ -377,7 +377,7 @@ def test_sizes_are_known_by_name_and_validation_images_are_left_out():
     assert Images.of(Profile()) == Images(3500, 10, 1, 784, False)
     assert (IMAGENET.n, IMAGENET.n_classes, IMAGENET.per_class) == (1_281_167, 1000, 1281)
     assert IMAGENET.n * IMAGENET.bytes == pytest.approx(147.9e9, rel=1e-3)  # ILSVRC2012_img_train.tar
-    assert Images.of(PAPER, 7, 100).n == 700
+    assert Images.of(PAPER, 7, 100).n == 700 and Images.of(Profile(train_size=400)).n == 350
 
 
 def test_known_sizes_are_those_of_the_data_set_itself(finished):

@@ -86,7 +86,7 @@ def command(data: Path, artifacts: Path, **changes) -> list[str]:
 
 def identity(artifacts: Path) -> dict[str, str]:
     """Checksum of every file but run.json; of results, without the time and the place that they were made."""
-    found, outside = {}, ("run.json", ".locks")
+    found, outside = {}, ("run.json", "report.html", ".locks")  # what says when and where
     for path in sorted(p for p in artifacts.rglob("*") if p.is_file() and not {p.name, p.parent.name} & {*outside}):
         name = str(path.relative_to(artifacts))
         found[name] = _rows(path) if path.name == "results.jsonl" else sha256_of(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ddoq_core.config.profile import Profile
+from ddoq_core.data.dataset import Dataset
 from ddoq_core.errors import InputError
 from ddoq_core.results import ledger
 from ddoq_core.runs.jobs import Job, task_of
@@ -16,10 +17,13 @@ from ddoq_core.store.artifacts import Artifact
 PROFILE = Profile(methods=["random_real", "d4m"], ipc=[1, 2], targets=["soft"], n_seeds=2, n_student_seeds=2)
 
 
-class Data:
-    """A data set of which only the content is asked."""
+class Data(Dataset):
+    """A data set of which only the content and the sizes are asked."""
 
-    content = "data"
+    content, n_classes, train = "data", 10, range(100)
+
+    def __init__(self) -> None:
+        """Nothing is in it."""
 
 
 @pytest.fixture
@@ -33,7 +37,7 @@ def trained(monkeypatch):
 
     def row(self, task, artifact):
         done.append(task)
-        return {"dataset": "x", "key": artifact.key, "top1": 50.0} | vars(task)
+        return {"dataset": "x", "key": artifact.key, "top1": 50.0, "seconds": 1.0, "date": "2026"} | vars(task)
 
     def job(self, task):
         return Job(

@@ -23,7 +23,7 @@ TINY = {"teacher_epochs": 1, "n_seeds": 1, "epochs": 2, "methods": ["random_real
 
 def identity(root: Path) -> dict[str, str]:
     """Checksum of every file that belongs to an artifact's identity."""
-    left_out = ("run.json", "results.jsonl")
+    left_out = ("run.json", "results.jsonl", "report.html")
     return {
         str(p.relative_to(root)): sha256_of(p)
         for p in sorted(root.rglob("*"))

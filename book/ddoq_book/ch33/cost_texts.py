@@ -3,6 +3,7 @@
 In: the results of `ddoq_core.cost`. Out: texts by name.
 """
 
+from ddoq_core.cost.sizes import Device
 from ddoq_core.cost.tables import PaperStep, RunCost, bytes_form, duration, flops_form
 from ddoq_core.errors import InputError
 from ddoq_core.results.intervals import Mean
@@ -44,11 +45,14 @@ def implied_texts(steps: list[PaperStep]) -> dict[str, str]:
     return texts
 
 
-def measured_texts(found: MeasuredRun) -> dict[str, str]:
-    """What a run took: shares in percent, speeds in GFLOP/s at the largest IPC."""
-    whole = found.seconds()
+def measured_texts(found: MeasuredRun, device: Device) -> dict[str, str]:
+    """What a run took, beside what is told for a device: shares in percent, speeds in GFLOP/s at the largest IPC."""
+    whole, told = found.seconds(), found.told(device)
     return {
         "measured_time": duration(whole),
+        "measured_clock": duration(found.by_clock),
+        "measured_told": duration(told),
+        "measured_factor": f"{max(whole / told, told / whole):.1f}",
         "measured_n": f"{found.n}",
         "measured_students_share": f"{100 * found.seconds('train') / whole:.0f}",
         "measured_prior_share": f"{100 * found.seconds('prior') / whole:.0f}",

@@ -5,7 +5,7 @@ import pytest
 from ddoq_book.ch33.cost_texts import implied_texts, largest_speed, measured_texts, rows_of_run, told_texts
 from ddoq_book.ch33.measured import MeasuredCost, MeasuredRun, Timing
 from ddoq_core.config.profile import Profile
-from ddoq_core.cost.sizes import TWO_CORES, Images
+from ddoq_core.cost.sizes import TWO_CORES, Device, Images
 from ddoq_core.cost.tables import paper_steps, run_cost
 from ddoq_core.methods.account import TRAINING, Cost
 from ddoq_core.results.table import NOTHING
@@ -37,8 +37,10 @@ def test_the_speed_of_a_step_is_that_of_its_kind_with_most_operations():
 
 
 def test_shares_of_the_seconds_are_in_percent_and_what_was_not_measured_is_a_dash():
-    texts = measured_texts(MEASURED)
+    texts = measured_texts(MEASURED, Device("one", 1e-3, 1.0, speeds=(("train", 2e9),), artifact=0.5, workers=2))
     assert (texts["measured_n"], texts["measured_time"]) == ("5", "14 s")
+    assert texts["measured_clock"] == "8.5 s"  # 3 s, and 11 s of students, two at a time
+    assert texts["measured_told"] == "13 s" and texts["measured_factor"] == "1.1"  # 2 + 0.5 + 2 * 4 s, and 5 * 0.5 s
     assert (texts["measured_students_share"], texts["measured_prior_share"]) == ("79", "0")  # 11 of 14 seconds
     assert (texts["speed_train"], texts["speed_encode"]) == ("3 (n = 2)", "1 (n = 1)")
     assert texts["speed_prior"] == NOTHING

@@ -1,0 +1,46 @@
+"""How many images the prior needs that is fitted on the spot, from the record of the study `few_images`."""
+
+import json
+
+from ddoq_core.results.table import Column, Table
+
+from .recorded import RESULTS
+from .studies.few_images import FILE, FOLDER, TIMES
+
+ROWS = (  # prior, epochs over the usual ones, method: what is said of it
+    ("pretrain", 1, "random_generated", "`prior=pretrain`, from pure noise"),
+    ("pretrain", 1, "d4m", "`prior=pretrain`, from centroids"),
+    ("pretrain", TIMES, "d4m", f"the same, fitted for {TIMES} times as many epochs"),
+    ("exact", 1, "d4m", "`prior=exact`, from centroids, with a good autoencoder"),
+    ("pretrain", 1, "d4m_medoid", "medoids: the real image nearest to each centroid"),
+    ("pretrain", 1, "rded", "RDED: crops of real images"),
+)
+
+
+def recognised_share(prior: str, times: int, method: str, training: int) -> float | None:
+    """Percent of the pictures that the judging teacher recognises; None if that was not recorded."""
+    rows = [row for row in _rows() if row["training"] == training]
+    kept = [row for row in rows if (row["prior"], row["times"], row["method"]) == (prior, times, method)]
+    return 100 * sum(row["recognised"] for row in kept) / sum(row["n"] for row in kept) if kept else None
+
+
+def training_sizes() -> list[int]:
+    """Numbers of training images in the record, rising."""
+    return sorted({row["training"] for row in _rows()})
+
+
+def few_images_table() -> Table:
+    """A row for each way of making pictures, a column for each number of training images."""
+    sizes = training_sizes()
+    rows = [(words, *(recognised_share(*key, size) for size in sizes)) for *key, words in ROWS]
+    return Table.of_rows(
+        "Pictures that a teacher of all images recognises, in percent, by the number of training images (digits, ten "
+        "classes; 200 pictures each)",
+        ("Pictures", *(Column(f"{size:,}", ".0f") for size in sizes)),
+        rows,
+    )
+
+
+def _rows() -> list[dict]:
+    file = RESULTS / FOLDER / FILE
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
