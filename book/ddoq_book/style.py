@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from numpy import ndarray
+from scipy.optimize import isotonic_regression
 
 INK = "#222222"  # text and axes
 MUTED = "#767676"  # background: samples, baselines, grid text (contrast 4.5:1 on white)
@@ -81,6 +82,24 @@ def label(axes: Axes, x: float, y: float, text: str, colour: str = INK, **option
     """
     options = {"xytext": (5, 0), "textcoords": "offset points", "va": "center", "annotation_clip": False} | options
     axes.annotate(text, (x, y), color=for_text(colour), **options)
+
+
+def end_labels(axes: Axes, x: float, ends: dict[str, float], colours: dict[str, str], gap: float) -> None:
+    """Name lines at their right ends; names that would touch stand apart, each joined to its line.
+
+    Call it when the limits of the axes are set.
+
+    Args:
+        x, ends: where the lines end, in data.
+        gap: between two names at least, as a share of the height of the axes.
+    """
+    to_share = (axes.transData + axes.transAxes.inverted()).transform
+    names = sorted(ends, key=ends.get)
+    heights, room = np.array([to_share((x, ends[name]))[1] for name in names]), gap * np.arange(len(names))
+    for name, height in zip(names, isotonic_regression(heights - room).x + room, strict=True):
+        line = {"arrowstyle": "-", "color": colours[name], "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0}
+        beside = {"xytext": (1.05, height), "textcoords": "axes fraction", "arrowprops": line | {"relpos": (0, 0.5)}}
+        label(axes, x, ends[name], name, colours[name], **beside)
 
 
 def luminance(colour: str) -> float:

@@ -6,6 +6,8 @@
     Caption.
     ```
 
+The directive `still` puts a still picture alone into a page, for a handout.
+
 The scripts are classic ones in book/assets/demos, so that they run in a page opened from a folder. The still picture,
 drawn by `stills` when the book is rendered, stands in where scripts are off or fail, and in print: it gives way only to
 a script that has begun.
@@ -41,6 +43,7 @@ KINDS = {
     ),
     "rate": Kind("rate", "normal laws in one, two and three dimensions", {}),
     "weights": Kind("weights", "one codebook under three kinds of weights, and its distance to the samples", {}),
+    "reverse": Kind("reverse", "paths of the reverse SDE and of the probability-flow ODE from the same starts", {}),
 }
 SHARED = ("quantization", "drawing", "demo")
 
@@ -68,9 +71,31 @@ class Demo(SphinxDirective):
         return [node]
 
 
+class Still(SphinxDirective):
+    """The directive of a picture without its demo, whose text says what there is to see."""
+
+    required_arguments = 1
+    option_spec = {"alt": directives.unchanged_required}  # noqa: RUF012 - docutils reads it from the class
+
+    def run(self) -> list[nodes.Node]:
+        """An image of the folder that the pictures are drawn into."""
+        name = self.arguments[0]
+        if name not in stills.DRAWN or "alt" not in self.options:
+            raise self.error(f"a still has an :alt: and is one of {', '.join(stills.DRAWN)}; not {name}")
+        source = f"{folder_of(self.env.docname)}/{name}.svg"
+        return [
+            nodes.raw("", f'<img class="still" src="{source}" alt="{html.escape(self.options["alt"])}">', format="html")
+        ]
+
+
+def folder_of(page: str) -> str:
+    """The folder of scripts and pictures, as seen from a page."""
+    return "../" * page.count("/") + "_static/demos"
+
+
 def visit_demo(self: HTML5Translator, node: demo) -> None:
     """Open the figure: room for the script, the picture, and then the caption."""
-    kind, folder = KINDS[node["name"]], "../" * self.builder.current_docname.count("/") + "_static/demos"
+    kind, folder = KINDS[node["name"]], folder_of(self.builder.current_docname)
     self.body.append(
         f'<figure class="demo" data-demo="{kind.script}" data-preset="{html.escape(json.dumps(kind.preset))}">'
         f'<div class="demo-live"></div>'
@@ -89,8 +114,8 @@ def draw_stills(app: Sphinx) -> None:
     if app.builder.format == "html":
         folder = Path(app.outdir) / "_static" / "demos"
         folder.mkdir(parents=True, exist_ok=True)
-        for name in KINDS:
-            stills.DRAWN[name]().savefig(folder / f"{name}.svg", metadata={"Date": None})
+        for name, draw in stills.DRAWN.items():
+            draw().savefig(folder / f"{name}.svg", metadata={"Date": None})
 
 
 def add_scripts(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
@@ -105,6 +130,7 @@ def setup(app: Sphinx) -> dict:
     """Called by Sphinx."""
     app.add_node(demo, html=(visit_demo, depart_demo))
     app.add_directive("demo", Demo)
+    app.add_directive("still", Still)
     app.connect("builder-inited", draw_stills)
     app.connect("html-page-context", add_scripts)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

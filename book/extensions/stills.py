@@ -1,4 +1,4 @@
-"""Still pictures of the demos: what stands in where scripts are off, and in print.
+"""Still pictures: of the demos, where scripts are off and in print, and of the handouts.
 
 Drawn by the functions of the package that the scripts mirror, on data of the same laws.
 """
@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 from torch import Tensor
 
-from ddoq_book.ch11.cells import moments_figure, trace_clvq, trace_lloyd
+from ddoq_book.ch11.cells import codebook_figure, moments_figure, trace_clvq, trace_lloyd
 from ddoq_book.ch12.measured_rates import SAMPLED_LAWS, lloyd_rate
+from ddoq_book.ch15.reversal import paths_figure
 from ddoq_book.style import BLUE, GREEN, INK, MUTED, VERMILION, figure_style, label, subplots
 from ddoq_core.quantization import best_of_restarts, companion_weights, exact_quantizer, random_samples
 from ddoq_core.randomness import numpy_rng
@@ -72,6 +73,33 @@ def weights_still() -> Figure:
     return figure
 
 
+def reverse_still() -> Figure:
+    """Four atoms: the reverse SDE and the ODE from the same places."""
+    return paths_figure(1.0, 25, 100, 0)
+
+
+def codebook_still() -> Figure:
+    """Twelve points of the three clouds and their cells, without their masses."""
+    X = _cloud(2000)
+    return codebook_figure(X, best_of_restarts(X, 12, n_restarts=4, rng=numpy_rng(0, "still", "handout")))
+
+
+@figure_style()
+def call_still() -> Figure:
+    """A call on the best seven points of N(0, 1): its payoff has a kink inside one cell. Beside it, axes to draw on."""
+    figure, (left, right) = subplots(1, 2, height=2.2)
+    x, strike, grid = exact_quantizer(norm(), 7).points, 0.45, np.linspace(-2.6, 2.6, 400)
+    left.plot(grid, np.maximum(grid - strike, 0), color=BLUE)
+    left.vlines((x[1:] + x[:-1]) / 2, 0, 2.2, color=INK, linewidth=0.8)
+    left.plot(x, np.zeros(len(x)), "o", color=VERMILION, clip_on=False, zorder=3)
+    left.set(xlabel="x: points, and borders of cells", ylabel="payoff", ylim=(0, 2.2))
+    inside = x[4], (x[3] + x[4]) / 2, (x[4] + x[5]) / 2
+    right.set(xlim=inside[1:], xticks=inside, xticklabels=("point", "left border", "right border"), ylim=(-1, 1))
+    right.axhline(0, color=INK, linewidth=0.8)
+    right.set(xlabel="strike, inside one cell", ylabel="error of the sum", yticks=[0])
+    return figure
+
+
 def _weighted(axes: Axes, X: Float[Tensor, "n 2"], points: Float[Tensor, "K 2"], w: Float[Tensor, " K"]) -> None:
     """Samples behind, points as large as their weights."""
     axes.plot(*X.T.numpy(), ".", color=MUTED, markersize=1)
@@ -89,4 +117,7 @@ DRAWN: dict[str, Callable[[], Figure]] = {
     "clvq": clvq_still,
     "rate": rate_still,
     "weights": weights_still,
+    "reverse": reverse_still,
+    "codebook": codebook_still,
+    "call": call_still,
 }

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-LONG = 30  # characters of a block's name
 NOTHING = "–"  # for a value that was not part of the run
 MINUS = re.compile(r"(?<![\w.])-(?=[\d.in])")  # the sign of a number, not of an exponent
 LATEX = str.maketrans({
@@ -125,12 +124,8 @@ class Table:
         return self.markdown()
 
     def _repr_html_(self) -> str:
-        blocks = self._written()
-        across = any(len(name) > LONG for name, _ in blocks)
-        columns = self.heads[1:] if across else self.heads
-        head = "".join(f'<th scope="col">{html.escape(c)}</th>' if c else "<td></td>" for c in columns)
-        lead = _html_across if across else _html_beside
-        bodies = "".join(f"<tbody>{lead(html.escape(name), rows)}</tbody>" for name, rows in blocks)
+        head = "".join(f'<th scope="col">{html.escape(c)}</th>' if c else "<td></td>" for c in self.heads)
+        bodies = "".join(f"<tbody>{_html_block(html.escape(name), rows)}</tbody>" for name, rows in self._written())
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
         caption = f"<caption>{html.escape(self.caption)}</caption>"
         return f'<table class="table ddoq-table">{caption}<thead><tr>{head}</tr></thead>{bodies}</table>{notes}'
@@ -147,16 +142,10 @@ def written(value: Any, form: str | Callable[[Any], str] = "") -> str:
     return MINUS.sub("−", form(value) if callable(form) else format(value, form))
 
 
-def _html_beside(name: str, rows: list[tuple[str, ...]]) -> str:
-    """The block's name in its own column."""
+def _html_block(name: str, rows: list[tuple[str, ...]]) -> str:
+    """The block's name in its own column, beside its rows."""
     lead = f'<th scope="rowgroup" rowspan="{len(rows)}">{name}</th>'
     return "".join(f"<tr>{lead if i == 0 else ''}{_html_cells(row)}</tr>" for i, row in enumerate(rows))
-
-
-def _html_across(name: str, rows: list[tuple[str, ...]]) -> str:
-    """The block's name in a row above its rows, if a column would be too narrow."""
-    lead = f'<tr><th scope="rowgroup" colspan="{len(rows[0])}">{name}</th></tr>'
-    return lead + "".join(f"<tr>{_html_cells(row)}</tr>" for row in rows)
 
 
 def _html_cells(row: tuple[str, ...]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import ndtr
+from scipy.stats import wasserstein_distance
 
 from ddoq_book.ch11.cells import cell_polygons
 from ddoq_book.ch12.measured_rates import LloydRate, SampledLaw
@@ -17,13 +18,15 @@ from ddoq_core.quantization.closed_forms import closed_quantizer, normal_cells
 from ddoq_core.quantization.forms import spatial_order
 from ddoq_core.quantization.voronoi import assign, cells, refilled
 from ddoq_core.randomness import numpy_rng
+from ddoq_core.theory import diffusion
 from ddoq_core.theory.bounds import limit_exponent
-from ddoq_core.theory.measures import LOPSIDED
+from ddoq_core.theory.diffusion import BROWNIAN
+from ddoq_core.theory.measures import FOUR_ATOMS, LOPSIDED, GaussianMixture, law_on_line
 from ddoq_core.theory.transport import wasserstein2
 from ddoq_core.theory.zador import zador_limit
 
 DEMOS = Path(__file__).resolve().parents[2] / "book" / "assets" / "demos"
-SCRIPTS = ("quantization", "drawing", "demo", "lloyd", "rate", "weights")
+SCRIPTS = ("quantization", "drawing", "demo", "lloyd", "rate", "weights", "reverse")
 close = {"rtol": 0, "atol": 1e-9}
 
 
@@ -189,3 +192,66 @@ def test_the_limit_law_of_the_normal_law_has_the_variance_that_theory_says(js, a
     beta = limit_exponent(2, alpha)
     law = js("ddoq.limit_law(ddoq.NORMAL, a[0])", beta)
     assert np.square(law["places"]).sum(1) @ np.array(law["masses"]) == pytest.approx(2 / beta, abs=1e-6)
+
+
+def plain(law: GaussianMixture) -> dict[str, list[float]]:
+    """A law on a line as the scripts have it."""
+    return {"masses": law.masses.tolist(), "means": law.means[:, 0].tolist(), "scales": law.scales.tolist()}
+
+
+def test_the_four_atoms_are_those_of_the_package(js):
+    for name, expected in plain(FOUR_ATOMS).items():
+        np.testing.assert_allclose(js("ddoq.FOUR_ATOMS")[name], expected, rtol=0, atol=1e-7)  # float32 there
+
+
+@pytest.mark.parametrize("t", [0.01, 1.0])
+def test_the_noised_law_its_score_and_its_distribution_function_agree(js, t):
+    law, x = FOUR_ATOMS.noised(BROWNIAN, t), torch.linspace(-2, 2, 41, dtype=torch.float64)
+    np.testing.assert_allclose(js("ddoq.noised(a[0], a[1]).scales", plain(FOUR_ATOMS), t), law.scales, **close)
+    for expression, expected in (
+        ("ddoq.responsibilities", law.responsibilities(x[:, None])),
+        ("ddoq.score", law.score(x[:, None])[:, 0]),
+        ("ddoq.cdf", law.cdf(x)),
+    ):
+        found = js(f"a[1].map((x) => {expression}(a[0], x))", plain(law), x)
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("step", ["exponential_integrator", "probability_flow"])
+@pytest.mark.parametrize("s", [0.0, 0.3])
+def test_a_step_of_the_reverse_process_agrees(js, step, s):
+    x, slope, noise = torch.tensor([[0.2]]).double(), torch.tensor([[-0.7]]).double(), torch.tensor([[1.3]]).double()
+    expected = getattr(diffusion, step)(BROWNIAN, x, slope, 0.5, s, noise).item()
+    assert js(f"ddoq.{step}(0.2, -0.7, 0.5, a[0], 1.3)", s) == pytest.approx(expected, abs=1e-7)
+    np.testing.assert_allclose(js("ddoq.schedule(0.1, 2, 7)"), diffusion.schedule(0.1, 2.0, 7), **close)
+
+
+@pytest.mark.parametrize("T", [0.05, 1.0])
+def test_where_the_sde_ends_is_the_kernel_of_the_package(js, T):
+    points, weights = torch.tensor([[-0.3], [0.8]]), torch.tensor([0.4, 0.6])
+    exact = FOUR_ATOMS.reversed(BROWNIAN, points, weights, 0.0, T).masses.reshape(2, 4).sum(0)
+    start = plain(GaussianMixture(weights, points, torch.zeros(2)))
+    found = js("ddoq.end_shares(a[0], a[1], a[2], 'sde')", plain(FOUR_ATOMS), start, T)
+    np.testing.assert_allclose(found, exact, **close)
+    wide = GaussianMixture([1.0], [[0.1]], [0.9])
+    places = torch.linspace(-12, 12, 200_001, dtype=torch.float64)[:, None]
+    density = wide.log_density(places).exp()
+    given = FOUR_ATOMS.noised(BROWNIAN, T).responsibilities(places)
+    found = js("ddoq.end_shares(a[0], a[1], a[2], 'sde')", plain(FOUR_ATOMS), plain(wide), T)
+    np.testing.assert_allclose(found, density @ given / density.sum(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("T", [0.05, 1.0])
+def test_where_the_ode_ends_keeps_the_order_of_the_noised_data(js, T):
+    start, at_T = GaussianMixture([1.0], [[0.1]], [0.9]), FOUR_ATOMS.noised(BROWNIAN, T)
+    borders = law_on_line(at_T).ppf(FOUR_ATOMS.masses.cumsum(0)[:-1].numpy())
+    left = np.concatenate([[0], start.cdf(torch.from_numpy(borders)).numpy(), [1]])
+    found = js("ddoq.end_shares(a[0], a[1], a[2], 'ode')", plain(FOUR_ATOMS), plain(start), T)
+    np.testing.assert_allclose(found, np.diff(left), rtol=0, atol=1e-7)
+
+
+def test_the_distance_of_atoms_on_a_line_agrees(js):
+    other = GaussianMixture([0.5, 0.5], [[-0.52], [0.72]], [0.0, 0.0])
+    x, y = FOUR_ATOMS.means[:, 0].numpy(), other.means[:, 0].numpy()
+    expected = wasserstein_distance(x, y, FOUR_ATOMS.masses.numpy(), other.masses.numpy())
+    assert js("ddoq.wasserstein1(a[0], a[1])", plain(FOUR_ATOMS), plain(other)) == pytest.approx(expected, abs=1e-7)

@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 ROOT = Path(__file__).resolve().parents[2]
-KINDS = ("lloyd", "clvq", "rate", "weights")
-CHAPTERS = {"11_optimal_quantization", "12_quantization_rate", "13_clvq_and_lloyd", "14_barycenter_vs_quantizer"}
+KINDS = ("lloyd", "clvq", "rate", "weights", "reverse")
+CHAPTERS = ("11_optimal", "12_", "13_", "14_", "15_")  # with a demo
 CONFIG = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "book" / "extensions")!r})
@@ -106,6 +106,16 @@ def test_an_unknown_demo_and_one_without_alt_text_are_refused(tmp_path):
     complaints = _complaints(tmp_path)
     assert "no demo is called lloid; there are: lloyd" in complaints
     assert "the demo rate has no :alt:" in complaints
+
+
+def test_a_picture_can_stand_alone_and_an_unknown_one_is_refused(tmp_path):
+    (tmp_path / "conf.py").write_text(CONFIG)
+    picture = "```{still} codebook\n:alt: Points and cells.\n```\n"
+    (tmp_path / "index.md").write_text(f"# T\n\n{picture}\n```{{still}} nothing\n:alt: Nothing.\n```\n")
+    assert "a still has an :alt: and is one of lloyd" in _complaints(tmp_path)
+    page = (tmp_path / "html" / "index.html").read_text()
+    assert '<img class="still" src="_static/demos/codebook.svg" alt="Points and cells.">' in page
+    assert (tmp_path / "html" / "_static" / "demos" / "codebook.svg").is_file() and "demo.js" not in page
 
 
 def test_every_control_has_a_name(visit):
@@ -286,6 +296,56 @@ def test_the_square_under_cell_masses_falls_short_by_the_distortion(visit):
     assert missing == pytest.approx(value(figure, "W₂") ** 2, abs=2e-3)
 
 
+def shares(figure: Locator, name: str) -> list[float]:
+    """The shares of the four atoms in a read-out, in per cent."""
+    text = figure.locator(".demo-readout > div").filter(has=figure.page.get_by_text(name, exact=True))
+    return [float(part) for part in text.locator("dd").inner_text().removesuffix(" %").split(", ")]
+
+
+@pytest.mark.parametrize("kind", ["sde", "ode"])
+def test_both_ways_back_end_at_the_atoms_with_their_masses(visit, kind):
+    figure = demo(visit(), "reverse")
+    control(figure, "kind").select_option(kind)
+    press(figure, "Run")
+    assert value(figure, "Time t") == 0
+    masses = shares(figure, "Masses of the atoms")
+    assert masses == [10, 40, 20, 30]
+    assert shares(figure, "The same, exact") == masses
+    assert shares(figure, "Ends at the four atoms") == pytest.approx(masses, abs=8)  # of 400 paths
+    press(figure, "Reset")
+    assert value(figure, "Time t") == 1
+
+
+def test_from_one_point_the_ode_ends_at_one_atom_and_the_sde_at_all(visit):
+    figure = demo(visit(), "reverse")
+    control(figure, "start").select_option("point")
+    assert min(shares(figure, "The same, exact")) > 1
+    control(figure, "kind").select_option("ode")
+    press(figure, "Run")
+    assert (
+        sorted(shares(figure, "Ends at the four atoms")) == sorted(shares(figure, "The same, exact")) == [0, 0, 0, 100]
+    )
+
+
+def test_noise_forgives_a_codebook_by_either_way_back(visit):
+    figure = demo(visit(), "reverse")
+    control(figure, "start").select_option("mean")
+    for kind in ("sde", "ode"):
+        control(figure, "kind").select_option(kind)
+        control(figure, "T").fill("0.05")
+        before = value(figure, "W₁")
+        control(figure, "T").focus()
+        figure.page.keyboard.press("End")  # by keys, to the strongest noise
+        assert value(figure, "W₁") < before / 4
+
+
+def test_the_place_is_chosen_only_where_the_start_is_a_point(visit):
+    figure = demo(visit(), "reverse")
+    expect(control(figure, "x")).to_be_disabled()
+    control(figure, "start").select_option("point")
+    expect(control(figure, "x")).to_be_enabled()
+
+
 @pytest.mark.parametrize("scheme", [None, "dark"], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_overflows(visit, width, scheme):
@@ -317,7 +377,7 @@ def test_on_the_screen_the_still_picture_gives_way(visit):
 def test_the_chapters_have_their_demos_on_a_small_screen(browser, smoke_book):
     context = browser.new_context(offline=True, viewport={"width": 390, "height": 800})
     for page in smoke_book.glob("chapters/*.html"):
-        if page.stem in CHAPTERS:
+        if page.stem.startswith(CHAPTERS):
             tab = context.new_page()
             tab.goto(page.as_uri())
             expect(tab.locator("figure.demo-on")).to_have_count(1)

@@ -107,6 +107,15 @@ def test_the_book_holds_every_notebook_and_no_other():
     assert pages == {p.relative_to(ROOT / "book").with_suffix("").as_posix() for p in texts}
 
 
+def test_the_sidebar_numbers_chapters_as_the_text_does():
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
+    for chapter in (chapter for part in toc["parts"] for chapter in part["chapters"]):
+        name = chapter["file"].removeprefix("chapters/")
+        if name != chapter["file"]:
+            heading = re.search(r"^# (.*)$", (ROOT / "notebooks" / f"{name}.md").read_text(), re.MULTILINE)[1]
+            assert chapter["title"] == f"{name[:2]}. {heading}"
+
+
 def test_every_module_is_in_the_api_reference():
     api = "".join(page.read_text() for page in (ROOT / "book" / "api").glob("*.md"))
     modules = {

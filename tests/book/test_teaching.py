@@ -15,6 +15,7 @@ LATER = [p for p in CHAPTERS if p.stem[0] in "23"]  # Parts II and III
 COURSE = (ROOT / "book" / "course.md").read_text()
 LECTURES = re.split(r"^\(lecture-\d\)=$", COURSE, flags=re.MULTILINE)[1:]
 HANDOUTS = sorted((ROOT / "book" / "handouts").glob("*.md"))
+SOLUTIONS = re.split(r"^## ", (ROOT / "book" / "solutions.md").read_text(), flags=re.MULTILINE)[1:]
 # Places that a page can link to, each with the demo of its name below it.
 DEMOS = {
     f"demo-{name}"
@@ -45,6 +46,20 @@ def test_a_value_of_a_solution_is_not_typed(chapter):
 def test_each_lecture_has_its_handout():
     assert len(LECTURES) == len(HANDOUTS) > 0
     assert re.findall(r"\(handouts/(\w+)\.md\)", COURSE) == [p.stem for p in HANDOUTS]
+
+
+def test_a_handout_has_one_picture_and_names_exercises_by_their_numbers():
+    for handout in HANDOUTS:
+        text = handout.read_text()
+        assert text.count("```{still} ") == 1, handout.name
+        assert len(re.findall(r"\{ref\}`ex-[\w-]+`", text)) >= 3, handout.name
+
+
+def test_every_question_of_a_handout_has_a_solution():
+    for handout, solution in zip(HANDOUTS, SOLUTIONS, strict=True):
+        asked, solved = (re.findall(r"\n\d\. ", text) for text in (handout.read_text(), solution))
+        assert solved == asked != [], handout.name
+        assert handout.read_text().split(". ", 1)[1].startswith(solution.split(". ", 1)[1].split("\n")[0])
 
 
 @each_lecture

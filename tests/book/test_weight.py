@@ -30,4 +30,4 @@ def test_mathematics_is_set_after_the_page_is_shown(front):
 
 def test_scripts_of_demos_are_loaded_where_there_is_one(smoke_book):
     with_demo = {p.stem[:2] for p in (smoke_book / "chapters").glob("*.html") if "demos/demo.js" in p.read_text()}
-    assert with_demo == {"11", "12", "13", "14"}
+    assert with_demo == {"11", "12", "13", "14", "15"}

@@ -80,3 +80,17 @@ def test_a_label_is_as_dark_as_text_must_be():
 def test_magnitudes_grow_lighter_all_the_way():
     shades = mpl.colormaps[style.SEQUENTIAL](np.linspace(0, 1, 64))
     assert (np.diff([lightness(to_hex(shade)) for shade in shades]) > 0).all()
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_names_at_the_ends_of_lines_do_not_touch_and_keep_their_order(scale):
+    ends = {"low": 0.1, "high": 9.0, "a": 4.0, "b": 4.01, "c": 4.02}
+    figure, axes = style.subplots()
+    axes.set(yscale=scale, xlim=(0, 1), ylim=(0.05, 10))
+    style.end_labels(axes, 1, ends, dict.fromkeys(ends, BLUE), gap=0.08)
+    heights = {text.get_text(): text.xyann[1] for text in axes.texts}
+    assert sorted(heights, key=heights.get) == ["low", "a", "b", "c", "high"]
+    assert np.diff(sorted(heights.values())).min() >= 0.08 - 1e-9
+    at = (axes.transData + axes.transAxes.inverted()).transform((1, 0.1))[1]
+    assert heights["low"] == pytest.approx(at)  # one that stands alone is beside its line
+    figure.clear()

@@ -171,6 +171,22 @@ var ddoq = {};
     return sum(parts);
   }
 
+  /** Density of N(0, 1). */
+  const pdf = (x) => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
+
+  /** Distribution function of N(0, 1): a series about 0, a continued fraction in the tails. */
+  function ndtr(x) {
+    if (x > 3) return 1 - ndtr(-x);
+    if (x < -3) {
+      let fraction = -x;
+      for (let k = 120; k > 0; k--) fraction = -x + k / fraction;
+      return pdf(x) / fraction;
+    }
+    let term = x, sum = x;
+    for (let k = 3; Math.abs(term) > 1e-18; k += 2) sum += term *= (x * x) / k;
+    return 0.5 + pdf(x) * sum;
+  }
+
   /** K samples drawn without replacement. */
   function random_samples(samples, K, random) {
     return permutation(samples.length, random).slice(0, K).map((j) => samples[j].slice());
@@ -203,7 +219,7 @@ var ddoq = {};
 
   Object.assign(ddoq, {
     LOPSIDED, NORMAL, assign, best_of_restarts, cell_polygons, cells, centroids, clvq, density, distortion,
-    kmeans_plus_plus, learn_clvq, lloyd, normal, permutation, power_steps, random_of, random_samples, refilled, sample,
-    squared_distance, sum, sweep,
+    kmeans_plus_plus, learn_clvq, lloyd, ndtr, normal, pdf, permutation, power_steps, random_of, random_samples,
+    refilled, sample, squared_distance, sum, sweep,
   });
 })();

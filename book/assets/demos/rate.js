@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { fixed } = ddoq;
+  const { fixed, ndtr, pdf } = ddoq;
   const LEVELS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64]; // two steps of the slider double K
   const N = 16000, FRESH = 20000; // samples of Lloyd's algorithm, and those that judge
   const CHART = "Distance of the codebook to the law against the number of points; dashed, Zador's line.";
@@ -15,21 +15,6 @@
 
   /** Limit of K^(2/d) G (Zador), for N(0, I_d) or the uniform law on the unit cube. */
   const zador_limit = (d, normal) => ZADOR[d] * (normal ? normal_norm(d) : 1);
-
-  const pdf = (x) => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
-
-  /** Distribution function of N(0, 1): a series about 0, a continued fraction in the tails. */
-  function ndtr(x) {
-    if (x > 3) return 1 - ndtr(-x);
-    if (x < -3) {
-      let fraction = -x;
-      for (let k = 120; k > 0; k--) fraction = -x + k / fraction;
-      return pdf(x) / fraction;
-    }
-    let term = x, sum = x;
-    for (let k = 3; Math.abs(term) > 1e-18; k += 2) sum += term *= (x * x) / k;
-    return 0.5 + pdf(x) * sum;
-  }
 
   /** Gradient (eq. 13), cell masses and distortion of increasing points for N(0, 1). */
   function normal_cells(x) {
@@ -101,7 +86,7 @@
     return [points, ddoq.distortion(draw(FRESH), points)];
   }
 
-  Object.assign(ddoq, { ZADOR, ndtr, normal_cells, normal_norm, normal_route, slope, uniform_route, zador_limit });
+  Object.assign(ddoq, { ZADOR, normal_cells, normal_norm, normal_route, slope, uniform_route, zador_limit });
 
   ddoq.demo("rate", (page) => {
     const tables = {}; // of a law and a dimension: K -> [points, G]

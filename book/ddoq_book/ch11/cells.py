@@ -93,6 +93,14 @@ def cell_polygons(points: Float[ndarray, "K 2"], box: tuple[float, float, float,
 
 
 @figure_style()
+def codebook_figure(samples: Float[Tensor, "n 2"], quantizer: Quantizer) -> Figure:
+    """The points of a codebook and their cells, among the samples."""
+    figure, axes = subplots(height=3.8)
+    _draw_cells(axes, samples, quantizer, deepest=0)
+    return figure
+
+
+@figure_style()
 def cells_figure(samples: Float[Tensor, "n 2"], quantizer: Quantizer) -> Figure:
     """Definition 1: the cells of a codebook, each shaded by its mass and labelled with it in per cent."""
     figure, axes = subplots(height=4.6)
@@ -164,11 +172,11 @@ def _draw_moment(axes: ndarray, trace: AlgorithmTrace, i: int) -> None:
     curve.set(xlabel="frame", ylim=(0, 1.08 * max(G)), title=f"distortion G = {moment.distortion:.3f}")
 
 
-def _draw_cells(axes: Axes, samples: Float[Tensor, "n 2"], quantizer: Quantizer) -> None:
-    """Cells shaded by mass, samples behind, points on top."""
+def _draw_cells(axes: Axes, samples: Float[Tensor, "n 2"], quantizer: Quantizer, deepest: float = 0.55) -> None:
+    """Cells shaded by mass up to the opacity `deepest`, samples behind, points on top."""
     box = _box(samples)
     points, masses = quantizer.points.double().numpy(), quantizer.weights.numpy()
-    shades = 0.55 * masses / max(masses.max(), 1e-12)
+    shades = deepest * masses / max(masses.max(), 1e-12)
     cells = PolyCollection(cell_polygons(points, box), edgecolors=INK, linewidths=0.8)
     cells.set_facecolor([to_rgba(BLUE, shade) for shade in shades])
     axes.add_collection(cells)

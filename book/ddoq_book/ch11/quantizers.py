@@ -98,6 +98,20 @@ def gradient_figure(x: Float[ndarray, " K"]) -> Figure:
     return figure
 
 
+@figure_style()
+def normal_quantizers_figure(K_max: int) -> Figure:
+    """The optimal quantizers of N(0, 1) for K = 1 to K_max, a row each under the density; dots as large as weights."""
+    figure, (above, below) = subplots(2, 1, sharex=True, height=3.8, height_ratios=[1, 3])
+    grid = np.linspace(-3.2, 3.2, 200)
+    above.fill_between(grid, NORMAL.pdf(grid), color=BLUE, alpha=0.15, linewidth=0)
+    above.set(yticks=[], ylim=(0, None), title="density of N(0, 1)")
+    for K in range(1, K_max + 1):
+        q = exact_quantizer(NORMAL, K)
+        below.scatter(q.points, np.full(K, K), s=300 * q.weights, color=VERMILION, edgecolors="white", zorder=3)
+    below.set(xlabel="x", ylabel="number of points K", yticks=range(1, K_max + 1), ylim=(K_max + 0.8, 0.2))
+    return figure
+
+
 def normal_quantizers_table(quantizers: Sequence[ExactQuantizer]) -> Table:
     """Optimal quantizers of N(0, 1): points from 0 upwards, their weights, distortion, and K^2 G with its limit."""
     rows = []

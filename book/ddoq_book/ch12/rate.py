@@ -99,7 +99,7 @@ def slopes_figure(found: Sequence[LloydRate]) -> Figure:
         axes.set(xscale="log", xlabel="number of points K", title=f"d = {d}; dashed: Zador's constant", ylim=(0, None))
         axes.set_xticks(rate.levels, [str(K) for K in rate.levels])
         axes.minorticks_off()
-    panels[0].set_ylabel(r"$K^{2/d}\, G\, /\, \|p\|_{d/(d+2)}$")
+    panels[0].set_ylabel("$K^{2/d}\\,G$, over the norm of p", fontsize=12)
     return figure
 
 

@@ -1,20 +1,22 @@
 """Tables and figures of the chapter on learning a codebook: eq. 15, steps of CLVQ, Proposition 7."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from ddoq_core.quantization import ExactQuantizer
+from ddoq_core.quantization import ExactQuantizer, exact_centroids, exact_quantizer, power_steps
+from ddoq_core.quantization.kernels import learn_clvq
 from ddoq_core.results.intervals import Mean, half_width
 from ddoq_core.results.table import Column, Table
 
-from ..style import BLUE, BROWN, GREEN, INK, MUTED, PURPLE, VERMILION, figure_style, label, subplots
-from .learning import MACQUEEN, Eq15Paths, LearningErrors
+from ..style import BLUE, BROWN, GREEN, INK, MUTED, PURPLE, VERMILION, end_labels, figure_style, label, subplots
+from .learning import MACQUEEN, Eq15Paths, LearningErrors, draws
 from .linear_rates import Linearised, step_laws
 
+ITERATIONS = 40  # of Lloyd's algorithm that are drawn
 LEAST_EXCESS = 2e-3  # least relative excess that is drawn: that of the noise
 STEP_COLOURS = {"1 / (k + 2)": VERMILION, MACQUEEN: INK, "10 / (k + 20)": BROWN, "100 / (k + 200)": GREEN,
            "(k + 2)^−0.4": BLUE, "0.01": PURPLE}  # fmt: skip
@@ -97,6 +99,26 @@ def _with_level(error: ErrorWithLevel) -> str:
 
 
 @figure_style()
+def two_ways_figure(law: Any, K: int, n: int, seed: int) -> Figure:
+    """Points of CLVQ over n samples, and of Lloyd's algorithm on the law, from the same start; dashed: the optimum."""
+    X, start = draws(law, K, n, seed)
+    when, gamma = np.unique(np.geomspace(1, n, 80).astype(int)), power_steps(K)(np.arange(n))
+    x, w, learned, moved = start[None].copy(), np.full(K, 1 / K), [start], [start]
+    for part in np.split(np.arange(when[-1]), when[:-1]):
+        learn_clvq(X, part, gamma[part], x, w)
+        learned.append(x[0].copy())
+    for _ in range(ITERATIONS):
+        moved.append(exact_centroids(law, moved[-1]))
+    figure, panels = subplots(1, 2, height=3.2, sharey=True, width_ratios=[3, 2])
+    for axes, at, path in zip(panels, ([0.5, *when], range(ITERATIONS + 1)), (learned, moved), strict=True):
+        axes.plot(at, path, color=BLUE, linewidth=1.2)
+        axes.hlines(exact_quantizer(law, K).points, at[0], at[-1], linestyles="--", color=INK, linewidth=1)
+    panels[0].set(xscale="log", xlabel="samples (the start drawn at 0.5)", ylabel="points", title="CLVQ")
+    panels[1].set(xlabel="iterations", title="Lloyd's algorithm")
+    return figure
+
+
+@figure_style()
 def learning_figure(traces: dict[str, LearningErrors], linear: Linearised) -> Figure:
     """Errors of points and of weights against k; dashed: gamma^(1/2) times its constant, or the slope where slower."""
     figure, panels = subplots(2, 1, height=6.6, sharex=True)
@@ -115,8 +137,7 @@ def learning_figure(traces: dict[str, LearningErrors], linear: Linearised) -> Fi
                 theory = np.array([linear.levels(law, step)[i] for step in late])
             axes.plot(late, theory, "--", color=colour, linewidth=1.1)
         axes.set(xscale="log", yscale="log")
-        for name, at in _apart(ends, math.log(axes.get_ylim()[1] / axes.get_ylim()[0]) / 15, log=True).items():
-            label(axes, k[-1], at, name, STEP_COLOURS[name])
+        end_labels(axes, k[-1], ends, STEP_COLOURS, gap=0.07)
     panels[0].set(ylabel="max |x − x*|")
     panels[1].set(ylabel="max |w − w*|", xlabel="samples k (mean over seeds, 95 % band; dashed: theory)")
     return figure
@@ -139,9 +160,8 @@ def running_figure(traces: dict[str, LearningErrors], best: ExactQuantizer) -> F
     axes.plot([steps[0], n], [0.1, 0.1 * steps[0] / n], "--", color=INK, linewidth=1.2)
     label(axes, steps[0], 0.1, "∝ 1/k", xytext=(8, -22))
     axes.set(xscale="log", yscale="log", ylim=(LEAST_EXCESS, None), xlabel="samples k")
-    axes.set_ylabel("running mean of the squared distance over $G(x^*)$, less 1")
-    for name, at in _apart(ends, math.log(axes.get_ylim()[1] / LEAST_EXCESS) / 18, log=True).items():
-        label(axes, n, at, name, STEP_COLOURS[name])
+    axes.set_ylabel("running mean over $G(x^*)$, less 1")
+    end_labels(axes, n, ends, STEP_COLOURS, gap=0.07)
     return figure
 
 
@@ -158,12 +178,3 @@ def drift_figure(found: Eq15Paths) -> Figure:
     label(panels[0], found.steps[-1], found.expected[-1], "E X Σγ", ha="right", xytext=(-34, 0))
     panels[0].set_ylabel("position of the points")
     return figure
-
-
-def _apart(ends: dict[str, float], gap: float, *, log: bool = False) -> dict[str, float]:
-    """Heights of labels near the ends of their lines, at least `gap` apart (of logarithms, if `log`)."""
-    heights = {name: math.log(y) if log else y for name, y in ends.items()}
-    below = -math.inf
-    for name in sorted(heights, key=heights.get):
-        below = heights[name] = max(heights[name], below + gap)
-    return {name: math.exp(y) if log else y for name, y in heights.items()}

@@ -1,9 +1,12 @@
-"""Grids and their checks; laws of densities and of draws; spreads for other powers; bounds from both sides."""
+"""Grids, drawn and checked; laws of densities and of draws; spreads for other powers; bounds from both sides."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
 
 from ddoq_core.quantization import best_of_restarts, exact_quantizer, random_samples, sampled_quantizer
 from ddoq_core.quantization.densities import DensityLaw
@@ -13,7 +16,27 @@ from ddoq_core.quantization.powers import power_lloyd
 from ddoq_core.randomness import numpy_rng
 from ddoq_core.results.table import As, Column, Table
 
+from ..ch11.cells import cell_polygons
+from ..style import BLUE, INK, VERMILION, figure_style, subplots
+
+BOX = (-3.2, 3.2, -3.2, 3.2)  # of the plane that is drawn
 WELLS = DensityLaw(lambda x: np.exp(-((x**2 - 4) ** 2) / 4), centre=2)
+
+
+@figure_style()
+def grid_figure(N: int, n_draws: int, seed: int) -> Figure:
+    """The grid of N(0, I_2) with N points that the table checks: its cells, shaded by their masses."""
+    grid = normal_grid(N, 2, numpy_rng(seed, "17", "grid", 2), n_draws=n_draws)
+    figure, axes = subplots(height=3.8)
+    shades = 0.6 * grid.weights / grid.weights.max()
+    colours = [to_rgba(BLUE, shade) for shade in shades]
+    axes.add_collection(
+        PolyCollection(cell_polygons(grid.points, BOX), facecolors=colours, edgecolors=INK, linewidths=0.8)
+    )
+    axes.plot(*grid.points.T, "o", color=VERMILION, markeredgecolor="white", markersize=5)
+    axes.set(xlim=BOX[:2], ylim=BOX[2:], aspect="equal", xticks=[], yticks=[])
+    axes.grid(False)
+    return figure
 
 
 def checked_grids_table(dimensions: Sequence[int], N: int, n_draws: int, seed: int) -> Table:

@@ -9,6 +9,7 @@ from ddoq_book.ch11.cells import (
     animate,
     cell_polygons,
     cells_figure,
+    codebook_figure,
     distortion_figure,
     moments_figure,
     trace_clvq,
@@ -81,3 +82,9 @@ def test_every_figure_is_drawn_and_shows_something(traces):
     for figure in figures:
         figure.draw_without_rendering()
         assert all(axes.has_data() for axes in figure.axes)
+
+
+def test_the_first_figure_of_a_codebook_does_not_tell_its_masses(traces):
+    axes = codebook_figure(traces[0].samples, traces[0].moments[-1]).axes[0]
+    assert len(axes.texts) == 0 and np.ptp(axes.collections[0].get_facecolor()[:, 3]) == 0
+    assert len(axes.collections[0].get_paths()) == 5

@@ -8,6 +8,7 @@ from scipy.stats import norm
 
 from ddoq_book.ch11.quantizers import (
     gradient_figure,
+    normal_quantizers_figure,
     normal_quantizers_table,
     try_weights,
     weightings_figure,
@@ -49,3 +50,9 @@ def test_every_figure_is_drawn_and_shows_something(trial):
     for figure in (weightings_figure(trial), gradient_figure(np.array([-1.0, 0.3, 2.0])), zador_figure(10)):
         figure.draw_without_rendering()
         assert all(axes.has_data() for axes in figure.axes)
+
+
+def test_the_picture_of_the_quantizers_has_a_row_for_each_with_dots_as_large_as_weights():
+    rows = normal_quantizers_figure(3).axes[1].collections
+    assert [len(row.get_offsets()) for row in rows] == [1, 2, 3]
+    assert rows[2].get_sizes() / rows[2].get_sizes().sum() == pytest.approx(exact_quantizer(norm(), 3).weights)

@@ -44,3 +44,13 @@ def test_figures_are_drawn(errors):
     assert len(step_sizes.learning_figure(errors, linear).axes) == 2
     assert step_sizes.running_figure(errors, linear.best).axes
     assert len(step_sizes.drift_figure(drift(3, 200, 0)).axes) == 2
+
+
+def test_both_algorithms_are_drawn_from_one_start_and_come_near_the_optimum():
+    best = linearise(norm(), 3).best.points
+    clvq, lloyd = (
+        [line.get_ydata() for line in axes.lines] for axes in step_sizes.two_ways_figure(norm(), 3, 4000, 0).axes
+    )
+    assert [path[0] for path in clvq] == [path[0] for path in lloyd]
+    assert [path[-1] for path in lloyd] == pytest.approx(best, abs=1e-2)
+    assert [path[-1] for path in clvq] == pytest.approx(best, abs=0.3)

@@ -1,0 +1,68 @@
+"""Sphinx extension: what a chapter keeps closed until its reader opens it.
+
+In: an executed notebook as Sphinx reads it. Out: the same, with its parameters and its imports folded under these
+names; and after each box "Predict" a box "Answer" that opens, with what follows up to the first text after a result.
+"""
+
+import json
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+QUESTION = "Predict"
+TEXT = (nodes.paragraph, nodes.bullet_list, nodes.enumerated_list)
+
+
+def fold_cells(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Called by Sphinx with the text of a page, which is changed in place."""
+    if str(app.env.doc2path(docname)).endswith(".ipynb"):
+        source[0] = json.dumps(with_folds(json.loads(source[0])))
+
+
+def with_folds(notebook: dict) -> dict:
+    """The notebook with the tag `hide-input` on its parameters and imports, and what stands on them when closed."""
+    for cell in notebook["cells"]:
+        name = _name(cell)
+        if name:
+            cell["metadata"]["tags"] = [*cell["metadata"].get("tags", []), "hide-input"]
+            cell["metadata"]["mystnb"] = {"code_prompt_show": name, "code_prompt_hide": name}
+    return notebook
+
+
+def _name(cell: dict) -> str | None:
+    if cell["cell_type"] != "code":
+        return None
+    if "parameters" in cell["metadata"].get("tags", []):
+        return "Parameters"
+    return "Imports" if "".join(cell["source"]).startswith(("import ", "from ")) else None
+
+
+def fold_answers(app: Sphinx, doctree: nodes.document) -> None:
+    """Called by Sphinx for every page that it has read: put what answers a question into a box that opens."""
+    for box in list(doctree.findall(nodes.admonition)):
+        if box[0].astext() == QUESTION:
+            start = box.parent.index(box) + 1
+            end = start + _length(box.parent[start:])
+            if end > start:
+                answer = nodes.admonition("", nodes.title("", "Answer"), classes=["dropdown"])
+                answer += box.parent[start:end]
+                box.parent[start:end] = [answer]
+
+
+def _length(following: list[nodes.Node]) -> int:
+    """How many nodes answer the question before them: up to the first text after a result; 0 without one."""
+    shown = False
+    for number, node in enumerate(following, 1):
+        if isinstance(node, nodes.admonition | nodes.section):
+            return 0
+        shown = shown or any("cell_output" in part["classes"] for part in node.findall(nodes.container))
+        if shown and isinstance(node, TEXT):
+            return number
+    return 0
+
+
+def setup(app: Sphinx) -> dict:
+    """Called by Sphinx."""
+    app.connect("source-read", fold_cells)
+    app.connect("doctree-read", fold_answers)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
