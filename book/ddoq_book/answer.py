@@ -1,65 +1,85 @@
-"""When weights help, by how much, with which codebook, and when they cost: five sentences, computed from records."""
+"""What was found on the weights, in five lines, and when to use them: all computed from records."""
 
 from ddoq_core.config.profile import Profile
+from ddoq_core.results.records import Records
+from ddoq_core.results.table import written
 
+from .ch23.comparisons import primary_photographs
+from .ch31.overview import LLOYD, ONE_PASS, main_comparisons
+from .ch31.quoted import quoted_gains
 from .ch31.weightings import WeightComparison, primary_weights
 from .ch34.controlled import Comparison, Controlled
 from .ch34.imbalance import TEST_LAWS
-from .codebooks import codebook_spreads
-from .recorded import rows_of
+from .codebooks import DATASETS
+from .paired import verdict
+from .recorded import long_run_rows, rows_of
 from .studies.unequal_masses import BLOCKS, STUDENTS
 
 FEW, MANY = BLOCKS[0], BLOCKS[2]
-NAMES = {"mnist5k": "digits", "fashion_mnist": "Fashion-MNIST"}
-IPC = 10  # of the last sentence
+NAMES = {"mnist5k": "digits", "fashion_mnist": "Fashion-MNIST", "photographs": "photographs"}
+IPC = 10  # of the first line
+MISSING = "not recorded yet"
 
 
 def answer() -> list[str]:
-    """The five sentences."""
+    """What weights change, in points: on data as they are, where parts are unequal, for which network, why, and where
+    the gain ends."""
     rows, profile = rows_of("controlled"), Profile.load("table")
     training, equal = (Controlled.of(rows, profile, law) for law in TEST_LAWS)
     few, many = (training.compare("ddoq", "d4m", *block) for block in (FEW, MANY))
     small, large = (training.compare("ddoq", "d4m", *FEW, students=[name]) for name in (STUDENTS[0], STUDENTS[-1]))
-    more = f"with {MANY[0] // FEW[0]} points for each part it is {_points(many)}, and " if many.estimate else ""
-    price = f"{more}under a test law that equal weights fit better it is {_points(equal.compare('ddoq', 'd4m', *FEW))}."
+    slope, permuted = training.compare("ddoq", "d4m", *FEW, slope=True), training.compare("ddoq", "ddoq_permuted", *FEW)
     return [
-        f"On digits in two super-classes of unequal parts, with one codebook point for each part and soft labels, the "
-        f"weights of eq. 33 change the accuracy by {_points(few)}{_level(few)}.",
-        f"The change is {_points(small)} for the smallest network, {_points(large)} for the largest, and it grows by "
-        f"{_points(training.compare('ddoq', 'd4m', *FEW, slope=True))} per unit of the exponent of the masses.",
-        f"Against the same weights dealt to the images in another order it is "
-        f"{_points(training.compare('ddoq', 'ddoq_permuted', *FEW))}: what is above 0 there comes from the law and not "
-        f"from the learning rate.",
-        price[0].upper() + price[1:],
-        _of_codebooks(),
+        _as_they_are(),
+        f"Digits merged into two classes of five unequal parts, one point for each part: {_points(few)}{_level(few)}.",
+        f"There, for the smallest network {_points(small)}, for the largest {_points(large)}; {_points(slope)} more "
+        f"for each unit of the exponent of the masses.",
+        f"Against the same weights in another order {_points(permuted)}: what is above 0 comes from the law, not from "
+        f"the learning rate.",
+        f"With {MANY[0] // FEW[0]} points for each part {_points(many)}; on test images that equal weights fit better "
+        f"{_points(equal.compare('ddoq', 'd4m', *FEW))}.",
     ]
 
 
-def _of_codebooks() -> str:
-    """The last sentence: the data as they are, with the codebook and the optimiser of the paper."""
-    kept = [s for s in codebook_spreads() if s.ipc == IPC and s.counts == "cells"]
-    if not kept:
-        return "On data as they are, nothing is recorded yet."
-    effective = "; ".join(
-        f"{NAMES[dataset]}: " + ", ".join(f"{s.codebook} {s.effective:.2f}" for s in kept if s.dataset == dataset)
-        for dataset in dict.fromkeys(s.dataset for s in kept)
+def advice() -> str:
+    """When to use the weights, and what came of them on data as they are."""
+    records = {name: Records.of(rows) for name in DATASETS if (rows := long_run_rows(name))}
+    rows = [row for row in main_comparisons(records, quoted_gains()) if row.group in (LLOYD, ONE_PASS)]
+    verdicts = [verdict(row.estimate) for row in rows if row.estimate]
+    return (
+        "Use the weights where a class has parts of unequal size, the codebook has about one point for each part, the "
+        "network is small, and the test images come in the proportions of the training images. On data as they are, "
+        f"{verdicts.count('higher')} of {len(verdicts)} declared comparisons came out above 0, and "
+        f"{verdicts.count('lower')} below."
     )
-    of_weights, of_optimisers, compared = [], [], primary_weights()
-    for c in compared:
+
+
+def _as_they_are() -> str:
+    """The first line: the data as they are, with the codebook and the optimiser of the paper."""
+    of_weights, of_optimisers = {}, {}
+    for c in (*primary_weights(), *primary_photographs()):
         if c.estimate and c.arm.block.ipc == IPC:
             same = c.arm.block == c.baseline.block
-            (of_weights if same else of_optimisers).append(f"{_points(c)} on {NAMES[c.arm.dataset]}")
-    weights, optimisers = (", ".join(found) or "nothing recorded yet" for found in (of_weights, of_optimisers))
+            (of_weights if same else of_optimisers)[NAMES[c.arm.dataset]] = c
     return (
-        f"On data as they are, the counts of ten centroids are worth this share of ten equal ones ({effective}), and "
-        f"with one pass and the paper's optimiser the weights change the accuracy by {weights}; that optimiser in "
-        f"place of D⁴M's, at equal weights, changes it by {optimisers}{_level(compared[0])}."
+        f"Data as they are, {IPC} images per class, the paper's codebook and optimiser: {_listed(of_weights)}. That "
+        f"optimiser in place of D⁴M's, at equal weights: {_listed(of_optimisers)}."
     )
+
+
+def _listed(found: dict[str, WeightComparison]) -> str:
+    """Comparisons by data set, those of one level together."""
+    levels = dict.fromkeys(_level(c) for c in found.values())
+    parts = (
+        ", ".join(f"{_points(c)} on {name}" for name, c in found.items() if _level(c) == level) + level
+        for level in levels
+    )
+    return ", ".join(parts) or MISSING
 
 
 def _points(found: Comparison | WeightComparison) -> str:
-    """A comparison in words."""
-    return f"{found.estimate:+.2f} points".replace("-", "−") if found.estimate else "not recorded yet"
+    """A comparison in points, with its interval."""
+    return written(found.estimate, "+.2f") if found.estimate else MISSING
 
 
 def _level(found: Comparison | WeightComparison) -> str:

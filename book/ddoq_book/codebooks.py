@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddoq_core.results.table import Column, Table
+from ddoq_core.results.table import NOTHING, Column, Table
 
 from .notebook import ROOT
 
@@ -87,3 +87,9 @@ def codebooks_table(found: list[CodebookSpread]) -> Table:
         f"where its counts are worth at most {NEARLY_EQUAL:g} K equal ones.",
     )
     return Table.of_groups("How unequal the counts of each codebook are", (*columns, "Tests the weights"), rows, notes)
+
+
+def worth_text(found: list[CodebookSpread], ipc: int) -> str:
+    """What the counts of as many cells are worth in equal ones, from the least to the most of all codebooks."""
+    worth = [ipc * spread.effective for spread in found if spread.ipc == ipc and spread.counts == "cells"]
+    return f"{min(worth):.1f} to {max(worth):.1f}" if worth else NOTHING

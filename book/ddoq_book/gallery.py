@@ -46,7 +46,8 @@ def gallery(run: Run, ipc: int, distill_seed: int = 0, n_images: int = 10) -> Fi
         rows.append((_joint_title(names), distilled_images(distilled, shown)))
     figure, axes = image_rows(rows)
     for ax, name in zip(axes[0], run.dataset.class_names, strict=False):
-        ax.set_title(name if len(name) <= CLASS else name[: CLASS - 1] + "…", loc="center", fontsize=8)
+        short = name if len(name) <= CLASS else name[: CLASS - 1] + "…"
+        ax.set_title(short, loc="center", fontsize=8, parse_math=False)
     return figure
 
 

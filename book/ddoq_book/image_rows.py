@@ -40,11 +40,13 @@ def show_image(ax: Axes, image: Float[Tensor, "C H W"]) -> None:
 
 
 def find_class(dataset: Dataset, name: str) -> int:
-    """Index of the class with this name, or with this directory name.
+    """Index of the class with this name, or with this directory name; of the first one, where the name is empty.
 
     Raises:
         InputError: no such class.
     """
+    if not name:
+        return 0
     for names in (dataset.class_names, dataset.class_ids):
         if name in names:
             return names.index(name)

@@ -1,11 +1,15 @@
-"""What a notebook of the book asks for: its profile, with paths that hold wherever it is run from, and listings."""
+"""What a notebook of the book asks for: a profile whose paths hold wherever it is run from, listings, and pictures."""
 
+import base64
+import html
 import inspect
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from IPython.display import Markdown
+from IPython.display import HTML, Markdown
+from matplotlib.figure import Figure
 
 from ddoq_core.config.profile import Profile
 
@@ -28,3 +32,11 @@ def profile_of(namespace: dict) -> Profile:
 def listing(function: Callable) -> Markdown:
     """The text of a function, for a page to show as code."""
     return Markdown(f"```python\n{inspect.getsource(function)}```")
+
+
+def picture(figure: Figure, alt: str) -> HTML:
+    """A figure with its description, for a notebook to glue and for another page to show."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", metadata={"Software": None})
+    data = base64.b64encode(file.getvalue()).decode()
+    return HTML(f'<figure><img src="data:image/png;base64,{data}" alt="{html.escape(alt)}"></figure>')

@@ -7,6 +7,7 @@ seed by seed, so it is paired.
 
 import base64
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,6 +21,7 @@ from ..errors import InputError
 from .crossed import grand_mean
 
 LEVEL = 0.95
+DECIMALS = re.compile(r"\.(\d+)f")
 POWER = 0.8  # of the test that defines the smallest detectable effect
 
 
@@ -27,7 +29,8 @@ POWER = 0.8  # of the test that defines the smallest detectable effect
 class Estimate:
     """A mean in percent (or a difference in points), its interval (usually 95 %), and the n behind it.
 
-    Number formats write it as `mean [low, high]`; a plus sign in the format applies only to the mean.
+    Number formats write it as `mean [low, high]`; a plus sign in the format applies only to the mean. It has as many
+    additional digits as the ends of the interval need to differ.
     """
 
     mean: float
@@ -46,6 +49,20 @@ class Estimate:
         mean, half, error = 100 * found.value, 100 * found.half(level), 100 * found.error
         return cls(mean, mean - half, mean + half, n_runs, y.shape[2], error, found.degrees, level)
 
+    @classmethod
+    def of_accuracy(cls, y: Float[ndarray, "D S n_test"], n_runs: int) -> "Estimate":
+        """The mean of shares of right answers; its interval is that of its logit, and so between 0 and 100.
+
+        Where no image or every image is right, it is the exact one (Clopper and Pearson) of as many images.
+        """
+        found = cls.of(y, n_runs)
+        p, far = found.mean / 100, 100 * ((1 - LEVEL) / 2) ** (1 / found.n_test)
+        if not 0 < p < 1:
+            return replace(found, low=far if p else 0.0, high=100.0 if p else 100 - far)
+        logit, half = math.log(p / (1 - p)), (found.high - found.mean) / 100 / (p * (1 - p))
+        low, high = (50 * (1 + math.tanh((logit + sign * half) / 2)) for sign in (-1, 1))
+        return replace(found, low=low, high=high)
+
     @property
     def detectable(self) -> float:
         """The smallest true difference that this design finds with a power of 80 %, given its standard error."""
@@ -61,6 +78,8 @@ class Estimate:
     def __format__(self, form: str) -> str:
         digits = form.removeprefix("+")
         mean, low, high = (format(value, f"z{digits}") for value in (self.mean, self.low, self.high))
+        if low == high and self.low < self.high and (places := DECIMALS.fullmatch(digits)):
+            return format(self, form.replace(places[0], f".{int(places[1]) + 1}f"))
         return f"{'+' if form != digits and float(mean) > 0 else ''}{mean} [{low}, {high}]"
 
 
@@ -140,18 +159,8 @@ class Records:
         return mean + mass * (hits - mean)
 
     def accuracy(self, cell: Cell) -> Estimate:
-        """Mean top-1 accuracy of a cell in percent.
-
-        The interval is that of the logit, hence between 0 and 100. If no image or every image is right, it is the exact
-        interval (Clopper and Pearson) for as many images.
-        """
-        found = Estimate.of(self.grid(cell), len(self.cells[cell]))
-        p, far = found.mean / 100, 100 * ((1 - LEVEL) / 2) ** (1 / self.n_test)
-        if not 0 < p < 1:
-            return replace(found, low=far if p else 0.0, high=100.0 if p else 100 - far)
-        logit, half = math.log(p / (1 - p)), (found.high - found.mean) / 100 / (p * (1 - p))
-        low, high = (50 * (1 + math.tanh((logit + sign * half) / 2)) for sign in (-1, 1))
-        return replace(found, low=low, high=high)
+        """Mean top-1 accuracy of a cell in percent."""
+        return Estimate.of_accuracy(self.grid(cell), len(self.cells[cell]))
 
     def difference(self, cell: Cell, baseline: Cell, level: float = LEVEL) -> Estimate:
         """Accuracy of `cell` minus that of `baseline` in points, paired over test images and equal seeds.

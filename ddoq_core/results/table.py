@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+ONE_LINE = 30  # characters of a number with its interval: longer texts that begin with a digit are broken
 NOTHING = "–"  # for a value that was not part of the run
 MINUS = re.compile(r"(?<![\w.])-(?=[\d.in])")  # the sign of a number, not of an exponent
 LATEX = str.maketrans({
@@ -150,6 +151,7 @@ def _html_block(name: str, rows: list[tuple[str, ...]]) -> str:
 
 def _html_cells(row: tuple[str, ...]) -> str:
     """A number and its interval go on one line, words after them on the next."""
-    kinds = (' class="number"' if text[:1].isdigit() or text[:1] in ("+", "−") else "" for text in row)
+    numbers = ((text[:1].isdigit() or text[:1] in ("+", "−")) and len(text) <= ONE_LINE for text in row)
+    kinds = (' class="number"' if number else "" for number in numbers)
     texts = (html.escape(text).replace("], ", "],<br>") for text in row)
     return "".join(f"<td{kind}>{text}</td>" for kind, text in zip(kinds, texts, strict=True))

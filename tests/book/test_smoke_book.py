@@ -8,6 +8,8 @@ from pathlib import Path
 import nbformat
 from bs4 import BeautifulSoup
 
+from ddoq_book.answer import advice, answer
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "book" / "tools"))
 import audit  # noqa: E402 - a tool beside the book, not a part of the package
@@ -47,14 +49,19 @@ def test_a_second_run_executes_and_renders_nothing(smoke_tree, smoke_book):
     assert {path: path.stat().st_mtime_ns for path in smoke_book.rglob("*")} == before
 
 
-def test_the_front_page_shows_the_claim(smoke_book):
-    claim, chapter = (
-        BeautifulSoup((smoke_book / page).read_text(), "html.parser")
+def test_the_front_page_says_what_is_claimed_and_what_was_found_and_shows_it(smoke_book):
+    front, chapter = (
+        BeautifulSoup((smoke_book / page).read_text(), "html.parser").select_one("article")
         for page in ("intro.html", "chapters/31_table1.html")
     )
-    rows = [[cell.get_text() for cell in row.select("td")] for row in claim.select("table")[0].select("tbody tr")]
-    assert len(rows) == 6
-    for name, accuracy in rows:
-        mean, low, high = map(float, re.fullmatch(r"([\d.]+) \[([\d.]+), ([\d.]+)\]", accuracy).groups())
-        assert 0 <= low <= mean <= high <= 100, name
-        assert accuracy in chapter.get_text(), name  # the table of the chapter has the same cell
+    found = [" ".join(line.get_text().split()) for line in front.select("ol li")]
+    assert found == answer()
+    text = " ".join(front.get_text().split())
+    assert advice() in text and "+5.2 points" in text
+    assert [picture["src"][:15] for picture in front.select("figure img")] == 2 * ["data:image/png;"]
+    values = re.findall(r"(?:D⁴M has|DDOQ|images have) ([\d.]+ \[[\d.]+, [\d.]+\]) %", text)
+    assert len(values) == 3
+    for accuracy in values:
+        mean, low, high = map(float, re.findall(r"[\d.]+", accuracy))
+        assert 0 <= low <= mean <= high <= 100
+        assert accuracy in chapter.get_text()  # the table of the chapter has the same cell

@@ -105,6 +105,8 @@ def test_a_comparison_tells_what_was_left_to_gain_on_its_baseline():
         ((0.5, -0.25, 1.25), "+.2f", "+0.50 [-0.25, 1.25]"),
         ((-0.5, -1.0, -0.04), "+.1f", "-0.5 [-1.0, 0.0]"),
         ((0.04, -0.04, 0.1), "+.1f", "0.0 [0.0, 0.1]"),
+        ((100.0, 99.96, 100.0), ".1f", "100.00 [99.96, 100.00]"),
+        ((0.0, 0.0, 0.0), "+.1f", "0.0 [0.0, 0.0]"),
     ],
 )
 def test_an_estimate_is_written_with_its_interval_and_only_its_mean_is_signed(ends, form, text):

@@ -87,7 +87,7 @@ def masses_figure(counts: Int64[Tensor, "C K"], names: list[str]) -> Figure:
     ax.axhline(uniform, color=VERMILION, linestyle="--", linewidth=1.2)
     label(ax, shown - 0.5, uniform, "D4M: $1/K$", VERMILION)
     slant = {"rotation": 45, "ha": "right"} if shown > MOST_CLASSES else {}
-    ax.set_xticks(range(shown), names[:shown], **slant)
+    ax.set_xticks(range(shown), names[:shown], parse_math=False, **slant)
     ax.set(ylabel="cell mass $v_k / \\Sigma v$", xlabel="class", ylim=(0, None))
     ax.grid(axis="x", visible=False)
     return figure

@@ -36,7 +36,7 @@ SCORE_ERRORS = ("learned, validation", "learned, training", "exact, validation",
 
 
 class ExactScore(nn.Module):
-    """The exact score of the training latents, instead of a transformer: the noise expected by Bayes' rule.
+    """The exact score of the training latents, instead of a transformer: the noise that Bayes' rule expects.
 
     For a class it is that of the cloud of the class; for no class, that of all clouds together.
     """

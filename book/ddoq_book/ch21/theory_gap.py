@@ -164,6 +164,11 @@ def same_ends(a: Draws, b: Draws) -> Float[ndarray, " C"]:
     return 100 * (apart < SAME * size).double().mean((1, 2)).numpy()
 
 
+def draws_that_last(clouds: list[ClassCloud], wanted: int) -> int:
+    """Draws from each centroid: as many as are wanted, or as the held-out latents of every class last for."""
+    return max(1, min(wanted, min(len(cloud.held_out) for cloud in clouds) - 1))
+
+
 def n_places(clouds: list[ClassCloud], n_draws: int) -> int:
     """Into how many places of R draws each the held-out latents go as a yardstick: K, or fewer where they do not last.
 

@@ -72,10 +72,10 @@ def run_steps(prior: str, run: Run) -> RunSteps:
 
 def run_steps_table(found: Sequence[RunSteps]) -> Table:
     """One row per step, in blocks of a run."""
-    columns = (Column("Run", _run_name), "step", "of what", Column("seconds", ".0f"))
-    blocks = tuple(((at.prior, at.profile), _step_rows(at)) for at in found)
-    note = "Seconds of each step when it was made; images per class: the largest of the profile."
-    return Table("Algorithm 4, step by step", columns, blocks, (note,))
+    blocks = tuple((at.prior, _step_rows(at)) for at in found)
+    profiles = ", ".join(dict.fromkeys(at.profile for at in found))
+    note = f"Profile {profiles}. Seconds of each step when it was made; images per class: the largest of the profile."
+    return Table("Algorithm 4, step by step", ("Prior", "step", "of what", Column("seconds", ".0f")), blocks, (note,))
 
 
 def _step_rows(at: RunSteps) -> tuple[tuple, ...]:
@@ -96,31 +96,25 @@ def _amounts(words: str, *numbers: int) -> As:
     return As(numbers, lambda values: words.format(*values))
 
 
-def _run_name(run: tuple[str, str]) -> str:
-    return f"prior = {run[0]}, profile {run[1]}"
+def run_facts(run: Run) -> Sequence[Fact]:
+    """What `ddoq check` found at the largest IPC of a run."""
+    return tuple(facts_of(run.check(max(run.profile.ipc))).values())
 
 
-def run_facts(runs: dict[str, Run]) -> dict[tuple[str, str], Sequence[Fact]]:
-    """What `ddoq check` found at the largest IPC of each run, by prior and profile."""
-    return {
-        (prior, run.profile.profile): tuple(facts_of(run.check(max(run.profile.ipc))).values())
-        for prior, run in runs.items()
-    }
+def facts_table(found: Sequence[Fact], of: str) -> Table:
+    """One row per fact: whether it is healthy, what was found, and what is healthy.
 
-
-def facts_table(found: dict[tuple[str, str], Sequence[Fact]]) -> Table:
-    """One row per fact, and what is healthy."""
+    Args:
+        of: what was checked, for the caption.
+    """
     words = {True: "yes", False: "no", None: "compare"}
-    blocks = tuple(
-        (run, tuple((fact.title, fact.text, fact.healthy, words[fact.ok]) for fact in facts))
-        for run, facts in found.items()
-    )
-    return Table("Is it going well?", (Column("Run", _run_name), "what", "found", "healthy", "is it?"), blocks)
+    rows = [(fact.title, words[fact.ok], fact.text, fact.healthy) for fact in found]
+    return Table.of_rows(f"ddoq check: {of}", ("What", "Healthy?", "Found", "What is healthy"), rows)
 
 
 @figure_style()
 def pictures_figure(runs: dict[str, Run]) -> Figure:
-    """Photographs as the teacher sees them, and what is distilled, for each run."""
+    """Real images as the teacher sees them, and what is distilled, for each run."""
     rows = []
     for name, run in runs.items():
         ipc = max(run.profile.ipc)
@@ -128,6 +122,6 @@ def pictures_figure(runs: dict[str, Run]) -> Figure:
         columns = min(MOST_PICTURES, run.dataset.n_classes * ipc)
         index = [run.dataset.train.of_class(i // ipc)[i % ipc].item() for i in range(columns)]
         if not rows:
-            rows.append(("photographs", run.dataset.train.images(index)))
+            rows.append(("real", run.dataset.train.images(index)))
         rows.append((name, distilled_images(made, list(range(columns)))))
     return image_rows(rows)[0]

@@ -110,7 +110,7 @@ def accuracies_table() -> Table:
 def _accuracies(records: Records, cell: Cell, clean: ndarray) -> tuple[str, Estimate, Estimate | None, int]:
     """Name of the row, accuracy, accuracy on the clean images, number of students."""
     grid, n = records.grid(cell), len(records.cells[cell])
-    on_clean = Estimate.of(grid[..., clean], n) if len(clean) else None
+    on_clean = Estimate.of_accuracy(grid[..., clean], n) if len(clean) else None
     return METHODS[cell.method].title, records.accuracy(cell), on_clean, n
 
 

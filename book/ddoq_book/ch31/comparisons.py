@@ -196,7 +196,7 @@ def against_real_table(found: AgainstReal) -> Table:
         rows,
         (
             "Intervals of 95 % each, none corrected. At one image per class all weightings of the same images are the "
-            "same students, and stand here once.",
+            "same students, and count once.",
         ),
     )
 

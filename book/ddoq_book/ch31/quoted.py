@@ -136,6 +136,7 @@ def optimiser_texts(gains: list[QuotedGain]) -> dict[str, str]:
     most = [max((g for g in gains if g.ipc == ipc), key=lambda g: g.points).network for ipc in levels]
     low = [gain for gain in gains if gain.ipc == levels[0]]
     first = next(iter(PAPER_RATES))
+    printed = {row.method: row.accuracies[0].percent for row in paper_table1() if row.ipc == levels[0]}
     return {
         "rate_ours": f"{1e3 * paper_training().learning_rate:g}",
         "rate_others": f"{1e3 * paper_training('ResNet-50').learning_rate:g}",
@@ -146,6 +147,8 @@ def optimiser_texts(gains: list[QuotedGain]) -> dict[str, str]:
         "rate_ratio": f"{paper_training().learning_rate / d4m_training().learning_rate:g}",
         "mean_ratio": f"{ours / theirs:.1f}",
         "low_ipc": f"{levels[0]}",
+        "low_ours": f"{printed['DDOQ']}",
+        "low_theirs": f"{printed['D⁴M']}",
         "low_18": next(f"{g.points:+}" for g in low if g.network == first),
         "low_others": " and ".join(f"{g.points:+}" for g in low if g.network != first),
         "n_levels": f"{len(levels)}",

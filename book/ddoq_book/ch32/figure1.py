@@ -126,3 +126,10 @@ def figure1(shown: WeightedClass) -> Figure:
     for k, mass in enumerate(shown.masses.tolist()):
         axes[2 * (k // PER_LINE), k % PER_LINE].set_title(f"{mass:.3f}", loc="center", fontsize=9)
     return figure
+
+
+@figure_style()
+def shuffled_figure(shown: WeightedClass, seed: int) -> Figure:
+    """The distilled images in an order that is drawn, without their weights."""
+    order = torch.from_numpy(numpy_rng(seed, "32", "shuffled").permutation(len(shown.images)))
+    return image_rows([("", part) for part in shown.images[order].split(PER_LINE)])[0]

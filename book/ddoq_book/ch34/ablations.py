@@ -15,9 +15,10 @@ from scipy.stats import rankdata
 from ddoq_core.errors import InputError
 from ddoq_core.methods import METHODS
 from ddoq_core.randomness import numpy_rng
-from ddoq_core.results.records import Cell, Estimate, Records
+from ddoq_core.results.records import LEVEL, Cell, Estimate, Records
 from ddoq_core.results.table import Column, Table, written
 
+from ..forest import ForestRow
 from ..paired import TOLD, PairedDifference, paired_difference
 from ..recorded import rows_of
 from ..studies.one_knob import ABLATED_AT, ABLATIONS, Ablation
@@ -125,6 +126,20 @@ def ablation_table(found: AblationResult) -> Table:
     return Table.of_groups(found.ablation.title, columns, rows, (note,))
 
 
+def ablation_rows(found: list[AblationResult]) -> list[ForestRow]:
+    """Every setting of every knob minus its first, as rows of a forest plot; a knob without records has one line."""
+    rows = []
+    for one in found:
+        first, *others = one.ablation.settings
+        group = f"{one.ablation.title.partition(',')[0]}, minus {first}"
+        against = [row for row in one.rows if row.against_first]
+        rows += [
+            ForestRow(group, f"{METHODS[row.method].title}: {row.setting}", row.against_first.difference)
+            for row in against
+        ] or [ForestRow(group, ", ".join(others), None)]
+    return rows
+
+
 def _with_verdict(against: PairedDifference) -> str:
     return f"{against.difference:+.1f}, {against.verdict}"
 
@@ -160,6 +175,7 @@ def ablation_power_texts(found: AblationPower) -> dict[str, str]:
     rising = [f"{title.lower()}: {row.setting} ({row.w2_uniform:.2f} to {row.w2:.2f})" for title, row in found.rising]
     return {
         "ablation_n": f"{found.n}",
+        "ablation_chance": f"{(1 - LEVEL) * found.n:.1f}",
         "ablation_told": f"{found.n_told}",
         "ablation_detectable": f"{found.detectable:.1f}",
         "ablation_headroom": f"{found.headroom:.1f}",

@@ -116,7 +116,7 @@ class ImbalanceSummary:
 
 
 def imbalance_summary(found: list[ImbalanceGap], labels: str) -> ImbalanceSummary:
-    """The number of differences from 0, and whether they grow with the distance between the laws."""
+    """How many intervals exclude 0, and whether the differences grow with the distance between the laws."""
     some = [g for g in found if g.labels == labels]
     verdicts = [g.paired.verdict for g in some]
     return ImbalanceSummary(

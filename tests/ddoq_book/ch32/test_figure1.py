@@ -8,7 +8,14 @@ import safetensors.torch
 import torch
 
 from ddoq_book.ch32 import figure1 as module
-from ddoq_book.ch32.figure1 import WeightedClass, figure1, nearest_latents, one_pass_spreads, weighted_class
+from ddoq_book.ch32.figure1 import (
+    WeightedClass,
+    figure1,
+    nearest_latents,
+    one_pass_spreads,
+    shuffled_figure,
+    weighted_class,
+)
 from ddoq_core.config.profile import Profile
 from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.errors import InputError
@@ -143,6 +150,10 @@ def test_a_class_is_found_by_its_name_or_its_directory(run):
     assert weighted_class(run, "1", K).class_name == weighted_class(run, "one", K).class_name == "one"
 
 
+def test_without_a_name_the_class_is_the_first(run):
+    assert weighted_class(run, "", K).class_name == "nought"
+
+
 @pytest.mark.parametrize(
     ("class_name", "ipc", "method", "message"),
     [
@@ -162,6 +173,14 @@ def test_the_weights_are_printed_above_the_images_in_order(run):
     shown = weighted_class(run, "one", K)
     titles = [ax.get_title() for ax in figure1(shown).axes if ax.get_title()]
     assert titles == [f"{mass:.3f}" for mass in shown.masses.tolist()]
+
+
+def test_in_no_order_every_image_is_there_once_and_no_weight_is_told(run):
+    shown = weighted_class(run, "one", K)
+    axes = [ax for ax in shuffled_figure(shown, 0).axes if ax.images]
+    levels = sorted(round(float(ax.images[0].get_array().mean()), 3) for ax in axes)
+    assert levels == sorted(round(float(image.mean()), 3) for image in shown.images)
+    assert not any(ax.get_title() for ax in axes)
 
 
 def test_more_than_ten_images_go_on_in_a_second_line():

@@ -6,6 +6,7 @@ import pytest
 from ddoq_book.ch34.ablations import (
     SetsByDistance,
     ablation_result,
+    ablation_rows,
     ablation_table,
     distance_figure,
     distance_texts,
@@ -65,6 +66,17 @@ def test_settings_are_compared_in_pairs_and_ddoq_with_d4m_within_each():
     assert (ddoq[0].w2, ddoq[0].w2_uniform, ddoq[0].effective) == pytest.approx((10.01, 11.01, 0.8))
     assert (found.n_runs, found.n_test) == (6, N_TEST)
     assert ablation_table(found).column("Setting") == 2 * list(ABLATIONS["loss"].settings)
+
+
+def test_every_setting_but_the_first_is_a_line_of_the_plot_and_what_is_missing_says_so():
+    rows = {n: rows_of(0.6 + 0.1 * n, "d4m") + rows_of(0.7, "ddoq") for n in (0, 1)}
+    plotted = ablation_rows([ablation_result("loss", rows), ablation_result("sampler", {})])
+    assert [row.title for row in plotted] == [
+        *("D⁴M: KL(student ‖ teacher)", "DDOQ: KL(student ‖ teacher)", "DDPM, stochastic")
+    ]
+    assert plotted[0].group == "Direction of the divergence, minus KL(teacher ‖ student)"
+    assert plotted[0].estimate == ablation_result("loss", rows).rows[1].against_first.difference
+    assert plotted[-1].estimate is None
 
 
 def test_a_nearer_set_with_better_students_has_a_correlation_of_minus_1():

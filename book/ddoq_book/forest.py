@@ -1,0 +1,80 @@
+"""Forest plots: estimates with their intervals one below the other, in groups, each with its number beside it."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ddoq_core.results.records import Estimate
+from ddoq_core.results.table import written
+
+from .paired import TOLD, verdict
+from .style import BLUE, INK, MUTED, VERMILION, WIDTH, figure_style, for_text, subplots
+
+LINE, AROUND = 0.19, 0.9  # inches: of a row, and of the axis with the legend
+
+
+@dataclass(frozen=True)
+class ForestRow:
+    """One line of a forest plot."""
+
+    group: str
+    title: str
+    estimate: Estimate | None  # None: not recorded yet
+    beside: float | None = None  # a value to compare it with, on the same scale
+
+    @property
+    def told(self) -> bool:
+        """Whether its interval excludes 0."""
+        return self.estimate is not None and verdict(self.estimate) in TOLD
+
+
+@figure_style()
+def forest_figure(rows: Sequence[ForestRow], xlabel: str, beside: str = "") -> Figure:
+    """The rows from top to bottom under the names of their groups; filled where the interval excludes 0.
+
+    Args:
+        beside: what the diamonds are, where rows have something beside them.
+    """
+    lines: list[ForestRow | str] = []
+    for group, members in itertools.groupby(rows, key=lambda row: row.group):
+        lines += [group, *members]
+    figure, ax = subplots(width=WIDTH, height=AROUND + LINE * len(lines))
+    to_the_right, titles = ax.get_yaxis_transform(), {}
+    for y, line in enumerate(lines):
+        if isinstance(line, str):
+            ax.text(0.01, y, line, transform=to_the_right, va="center", fontsize=8, fontweight="bold")
+            continue
+        titles[y] = line.title
+        e, text = line.estimate, "not recorded yet"
+        if e is not None:
+            text, colour = written(e, "+.2f"), BLUE if line.told else MUTED
+            ax.plot([e.low, e.high], [y, y], color=colour, linewidth=1.4)
+            ax.plot(e.mean, y, "o", color=colour, markerfacecolor=colour if line.told else "white", markersize=5)
+        if line.beside is not None:
+            ax.plot(line.beside, y, "D", color=VERMILION, markerfacecolor="none", markersize=5)
+        muted = for_text(MUTED) if not line.told else INK
+        ax.text(1.01, y, text, transform=to_the_right, va="center", fontsize=8, color=muted)
+    ax.axvline(0, color=INK, linewidth=0.8)
+    ax.set_yticks([*titles], [*titles.values()], fontsize=8, parse_math=False)
+    ax.set(xlabel=xlabel, ylim=(len(lines) - 0.4, -0.8))
+    ax.grid(axis="y", visible=False)
+    ax.tick_params(axis="y", length=0)
+    figure.legend(handles=[*_signs(rows, beside)], loc="outside upper left", ncols=3, fontsize=8, handletextpad=0.2)
+    return figure
+
+
+def _signs(rows: Sequence[ForestRow], beside: str) -> list[Line2D]:
+    """What the signs of the rows mean, of those that there are."""
+    signs = [
+        (any(row.told for row in rows), "o", BLUE, BLUE, "the interval excludes 0"),
+        (any(row.estimate and not row.told for row in rows), "o", MUTED, "white", "it does not"),
+        (any(row.beside is not None for row in rows), "D", VERMILION, "none", beside),
+    ]
+    return [
+        Line2D([], [], color=colour, marker=marker, markerfacecolor=face, linestyle="", label=text)
+        for there, marker, colour, face, text in signs
+        if there
+    ]

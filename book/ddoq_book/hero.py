@@ -1,0 +1,118 @@
+"""The picture on the first page: real images, the centroids of their cells, and what is distilled, with its weight.
+
+In: a run, and the strips of pictures that the study `photographs` has kept, where there are some. Out: a figure, and
+the copy of it that the README shows.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ddoq_core.config.profile import Profile
+from ddoq_core.pipeline.cluster import load_prototypes
+from ddoq_core.pipeline.distilled import read_pixels
+from ddoq_core.priors.load import KNOBS, load_prior
+from ddoq_core.quantization.weights import companion_weights
+from ddoq_core.runs.run import Run
+
+from .ch32.figure1 import nearest_latents
+from .image_rows import show_image
+from .recorded import RESULTS
+from .studies.photographs import NAME, STRIP_FILE, STRIPS
+from .studies.strips import distilled_images
+from .style import WIDTH, figure_style, subplots
+
+STEPS = ("a real image", "the mean of\nits cell", "distilled,\nand its weight")
+CLASSES, WITHOUT = 3, 5  # classes that are shown, two cells of each: beside photographs, and without them
+LARGEST = 0.9  # inches: side of a picture
+COLUMNS, GAP = 5, 0.25  # of photographs, and what is between, as a share of a column
+
+
+@figure_style()
+def hero_figure(run: Run, ipc: int, records: Path = RESULTS) -> Figure:
+    """The heaviest and the lightest cell of the classes whose cells differ most; photographs beside them, if recorded.
+
+    Args:
+        records: folder with the folder of the study.
+    """
+    photographs = _photographs(records / NAME)
+    digits, weights = _cells(run, ipc, CLASSES if photographs else WITHOUT)
+    columns = digits[0].shape[0]
+    widths = [1] * columns + ([GAP] + [1] * COLUMNS if photographs else [])
+    height = min(WIDTH / (sum(widths) + 1.6), LARGEST) * len(STEPS) + 0.45
+    shape = {"squeeze": False, "gridspec_kw": {"width_ratios": widths}}
+    figure, axes = subplots(len(STEPS), len(widths), width=WIDTH, height=height, **shape)
+    for ax in axes.flat:
+        _frame(ax)
+    for line, images, name in zip(axes, digits, STEPS, strict=True):
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+        for ax, image in zip(line, images, strict=False):
+            show_image(ax, image)
+    _weigh(axes[-1], weights)
+    if photographs:
+        images, weights = photographs
+        for ax, image in zip(axes[:, columns + 1 :].flat, images, strict=False):
+            show_image(ax, image)
+        _weigh(axes[-1, columns + 1 :], weights)
+        over = {"xytext": (0, 4), "textcoords": "offset points", "fontsize": 9, "annotation_clip": False}
+        axes[0, columns + 1].annotate("distilled photographs", (0, 1), xycoords="axes fraction", **over).set_in_layout(
+            False
+        )
+    return figure
+
+
+def _frame(ax: Axes) -> None:
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+
+
+def _weigh(line: list[Axes], weights: Float[Tensor, " n"]) -> None:
+    """The weights of eq. 33 below the pictures."""
+    for ax, weight in zip(line, weights.tolist(), strict=False):
+        ax.set_xlabel(f"×{weight:.2f}", fontsize=8, labelpad=2)
+
+
+def _cells(run: Run, ipc: int, n_classes: int) -> tuple[list[Float[Tensor, "n C H W"]], Float[Tensor, " n"]]:
+    """Rows of images, real, centroid and distilled, and the weights of the distilled ones."""
+    prior = load_prior(run.prior.path, **run.profile.subset(*KNOBS))
+    points, counts = load_prototypes(run.prototypes(), ipc)
+    share = counts.double() / counts.sum(1, keepdim=True)
+    uneven = (share.max(1).values - share.min(1).values).argsort(descending=True, stable=True)[:n_classes]
+    ends = {c: dict.fromkeys([int(counts[c].argmax()), int(counts[c].argmin())]) for c in sorted(uneven.tolist())}
+    cells = [(c, k) for c, of_class in ends.items() for k in of_class]
+    real = []
+    for c, k in cells:
+        latents, index = run.class_latents(c)
+        real.append(int(index[nearest_latents(points[c, k][None], latents)[0][0]]))
+    made = distilled_images(run.distilled("ddoq", ipc), [c * ipc + k for c, k in cells])
+    weights = companion_weights(counts, "sqrt")
+    decoded = prior.decode(torch.stack([points[c, k] for c, k in cells])).cpu()
+    return [run.dataset.train.images(real), decoded, made], torch.stack([weights[c, k] for c, k in cells])
+
+
+def _photographs(folder: Path) -> tuple[Float[Tensor, "n C H W"], Float[Tensor, " k"]] | None:
+    """The heaviest picture of ten classes, then the five heaviest of one class and their weights; None: no strips."""
+    if not all((folder / name).exists() for name in (*STRIPS, STRIP_FILE)):
+        return None
+    strips = [read_pixels(folder / name).float() / 255 for name in STRIPS]
+    classes, of_class = (torch.stack(strip.split(strip.shape[1], dim=-1)) for strip in strips)
+    masses = torch.tensor(json.loads((folder / STRIP_FILE).read_text())["masses"])
+    weights = (len(masses) * masses).sqrt()
+    n = COLUMNS * (len(STEPS) - 1)
+    return torch.cat([classes[:n], of_class[:COLUMNS]]), weights[:COLUMNS]
+
+
+def keep_picture(path: Path, profile: Profile) -> None:
+    """Draw the picture of a profile's run and write it for the README."""
+    hero_figure(Run(profile), max(profile.ipc)).savefig(path, dpi=150, metadata={"Software": None})
+
+
+if __name__ == "__main__":  # python -m ddoq_book.hero book/assets/hero.png
+    keep_picture(Path(sys.argv[1]), Profile.load("laptop"))
