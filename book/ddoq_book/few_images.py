@@ -1,4 +1,4 @@
-"""How many images the prior needs that is fitted on the spot, from the record of the study `few_images`."""
+"""How many images a prior needs that is fitted during the run, from the record of the study `few_images`."""
 
 import json
 

@@ -114,7 +114,7 @@ def count_parts(name: str, prior: LatentDiffusion) -> Prior:
 def count_prior(profile: Profile, channels: int) -> Prior:
     """The prior of a profile: the one that is trained, or that of its folder; InputError as `flops.prior_of`."""
     if profile.prior == "pretrain":
-        return count_parts("fitted on the spot", fitted_prior(profile, channels, META))
+        return count_parts("fitted during the run", fitted_prior(profile, channels, META))
     if profile.prior == "exact":
         return _exact(profile, channels)
     path = Path(profile.prior_path)
@@ -157,7 +157,7 @@ def _given_autoencoder(profile: Profile) -> AutoencoderKL | AutoencoderTiny | No
 
 
 def fitted_prior(profile: Profile, channels: int, device: torch.device) -> DiTPrior:
-    """The prior that is fitted on the spot, before its first step; InputError for sizes that it cannot have."""
+    """The prior that the run fits, before its first step; InputError for invalid sizes."""
     none = Split(torch.empty(0, dtype=torch.int64), [], [], profile.picture_size)
     known = {"name": "", "class_ids": [], "class_names": [], "prompts": [], "mean": (), "std": (), "key": ""}
     images = Dataset(

@@ -46,7 +46,7 @@ class RunCost:
 
     @property
     def seconds(self) -> float:
-        """By the clock: all artifacts, students side by side, and the processes that make them."""
+        """Wall time: all artifacts, students in parallel, and the processes that make them."""
         device, found = self.device, 0.0
         for cost in self.costs:
             each = device.seconds_of_artifact(cost.flops, cost.step)
@@ -101,7 +101,7 @@ def _note_on_time(device: Device) -> str:
         else "students are trained one by one"
     )
     return (
-        f"Time: on {device}, and {duration(device.artifact)} for each artifact. The last row is by the clock: "
+        f"Time: on {device}, and {duration(device.artifact)} for each artifact. The last row is wall time: "
         f"{together}, and the program starts in {duration(device.start)}. "
         "Scoring, checks and the decoding of photographs come on top."
     )

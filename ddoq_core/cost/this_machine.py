@@ -46,7 +46,7 @@ ALSO = {  # steps that compute what a measured one does
 def machine_of(profile: Profile, images: Images) -> Device:
     """The device of a profile: this processor, measured, or the GPU that `device_of` names.
 
-    A prior is measured where it is fitted on the spot, and where its packages are installed.
+    A prior is measured if the run fits it and its packages are installed.
     """
     if profile.device != "cpu":
         return device_of(profile)
@@ -80,7 +80,7 @@ def _batch(wanted: int, operations: float) -> int:
 
 
 def _noise(n: int, p: Profile, images: Images, side: int) -> Dataset:
-    """Random images in the place of the training images."""
+    """Random images instead of the training images."""
     pixels = torch.randint(0, 256, (n, images.channels, side, side), generator=torch_rng(0, "noise"), dtype=torch.uint8)
     split, names = Split(torch.arange(n) % images.n_classes, [""] * n, pixels, side), [""] * images.n_classes
     half = (0.5,) * images.channels

@@ -136,10 +136,10 @@ class OptimalQuantizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
                 raise InputError(f"n_clusters = {self.n_clusters}, but there are {len(self.weights_)} points; call fit")
             met = len(self.labels_) if hasattr(self, "labels_") else self.n_steps_
             batch, x, exponent = on_one_scale(_tensor(X.astype(np.float64)), _tensor(self.cluster_centers_))
-            x = x.numpy().T.copy()  # neighbours in memory are compared
+            columns = x.numpy().T.copy()  # neighbours in memory are compared
             gamma = power_steps(self.n_clusters)(np.arange(met, met + len(X)))
-            learn_clvq(batch.numpy(), np.arange(len(X)), gamma, x, self.weights_)
-            points = shifted(_tensor(x.T), exponent).numpy()
+            learn_clvq(batch.numpy(), np.arange(len(X)), gamma, columns, self.weights_)
+            points = shifted(_tensor(columns.T), exponent).numpy()
             self.cluster_centers_ = points.astype(self.cluster_centers_.dtype)
             self.distortion_ = -self.score(X) / len(X)
             self.n_steps_ = met + len(X)

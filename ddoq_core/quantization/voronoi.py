@@ -87,8 +87,8 @@ def nearest(samples: Float[Tensor, "n d"], points: Float[Tensor, "K d"]) -> Int[
     """`assign` for samples near the origin; far from it the matrix product would cancel in float32."""
     if samples.device.type == "cpu" and samples.shape[1] <= LOW:
         labels = torch.empty(len(samples), dtype=torch.int64)
-        X, x, found = samples.numpy(), points.numpy(), labels.numpy()
-        kernels.in_runs(lambda rows: kernels.nearest_in(X.shape[1])(X[rows], x, found[rows]), len(X))
+        given, x, into = samples.numpy(), points.numpy(), labels.numpy()
+        kernels.in_runs(lambda rows: kernels.nearest_in(given.shape[1])(given[rows], x, into[rows]), len(given))
         return labels
     half, inner, found = points.square().sum(1) / 2, points.new_empty(0), []
     for X in _chunks(samples, len(points)):  # into the same memory: new pages each time can take as long as the product

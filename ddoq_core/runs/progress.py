@@ -52,7 +52,7 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """By the clock, at the pace since this began; None before a student has been trained."""
+        """Wall time left, at the pace since the start; None before the first student is trained."""
         if not self._trained:
             return None
         known = [sum(column) for column in zip(*self._seen.values(), strict=True)]  # for networks not seen yet

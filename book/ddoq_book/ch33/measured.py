@@ -170,7 +170,7 @@ def measured_table(found: MeasuredRun, device: Device) -> Table:
         [*rows, ("All", "", "", found.n, As(found.seconds(), duration), found.told(device), "")],
         (
             "n: artifacts of the kind. Measured: their mean ± its 95 % interval; of two, both. “All” adds up every "
-            f"artifact; {found.profile.workers} students were trained side by side, so that by the clock it is "
+            f"artifact; {found.profile.workers} students were trained side by side, so the wall time is "
             f"{duration(found.by_clock)}.",
             f"Told: on {device}.",
         ),

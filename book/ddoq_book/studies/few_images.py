@@ -1,4 +1,4 @@
-"""The study `few_images`: how many images the prior that is fitted on the spot needs, for pictures that are of a class.
+"""The study `few_images`: how many images a fitted prior needs before its pictures show their class.
 
 No student is trained. In: a profile of digits. Out: one row for each number of training images, prior, method and
 distillation: which share of the distilled pictures a teacher of all images recognises. That teacher judges, and nothing
