@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 import ddoq_core
-from ddoq_core.config.profile import NOTEBOOKS, Profile, find_profile, read_profile
+from ddoq_core.config.files import find_profile
+from ddoq_core.config.profile import NOTEBOOKS, Profile, read_profile
 from ddoq_core.pipeline.cluster import load_prototypes
 from ddoq_core.runs.run import Run
 

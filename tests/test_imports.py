@@ -149,4 +149,4 @@ def test_importing_the_light_core_loads_no_package_of_the_pipeline(code):
 def test_the_core_stays_small():
     lines = {name: len(path.read_text().splitlines()) for name, path in FILES.items()}
     assert {name: n for name, n in lines.items() if n > 300} == {}
-    assert sum(n for name, n in lines.items() if room(name) != "methods") <= 14_200
+    assert sum(n for name, n in lines.items() if room(name) != "methods") <= 14_800

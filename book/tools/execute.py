@@ -27,8 +27,9 @@ from papermill.exceptions import PapermillExecutionError
 from twins import differences
 
 from ddoq_book.provenance import PATHS
+from ddoq_core.config.files import find_profile
 from ddoq_core.config.knobs import unknown_name
-from ddoq_core.config.profile import NOTEBOOKS, Profile, find_profile, read_profile
+from ddoq_core.config.profile import NOTEBOOKS, Profile, read_profile
 from ddoq_core.errors import InputError
 from ddoq_core.processes import die_with_parent
 

@@ -14,9 +14,9 @@ import yaml
 
 from ..errors import InputError
 from .declared import data_sets, method_knobs, method_names, priors
-from .knobs import NETWORK, checked_value, knob, suggestion, unknown_name
+from .files import find_profile
+from .knobs import NETWORK, checked_value, knob, unknown_name
 
-PROFILES = Path(__file__).parent / "profiles"
 FOLLOWS_IPC = "hard_ipc"
 NOTEBOOKS = "notebooks"  # section of a profile with sizes for single notebooks, which a run ignores
 
@@ -266,21 +266,6 @@ class Profile(method_knobs(), SharedKnobs):
         }
 
 
-def find_profile(name: str | Path) -> Path:
-    """File of a profile: a path, or the name of one that ships with the package."""
-    path = Path(name).expanduser()
-    if path.suffix in (".yaml", ".yml"):
-        if path.is_file():
-            return path
-        raise InputError(
-            f"no profile file {path}; give the path of a YAML file or one of: {', '.join(shipped_profiles())}"
-        )
-    if str(name) not in shipped_profiles():
-        known = shipped_profiles()
-        raise InputError(f"unknown profile '{name}'{suggestion(str(name), known)}; known: {', '.join(known)}")
-    return PROFILES / f"{name}.yaml"
-
-
 def read_profile(path: Path) -> dict:
     """Names and values of a profile file: knobs, and the section `notebooks` if it has one.
 
@@ -308,8 +293,3 @@ def parse_assignment(text: str) -> tuple[str, str]:
         raise InputError(f"'{text}' is not name=value; write for example -p ipc=[1,10]")
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
     return name, yaml.safe_load(value) if quoted else value
-
-
-def shipped_profiles() -> list[str]:
-    """Names of the profiles that ship with the package."""
-    return sorted(p.stem for p in PROFILES.glob("*.yaml"))

@@ -10,7 +10,8 @@ import papermill
 import pytest
 from PIL import Image
 
-from ddoq_core.config.profile import NOTEBOOKS, Profile, find_profile, read_profile
+from ddoq_core.config.files import find_profile
+from ddoq_core.config.profile import NOTEBOOKS, Profile, read_profile
 from ddoq_core.methods import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,7 +6,8 @@ import json
 import pytest
 import yaml
 
-from ddoq_core.config.profile import PROFILES, Profile, find_profile, parse_assignment, read_profile
+from ddoq_core.config.files import PROFILES, find_profile
+from ddoq_core.config.profile import Profile, parse_assignment, read_profile
 from ddoq_core.errors import InputError
 
 

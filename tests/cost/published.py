@@ -18,7 +18,8 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from ddoq_core.config.profile import Profile, shipped_profiles
+from ddoq_core.config.files import shipped_profiles
+from ddoq_core.config.profile import Profile
 from ddoq_core.cost.counting import META, count_parts
 from ddoq_core.cost.counts import Prior
 from ddoq_core.cost.flops import COUNTS, known_counts

@@ -12,7 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ddoq_book.ch33.measured import MeasuredCost, Timing, measured_run, measured_table, seconds_form, timings
 from ddoq_book.studies.families import GROUPS
-from ddoq_core.config.profile import Profile, find_profile, parse_assignment
+from ddoq_core.config.files import find_profile
+from ddoq_core.config.profile import Profile, parse_assignment
 from ddoq_core.cost import sizes as sizes_module
 from ddoq_core.cost.counting import activations, count_parts, n_parameters
 from ddoq_core.cost.flops import classifier, prior_of

@@ -38,7 +38,7 @@ def test_the_counts_of_a_prior_that_ship_are_those_of_its_networks():
 
 def test_a_prior_whose_counts_do_not_ship_is_counted_in_its_folder(monkeypatch):
     monkeypatch.setattr(flops, "known_counts", dict)
-    with pytest.raises(InputError, match="prior = dit costs is counted in its folder; set prior_path"):
+    with pytest.raises(InputError, match="the cost of prior = dit is counted from its folder; set prior_path"):
         prior_of(PAPER.replace(prior="dit"), 3)
 
 

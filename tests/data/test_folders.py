@@ -227,7 +227,7 @@ def test_names_that_look_alike_and_are_not_one_are_told_apart_in_the_error(tree,
     with pytest.raises(InputError) as caught:
         load_dataset(profile(tree))
     line = str(caught.value)
-    assert "but not in" in line and f"which has 'bee' in place of {twin!a}: they look alike" in line
+    assert "but not in" in line and f"which has 'bee' instead of {twin!a}: they look alike" in line
 
 
 def test_the_names_in_a_mapping_are_found_in_whatever_unicode_form(tree, tmp_path):

@@ -16,7 +16,8 @@ from scipy.io import savemat
 from torchvision.models import ResNet18_Weights
 
 import ddoq_core
-from ddoq_core.config.profile import NOTEBOOKS, Profile, find_profile, read_profile
+from ddoq_core.config.files import find_profile
+from ddoq_core.config.profile import NOTEBOOKS, Profile, read_profile
 from ddoq_core.data import image_folder
 from ddoq_core.data.imagenet import (
     CLASSES,
@@ -189,7 +190,7 @@ def test_a_mapping_is_known_by_what_is_in_it(tmp_path, content):
 def test_the_numbers_of_the_development_kit_are_read_by_its_meta_mat(tmp_path):
     path = tmp_path / "ILSVRC2012_validation_ground_truth.txt"
     path.write_text("490\n361\n171\n")
-    with pytest.raises(InputError, match=r"ground_truth.txt holds numbers, whose classes are in meta.mat"):
+    with pytest.raises(InputError, match=r"ground_truth.txt holds numbers, which need the meta.mat of the same"):
         read_val_mapping(path)
     savemat(tmp_path / "meta.mat", {"synsets": _synsets([171, 361, 490, 1], [*reversed(LABELS), "n01440764"])})
     assert read_val_mapping(path) == BY_NAME

@@ -51,7 +51,7 @@ def test_without_train_size_all_images_are_kept():
 
 
 def test_a_class_that_has_too_few_images_is_named():
-    with pytest.raises(InputError, match=r"train_size = 1000 asks for 342 images of class \d, which has 300; lower"):
+    with pytest.raises(InputError, match=r"train_size = 1000 needs 342 images of class \d, which has 300; lower"):
         population(torch.arange(10).repeat_interleave(300), ZIPF)
 
 

@@ -8,7 +8,7 @@ import torch
 
 from ddoq_book.few_images import ROWS, few_images_table, recognised_share, training_sizes
 from ddoq_book.studies import few_images as module
-from ddoq_book.studies.few_images import ARMS, FILE, few_images_study, keep_shares, recognised
+from ddoq_book.studies.few_images import ARMS, FILE, few_images_study, keep_shares, recognised_pictures
 from ddoq_core.config.profile import Profile
 from ddoq_core.data.dataset import Dataset
 from ddoq_core.pipeline.distilled import DistilledDataset
@@ -24,7 +24,10 @@ def test_pictures_are_counted_that_the_teacher_of_all_images_gives_their_class(m
     judge = stand_in(Run, teacher=None, dataset=data, profile=Profile())
     monkeypatch.setattr(module, "load_teacher", lambda teacher, device: lambda images: images.flatten(1))
     pictures = torch.tensor([[[[1.0, 0.0]]], [[[0.0, 1.0]]], [[[1.0, 0.0]]]])
-    assert recognised(judge, stand_in(DistilledDataset, images=lambda: pictures, labels=torch.tensor([0, 1, 1]))) == 2
+    assert (
+        recognised_pictures(judge, stand_in(DistilledDataset, images=lambda: pictures, labels=torch.tensor([0, 1, 1])))
+        == 2
+    )
 
 
 def test_a_share_is_recorded_as_soon_as_it_is_there_and_not_again(monkeypatch, tmp_path):
@@ -39,8 +42,8 @@ def test_a_share_is_recorded_as_soon_as_it_is_there_and_not_again(monkeypatch, t
 
     data = stand_in(Dataset, train=range(100), n_classes=10)
     made = stand_in(Run, dataset=data, distilled=lambda *key: key)
-    monkeypatch.setattr(module, "recognised", counted)
-    monkeypatch.setattr(module.Arm, "run", lambda arm, judge: made)
+    monkeypatch.setattr(module, "recognised_pictures", counted)
+    monkeypatch.setattr(module.FewImages, "run", lambda arm, judge: made)
     with pytest.raises(KeyboardInterrupt):
         keep_shares(part.run, tmp_path / FILE)
     assert len((tmp_path / FILE).read_text().splitlines()) == 4

@@ -6,7 +6,7 @@ from ddoq_core.config.profile import Profile
 
 def test_a_notebook_gives_every_knob_in_its_namespace_and_nothing_else():
     namespace = {"ipc": [3], "n_samples": 10, "K": 5, "epochs": 7}
-    assert profile_of(namespace) == Profile(ipc=[3], epochs=7)
+    assert profile_of(namespace) == Profile(ipc=[3], hard_ipc=[3], epochs=7)
 
 
 def test_a_listing_is_the_text_of_the_function():

@@ -216,14 +216,14 @@ def test_a_file_that_would_run_code_is_refused_and_nothing_runs(published, tmp_p
         ({"model": 1}, None, None, "holds model, but no images"),
         ({"data": []}, None, None, "holds data, but no images"),
         (torch.full((22, 1, 16, 16), float("nan")), CLASSES, None, "image 0 has a value that is not finite"),
-        (normalised(), CLASSES[:-1], None, "the labels of .* are not 22 classes of 0 to 10"),
-        (normalised(), CLASSES + 1, None, "the labels of .* are not 22 classes"),
-        (normalised(), CLASSES - 1, None, "the labels of .* are not 22 classes"),
-        (normalised(), CLASSES * 0, None, "the labels of .* are not 22 classes"),
-        (normalised(), CLASSES + 0.5, None, "the labels of .* are not 22 classes"),
+        (normalised(), CLASSES[:-1], None, "the labels of .* are neither 22 classes of 0 to 10"),
+        (normalised(), CLASSES + 1, None, "the labels of .* are neither 22 classes"),
+        (normalised(), CLASSES - 1, None, "the labels of .* are neither 22 classes"),
+        (normalised(), CLASSES * 0, None, "the labels of .* are neither 22 classes"),
+        (normalised(), CLASSES + 0.5, None, "the labels of .* are neither 22 classes"),
         (normalised(), torch.zeros(22, 10), None, r"nor numbers \[22, 11\]"),
         (normalised(), torch.full((22, 11), float("inf")), None, r"nor numbers \[22, 11\]"),
-        (normalised(), {"a": 1}, None, "the labels of .* are not 22 classes"),
+        (normalised(), {"a": 1}, None, "the labels of .* are neither 22 classes"),
         (normalised(), CLASSES, -0.1, "lr_best.pt holds -0.1, but a learned rate is one positive number"),
         (normalised(), CLASSES, float("nan"), "a learned rate is one positive number"),
         (normalised(), CLASSES, torch.ones(2), "a learned rate is one positive number"),
@@ -335,7 +335,7 @@ def test_the_command_takes_mean_and_deviation(two, best, monkeypatch, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.app()
     out = capsys.readouterr().out
-    assert stop.value.code == 0 and "mean [0.5] and deviation [0.5, 0.25, 0.5], given" in out and " top-1 " in out
+    assert stop.value.code == 0 and "mean [0.5] and deviation [0.5, 0.25, 0.5], given" in out and " Top-1 " in out
     monkeypatch.setattr("sys.argv", ["ddoq", "eval", str(best), "--mean", "half"])
     with pytest.raises(InputError, match="--mean half and --std  are numbers"):
         cli.app(standalone_mode=False)

@@ -143,7 +143,7 @@ def test_a_row_that_names_no_image_of_the_folder_is_refused_and_no_action(folder
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     rows[7]["file_name"] = name
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    refused(read, root, "metadata.jsonl is not about the images of its folder")
+    refused(read, root, "metadata.jsonl does not describe the images of its folder")
 
 
 NO_ROWS = ["null", "[1, 2]", '"file_name"', "{", "[" * 100_000, '{"file_name": ' * 10_000, "9" * 5000, "\0", "\xff"]

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from ddoq_core.config.profile import Profile
 from ddoq_core.cost.calibration import Speed
@@ -69,6 +69,7 @@ SMALL = Sizes(128, (TINY_VAE, TINY_UNET, TINY_CLIP), 2, (1, 2), 2, "convnet-8-bn
 class Zeros:
     """A tokenizer that reads any text as zeros."""
 
+    __class__ = property(lambda self: CLIPTokenizer)  # what isinstance asks for
     model_max_length = CLIP["max_position_embeddings"]
 
     def __call__(self, texts: list[str], **how: object) -> SimpleNamespace:

@@ -165,7 +165,7 @@ def test_minimax_goes_on_after_an_interruption(run_on_squares, tmp_path, monkeyp
 
 
 def test_minimax_is_refused_where_the_prior_is_no_transformer(run_on_squares):
-    with pytest.raises(InputError, match="minimax tunes a DiT, and prior = exact is none"):
+    with pytest.raises(InputError, match="minimax tunes a DiT, but prior = exact is not one"):
         run_on_squares(prior="exact").distilled("minimax", 2)
 
 

@@ -129,7 +129,7 @@ def test_a_method_alone_has_a_cost_of_its_own(name):
 
 def test_the_knobs_of_a_method_are_listed_with_all_others(copy):
     listed = told(copy, "-m", "ddoq_core", "knobs")
-    assert "central_side = 8\n    side to which images are shrunk" in listed
+    assert "central_side = 8\n    side of the shrunk images that are compared" in listed
     assert "ddoq_medoid_permuted, full, central." in " ".join(listed.split()) and "One of: bars, cifar10" in listed
 
 

@@ -123,7 +123,7 @@ def test_a_batch_that_does_not_fit_is_cut_and_said_so(name, capsys):
     assert gradient(network, limited(network, 3, seen), batch_of(), 1) == 4 and seen == [2, 2, 2, 2]
     said = capsys.readouterr().err.splitlines()
     assert [re.sub(r";.*", "", line) for line in said] == [
-        f"ddoq: a batch of 8 does not fit into memory and is cut into {parts} parts" for parts in (2, 4)
+        f"ddoq: a batch of 8 does not fit into memory, split into {parts} parts" for parts in (2, 4)
     ]
     if has_batch_statistics(network):
         assert "batch norm now takes its statistics over 2 images, another recipe" in said[1]

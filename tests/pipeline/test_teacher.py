@@ -142,7 +142,7 @@ def test_weights_that_do_not_fit_or_are_not_there_are_errors(tmp_path, store, sq
     with pytest.raises(InputError, match=r"list.pt is not a state dict of tensors"):
         teacher(store, squares, tiny.replace(teacher_path=str(tmp_path / "list.pt")))
     with pytest.raises(
-        InputError, match=r"pretrained needs a classifier of torchvision .* but class 0 is none of them"
+        InputError, match=r"pretrained needs a classifier of torchvision .* but class 0 is not one of them"
     ):
         teacher(store, squares, tiny.replace(teacher="resnet18", teacher_path="pretrained"))
 

@@ -79,12 +79,12 @@ def test_a_refit_gives_the_same_bytes_and_another_size_another_prior(run, conten
 
 
 def test_a_prior_of_latents_needs_latents_that_are_kept(run):
-    with pytest.raises(InputError, match="prior = pretrain is made from latents that are kept; set keep_latents=true"):
+    with pytest.raises(InputError, match="prior = pretrain needs the latents; set keep_latents=true"):
         run(keep_latents=False).prototypes()
 
 
 def test_a_width_of_no_whole_heads_is_refused_before_anything_is_made(run, tmp_path):
-    with pytest.raises(InputError, match="diffusion_width = 40, but a head is 32 wide"):
+    with pytest.raises(InputError, match="diffusion_width = 40, but it must be a multiple of the width of a head, 32"):
         _ = run(diffusion_width=40).prior
     assert not list((tmp_path / "store").glob("prior/*"))
 

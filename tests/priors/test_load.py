@@ -121,7 +121,7 @@ def test_decoded_images_lie_in_0_1(model, latents):
 def test_classes_find_their_row_of_the_label_table_by_name(model):
     assert model.embed(classes("right", "left")).tolist() == [2, 0]
     assert model.embed(classes("a", "b", "c")).tolist() == [0, 1, 2]
-    with pytest.raises(InputError, match=r"the prior knows no class 'up'"):
+    with pytest.raises(InputError, match=r"the prior does not know the class 'up'"):
         model.embed(classes("right", "up"))
 
 

@@ -78,7 +78,7 @@ def test_weights_that_are_pickles_alone_are_one_line_that_names_them_and_the_men
     folder = in_variants(plain, tmp_path / "pickled")
     for name, stem in NETWORKS.items():
         (folder / name / f"{stem}.bin").touch()
-    line = r"vae/ holds config.json, diffusion_pytorch_model.bin, and no weights in safetensors; .* save_pretrained"
+    line = r"vae/ holds config.json, diffusion_pytorch_model.bin, but no weights in safetensors; .* save_pretrained"
     with pytest.raises(InputError, match=line) as caught:
         load_prior(folder)
     assert "\n" not in str(caught.value)

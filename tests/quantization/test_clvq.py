@@ -83,7 +83,7 @@ def test_a_step_outside_0_1_is_refused(gamma):
 
 
 def test_too_few_steps_are_refused():
-    with pytest.raises(InputError, match="6 steps to make, but 3 step sizes"):
+    with pytest.raises(InputError, match="CLVQ makes 6 steps, but has 3 step sizes"):
         clvq(LINE, LINE[:1], steps=[0.5, 0.4, 0.3], passes=2)
 
 

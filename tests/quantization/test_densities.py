@@ -72,12 +72,12 @@ def test_a_centre_far_from_the_mass_is_refused_at_once(mean, std, low):
 
 
 def test_a_bare_function_is_told_of_the_law_of_a_density():
-    with pytest.raises(InputError, match=r"^function is no law on a line .*, or a DensityLaw of a function$"):
+    with pytest.raises(InputError, match=r"^function is not a law on a line .* or a DensityLaw of a function$"):
         exact_quantizer(lambda x: np.exp(-(x**2)), 3)
 
 
 @pytest.mark.parametrize("K", [2.5, 0, "3"])
 def test_levels_are_whole_numbers(K):
     for quantizer in (exact_quantizer, uniform_quantizer):
-        with pytest.raises(InputError, match=r"^K = .*, but it is a whole number of at least 1$"):
+        with pytest.raises(InputError, match=r"^K = .*, but it must be a whole number of at least 1$"):
             unwrap(quantizer)(norm(), K)  # without the check of types that tests add

@@ -77,7 +77,7 @@ def test_a_file_that_does_not_say_its_dimension_needs_it(tmp_path):
     grid = Grid(numpy_rng(0, "test").standard_normal((3, 4)), np.ones(3) / 3, np.zeros((3, 0)), np.zeros(5))
     name = str(tmp_path / "mine.txt")  # five columns: d = 4, or d = 2 with companions
     write_grid(grid, name)
-    with pytest.raises(InputError, match=r"mine\.txt may be of several dimensions; give the dimension"):
+    with pytest.raises(InputError, match=r"mine\.txt does not say its dimension; give the dimension"):
         read_grid(name)
     assert same(read_grid(name, dimension=4), grid)
 
@@ -88,7 +88,7 @@ def test_a_file_that_does_not_say_its_dimension_needs_it(tmp_path):
 )  # fmt: skip
 def test_a_npz_of_shapes_that_do_not_fit_is_one_line(line, tmp_path, wrong):
     np.savez(tmp_path / "bad.npz", **vars(line) | wrong)
-    with pytest.raises(InputError, match=r"bad\.npz (is no grid|has numbers)") as told:
+    with pytest.raises(InputError, match=r"bad\.npz (is not a grid|has numbers)") as told:
         read_grid(tmp_path / "bad.npz")
     assert "\n" not in str(told.value)
 
@@ -113,7 +113,7 @@ def test_a_grid_of_the_plane_is_stationary_and_its_distortion_no_accident():
 def test_above_the_plane_all_errors_are_within_what_is_stated():
     grid = normal_grid(8, 3, numpy_rng(0, "test"), n_draws=2**16)
     found = check_grid(grid, normal_law(3), rng=numpy_rng(1, "test"), n_draws=2**16)
-    assert found.draws == 2**16 and found.lines[-1].startswith("found by 65,536 draws")
+    assert found.draws == 2**16 and found.lines[-1].startswith("by 65,536 draws")
     assert found.weights < 6 * found.errors[1] and found.stationarity < 6 * found.errors[0]
     totals = grid.totals[-2]
     assert abs(found.distortion - totals) < 6 * found.errors[2] < 0.05 * totals
@@ -131,7 +131,7 @@ def test_a_check_finds_what_is_wrong(line):
     assert check_grid(heavy, norm()).weights > 0.03
     turned = dataclasses.replace(line, points=line.points[::-1], weights=line.weights[::-1])
     assert check_grid(turned, norm()).weights < 1e-12  # the order of the rows is nobody's business
-    with pytest.raises(InputError, match="the grid has 1 dimensions, the law 2"):
+    with pytest.raises(InputError, match="the grid has 1 dimensions, but the law has 2"):
         check_grid(line, normal_law(2))
     by_draws = check_grid(Grid(np.zeros((1, 2)), np.ones(1), np.zeros((1, 2)), np.ones(5)), Uniform(), n_draws=2**14)
     assert by_draws.distortion == pytest.approx(2 / 3, abs=6 * by_draws.errors[2])
@@ -178,7 +178,7 @@ def test_sizes_out_of_range_are_refused():
     for N, d, words in ((0, 1, "N = 0"), (3, 0, "d = 0")):
         with pytest.raises(InputError, match=words):
             normal_grid(N, d, rng)
-    with pytest.raises(InputError, match="n_draws = 100, but 50 points take 800 at least"):
+    with pytest.raises(InputError, match="n_draws = 100, but 50 points need at least 800"):
         normal_grid(50, 3, rng, n_draws=100)
     assert check_grid(normal_grid(3, 1, rng), t(5)).weights > 0.001
     assert isinstance(normal_law(2), type(multivariate_normal(np.zeros(2))))

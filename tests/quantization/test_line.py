@@ -78,7 +78,7 @@ def test_companding_points_have_the_optimal_density():
 
 
 def test_companding_is_for_one_dimension():
-    with pytest.raises(InputError, match="2 dimensions, but companding is for one"):
+    with pytest.raises(InputError, match="2 dimensions, but companding needs 1"):
         companding(torch.zeros(5, 2), 2)
 
 

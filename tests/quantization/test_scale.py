@@ -144,7 +144,7 @@ def test_a_far_point_is_nearest_to_no_sample_and_one_beyond_the_range_is_refused
     X = cloud(40, 2, torch.float32)
     points = torch.cat([X[:3], torch.full((1, 2), 1e14)])
     assert torch.equal(assign(X, points), assign(X, X[:3]))
-    with pytest.raises(InputError, match=r"too far from the samples for torch\.float32; give points nearer"):
+    with pytest.raises(InputError, match=r"too far from the samples for torch\.float32; give points closer"):
         assign(X, torch.cat([X[:3], torch.full((1, 2), 1e30)]))
 
 

@@ -31,8 +31,8 @@ SHARED = {"ipc": [IPC], "hard_ipc": [IPC], "targets": ["soft"], "n_seeds": 2, "m
 
 
 @dataclass(frozen=True)
-class Arm:
-    """What is done with so many images."""
+class FewImages:
+    """Pictures made from this number of real images."""
 
     size: int  # train_size
     prior: str
@@ -49,9 +49,9 @@ class Arm:
 
 
 ARMS = (
-    *(Arm(size, "pretrain", 1, (*FITTED, *REAL)) for size in SIZES),
-    *(Arm(size, "exact", 1, ("d4m",)) for size in SIZES),
-    *(Arm(size, "pretrain", TIMES, FITTED) for size in LONGER),
+    *(FewImages(size, "pretrain", 1, (*FITTED, *REAL)) for size in SIZES),
+    *(FewImages(size, "exact", 1, ("d4m",)) for size in SIZES),
+    *(FewImages(size, "pretrain", TIMES, FITTED) for size in LONGER),
 )
 
 
@@ -73,7 +73,7 @@ def keep_shares(run: Run, path: Path) -> None:
                 continue
             made = arm.run(run)
             found = row | {"training": len(made.dataset.train), "n": IPC * made.dataset.n_classes}
-            rows.append(found | {"recognised": recognised(run, made.distilled(method, IPC, seed))})
+            rows.append(found | {"recognised": recognised_pictures(run, made.distilled(method, IPC, seed))})
             Workspace(path.parent).jsonl(path.name, rows)
 
 
@@ -81,8 +81,8 @@ def _name(row: dict) -> tuple:
     return tuple(row[name] for name in ("images", "prior", "times", "method", "seed"))
 
 
-def recognised(judge: Run, distilled: DistilledDataset) -> int:
-    """How many pictures the teacher of a run gives their class."""
+def recognised_pictures(judge: Run, distilled: DistilledDataset) -> int:
+    """Number of pictures that the teacher of a run gives their class."""
     network, device = load_teacher(judge.teacher, judge.profile.device), judge.profile.device
     with torch.no_grad():
         logits = network(judge.dataset.normalise(distilled.images()).to(device))
