@@ -105,7 +105,7 @@ def cost(
 ) -> None:
     """Estimate operations, disk and hours of `ddoq run`.
 
-    On a processor the speed of this machine is measured first, for about a second. --peak describes another device.
+    On a processor the speed of this machine is measured first, in a few seconds. --peak describes another device.
     """
     given = given_profile(profile, parameter, data_root=data_root, prior_path=prior_path, artifacts=artifacts)
     from .cost.sizes import Images, device_of  # checks what is given before torch is imported

@@ -1,4 +1,4 @@
-"""The speed of this machine, measured in about a second: what a run computes most, in small, with random numbers.
+"""The speed of this machine, measured in a few seconds: what a run computes most, in small, with random numbers.
 
 In: a profile and the sizes of its data. Out: a Device with the speed of each step that was measured, the seconds that
 an artifact takes whatever is in it. Each step runs at the batch of the run, since small batches are slow; what was not

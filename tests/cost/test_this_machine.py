@@ -36,13 +36,13 @@ def test_every_step_with_networks_is_measured_and_what_computes_alike_has_its_sp
     assert all(1e6 < speed < 1e13 for speed in speeds.values()) and 0 < machine[0].artifact < 5
 
 
-def test_measuring_takes_about_a_second_where_nothing_else_runs(machine, monkeypatch):
+def test_measuring_takes_seconds(machine, monkeypatch):
     monkeypatch.setattr(
         module, "time", SimpleNamespace(perf_counter=time.process_time, perf_counter_ns=time.perf_counter_ns)
     )
     began = time.process_time()
     machine_of(SMALL, IMAGES)
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 10
 
 
 def test_a_large_network_is_measured_on_few_images():
