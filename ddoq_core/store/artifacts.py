@@ -62,7 +62,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folder in which an artifact is made. Finished `chunk`s survive an interruption and are not redone."""
+    """The folder in which an artifact is made. A finished `chunk` survives an interruption and is not redone."""
 
     path: Path
     discarded: list[str] = field(default_factory=list)  # files to leave out of the artifact

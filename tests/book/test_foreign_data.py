@@ -49,7 +49,7 @@ def values(folder) -> dict:
 
 
 def test_the_notebooks_that_take_data_are_those_of_the_method_and_of_the_results():
-    assert len(TAKE_DATA) >= 7 and all(execute.declared(execute.jupytext.read(p)) for p in TAKE_DATA)
+    assert len(TAKE_DATA) >= 6 and all(execute.declared(execute.jupytext.read(p)) for p in TAKE_DATA)
 
 
 @pytest.mark.slow

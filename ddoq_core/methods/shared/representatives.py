@@ -54,9 +54,8 @@ def facilities(features: Float[Tensor, "n d"], k: int) -> tuple[Int64[Tensor, " 
     The objective is monotone and submodular, so the greedy value is at least 1 - 1/e of the optimum.
 
     Returns:
-        The chosen points, and how many points each serves: the points nearer to it than to any other chosen one. They
-            sum
-        to n, and every chosen point serves at least itself.
+        The chosen points, and the number of points that each serves: the points nearer to it than to any other chosen
+        one. These numbers sum to n, and every chosen point serves at least itself.
     """
     distance = squared_distances(features, features).sqrt()
     distance.fill_diagonal_(0)

@@ -3,16 +3,8 @@
 import numpy as np
 import pytest
 
-from ddoq_book.ch34.ablations import (
-    SetsByDistance,
-    ablation_result,
-    ablation_rows,
-    ablation_table,
-    distance_figure,
-    distance_texts,
-    sets_by_distance,
-    shrinkage,
-)
+from ddoq_book.ch34.ablations import ablation_result, ablation_rows, ablation_table
+from ddoq_book.ch34.distances import SetsByDistance, distance_figure, distance_texts, sets_by_distance, shrinkage
 from ddoq_book.studies.one_knob import ABLATIONS, ablation_runs
 from ddoq_core.config.profile import Profile
 from ddoq_core.errors import InputError
