@@ -207,7 +207,7 @@ class AlternatingCircle:
 
     @property
     def ratio(self) -> float:
-        """Gap over bound. It tends to cos(pi / 2K) as e -> 0: Theorem 3 is attained to first order up to this factor."""
+        """Gap over bound. It tends to cos(pi / 2K) as e -> 0: to first order, Theorem 3 is sharp up to this factor."""
         return self.gap / self.bound
 
 
