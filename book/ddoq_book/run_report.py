@@ -60,7 +60,7 @@ def report_run(run: Run) -> list[str]:
         shown = {name: found for (name, ipc, seed), found in made.items() if (ipc, seed) == (highest, 0)}
         parts |= _figure1(run, [name for name in shown if METHODS[name].images == PROTOTYPES], highest)
         sheets = {METHODS[name].title: found for name, found in shown.items()}
-        parts[f"One look at every method, {highest} images per class"] = contact_sheets(sheets)
+        parts[f"Pictures of every method, {highest} images per class"] = contact_sheets(sheets)
     if checked:
         health = health_table(checked)
         parts["Are the sets healthy?"] = health._repr_html_()
@@ -116,10 +116,8 @@ def _figure1(run: Run, methods: list[str], ipc: int) -> dict[str, str]:
     found = weighted_class(run, run.dataset.class_names[0], ipc, method)
     picture = io.BytesIO()
     figure1(found).savefig(picture, format="png")
-    words = (
-        f"Pictures of {found.class_name}, heaviest first, with the share of the class that each stands for; below each"
-    )
-    return {f"Figure 1: {METHODS[method].title}": _image(picture, "png", f"{words} the nearest real image")}
+    words = f"Pictures of {found.class_name}, heaviest first, each with its share of the class"
+    return {f"Figure 1: {METHODS[method].title}": _image(picture, "png", f"{words}; below each the nearest real image")}
 
 
 def contact_sheets(sets: Mapping[str, DistilledDataset]) -> str:

@@ -63,9 +63,9 @@ class Demo(SphinxDirective):
         """Parse the caption."""
         name = self.arguments[0]
         if name not in KINDS:
-            raise self.error(f"no demo is called {name}; there are: {', '.join(KINDS)}")
+            raise self.error(f"there is no demo {name}; choose one of: {', '.join(KINDS)}")
         if "alt" not in self.options:
-            raise self.error(f"the demo {name} has no :alt: that says what its still picture shows")
+            raise self.error(f"the demo {name} has no :alt:; describe its still picture there")
         node = demo(name=name, alt=self.options["alt"])
         self.state.nested_parse(self.content, self.content_offset, node)
         return [node]
@@ -81,7 +81,7 @@ class Still(SphinxDirective):
         """An image from the folder of the drawn pictures."""
         name = self.arguments[0]
         if name not in stills.DRAWN or "alt" not in self.options:
-            raise self.error(f"a still has an :alt: and is one of {', '.join(stills.DRAWN)}; not {name}")
+            raise self.error(f"still {name}: give it an :alt:, and a name from: {', '.join(stills.DRAWN)}")
         source = f"{folder_of(self.env.docname)}/{name}.svg"
         return [
             nodes.raw("", f'<img class="still" src="{source}" alt="{html.escape(self.options["alt"])}">', format="html")

@@ -129,7 +129,7 @@ def distortion_figure(*traces: AlgorithmTrace) -> Figure:
         G = [moment.distortion for moment in trace.moments]
         axes.plot(np.maximum(seen, 1), G, color=colour, marker=marker, drawstyle="steps-post")
         label(axes, seen[-1], G[-1], f"{trace.algorithm}: {G[-1]:.3f}", colour, xytext=(0, -12), ha="right")
-    axes.set(xscale="log", xlabel="samples looked at (the start drawn at 1)", ylabel="distortion G")
+    axes.set(xscale="log", xlabel="samples used (the start is drawn at 1)", ylabel="distortion G")
     axes.set_ylim(bottom=0)
     return figure
 

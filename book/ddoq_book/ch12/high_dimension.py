@@ -93,4 +93,4 @@ def digits_table(found: Sequence[RealCloud], K: int) -> Table:
     columns = "cloud in 784 dimensions", Column(f"left by {K} centroids, of the distortion of the mean", ".3f")
     note = f"n = {found[0].shares.n} halvings, 95 % intervals; centroids of one half, judged by the other."
     rows = ((at.name, at.shares) for at in found)
-    return Table.of_rows("Real images, and normal laws beside them", columns, rows, (note,))
+    return Table.of_rows("Real images and normal laws", columns, rows, (note,))

@@ -41,7 +41,7 @@ def heavy_table(found: HeavyTail) -> Table:
     """K^2 G of a law with a heavy tail for several cut-offs, and its limit."""
     rows = list(zip((*found.levels, "∞ (Zador)"), (*found.scaled.T, found.limits), strict=True))
     columns = Column("K", ",d"), *(Column(f"y = {end:g}", ".2f") for end in found.ends)
-    caption = "K² G of a law without more than two moments, cut off at e^y"
+    caption = "K² G of a law with only two moments, cut off at e^y"
     return Table.of_rows(caption, columns, [(K, *values) for K, values in rows])
 
 
@@ -156,7 +156,7 @@ def band_table(found: Sequence[ZadorBand]) -> Table:
     ratio = Column("ratio of the bounds", ".4f")
     columns = (Column("d", ",d"), *(Column(name, ".5f") for name in names), ratio)
     note = "Both tend to 1 / (2πe) = 0.05855."
-    return Table.of_rows("Zador's constant lies between", columns, rows, (note,))
+    return Table.of_rows("Bounds of Zador's constant", columns, rows, (note,))
 
 
 @figure_style()
@@ -170,7 +170,7 @@ def gaps_figure(found: EmpiricalGaps) -> Figure:
     label(axes, sizes[-1], found.bounds.mean(1)[-1], "bound of Theorem 3", BROWN)
     label(axes, sizes[-1], found.gaps.mean(1)[-1], "gap, mean", BLUE)
     label(axes, sizes[0], (2 - 2 / math.pi) / sizes[0], "(2 − 2/π) / n", INK, xytext=(0, -16))
-    axes.set(xscale="log", yscale="log", xlabel="number of samples n", ylabel="distortion above the least")
+    axes.set(xscale="log", yscale="log", xlabel="number of samples n", ylabel="distortion minus the least")
     axes.set_xlim(right=sizes[-1] * 6)
     return figure
 

@@ -209,7 +209,7 @@ def identities_table(found: Sequence[Identity], n: int) -> Table:
     verdict = Column("verdict", lambda holds: "equal" if holds else "not equal")
     rows = [(i.claim, i.difference, i.holds) for i in found]
     note = f"{n:,} samples of one seed; equal means to 1e-12."
-    return Table.of_rows("Equal, and not", ("claim", Column("largest difference", ".1e"), verdict), rows, (note,))
+    return Table.of_rows("Equal or not", ("claim", Column("largest difference", ".1e"), verdict), rows, (note,))
 
 
 def two_clouds(n: int, rng: np.random.Generator) -> Float[Tensor, "n 1"]:
@@ -253,7 +253,7 @@ def small_cloud_table(found: Sequence[SmallCloudErrors], n: int) -> Table:
     seeds = found[0].distortion.n
     note = f"{n:,} samples, {100 * LONE:g} % of them about {FAR:g}, n = {seeds} seeds, 95 % intervals."
     columns = ("algorithm", *(Column(name, ".3f") for name in names))
-    return Table.of_rows("A light point under two programs", columns, rows, (note,))
+    return Table.of_rows("A light point in two programs", columns, rows, (note,))
 
 
 @figure_style()

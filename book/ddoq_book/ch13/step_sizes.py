@@ -74,8 +74,8 @@ def step_laws_table(found: Sequence[StepsOutcome], n: int, best: ExactQuantizer)
     notes = (
         f"{n:,} samples, n = {found[0].running.n} seeds, 95 % intervals. G(x*) = {best.distortion:.5f}.",
         "Errors are max |xᵢ − xᵢ*| and max |wᵢ − μ(Cᵢ*)| over i; the distance is that to the winner.",
-        "Linear theory: how errors fall in the end, the share of the start's error that is left along the slowest "
-        "direction, and in brackets the level of the noise, once the start is forgotten.",
+        "Linear theory: the final rate of the errors, the share of the start's error that is left along the slowest "
+        "direction, and in brackets the level of the noise once the start is forgotten.",
     )
     columns = (
         "steps",
@@ -113,7 +113,7 @@ def two_ways_figure(law: Any, K: int, n: int, seed: int) -> Figure:
     for axes, at, path in zip(panels, ([0.5, *when], range(ITERATIONS + 1)), (learned, moved), strict=True):
         axes.plot(at, path, color=BLUE, linewidth=1.2)
         axes.hlines(exact_quantizer(law, K).points, at[0], at[-1], linestyles="--", color=INK, linewidth=1)
-    panels[0].set(xscale="log", xlabel="samples (the start drawn at 0.5)", ylabel="points", title="CLVQ")
+    panels[0].set(xscale="log", xlabel="samples (the start is drawn at 0.5)", ylabel="points", title="CLVQ")
     panels[1].set(xlabel="iterations", title="Lloyd's algorithm")
     return figure
 

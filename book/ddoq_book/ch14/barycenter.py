@@ -69,8 +69,8 @@ def errors_table(found: dict[str, tuple[LineErrors, ...]]) -> Table:
     )
     ratios = (Column(f"{kind}, over it", ".4g") for kind in (EQUAL, MIXED))
     note = (
-        "Narrow and wide: 0.9 N(0, 1/16) + 0.1 N(0, 9), not log-concave: its optimum is the best that was found, "
-        "that of the others is proved."
+        "Narrow and wide: 0.9 N(0, 1/16) + 0.1 N(0, 9). It is not log-concave, and its optimum is the best grid found. "
+        "The optima of the others are proved."
     )
     columns = ("Law", "K", Column("optimal W₂²", ".6f"), *ratios)
     return Table("Three K-point measures on a line", columns, blocks, (note,))

@@ -86,7 +86,7 @@ def divergences_table(found: Sequence[Divergences], n: int) -> Table:
     """One row per delta; the simulated divergence is from n paths."""
     columns = (Column("δ", "g"), Column("KL", ".4f"), Column("KL, simulated", ".4f"), Column("TV", ".4f"))
     rows = ((at.delta, at.kl, Mean.normal(at.simulated_kl, at.error, n), at.tv) for at in found)
-    note = f"Simulated: {n:,} paths on 60 bins of equal mass, 95 %; a histogram sees a little less than all."
+    note = f"Simulated: {n:,} paths on 60 bins of equal mass, 95 %; a histogram misses a small part."
     return Table.of_rows("Four atoms, Brownian motion: ν_δ from μ_δ", columns, rows, (note,))
 
 

@@ -187,7 +187,7 @@ def power_table(found: dict[str, Sequence[ReturnedLaw]]) -> Table:
     columns = ("score", "hypotheses", "rejected by distribution functions", "rejected by moments, given the start")
     at = found[next(iter(found))][0]
     note = f"n = {at.n:,} paths and {at.n_steps} steps for each; a hypothesis is rejected at 5 % over their number."
-    return Table.of_rows("What the tests can see", columns, rows, (note,))
+    return Table.of_rows("What the tests detect", columns, rows, (note,))
 
 
 def projected_ks(x: Float[Tensor, "n d"], law: GaussianMixture, rng: np.random.Generator) -> tuple[float, float]:

@@ -87,7 +87,7 @@ def renoised_table(found: Sequence[Renoised], halves: Sequence[float]) -> Table:
     rows = [(f"cloud, T = {T:g}", *(share[T, K] for K in levels)) for T in times]
     columns = ("clean codebook, noised", *(Column(f"K = {K}", ".3f") for K in levels))
     cells = ", ".join(f"{two_point_share(half):.5f} for ±{half:g}" for half in halves)
-    note = f"One cell of two points, of the spread of the noise times what is given: {cells}."
+    note = f"One cell of two points, at positions in units of the noise's standard deviation: {cells}."
     return Table.of_rows("Total variation over its bound φ(1) (a²/v) G", columns, rows, (note,))
 
 

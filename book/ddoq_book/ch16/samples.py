@@ -102,7 +102,7 @@ def sample_errors_table(found: Sequence[SampleErrors]) -> Table:
     columns = ("d", Column("slope of TV in N", ".2f"), "of W₂(μ_N, μ_T)", Column("I", ".3f"))
     columns += (Column(f"N times χ², N = {found[0].sizes[-1]:,}", ".2f"),)
     note = f"All N samples, N = {', '.join(f'{n:,}' for n in found[0].sizes)}; {len(found[0].tv)} seeds, 95 %."
-    return Table.of_rows("Samples in place of the law at time T, after the exact reverse SDE", columns, rows, (note,))
+    return Table.of_rows("Samples instead of the law at time T, after the exact reverse SDE", columns, rows, (note,))
 
 
 @figure_style()

@@ -53,7 +53,7 @@ def checked_grids_table(dimensions: Sequence[int], N: int, n_draws: int, seed: i
             As(found.distortion, lambda v, e=errors[2]: f"{v:.6f}{e}"),
         ))  # fmt: skip
     columns = ("d", "checked by", "largest |xᵢ − centroid|", "largest error of a weight", "distortion")
-    return Table.of_rows(f"Grids of N(0, I) with {N} points", columns, rows, ("±: one deviation.",))
+    return Table.of_rows(f"Grids of N(0, I) with {N} points", columns, rows, ("±: one standard deviation.",))
 
 
 def wells_table(levels: Sequence[int], n_draws: int, seed: int) -> Table:

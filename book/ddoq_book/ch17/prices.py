@@ -102,7 +102,7 @@ def basket_table(found: Sequence[BasketErrors], deviation: float) -> Table:
         "geometric basket, exact price", "basket", "K draws, deviation", "basket with control",
         "K draws with control, deviation",
     )  # fmt: skip
-    note = f"Errors of the basket are from a price with a deviation of {deviation:.0e}; spot 1, five assets."
+    note = f"Errors of the basket: to a price with a standard deviation of {deviation:.0e}; spot 1, five assets."
     return Table.of_rows("A basket of five assets", ("K", *(Column(n, ".1e") for n in names)), rows, (note,))
 
 

@@ -54,7 +54,7 @@ def record_table(further: Sequence[int]) -> Table:
         Column("log K × distortion", ".4f"),
     )  # fmt: skip
     notes = (
-        f"The best K paths, products or not, have the limit {path_rate(brownian_motion()):.4f} of the last column.",
+        f"For the best K paths, products or not, the last column tends to {path_rate(brownian_motion()):.4f}.",
         "Published: RECORD_QF.TXT of quantize.maths-fi.com, read in a public copy.",
     )
     return Table.of_rows("Brownian motion on [0, 1], on the best product of at most K paths", columns, rows, notes)

@@ -131,8 +131,8 @@ def error_split_table(found: Sequence[ErrorSplit], n_pairs: int) -> Table:
         roots = [at.root(name) for name in (*PARTS, "held out")]
         rows.append((f"{at.strength:g}", at.signal, *roots, Mean.of(at.tv), float(at.bound.mean())))
     notes = (
-        "Errors in expectation: root mean square over 1-Lipschitz functions, freed of chance, in units of the "
-        "codebook's own W₁. Their difference: of a centroid and a real latent of its cell, with the same noise.",
+        "Errors in expectation: unbiased root mean square over 1-Lipschitz functions, in units of the codebook's own "
+        "W₁. Their difference: between a centroid and a real latent of its cell, with the same noise.",
         f"n = {len(found[0].tv)} classes, {n_pairs} pairs of each, 95 % interval over classes.",
     )
     return Table.of_rows("The error of the distilled images in two parts", columns, rows, notes)

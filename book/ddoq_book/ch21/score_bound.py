@@ -149,7 +149,7 @@ def score_bounds_table(found: Sequence[ScoreBound]) -> Table:
         rows.append((at.level, data, at.largest, at.quantization, at.bound, start, at.pinsker, at.below_one))
     n = found[0].squared["data"].n
     note = (
-        f"Means over the classes; 95 % intervals over n = {n:,} draws. A total variation is 1 at most. The last three "
-        "columns are between the learned and the exact score, from the same start."
+        f"Means over the classes; 95 % intervals over n = {n:,} draws. A total variation is at most 1. The last "
+        "three columns are between the learned and the exact score, from the same start."
     )
     return Table.of_rows("The learned score in the bound of section 8", columns, rows, (note,))

@@ -32,7 +32,7 @@ from .class_cloud import ClassCloud, quantities
 from .score_error import ExactScore
 
 DENOISE_BATCH = 100  # latents denoised together; part of the plan
-LEARNED, EXACT, BESIDE = "learned score", "exact score of training latents", "beside them"
+LEARNED, EXACT, BESIDE = "learned score", "exact score of training latents", "for comparison"
 SHRINKAGE = 0.8  # of the distance to the mean, to show the effect of shrinkage on W_2
 SAME = 0.01  # of the size of a latent: draws within it are the same; two training latents are farther apart
 # quantities only of draws that start from centroids

@@ -121,7 +121,7 @@ def pictures_table(rows: Sequence[dict], caption: str) -> Table:
     n = len(rows[0]["w2"])
     notes = (
         f"Means over n = {n} classes{' and 95 % intervals' * (n >= ENOUGH)}.",
-        "Distance to the nearest: of a picture's latent, encoded again, to the nearest training latent of its class, "
-        "where that of a held-out photograph is 1; W₂ by the counts. Strength 0: the decoded centroid.",
+        "Distance to the nearest: from a picture's latent, encoded again, to the nearest training latent of its class; "
+        "for a held-out photograph it is 1. W₂ is with the counts. Strength 0: the decoded centroid.",
     )
     return Table.of_groups(caption, columns, lines, notes)

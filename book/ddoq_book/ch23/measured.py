@@ -60,7 +60,7 @@ def latent_codebooks_table(found: Mapping[str, dict]) -> Table:
     columns += (Column("W₂ falls by, %", ".1f"), Column("held out, %", ".1f"), Column("Within cells, %", ".0f"))
     notes = (
         "One pass of mini-batch k-means, one codebook of each class; means over classes and 95 % intervals. W₂ falls: "
-        "of the codebook to the latents it was made of, with its counts against equal weights; held out: to validation "
+        "from the codebook to its training latents, with its counts against equal weights; held out: to validation "
         "latents. Within cells: share of the variance of the teacher's logits.",
     )
     return Table.of_groups("Codebooks of real latents", columns, rows, notes if rows else (MISSING,))
@@ -78,7 +78,7 @@ def latent_dimensions_table(found: Mapping[str, dict]) -> Table:
     columns += (Column("Slope of log W₂", ".3f"), Column("Slope, held out", ".3f"))
     notes = (
         "Means over classes and 95 % intervals. Intrinsic dimension by maximum likelihood from the 20 nearest "
-        "neighbours, which is too small where there are few points. Slope: of Lloyd's codebooks, against log K.",
+        "neighbours, which is too small for few points. Slope: of Lloyd's codebooks, against log K.",
     )
     return Table.of_rows("How many dimensions the latents have", columns, rows, notes if rows else (MISSING,))
 
@@ -91,7 +91,7 @@ def latent_bounds_table(found: Mapping[str, dict], signals: Mapping[float, float
         for strength, a in signals.items():
             rows.append((name, strength, a, Mean.of(renoised_total_variation(a / (1 - a)) * G)))
     columns = ("Data", Column("Strength", "g"), Column("ᾱ", ".3f"), Column("Bound of the total variation", ".3g"))
-    notes = (f"K = {ipc}, means over classes and 95 % intervals; a total variation is 1 at most.",)
+    notes = (f"K = {ipc}, means over classes and 95 % intervals; a total variation is at most 1.",)
     return Table.of_groups("The theorem on re-noising, at real scale", columns, rows, notes if rows else (MISSING,))
 
 

@@ -78,8 +78,8 @@ def primary_table(found: PrimaryComparisons) -> Table:
         ("Data", "IPC", *_paired_columns("DDOQ is"), "n students", Column("n test", ",")),
         rows,
         (
-            f"Intervals of level {100 * found.level:.2f} % each: {100 * LEVEL:.0f} % that all {len(found.rows)} are "
-            "right.",
+            f"Intervals of level {100 * found.level:.2f} % each; all {len(found.rows)} hold together at "
+            f"{100 * LEVEL:.0f} %.",
             FOUND_NOTE,
         ),
     )

@@ -124,7 +124,7 @@ def families_table(found: FamilyTable) -> Table:
         rows,
         (
             f"Students behind a mean: {', '.join(map(str, sorted(n))) or 'none yet'}.",
-            "Bytes before they are packed: pictures at a byte a channel, what was learned as floats at four, soft "
+            "Bytes before compression: pictures at one byte per channel, learned values as floats of four bytes, soft "
             "labels as the teacher's logits of all epochs.",
         ),
     )

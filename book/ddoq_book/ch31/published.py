@@ -126,11 +126,11 @@ def departures(profile: Profile) -> list[Departure]:
 def departures_table(profile: Profile) -> Table:
     """Every choice that differs from those of a method's authors."""
     return Table.of_groups(
-        "Choices that lie outside what the authors published",
+        "Choices that differ from those of the authors",
         ("Method", "Choice", Column("Quoted: published"), "Here"),
         [(d.method, d.choice, d.published, d.here) for d in departures(profile)],
         (
-            "Quoted from the papers and the released code, by reading; where nothing is said of the data, for "
+            "Quoted from reading the papers and the released code. Unless the row names its data, a choice is for "
             "ImageNet (D⁴M, DDOQ), or for CIFAR-10 at one image per class (TESLA).",
         ),
     )

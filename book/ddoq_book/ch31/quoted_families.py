@@ -57,7 +57,7 @@ def quoted_families_table() -> Table:
         "Quoted: published accuracies at 1 / 10 / 50 images per class, in percent. Nothing in it was measured here.",
         ("Method", "MNIST", "Fashion-MNIST", "CIFAR-10", "Source that was opened"),
         [(METHODS[name].title, *values) for name, *values in lines],
-        (f"{NOTHING}: none published that is known here, or none in a source that could be opened.",),
+        (f"{NOTHING}: no published value is known here, or its source could not be opened.",),
     )
 
 

@@ -87,14 +87,14 @@ def table1_table(found: Table1) -> Table:
     if any(labels == "own" for _, labels in found.columns):
         own = ", ".join(METHODS[m].title for m in found.own)
         notes.append(
-            f"Own protocol ({own}): the method's published labels and training, but for what the table of departures "
-            "names. – where none was run."
+            f"Own protocol ({own}): the method's published labels and training, except for the choices in the table of "
+            "departures. –: none was run."
         )
     if found.one_student_each:
         notes.append("Each distillation has one student with first weights of its own: the interval holds both.")
     if found.at_chance:
         cells = "; ".join(f"{METHODS[c.method].title}, IPC {c.ipc}, {c.labels} labels" for c in found.at_chance)
-        notes.append(f"Not trained: no student is better than guessing, so it is no result on the method: {cells}.")
+        notes.append(f"Not trained: no student is better than guessing, which is no result on the method: {cells}.")
     return Table.of_groups(
         f"Top-1 accuracy in percent on the {found.n_test:,} test images of {found.dataset}: mean [95 % interval]",
         (
@@ -155,7 +155,7 @@ def differences_table(found: MethodDifferences) -> Table:
             (d.cell.ipc, d.cell.student, d.cell.labels, d.difference, d.verdict, d.difference.detectable, d.headroom)
             for d in found.rows
         ],
-        (FOUND_NOTE if found.rows else "This run has not both.",),
+        (FOUND_NOTE if found.rows else "This run does not have both.",),
     )
 
 

@@ -72,7 +72,7 @@ def sets_by_distance(rows: list[dict], labels: ndarray, ipc: int, kind: str = LA
             images, weights = tuple(row["w2_uniform"]), str(row["weights"])  # equal images have equal distances
             points.setdefault((images, weights), {})[row["key"]] = row  # a student in two rows counts once
     if len(points) < 3:
-        raise InputError(f"a correlation of {len(points)} distilled sets says nothing; record more of them first")
+        raise InputError(f"{len(points)} distilled sets, but a correlation needs at least 3; record more of them first")
     names, distances, accuracies = [], [], []
     for some in points.values():
         first, *_ = some.values()
