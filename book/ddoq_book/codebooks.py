@@ -84,7 +84,7 @@ def codebooks_table(found: list[CodebookSpread]) -> Table:
     columns = ("Data", "K", "Codebook", "Counts", Column("K effective / K", ".2f"), Column("Largest / smallest", ".0f"))
     notes = (
         "Means over 12 distillations and the classes; the ratio is a median. The weights of a codebook are tested "
-        f"where its counts are worth at most {NEARLY_EQUAL:g} K equal ones.",
+        f"if its effective number of counts is at most {NEARLY_EQUAL:g} K.",
     )
     return Table.of_groups("How unequal the counts of each codebook are", (*columns, "Tests the weights"), rows, notes)
 

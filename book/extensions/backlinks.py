@@ -1,6 +1,6 @@
 """Sphinx extension: links between the tables of statements and errata, and the pages that they name.
 
-Every row of the two tables gets a name, so that a text can link to it: {ref}`erratum-7`, {ref}`statement-theorem-5`.
+Every row of the two tables gets a name for links: {ref}`erratum-7`, {ref}`statement-theorem-5`.
 A page gets a line with all rows that link to it, before its exercises or at its end. The line is made from the table;
 the two directions cannot disagree.
 """

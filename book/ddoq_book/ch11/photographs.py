@@ -170,7 +170,7 @@ def _codebooks(samples: Tensor, levels: Sequence[int], n: int, rng: np.random.Ge
 
 def _shrunk(image: ndarray, factor: int) -> Float[ndarray, "h w 3"]:
     if not 1 <= factor <= min(image.shape[:2]):
-        raise InputError(f"shrink_factor = {factor}, but it is from 1 to {min(image.shape[:2])}")
+        raise InputError(f"shrink_factor = {factor}, but it must be from 1 to {min(image.shape[:2])}")
     h, w = (size // factor for size in image.shape[:2])
     blocks = image[: h * factor, : w * factor].reshape(h, factor, w, factor, 3)
     return blocks.mean((1, 3)) / 255

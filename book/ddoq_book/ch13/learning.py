@@ -27,7 +27,7 @@ def law_of(name: str) -> Any:
         InputError: the name is not one of these laws.
     """
     if name not in LOG_CONCAVE:
-        raise InputError(f"learning_law = {name!r}, but it is one of {', '.join(sorted(LOG_CONCAVE))}")
+        raise InputError(f"learning_law = {name!r}, but it must be one of {', '.join(sorted(LOG_CONCAVE))}")
     return getattr(scipy.stats, name)()
 
 

@@ -160,7 +160,7 @@ def running_figure(traces: dict[str, LearningErrors], best: ExactQuantizer) -> F
     axes.plot([steps[0], n], [0.1, 0.1 * steps[0] / n], "--", color=INK, linewidth=1.2)
     label(axes, steps[0], 0.1, "∝ 1/k", xytext=(8, -22))
     axes.set(xscale="log", yscale="log", ylim=(LEAST_EXCESS, None), xlabel="samples k")
-    axes.set_ylabel("running mean over $G(x^*)$, less 1")
+    axes.set_ylabel("running mean over $G(x^*)$, minus 1")
     end_labels(axes, n, ends, STEP_COLOURS, gap=0.07)
     return figure
 

@@ -14,7 +14,7 @@ from ddoq_core.theory.measures import GaussianMixture
 def kl_normal(mean: float, variance: float, other_mean: float = 0.0, other_variance: float = 1.0) -> float:
     """KL(N(mean, variance) || N(other_mean, other_variance)), in nats."""
     if not (variance > 0 and other_variance > 0):
-        raise InputError(f"variances are {variance:g} and {other_variance:g}, but a density needs one above 0")
+        raise InputError(f"variances are {variance:g} and {other_variance:g}, but a density needs variances above 0")
     ratio = variance / other_variance
     return (ratio - 1 - math.log(ratio) + (mean - other_mean) ** 2 / other_variance) / 2
 
@@ -46,7 +46,7 @@ def pushed_normal(
     """Mean and variance at delta of the reverse SDE of normal data on a line, which is linear, from N(mean, variance)
     at T."""
     if len(data.masses) != 1 or data.d != 1:
-        raise InputError(f"{len(data.masses)} components in R^{data.d}; a normal law stays normal for one, on a line")
+        raise InputError(f"{len(data.masses)} components in R^{data.d}; give a normal law, one component on a line")
     at_0, at_1 = (data.reversed(process, torch.tensor([[x]]), torch.ones(1), delta, T) for x in (0.0, 1.0))
     gain = (at_1.means - at_0.means).item()
     return at_0.means.item() + gain * mean, gain**2 * variance + at_0.scales.square().item()

@@ -101,7 +101,7 @@ def bounds_table(found: Sequence[BoundedError]) -> Table:
         for at, rows in groupby(found, key=lambda row: (row.process, row.K))
     )
     note = f"T = {found[0].T:g}, R = {found[0].R:g}. Error: of the worst 1-Lipschitz function, exact up to quadrature."
-    return Table("Theorem 13: the error in expectation and what bounds it", columns, blocks, (note,))
+    return Table("Theorem 13: the error in expectation and its bounds", columns, blocks, (note,))
 
 
 def _values(bounds: LogBounds) -> list[float]:
@@ -198,7 +198,7 @@ def bounds_figure(data: GaussianMixture, R: float, process: Process, T: float, K
     own = np.array([constant_of_measure(data, process, t, T) for t in deltas.tolist()])
     error = np.array([expectation_error(data, process, start.measure, t, T) for t in deltas.tolist()])
     beside, left, above = {"xytext": (8, 6)}, {"xytext": (-8, -6), "ha": "right"}, {"xytext": (0, 9)}
-    steep = int((start.W2 * printed < 100).argmax())  # where the exponential bounds enter the figure
+    steep = int((start.W2 * printed < 100).argmax())  # the exponential bounds enter the figure here
     for name, values, at, colour, style, place in (
         ("C W₂, as printed", start.W2 * printed, steep, VERMILION, ":", beside),
         ("C W₁, corrected", start.W1 * pathwise, steep, BROWN, "-.", left),

@@ -249,8 +249,8 @@ def distances_table(gaps: dict[str, TheoryGap]) -> Table:
 def moments_table(gaps: dict[str, TheoryGap]) -> Table:
     """Moments of every measure in percent of the class's variance, and the share that the teacher recognises."""
     note = (
-        "All in percent. Variance, squared error of the mean, and what one draw per place adds to that: of the "
-        "variance of the training latents. Within a centroid: share of the variance of the draws that is the noise's. "
+        "All in percent. Variance, squared error of the mean, and its increase by one draw per place: of the variance "
+        "of the training latents. Within a centroid: share of the variance of the draws that is due to the noise. "
         "Distance to the nearest training latent: of that of validation latents."
     )
     return _table("Moments, copies, and what the teacher recognises", MOMENTS, FORM_OF_MOMENTS, gaps, note)

@@ -31,7 +31,7 @@ frepo | – | – | 46.8 ± 0.7 / 65.5 ± 0.4 / 71.7 ± 0.2 | table of PAD; a wi
 d4m | – | – | – / 56.2 ± 0.4 / 72.8 ± 0.5 | its own text
 full | – | – | 84.8 ± 0.1 | table of PAD
 """  # noqa: E501 - a table
-BAND = 2.0  # points: a published value counts as reached within this distance
+BAND = 2.0  # points: a published value within this distance counts as reached
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from ..recorded import ALL_IMAGES, rows_of
 from ..studies.baselines import FOLDER
 
 PARTS = {  # parts of the study, by the ends of their names
-    "all-ipc001": "all rows at one image per class, with 1,000 steps in place of 100",
+    "all-ipc001": "all rows at one image per class, with 1,000 steps instead of 100",
     "rded-own": "RDED's own protocol, with its 300 epochs",
     "sre2l-ipc010": "SRe²L at ten",
     "tesla-ipc010": "TESLA at ten",

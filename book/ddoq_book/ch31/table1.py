@@ -128,7 +128,7 @@ def untrained(records: Records) -> list[Cell]:
 class MethodDifferences:
     """One method minus another, for all cells with both."""
 
-    dataset: str  # with what was kept of it
+    dataset: str  # with the number of images kept
     method: str
     baseline: str
     rows: tuple[PairedDifference, ...]  # by IPC

@@ -42,10 +42,7 @@ def cost_figure(took: MeasuredRun, machine: Device, steps: Sequence[PaperStep], 
     right.set_title("ImageNet-1K: the paper's Table 2", fontsize=9)
     for ax in (left, right):
         ax.grid(axis="y", visible=False)
-    signs = [
-        Patch(color=BLUE, label="taken"),
-        Line2D([], [], color=INK, linewidth=2, label="estimated from operations"),
-    ]
+    signs = [Patch(color=BLUE, label="taken"), Line2D([], [], color=INK, linewidth=2, label="estimated by operations")]
     figure.legend(handles=signs, loc="outside upper right", ncols=2, fontsize=8)
     return figure
 

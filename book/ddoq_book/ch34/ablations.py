@@ -34,7 +34,7 @@ class AblationRow:
     setting: str
     accuracy: Estimate
     against_first: PairedDifference | None  # None: it is the first setting
-    gain_of_weights: Estimate | None  # DDOQ minus D4M within the setting; None where it is not DDOQ, or D4M is missing
+    gain_of_weights: Estimate | None  # DDOQ minus D4M within the setting; None for other methods, or without D4M
     effective: float  # effective number of equal counts as a share of K; mean over classes and distillations
     w2_uniform: float  # distance to the data with equal weights, the same mean
     w2: float  # the same with the weights v / sum v

@@ -128,7 +128,7 @@ def mixture_table(cells: Sequence[MixtureCell], metric: str = "accuracy") -> Tab
     columns = ("Student", "K", Column("s", "g"), Column("K effective / K", ".2f"), Column("D4M", form))
     names = "DDOQ − D4M", "predicted", "proportional − D4M", "predicted"
     note = f"n = {cells[0].measured.shape[-1]} layouts, 95 % intervals; predicted: the student of the re-weighted law."
-    caption = f"What weights are worth: {metric}, {UNITS[metric]}"
+    caption = f"The effect of weights: {metric}, {UNITS[metric]}"
     return Table.of_groups(caption, (*columns, *(Column(name, form) for name in names)), rows, (note,))
 
 

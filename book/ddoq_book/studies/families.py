@@ -102,9 +102,7 @@ def stored_bytes(run: Run, task: Student) -> dict[str, int]:
     if task.labels == OWN and (distilled.artifact.path / FLOATS).exists():
         kept = {name: FLOAT * t.numel() for name, t in floats_of(distilled).items() if name not in UNSEEN}
         images = kept.pop("images")
-        pixels = (
-            images if not {"bases", "addresses"} & set(kept) else 0
-        )  # images made from bases or addresses are not stored
+        pixels = images if not {"bases", "addresses"} & set(kept) else 0  # bases and addresses make the images
         labels = kept.pop("labels", labels)
         more = sum(kept.values())
     elif task.labels == "soft" or (task.labels == OWN and METHODS[task.method].protocol(p, distilled)[0] == "soft"):
