@@ -1,4 +1,4 @@
-"""Step sizes of CLVQ (Algorithm 1) and their learning rates: the linear theory about the optimal grid.
+"""Step sizes of CLVQ (Algorithm 1), and how fast it learns with them: the linear theory about the optimal grid.
 
 In: a law on a line and a number of points. Out: the drift and the noise of one step at the optimal grid. They give the
 part of the error from the start and the level of the noise. Everything is exact except for the linearisation.
