@@ -1,1 +1,1 @@
-"""The book's own code: its figures, tables and experiments, one folder a chapter."""
+"""The book's own code: its figures, tables and experiments, one folder for each chapter."""

@@ -1,4 +1,4 @@
-"""What was found on the weights, in five lines, and when to use them: all computed from records."""
+"""The findings on the weights in five lines, and when to use weights. Everything is computed from records."""
 
 from ddoq_core.config.profile import Profile
 from ddoq_core.results.records import Records
@@ -17,13 +17,13 @@ from .studies.unequal_masses import BLOCKS, STUDENTS
 
 FEW, MANY = BLOCKS[0], BLOCKS[2]
 NAMES = {"mnist5k": "digits", "fashion_mnist": "Fashion-MNIST", "photographs": "photographs"}
-IPC = 10  # of the first line
+IPC = 10  # images per class in the first line
 MISSING = "not recorded yet"
 
 
 def answer() -> list[str]:
-    """What weights change, in points: on data as they are, where parts are unequal, for which network, why, and where
-    the gain ends."""
+    """The effect of the weights in points, in five lines: on the original data, on classes with unequal parts, by
+    network, against permuted weights, and where the gain ends."""
     rows, profile = rows_of("controlled"), Profile.load("table")
     training, equal = (Controlled.of(rows, profile, law) for law in TEST_LAWS)
     few, many = (training.compare("ddoq", "d4m", *block) for block in (FEW, MANY))
@@ -42,7 +42,7 @@ def answer() -> list[str]:
 
 
 def advice() -> str:
-    """When to use the weights, and what came of them on data as they are."""
+    """When to use the weights, and how they did on the original data."""
     records = {name: Records.of(rows) for name in DATASETS if (rows := long_run_rows(name))}
     rows = [row for row in main_comparisons(records, quoted_gains()) if row.group in (LLOYD, ONE_PASS)]
     verdicts = [verdict(row.estimate) for row in rows if row.estimate]
@@ -55,7 +55,7 @@ def advice() -> str:
 
 
 def _as_they_are() -> str:
-    """The first line: the data as they are, with the codebook and the optimiser of the paper."""
+    """The first line: the original data, with the codebook and the optimiser of the paper."""
     of_weights, of_optimisers = {}, {}
     for c in (*primary_weights(), *primary_photographs()):
         if c.estimate and c.arm.block.ipc == IPC:
@@ -68,7 +68,7 @@ def _as_they_are() -> str:
 
 
 def _listed(found: dict[str, WeightComparison]) -> str:
-    """Comparisons by data set, those of one level together."""
+    """Comparisons by data set, grouped by the level of their intervals."""
     levels = dict.fromkeys(_level(c) for c in found.values())
     parts = (
         ", ".join(f"{_points(c)} on {name}" for name, c in found.items() if _level(c) == level) + level
@@ -83,5 +83,5 @@ def _points(found: Comparison | WeightComparison) -> str:
 
 
 def _level(found: Comparison | WeightComparison) -> str:
-    """The level of an interval, and of those like it."""
+    """The level of an interval, in brackets."""
     return f" (intervals of {100 * found.estimate.level:.4g} %)" if found.estimate else ""

@@ -1,4 +1,4 @@
-"""How unequal the cells of a codebook are: with Lloyd's algorithm, with one pass, with D4M's use of scikit-learn."""
+"""How unequal the cells of a codebook are: by Lloyd's algorithm, by one pass, and by scikit-learn as D4M calls it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from ddoq_core.quantization.minibatch import d4m_minibatch, minibatch
 from ddoq_core.quantization.seeding import random_samples
 from ddoq_core.results.table import Column, Table
 
-LLOYD_STARTS = 2  # of which the better is taken
-ONE_PASS_STARTS = 3  # of which all are taken
+LLOYD_STARTS = 2  # the better one is used
+ONE_PASS_STARTS = 3  # all are used
 
 
 def effective_share(masses: Real[Tensor, " K"]) -> float:
-    """Share of K that the masses are worth as equal ones: (sum v)^2 / (K sum v^2)."""
+    """Effective number of equal masses as a share of K: (sum v)^2 / (K sum v^2)."""
     v = masses.double()
     return float(v.sum() ** 2 / (len(v) * v.square().sum()))
 
@@ -29,12 +29,12 @@ def mass_ratio(masses: Real[Tensor, " K"]) -> float:
 
 @dataclass(frozen=True)
 class QuantizerSpread:
-    """How unequal the cells of one quantizer are on some clouds, the classes of a data set for example."""
+    """How unequal the cells of one quantizer are on some clouds, for example the classes of a data set."""
 
     quantizer: str
-    effective: float  # share of K that the masses are worth as equal ones; mean over clouds and starts
-    ratio: float  # of the largest mass to the smallest above 0; median over clouds and starts
-    excess: float  # distortion over that of Lloyd's algorithm, less 1; mean over clouds and starts
+    effective: float  # `effective_share`, mean over clouds and starts
+    ratio: float  # largest mass over the smallest above 0, median over clouds and starts
+    excess: float  # distortion over that of Lloyd's algorithm, minus 1, mean over clouds and starts
 
 
 def quantizer_spreads(
@@ -63,7 +63,7 @@ def quantizer_spreads(
 
 
 def quantizer_spreads_table(found: Mapping[object, Sequence[QuantizerSpread]], of: Column | str, K: int) -> Table:
-    """A block for each set of clouds, whose name or dimension is in the first column."""
+    """A block for each set of clouds; the first column is its name or dimension."""
     rows = [(name, s.quantizer, s.effective, s.ratio, s.excess) for name, some in found.items() for s in some]
     columns = (
         Column("K effective / K", ".2f"),

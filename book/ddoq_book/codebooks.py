@@ -1,4 +1,4 @@
-"""How unequal the counts of each codebook are, as kept beside the records of `ddoq record weights`."""
+"""How unequal the counts of each codebook are, from the files next to the records of `ddoq record weights`."""
 
 import json
 from collections.abc import Iterable
@@ -13,22 +13,22 @@ from .notebook import ROOT
 FOLDER = "weights"  # of book/results
 DATASETS = ("mnist5k", "fashion_mnist")
 LEVELS = [5, 10, 50]  # images per class
-NEARLY_EQUAL = 0.85  # share of K that the counts are worth; above it weights cannot be tested
+NEARLY_EQUAL = 0.85  # effective share of K; above it the weights are too equal to be tested
 
 
 def spreads_file(dataset: str) -> str:
-    """Name of the file beside the records that says how equal the counts of every codebook are."""
+    """Name of the file, next to the records, with the spread of the counts of every codebook."""
     return f"{dataset}-codebooks.json"
 
 
 def kept_spreads(dataset: str, folder: str = FOLDER) -> list[dict]:
-    """The rows of that file; none if there is no such file."""
+    """The rows of that file; empty if the file does not exist."""
     path = ROOT / "book" / "results" / folder / spreads_file(dataset)
     return json.loads(path.read_text()) if path.exists() else []
 
 
 def spread_of(spreads: list[dict], codebook: str, ipc: int, counts: str = "cells") -> float:
-    """Share of K that the counts of a codebook are worth as equal ones, mean over classes and distillations."""
+    """Effective share of K of the counts of a codebook, mean over classes and distillations."""
     which = (codebook, ipc, counts)
     return float(
         np.mean([row["effective"] for row in spreads if (row["codebook"], row["ipc"], row["counts"]) == which])
@@ -43,17 +43,17 @@ class CodebookSpread:
     ipc: int
     codebook: str
     counts: str  # cells, or the quantizer's own
-    effective: float  # share of K that the counts are worth as equal ones
-    ratio: float  # of the largest to the smallest, median over distillations of the median over classes
+    effective: float  # effective number of equal counts, as a share of K
+    ratio: float  # largest count over the smallest, median over distillations of the median over classes
 
     @property
     def can_test(self) -> bool:
-        """Whether the weights differ enough to be tested."""
+        """Whether the weights differ enough for a test."""
         return self.effective <= NEARLY_EQUAL
 
 
 def codebook_spreads(datasets: Iterable[str] = DATASETS, folder: str = FOLDER) -> list[CodebookSpread]:
-    """Of every codebook whose spread is kept beside the records in a folder of book/results."""
+    """The spread of every codebook that is recorded in a folder of book/results."""
     found = []
     for dataset in datasets:
         rows = kept_spreads(dataset, folder)
@@ -68,7 +68,7 @@ def codebook_spreads(datasets: Iterable[str] = DATASETS, folder: str = FOLDER) -
 
 
 def codebooks_table(found: list[CodebookSpread]) -> Table:
-    """How equal the counts are, a block for each data set."""
+    """How equal the counts are, with a block for each data set."""
     rows = [
         (
             c.dataset,
@@ -84,12 +84,12 @@ def codebooks_table(found: list[CodebookSpread]) -> Table:
     columns = ("Data", "K", "Codebook", "Counts", Column("K effective / K", ".2f"), Column("Largest / smallest", ".0f"))
     notes = (
         "Means over 12 distillations and the classes; the ratio is a median. The weights of a codebook are tested "
-        f"where its counts are worth at most {NEARLY_EQUAL:g} K equal ones.",
+        f"if its effective number of counts is at most {NEARLY_EQUAL:g} K.",
     )
     return Table.of_groups("How unequal the counts of each codebook are", (*columns, "Tests the weights"), rows, notes)
 
 
 def worth_text(found: list[CodebookSpread], ipc: int) -> str:
-    """What the counts of as many cells are worth in equal ones, from the least to the most of all codebooks."""
+    """Effective number of cells at this many images per class, from the least to the most over all codebooks."""
     worth = [ipc * spread.effective for spread in found if spread.ipc == ipc and spread.counts == "cells"]
     return f"{min(worth):.1f} to {max(worth):.1f}" if worth else NOTHING

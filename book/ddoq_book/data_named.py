@@ -1,4 +1,4 @@
-"""How tables name the data of their rows: a data set that was cut is never named without saying so."""
+"""How tables name the data of their rows: the name of a reduced data set always says how many images were kept."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,25 +8,25 @@ from ddoq_core.config.profile import Profile
 
 @dataclass(frozen=True)
 class DataUsed:
-    """The images that students and networks of some rows could be trained on."""
+    """The images on which students and networks of some rows could be trained."""
 
     dataset: str
-    images: int | None  # kept of the data set, training and validation together; None: all
+    images: int | None  # images kept, training and validation together; None: all
     validation_fraction: float
 
     @property
     def title(self) -> str:
-        """As captions and columns name it."""
+        """The name in captions and columns."""
         return self.dataset if self.images is None else f"{self.dataset} ({self.images:,} of its training images)"
 
     @property
     def n_training(self) -> int | None:
-        """Images without those for validation, up to the rounding in each class; None: all."""
+        """Number of images without those for validation, up to rounding in each class; None: all."""
         return None if self.images is None else round(self.images * (1 - self.validation_fraction))
 
 
 def data_used(rows: Iterable[dict]) -> dict[str, DataUsed]:
-    """By data set, from the knobs that every row carries; the largest number of images, if rows differ."""
+    """The data used, by data set, from the knobs in every row; if rows differ, the largest number of images."""
     found: dict[str, DataUsed] = {}
     for row in rows:
         knobs = row.get("parameters", {})
@@ -39,5 +39,5 @@ def data_used(rows: Iterable[dict]) -> dict[str, DataUsed]:
 
 
 def data_title(rows: Iterable[dict]) -> str:
-    """The data sets of these rows, each with what was kept of it."""
+    """The data sets of these rows, each with the number of images that were kept."""
     return ", ".join(used.title for used in data_used(rows).values())

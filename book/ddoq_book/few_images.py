@@ -1,4 +1,4 @@
-"""How many images a prior needs that is fitted during the run, from the record of the study `few_images`."""
+"""How many images a prior needs if it is fitted during the run, from the record of the study `few_images`."""
 
 import json
 
@@ -7,7 +7,7 @@ from ddoq_core.results.table import Column, Table
 from .recorded import RESULTS
 from .studies.few_images import FILE, FOLDER, TIMES
 
-ROWS = (  # prior, epochs over the usual ones, method: what is said of it
+ROWS = (  # prior, epochs over the usual number, method, and the name of the row
     ("pretrain", 1, "random_generated", "`prior=pretrain`, from pure noise"),
     ("pretrain", 1, "d4m", "`prior=pretrain`, from centroids"),
     ("pretrain", TIMES, "d4m", f"the same, fitted for {TIMES} times as many epochs"),
@@ -18,14 +18,14 @@ ROWS = (  # prior, epochs over the usual ones, method: what is said of it
 
 
 def recognised_share(prior: str, times: int, method: str, training: int) -> float | None:
-    """Percent of the pictures that the judging teacher recognises; None if that was not recorded."""
+    """Percentage of the pictures that the judging teacher recognises; None if it was not recorded."""
     rows = [row for row in _rows() if row["training"] == training]
     kept = [row for row in rows if (row["prior"], row["times"], row["method"]) == (prior, times, method)]
     return 100 * sum(row["recognised"] for row in kept) / sum(row["n"] for row in kept) if kept else None
 
 
 def training_sizes() -> list[int]:
-    """Numbers of training images in the record, rising."""
+    """Numbers of training images in the record, in increasing order."""
     return sorted({row["training"] for row in _rows()})
 
 

@@ -1,4 +1,4 @@
-"""Forest plots: estimates with their intervals one below the other, in groups, each with its number beside it."""
+"""Forest plots: rows of estimates with their intervals, in groups, each with its number next to it."""
 
 import itertools
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from ddoq_core.results.table import written
 from .paired import TOLD, verdict
 from .style import BLUE, INK, MUTED, VERMILION, WIDTH, figure_style, for_text, subplots
 
-LINE, AROUND = 0.19, 0.9  # inches: of a row, and of the axis with the legend
+LINE, AROUND = 0.19, 0.9  # inches: height of a row, and of the axis with the legend
 
 
 @dataclass(frozen=True)
 class ForestRow:
-    """One line of a forest plot."""
+    """One row of a forest plot."""
 
     group: str
     title: str
@@ -33,10 +33,10 @@ class ForestRow:
 
 @figure_style()
 def forest_figure(rows: Sequence[ForestRow], xlabel: str, beside: str = "") -> Figure:
-    """The rows from top to bottom under the names of their groups; filled where the interval excludes 0.
+    """The rows from top to bottom, under the names of their groups. A dot is filled where the interval excludes 0.
 
     Args:
-        beside: what the diamonds are, where rows have something beside them.
+        beside: meaning of the diamonds, if rows have a value to compare with.
     """
     lines: list[ForestRow | str] = []
     for group, members in itertools.groupby(rows, key=lambda row: row.group):
@@ -67,7 +67,7 @@ def forest_figure(rows: Sequence[ForestRow], xlabel: str, beside: str = "") -> F
 
 
 def _signs(rows: Sequence[ForestRow], beside: str) -> list[Line2D]:
-    """What the signs of the rows mean, of those that there are."""
+    """Legend entries for the signs that occur."""
     signs = [
         (any(row.told for row in rows), "o", BLUE, BLUE, "the interval excludes 0"),
         (any(row.estimate and not row.told for row in rows), "o", MUTED, "white", "it does not"),

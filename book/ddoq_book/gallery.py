@@ -1,7 +1,7 @@
-"""The gallery: one row of pictures per method, so that one look tells what each of them shows a student.
+"""The gallery: one row of pictures per method. It shows at a glance what a student sees from each method.
 
-In: a run. Out: a figure of the first, or heaviest, picture of every class of each distilled set. Of a long run these
-pictures are kept beside the records, a strip for each set, so that the figure needs no artifacts.
+In: a run. Out: a figure with the first, or heaviest, picture of every class of each distilled set. For a long run these
+pictures are stored next to the records, as one strip for each set, and the figure needs no artifacts.
 """
 
 import textwrap
@@ -21,24 +21,24 @@ from .studies.families import FAMILIES
 from .studies.strips import distilled_images, heaviest, sharing, strip_name
 from .style import figure_style
 
-NAME, CLASS = 18, 10  # letters of a line of a row's name, and of a column's
+NAME, CLASS = 18, 10  # letters in a line of a row's name, and of a column's name
 
 
 @figure_style()
 def gallery(run: Run, ipc: int, distill_seed: int = 0, n_images: int = 10) -> Figure:
-    """One row per distilled set of the run's methods, named by all that are trained on it; one column per class.
+    """One row per distilled set, named by all methods whose students are trained on it; one column per class.
 
     Args:
-        n_images: classes shown, at most: the first ones.
+        n_images: largest number of classes shown, from the first one on.
     Raises:
-        InputError: no method of the run distils at this many images per class; a run at ImageNet's scale that is not
-            finished.
+        InputError: no method of the run distils at this many images per class, or the run is at ImageNet's scale and
+            is not finished.
     """
     shown_together = sharing([name for name in run.profile.methods if METHODS[name].runs_at(run.profile, ipc)])
     if not shown_together:
         raise InputError(f"no method of this run has pictures at ipc = {ipc}; add one to methods, for example ddoq")
     if run.dataset.n_classes > ANOTHER_SCALE:
-        run.results()  # read, never made: says what to do when the run is not finished
+        run.results()  # only read: the error says what to do if the run is not finished
     rows = []
     for names in shown_together:
         distilled = run.distilled(names[0], ipc, distill_seed)
@@ -56,9 +56,9 @@ def recorded_gallery(dataset: str, ipc: int, folder: Path | None = None) -> Figu
     """The gallery of a long run, from its strips.
 
     Args:
-        folder: of its records; None are the book's, those of the study of all families among them.
+        folder: folder of the records; None for the book's own, including the study of all families.
     Raises:
-        InputError: there are none.
+        InputError: there are no strips.
     """
     folders, rows = [folder] if folder else [RESULTS / "table", RESULTS / FAMILIES], []
     for names in sharing(list(METHODS)):
@@ -72,7 +72,7 @@ def recorded_gallery(dataset: str, ipc: int, folder: Path | None = None) -> Figu
 
 
 def _joint_title(names: list[str]) -> str:
-    """Titles of methods, without those that only add to another one's (`DDOQ, w ∝ v` to `DDOQ`)."""
+    """Titles of methods, without those that only extend another title (`DDOQ, w ∝ v` extends `DDOQ`)."""
     titles = [METHODS[name].title for name in names]
     kept = [title for title in titles if not any(title.startswith(f"{other},") for other in titles)]
     return textwrap.fill(", ".join(kept), NAME)

@@ -1,7 +1,7 @@
-"""The picture on the first page: real images, the centroids of their cells, and what is distilled, with its weight.
+"""The picture on the first page: real images, the centroids of their cells, and the distilled images with weights.
 
-In: a run, and the strips of pictures that the study `photographs` has kept, where there are some. Out: a figure, and
-the copy of it that the README shows.
+In: a run, and the strips of pictures from the study `photographs`, if they exist. Out: a figure, and a copy of it for
+the README.
 """
 
 import json
@@ -29,17 +29,17 @@ from .studies.strips import distilled_images
 from .style import WIDTH, figure_style, subplots
 
 STEPS = ("a real image", "the mean of\nits cell", "distilled,\nand its weight")
-CLASSES, WITHOUT = 3, 5  # classes that are shown, two cells of each: beside photographs, and without them
+CLASSES, WITHOUT = 3, 5  # classes shown, with two cells each: next to photographs, and without photographs
 LARGEST = 0.9  # inches: side of a picture
-COLUMNS, GAP = 5, 0.25  # of photographs, and what is between, as a share of a column
+COLUMNS, GAP = 5, 0.25  # columns of photographs, and the gap before them as a share of a column
 
 
 @figure_style()
 def hero_figure(run: Run, ipc: int, records: Path = RESULTS) -> Figure:
-    """The heaviest and the lightest cell of the classes whose cells differ most; photographs beside them, if recorded.
+    """The heaviest and the lightest cell of the classes whose cells differ most, next to photographs if recorded.
 
     Args:
-        records: folder with the folder of the study.
+        records: folder that contains the folder of the study.
     """
     photographs = _photographs(records / NAME)
     digits, weights = _cells(run, ipc, CLASSES if photographs else WITHOUT)
@@ -80,7 +80,7 @@ def _weigh(line: list[Axes], weights: Float[Tensor, " n"]) -> None:
 
 
 def _cells(run: Run, ipc: int, n_classes: int) -> tuple[list[Float[Tensor, "n C H W"]], Float[Tensor, " n"]]:
-    """Rows of images, real, centroid and distilled, and the weights of the distilled ones."""
+    """Rows of real images, centroids and distilled images, and the weights of the distilled images."""
     prior = load_prior(run.prior.path, **run.profile.subset(*KNOBS))
     points, counts = load_prototypes(run.prototypes(), ipc)
     share = counts.double() / counts.sum(1, keepdim=True)
@@ -98,7 +98,7 @@ def _cells(run: Run, ipc: int, n_classes: int) -> tuple[list[Float[Tensor, "n C 
 
 
 def _photographs(folder: Path) -> tuple[Float[Tensor, "n C H W"], Float[Tensor, " k"]] | None:
-    """The heaviest picture of ten classes, then the five heaviest of one class and their weights; None: no strips."""
+    """The heaviest picture of ten classes, and the five heaviest of one class with their weights; None: no strips."""
     if not all((folder / name).exists() for name in (*STRIPS, STRIP_FILE)):
         return None
     strips = [read_pixels(folder / name).float() / 255 for name in STRIPS]

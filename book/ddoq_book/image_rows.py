@@ -1,4 +1,4 @@
-"""Images in figures: labelled rows of equal frames, and the class that a name means."""
+"""Images in figures: labelled rows of equal frames, and the index of a class from its name."""
 
 import numpy as np
 from jaxtyping import Float
@@ -11,12 +11,12 @@ from ddoq_core.errors import InputError
 
 from .style import WIDTH, subplots
 
-LARGEST = 1.3  # inches: side of an image where few are shown
-SHOWN = 200  # pixels: a larger image is shown smaller, so that a page stays light
+LARGEST = 1.3  # inches: side of an image if there are few
+SHOWN = 200  # pixels: larger images are reduced to this, to keep pages small
 
 
 def image_rows(rows: list[tuple[str, Float[Tensor, "_ C H W"]]]) -> tuple[Figure, np.ndarray]:
-    """A figure with one line of images per row, each line named at its left; returns its axes [rows, columns] too."""
+    """A figure with one line of images per row, named at its left, and its axes [rows, columns]."""
     columns = max(len(images) for _, images in rows)
     side = min(WIDTH / (columns + 1), LARGEST)
     width, height = side * (columns + 1), side * len(rows) + 0.25
@@ -33,17 +33,17 @@ def image_rows(rows: list[tuple[str, Float[Tensor, "_ C H W"]]]) -> tuple[Figure
 
 
 def show_image(ax: Axes, image: Float[Tensor, "C H W"]) -> None:
-    """One image of [0, 1], grey or colour, in its own frame."""
+    """Show one image with values in [0, 1], grey or colour, in its own frame."""
     step = -(-image.shape[-1] // SHOWN)
     pixels = image[:, ::step, ::step].permute(1, 2, 0).numpy()
     ax.imshow(pixels[..., 0] if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
 
 
 def find_class(dataset: Dataset, name: str) -> int:
-    """Index of the class with this name, or with this directory name; of the first one, where the name is empty.
+    """Index of the class with this name or directory name; an empty name means the first class.
 
     Raises:
-        InputError: no such class.
+        InputError: there is no such class.
     """
     if not name:
         return 0

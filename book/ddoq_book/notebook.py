@@ -1,4 +1,4 @@
-"""What a notebook of the book asks for: a profile whose paths hold wherever it is run from, listings, and pictures."""
+"""What the book's notebooks use: a profile with paths that hold in every folder, code listings, and pictures."""
 
 import base64
 import html
@@ -19,10 +19,9 @@ FILES = "prior_path", "autoencoder_path", "teacher_path", "class_list", "val_map
 
 
 def profile_of(namespace: dict) -> Profile:
-    """Profile of a notebook: every knob that stands in its namespace (`globals()`), declared there or injected.
+    """Profile of a notebook: every knob in its namespace (`globals()`), declared there or injected.
 
-    Relative paths are taken from the repository root; a name that is no path there, such as that of a model on a hub,
-    stays as it is.
+    Relative paths start at the repository root. A name that is no path there, such as a model on a hub, is not changed.
     """
     profile = Profile.of({name: namespace[name] for name in Profile.knobs() if name in namespace})
     paths = {name: ROOT / path for name, path in profile.subset(*FOLDERS, *FILES).items() if path}
@@ -30,12 +29,12 @@ def profile_of(namespace: dict) -> Profile:
 
 
 def listing(function: Callable) -> Markdown:
-    """The text of a function, for a page to show as code."""
+    """The source of a function, to show on a page as code."""
     return Markdown(f"```python\n{inspect.getsource(function)}```")
 
 
 def picture(figure: Figure, alt: str) -> HTML:
-    """A figure with its description, for a notebook to glue and for another page to show."""
+    """A figure with its alt text, which a notebook glues and another page shows."""
     file = io.BytesIO()
     figure.savefig(file, format="png", metadata={"Software": None})
     data = base64.b64encode(file.getvalue()).decode()

@@ -1,11 +1,11 @@
-"""Two cells of a table side by side: their paired difference, what the design could have found, and the headroom."""
+"""Two cells of a table compared: their paired difference, the power of the design, and the headroom."""
 
 from dataclasses import dataclass, replace
 
 from ddoq_core.methods import METHODS
 from ddoq_core.results.records import LEVEL, Cell, Estimate, Records
 
-TOLD = ("higher", "lower")  # verdicts that tell two cells apart
+TOLD = ("higher", "lower")  # verdicts of a difference from zero
 FOUND_NOTE = (
     "Found at 80 %: the smallest true difference that this design would find with a power of 80 %, in points. "
     "Headroom: points from the second method to all real images."
@@ -20,7 +20,7 @@ class PairedDifference:
     baseline: Cell
     difference: Estimate
     accuracy: float  # of the baseline, percent
-    headroom: float | None  # points from the baseline to all real images; None: those were not run
+    headroom: float | None  # points from the baseline to all real images; None: all real images were not run
 
     @property
     def verdict(self) -> str:
@@ -29,7 +29,7 @@ class PairedDifference:
 
 
 def paired_difference(records: Records, cell: Cell, baseline: Cell, level: float = LEVEL) -> PairedDifference:
-    """The difference of two cells, beside what was left to gain on the baseline."""
+    """The difference of two cells, and the headroom above the baseline."""
     full = Cell("full", None, baseline.student, "hard")
     accuracy = records.accuracy(baseline).mean
     headroom = records.accuracy(full).mean - accuracy if full in records.cells else None
@@ -46,7 +46,7 @@ def verdict(difference: Estimate) -> str:
 
 
 def is_copy(records: Records, cell: Cell) -> bool:
-    """Whether an earlier row has the same students: at one image per class all weightings of the images are one."""
+    """Whether an earlier row has the same students: at one image per class all weightings are the same."""
     if cell.ipc != 1:
         return False
     of_images = [m for m in METHODS if METHODS[m].images == METHODS[cell.method].images]

@@ -1,4 +1,4 @@
-"""What made a page: profile, parameters, device, versions, date, and the seconds of the page and of its artifacts."""
+"""Provenance of a page: profile, parameters, device, versions, date, and seconds of the page and its artifacts."""
 
 import re
 import time
@@ -9,25 +9,25 @@ from ddoq_core.store.artifacts import Artifact, machine_facts
 
 from .data_named import data_title
 
-PATHS = {name for name, knob in Profile.knobs().items() if knob.metadata["path"]}  # of one machine: no reader has them
+PATHS = {name for name, knob in Profile.knobs().items() if knob.metadata["path"]}  # these differ between machines
 KEY = re.compile("-?[0-9a-f]{16}")
 BEGAN = time.monotonic()  # a page imports this in its first lines
 
 
 def provenance(profile: Profile, artifacts: Iterable[Artifact] = (), rows: Iterable[dict] = ()) -> None:
-    """Display, as the end of a page, everything that made it.
+    """Display the provenance of a page at its end.
 
     Args:
-        artifacts: what the page shows; each is listed with the seconds it took when it was made.
-        rows: results whose students the page shows; their training seconds are summed.
+        artifacts: artifacts that the page shows; each is listed with the seconds that it took.
+        rows: results of the students that the page shows; their training seconds are summed.
     """
-    from IPython.display import Markdown, display  # of the extra `book`; the report of a run does without
+    from IPython.display import Markdown, display  # from the extra `book`, which the report of a run does not need
 
     display(Markdown(provenance_text(profile, list(artifacts), list(rows), time.monotonic() - BEGAN)))
 
 
 def provenance_text(profile: Profile, artifacts: list[Artifact], rows: list[dict], seconds: float) -> str:
-    """The block as Markdown: a table of what, and a table of artifacts when there are any."""
+    """The block as Markdown: a table of facts, and a table of artifacts if there are any."""
     here = machine_facts()
     lines = [
         ("profile", f"`{profile.profile}`"),
@@ -50,7 +50,7 @@ def provenance_text(profile: Profile, artifacts: list[Artifact], rows: list[dict
 
 
 def changed_knobs(profile: Profile) -> list[str]:
-    """`name=value` of every knob that is not as in `laptop`, without the paths of one machine."""
+    """`name=value` of every knob that differs from `laptop`, without paths."""
     values = profile.subset(*(name for name in Profile.knobs() if name not in {*PATHS, "profile"}))
     return [f"{name}={value}" for name, value in values.items() if value != getattr(Profile(), name)]
 
@@ -64,7 +64,7 @@ def records_text(rows: list[dict]) -> str:
 
 
 def record_facts(rows: list[dict]) -> list[tuple[str, str]]:
-    """What made rows of results: when, where, by which code, how long the students took."""
+    """Provenance of rows of results: date, machine, version of the code, and training time of the students."""
     students = {(row["key"], row["device"]): row for row in rows}.values()
     dates = sorted(row["date"][:10] for row in students)
     versions = {f"{name} {v}" for row in students for name, v in row["versions"].items()}
@@ -87,7 +87,7 @@ def _name(artifact: Artifact) -> str:
 
 
 def _seconds(artifact: Artifact) -> str:
-    if not (artifact.path / "run.json").exists():  # a prior of the user's own
+    if not (artifact.path / "run.json").exists():  # a prior of the user
         return "– | given"
     run = artifact.run
     return f"{run['seconds']:.0f} | {run['date']}"

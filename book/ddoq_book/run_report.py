@@ -1,7 +1,7 @@
-"""What `ddoq run` and `ddoq eval` leave in the folder of a run: report.html, table.md, and its pictures by name.
+"""The report that `ddoq run` and `ddoq eval` write to the folder of a run: report.html, table.md, and named pictures.
 
-In: a finished run, or an evaluation. Out: files beside results.jsonl, and the lines that the terminal shows. The report
-is one file that makes no request: pictures stand in it as data, small enough to keep it below 5 MB.
+In: a finished run, or an evaluation. Out: files next to results.jsonl, and the lines for the terminal. The report is
+one file that loads nothing: pictures are embedded, small enough to keep it below 5 MB.
 """
 
 import base64
@@ -34,10 +34,10 @@ from .ch32.figure1 import figure1, weighted_class
 from .provenance import changed_knobs, record_facts
 
 REPORT, TABLE, PICTURES = "report.html", "table.md", "pictures"
-PLACES = {"report": REPORT, "table": TABLE}  # of the lines at the end
-CLASSES = 10  # of a contact sheet, at most
+PLACES = {"report": REPORT, "table": TABLE}  # files named in the last lines
+CLASSES = 10  # largest number of classes in a contact sheet
 TILES = 600  # pictures in all contact sheets of a report
-SIDE = 64  # pixels of a picture there, at most
+SIDE = 64  # pixels: largest side of a picture in a contact sheet
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }
@@ -48,7 +48,7 @@ img { max-width: 100%; vertical-align: middle }
 
 
 def report_run(run: Run) -> list[str]:
-    """Write the report of a finished run; its table in lines, and where everything is."""
+    """Write the report of a finished run; returns its table as lines, and the places of the files."""
     rows, folder = run.finished_rows(), run.folder
     records, made, checked = Records.of(rows), sets_of(run), list(run.checks())
     tables = [table1_table(table1(records))]
@@ -60,7 +60,7 @@ def report_run(run: Run) -> list[str]:
         shown = {name: found for (name, ipc, seed), found in made.items() if (ipc, seed) == (highest, 0)}
         parts |= _figure1(run, [name for name in shown if METHODS[name].images == PROTOTYPES], highest)
         sheets = {METHODS[name].title: found for name, found in shown.items()}
-        parts[f"One look at every method, {highest} images per class"] = contact_sheets(sheets)
+        parts[f"Pictures of every method, {highest} images per class"] = contact_sheets(sheets)
     if checked:
         health = health_table(checked)
         parts["Are the sets healthy?"] = health._repr_html_()
@@ -75,7 +75,7 @@ def report_run(run: Run) -> list[str]:
 
 
 def report_evaluation(done: Evaluation) -> list[str]:
-    """Write the report of an evaluation; where everything is."""
+    """Write the report of an evaluation; returns the places of the files."""
     folder, name = done.file.parent, done.rows[0]["method"]
     assumed = "".join(f"<li>{html.escape(line)}</li>" for line in done.assumed)
     parts = {
@@ -89,16 +89,16 @@ def report_evaluation(done: Evaluation) -> list[str]:
 
 
 def sets_of(run: Run) -> dict[tuple[str, int, int], DistilledDataset]:
-    """The distilled set of every method, images per class and distillation of a run."""
+    """The distilled sets of a run, by method, images per class and distillation."""
     keys = dict.fromkeys((t.method, t.ipc, t.distill_seed) for t in run.plan if t.ipc is not None)
     return {key: run.distilled(*key) for key in keys}
 
 
 def write_report(folder: Path, title: str, tables: list[Table], parts: Mapping[str, str]) -> None:
-    """report.html and table.md in a folder.
+    """Write report.html and table.md to a folder.
 
     Args:
-        parts: HTML by its heading.
+        parts: HTML by heading.
     """
     body = "".join(table._repr_html_() for table in tables)
     body += "".join(f"<h2>{html.escape(heading)}</h2>{part}" for heading, part in parts.items())
@@ -109,21 +109,19 @@ def write_report(folder: Path, title: str, tables: list[Table], parts: Mapping[s
 
 
 def _figure1(run: Run, methods: list[str], ipc: int) -> dict[str, str]:
-    """Figure 1 of the first class, of the weighted row where it is one of these; nothing without prototypes."""
+    """Figure 1 of the first class, for the weighted method if it is among these; empty without prototypes."""
     if not methods:
         return {}
     method = "ddoq" if "ddoq" in methods else methods[0]
     found = weighted_class(run, run.dataset.class_names[0], ipc, method)
     picture = io.BytesIO()
     figure1(found).savefig(picture, format="png")
-    words = (
-        f"Pictures of {found.class_name}, heaviest first, with the share of the class that each stands for; below each"
-    )
-    return {f"Figure 1: {METHODS[method].title}": _image(picture, "png", f"{words} the nearest real image")}
+    words = f"Pictures of {found.class_name}, heaviest first, each with its share of the class"
+    return {f"Figure 1: {METHODS[method].title}": _image(picture, "png", f"{words}; below each the nearest real image")}
 
 
 def contact_sheets(sets: Mapping[str, DistilledDataset]) -> str:
-    """HTML of the pictures of each set, a line for a class, heaviest first; of many sets fewer pictures each."""
+    """HTML of the pictures of each set, a line per class, heaviest first; the more sets, the fewer pictures of each."""
     n_classes = min(CLASSES, max(len(found.classes) for found in sets.values()))
     per_class = max(1, TILES // (n_classes * len(sets)))
     text = ""
@@ -160,7 +158,7 @@ def _image(data: io.BytesIO, kind: str, words: str) -> str:
 
 
 def health_table(checked: Iterable[Artifact]) -> Table:
-    """What was measured of every set of prototypes, and what is healthy."""
+    """The measurements of every set of prototypes, and the healthy ranges."""
     rows = [
         (f"IPC {(made := artifact.manifest['parameters'])['ipc']}, seed {made['distill_seed']}", fact.title, fact.text,
          fact.healthy, {True: "yes", False: "no", None: "compare"}[fact.ok])
@@ -170,22 +168,22 @@ def health_table(checked: Iterable[Artifact]) -> Table:
 
 
 def unhealthy_lines(checked: Iterable[Artifact]) -> list[str]:
-    """A line for each thing that is not healthy in some of the sets."""
+    """A line for each measurement that is not healthy in some of the sets."""
     facts = [fact for artifact in checked for fact in facts_of(artifact).values()]
     counts = Counter(fact.title for fact in facts if fact.ok is False)
     return [f"not healthy in {n} of {len(list(checked))} sets: {title}" for title, n in counts.items()]
 
 
 def _facts(profile: Profile, rows: list[dict]) -> str:
-    """What made the rows, as HTML."""
+    """Provenance of the rows, as HTML."""
     lines = [*record_facts(rows), ("differs from laptop in", ", ".join(changed_knobs(profile)) or "nothing")]
     return Table.of_rows("", ("", ""), lines)._repr_html_()
 
 
 def name_pictures(distilled: DistilledDataset, folder: Path) -> None:
-    """The pictures of a set in a folder for each class, by the names of the classes.
+    """Put the pictures of a set into one folder per class, named after the class.
 
-    They are the artifact's own files under a second name, and take no room; copies where the disk cannot do that.
+    They are hard links to the artifact's files and take no space, or copies if the disk has no hard links.
     """
     shutil.rmtree(folder, ignore_errors=True)
     names = [folder_name(entry["name"]) for entry in distilled.classes]
@@ -201,5 +199,5 @@ def name_pictures(distilled: DistilledDataset, folder: Path) -> None:
 
 
 def folder_name(name: str) -> str:
-    """The name of a class without what a file system does not take."""
+    """The name of a class, without characters that a file system does not allow."""
     return re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", name).strip(" .") or "_"

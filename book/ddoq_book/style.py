@@ -1,7 +1,7 @@
 """The one figure style of the book: palette, sizes, fonts, direct labels.
 
-Figures keep a white background, so that they read the same on the light and the dark theme. Colours are told apart by
-colour-blind readers and in greyscale; draw lines that matter with different markers or dashes as well.
+Figures have a white background and look the same on the light and the dark theme. Colour-blind readers can distinguish
+the colours, also in greyscale. Give important lines different markers or dashes as well.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ INK = "#222222"  # text and axes
 MUTED = "#767676"  # background: samples, baselines, grid text (contrast 4.5:1 on white)
 BLUE, BROWN, GREEN, PURPLE, VERMILION = "#00458A", "#7D4C00", "#007A5F", "#A860C0", "#F26440"  # dark to light
 CYCLE = (BLUE, VERMILION, GREEN, PURPLE, BROWN)  # the first three are farthest apart in lightness
-TEXT_CONTRAST = 4.5  # of small text with its background, at least (WCAG 2.2, criterion 1.4.3)
+TEXT_CONTRAST = 4.5  # least contrast of small text with its background (WCAG 2.2, criterion 1.4.3)
 SEQUENTIAL = "cividis"  # for magnitudes: monotone in lightness, safe for colour-blind readers
 WIDTH = 7.0  # inches: the width of the column of a page
 HEIGHT = 3.6
@@ -51,13 +51,13 @@ RC = {
     "ytick.color": INK,
     "legend.frameon": False,
     "image.cmap": SEQUENTIAL,
-    "svg.hashsalt": "ddoq",  # equal figures, equal bytes
+    "svg.hashsalt": "ddoq",  # equal figures give equal bytes
 }
 
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Context, or decorator, in which figures get the book's style."""
+    """Context manager or decorator that gives figures the book's style."""
     with plt.rc_context(RC):
         yield
 
@@ -65,7 +65,7 @@ def figure_style() -> Iterator[None]:
 def subplots(
     rows: int = 1, columns: int = 1, *, width: float = WIDTH, height: float = HEIGHT, **options
 ) -> tuple[Figure, Axes | ndarray]:
-    """`plt.subplots` of a figure that a notebook shows once: where it is the last expression of a cell.
+    """`plt.subplots` for a figure that a notebook shows only as the last expression of a cell.
 
     Args:
         width, height: inches.
@@ -76,22 +76,22 @@ def subplots(
 
 
 def label(axes: Axes, x: float, y: float, text: str, colour: str = INK, **options) -> None:
-    """Write `text` beside the data it names, instead of a legend; offset 5 points to the right.
+    """Write `text` next to the data it names, instead of a legend; offset 5 points to the right.
 
-    In the colour of the data, as dark as text must be on white.
+    The text has the colour of the data, darkened if need be for text on white.
     """
     options = {"xytext": (5, 0), "textcoords": "offset points", "va": "center", "annotation_clip": False} | options
     axes.annotate(text, (x, y), color=for_text(colour), **options)
 
 
 def end_labels(axes: Axes, x: float, ends: dict[str, float], colours: dict[str, str], gap: float) -> None:
-    """Name lines at their right ends; names that would touch stand apart, each joined to its line.
+    """Name lines at their right ends; names that would touch are moved apart and joined to their lines.
 
-    Call it when the limits of the axes are set.
+    Call it after the limits of the axes are set.
 
     Args:
-        x, ends: where the lines end, in data.
-        gap: between two names at least, as a share of the height of the axes.
+        x, ends: where the lines end, in data coordinates.
+        gap: least distance between two names, as a share of the height of the axes.
     """
     to_share = (axes.transData + axes.transAxes.inverted()).transform
     names = sorted(ends, key=ends.get)
@@ -103,12 +103,12 @@ def end_labels(axes: Axes, x: float, ends: dict[str, float], colours: dict[str, 
 
 
 def luminance(colour: str) -> float:
-    """Relative luminance of a colour, 0 for black and 1 for white (WCAG 2.2): what of it a greyscale print keeps."""
+    """Relative luminance of a colour, 0 for black and 1 for white (WCAG 2.2): its brightness in greyscale print."""
     return float(_linear(colour) @ np.array([0.2126, 0.7152, 0.0722]))
 
 
 def for_text(colour: str) -> str:
-    """The colour, darkened if need be, so that text in it has the contrast `TEXT_CONTRAST` with white."""
+    """The colour, darkened if need be until text in it has the contrast `TEXT_CONTRAST` with white."""
     dimmed = _linear(colour) * min(1, (1.05 / TEXT_CONTRAST - 0.05) / max(luminance(colour), 1e-9))
     return to_hex(np.where(dimmed <= 0.0031308, 12.92 * dimmed, 1.055 * dimmed ** (1 / 2.4) - 0.055))
 
@@ -120,6 +120,6 @@ def _linear(colour: str) -> Float[ndarray, " 3"]:
 
 
 def theory_line(axes: Axes, x, y, text: str) -> None:
-    """The theory's prediction: dashed, named by its statement at its right end."""
+    """Draw the prediction of the theory as a dashed line, with the name of its statement at the right end."""
     axes.plot(x, y, linestyle="--", color=INK, linewidth=1.2, zorder=1)
     label(axes, x[-1], y[-1], text)

@@ -1,4 +1,4 @@
-"""Sphinx extension: what the theme and docutils leave out for those who do not see the page."""
+"""Sphinx extension: adds what the theme and docutils lack for screen readers."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,7 @@ WORD = re.compile(r'<span class="pre">([^<]*)</span>')
 
 
 def mend(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
-    """Name the sidebar's buttons, which fold the pages below a page; make lists of bibliographies and signatures."""
+    """Name the sidebar's fold buttons; mark bibliographies and signatures as lists."""
     if tree := context.get("generate_toctree_html"):
         context["generate_toctree_html"] = _named(tree)
     if "body" in context:
@@ -21,7 +21,7 @@ def mend(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: 
 
 
 def _signature(signature: re.Match) -> str:
-    """Parameters, a line each, as items: Sphinx makes them definitions of nothing. And no element for every word."""
+    """Parameters, one per line, as list items, not as Sphinx's definitions without a term; fewer elements per word."""
     return PARAMETERS.sub(_list, WORD.sub(r"\1", signature[0]))
 
 

@@ -1,8 +1,8 @@
-"""Sphinx extension: the tables of statements and of errata, and the pages that they name, link to each other.
+"""Sphinx extension: links between the tables of statements and errata, and the pages that they name.
 
-Every row of the two tables gets a name, so that a text can link to it: {ref}`erratum-7`, {ref}`statement-theorem-5`.
-A page that a row links to says so itself: before its exercises, or at its end, stands a line with all these rows. The
-line is made from the table, so that the two directions cannot disagree.
+Every row of the two tables gets a name for links: {ref}`erratum-7`, {ref}`statement-theorem-5`.
+A page gets a line with all rows that link to it, before its exercises or at its end. The line is made from the table;
+the two directions cannot disagree.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from sphinx.util.nodes import make_refnode
 
 TABLES = {"statements": ("statement", "Statements"), "errata": ("erratum", "Errata")}  # page: names of rows, words
 APART = {*TABLES, "api"}  # pages that get no line
-BEFORE = "exercises"  # the section that a line stands before
+BEFORE = "exercises"  # the line comes before this section
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Row:
     page: str
     name: str
     title: str
-    targets: frozenset[str]  # pages that it links to
+    targets: frozenset[str]  # pages to which it links
 
 
 def name_rows(app: Sphinx, doctree: nodes.document) -> None:
-    """Called by Sphinx for every page that it has read: give the rows of the tables their names."""
+    """Called by Sphinx for every page after reading: give the rows of the tables their names."""
     page = app.env.docname
     if page in TABLES:
         for row in _rows(doctree):
@@ -42,7 +42,7 @@ def name_rows(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def add_line(app: Sphinx, doctree: nodes.document, page: str) -> None:
-    """Called by Sphinx for every page before it is written: add the line."""
+    """Called by Sphinx for every page before writing: add the line."""
     found = [row for row in table_rows(app.env) if page in row.targets] if page not in APART else []
     if not found:
         return
@@ -61,7 +61,7 @@ def add_line(app: Sphinx, doctree: nodes.document, page: str) -> None:
 
 
 def table_rows(env: BuildEnvironment) -> list[Row]:
-    """The rows of both tables, with the pages that they link to; API and the tables themselves left out."""
+    """The rows of both tables with their linked pages, without the API pages and the tables themselves."""
     if not hasattr(env, "ddoq_table_rows"):
         env.ddoq_table_rows = [
             Row(page, row["ids"][0], _title(row), frozenset(_targets(env, row)) - APART)
@@ -73,24 +73,24 @@ def table_rows(env: BuildEnvironment) -> list[Row]:
 
 
 def write_targets_again(app: Sphinx, env: BuildEnvironment) -> list[str]:
-    """Called by Sphinx when all pages are read: pages with a line are written anew, the tables may have changed."""
+    """Called by Sphinx after all pages are read: rewrite pages with a line, since the tables may have changed."""
     env.__dict__.pop("ddoq_table_rows", None)
     return sorted({page for row in table_rows(env) for page in row.targets})
 
 
 def _rows(doctree: nodes.document) -> Iterator[nodes.row]:
-    """Rows of the first table below its head."""
+    """Rows of the first table, without its head."""
     table = next(doctree.findall(nodes.table))
     return next(table.findall(nodes.tbody)).findall(nodes.row)
 
 
 def _title(row: nodes.row) -> str:
-    """What stands in bold at a row's beginning; before any words in brackets."""
+    """The bold text at the start of a row, up to any brackets."""
     return next(row.findall(nodes.strong)).astext()
 
 
 def _targets(env: BuildEnvironment, row: nodes.row) -> Iterator[str]:
-    """Pages that the links of a row lead to, which Sphinx has not resolved yet."""
+    """Pages that the row's links lead to; Sphinx has not resolved the links yet."""
     places = env.get_domain("std").anonlabels
     for node in row.findall(lambda node: isinstance(node, nodes.Element) and "reftarget" in node):
         target = node["reftarget"]

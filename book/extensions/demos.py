@@ -1,16 +1,16 @@
-"""Sphinx extension: the directive `demo` puts an interactive demo into a page, with a still picture beside it.
+"""Sphinx extension: the directive `demo` puts an interactive demo into a page, with a still picture next to it.
 
     ```{demo} rate
-    :alt: What the eye learns from the still picture.
+    :alt: What the reader learns from the still picture.
 
     Caption.
     ```
 
-The directive `still` puts a still picture alone into a page, for a handout.
+The directive `still` puts only a still picture into a page, for a handout.
 
-The scripts are classic ones in book/assets/demos, so that they run in a page opened from a folder. The still picture,
-drawn by `stills` when the book is rendered, stands in where scripts are off or fail, and in print: it gives way only to
-a script that has begun.
+The scripts in book/assets/demos are classic scripts, not modules: they run in a page opened from a folder. `stills`
+draws the still picture when the book is rendered. It shows in print and where scripts are off or fail; only a script
+that has started hides it.
 """
 
 import html
@@ -27,10 +27,10 @@ from sphinx.writers.html5 import HTML5Translator
 
 
 class Kind(NamedTuple):
-    """What a name in the text stands for."""
+    """The script, picture and settings of a demo."""
 
     script: str  # in book/assets/demos
-    still: str  # what the still picture shows
+    still: str  # description of the still picture
     preset: dict[str, str]  # controls that do not start at their defaults
 
 
@@ -63,25 +63,25 @@ class Demo(SphinxDirective):
         """Parse the caption."""
         name = self.arguments[0]
         if name not in KINDS:
-            raise self.error(f"no demo is called {name}; there are: {', '.join(KINDS)}")
+            raise self.error(f"there is no demo {name}; choose one of: {', '.join(KINDS)}")
         if "alt" not in self.options:
-            raise self.error(f"the demo {name} has no :alt: that says what its still picture shows")
+            raise self.error(f"the demo {name} has no :alt:; describe its still picture there")
         node = demo(name=name, alt=self.options["alt"])
         self.state.nested_parse(self.content, self.content_offset, node)
         return [node]
 
 
 class Still(SphinxDirective):
-    """The directive of a picture without its demo, whose text says what there is to see."""
+    """The directive of a still picture without its demo; its alt text says what there is to see."""
 
     required_arguments = 1
     option_spec = {"alt": directives.unchanged_required}  # noqa: RUF012 - docutils reads it from the class
 
     def run(self) -> list[nodes.Node]:
-        """An image of the folder that the pictures are drawn into."""
+        """An image from the folder of the drawn pictures."""
         name = self.arguments[0]
         if name not in stills.DRAWN or "alt" not in self.options:
-            raise self.error(f"a still has an :alt: and is one of {', '.join(stills.DRAWN)}; not {name}")
+            raise self.error(f"still {name}: give it an :alt:, and a name from: {', '.join(stills.DRAWN)}")
         source = f"{folder_of(self.env.docname)}/{name}.svg"
         return [
             nodes.raw("", f'<img class="still" src="{source}" alt="{html.escape(self.options["alt"])}">', format="html")
@@ -94,7 +94,7 @@ def folder_of(page: str) -> str:
 
 
 def visit_demo(self: HTML5Translator, node: demo) -> None:
-    """Open the figure: room for the script, the picture, and then the caption."""
+    """Open the figure: an element for the script, the picture, and then the caption."""
     kind, folder = KINDS[node["name"]], folder_of(self.builder.current_docname)
     self.body.append(
         f'<figure class="demo" data-demo="{kind.script}" data-preset="{html.escape(json.dumps(kind.preset))}">'
@@ -110,7 +110,7 @@ def depart_demo(self: HTML5Translator, node: demo) -> None:
 
 
 def draw_stills(app: Sphinx) -> None:
-    """Draw every still picture beside the scripts."""
+    """Draw every still picture into the folder of the scripts."""
     if app.builder.format == "html":
         folder = Path(app.outdir) / "_static" / "demos"
         folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +119,7 @@ def draw_stills(app: Sphinx) -> None:
 
 
 def add_scripts(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
-    """Load the scripts on pages that have a demo, and on no other."""
+    """Load the scripts only on pages that have a demo."""
     shown = [KINDS[node["name"]].script for node in doctree.findall(demo)] if doctree else []
     if shown:
         for script in (*SHARED, *dict.fromkeys(shown)):

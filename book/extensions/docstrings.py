@@ -1,7 +1,7 @@
-"""Sphinx extension: docstrings of our packages are plain text, and the API page shows them as they are written.
+"""Sphinx extension: shows the docstrings of our packages on the API pages as they are written, as plain text.
 
 They are written for the reader of the code: mathematics as |X - x_i|^2, code between single backticks. Sphinx reads
-reStructuredText, where |, * and a trailing _ are marks. They are escaped here, before Napoleon reads the sections.
+reStructuredText, where |, * and a trailing _ are marks. This extension escapes them before Napoleon reads the sections.
 """
 
 import re
@@ -20,7 +20,7 @@ def escape_marks(app: Sphinx, what: str, name: str, obj: object, options: object
     """Escape the marks of a docstring, in place; `code` becomes ``code``."""
     lines[:] = [_escaped(line) for line in lines]
     if what in ("attribute", "property"):
-        lines.insert(0, "")  # else Napoleon takes what stands before a colon for a type
+        lines.insert(0, "")  # otherwise Napoleon takes the words before a colon for a type
 
 
 def _escaped(line: str) -> str:
@@ -33,9 +33,9 @@ def _escaped(line: str) -> str:
 def show_foreign_types_as_text(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement
 ) -> nodes.TextElement | None:
-    """Types of other packages in a signature are text: their manuals are on the network. Ours must be found.
+    """Show types of other packages in a signature as text, since their manuals are online. Our own types must be found.
 
-    A type variable is text too: it is of no package.
+    A type variable is also text: it belongs to no package.
     """
     if node.get("refdomain") == "py" and node.get("py:module", "").startswith(PACKAGES):
         target = node.get("reftarget", "")

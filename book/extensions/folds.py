@@ -1,7 +1,7 @@
-"""Sphinx extension: what a chapter keeps closed until its reader opens it.
+"""Sphinx extension: parts of a chapter that are closed until the reader opens them.
 
-In: an executed notebook as Sphinx reads it. Out: the same, with its parameters and its imports folded under these
-names; and after each box "Predict" a box "Answer" that opens, with what follows up to the first text after a result.
+In: an executed notebook as Sphinx reads it. Out: the same, with parameters and imports folded under these names. After
+each box "Predict" there is a closed box "Answer" with all that follows, up to the first text after a result.
 """
 
 import json
@@ -14,13 +14,13 @@ TEXT = (nodes.paragraph, nodes.bullet_list, nodes.enumerated_list)
 
 
 def fold_cells(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Called by Sphinx with the text of a page, which is changed in place."""
+    """Called by Sphinx with the source of a page; changes it in place."""
     if str(app.env.doc2path(docname)).endswith(".ipynb"):
         source[0] = json.dumps(with_folds(json.loads(source[0])))
 
 
 def with_folds(notebook: dict) -> dict:
-    """The notebook with the tag `hide-input` on its parameters and imports, and what stands on them when closed."""
+    """The notebook with the tag `hide-input` and a title on its parameters and imports."""
     for cell in notebook["cells"]:
         name = _name(cell)
         if name:
@@ -38,7 +38,7 @@ def _name(cell: dict) -> str | None:
 
 
 def fold_answers(app: Sphinx, doctree: nodes.document) -> None:
-    """Called by Sphinx for every page that it has read: put what answers a question into a box that opens."""
+    """Called by Sphinx for every page after reading: put the answer to each question into a closed box."""
     for box in list(doctree.findall(nodes.admonition)):
         if box[0].astext() == QUESTION:
             start = box.parent.index(box) + 1
@@ -50,7 +50,7 @@ def fold_answers(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def _length(following: list[nodes.Node]) -> int:
-    """How many nodes answer the question before them: up to the first text after a result; 0 without one."""
+    """Number of nodes that answer the question before them: up to the first text after a result; 0 without a result."""
     shown = False
     for number, node in enumerate(following, 1):
         if isinstance(node, nodes.admonition | nodes.section):

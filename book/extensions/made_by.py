@@ -1,8 +1,8 @@
-"""Sphinx extension: under every figure of a chapter stands which function drew it, and from which parameters.
+"""Sphinx extension: a line under every figure of a chapter with the function that drew it, and its parameters.
 
-In: an executed notebook as Sphinx reads it. Out: the same, with a line below each caption. Nothing of the line is
-written by hand: the function is the last call of the figure's cell, and the parameters are those of the page's first
-cell that the call's arguments were computed from, followed back through the cells before it.
+In: an executed notebook as Sphinx reads it. Out: the same, with a line below each caption. The line is computed: the
+function is the last call of the figure's cell. The parameters are those in the page's first cell on which the call's
+arguments depend, found by following assignments back through the cells.
 """
 
 import ast
@@ -15,12 +15,12 @@ from sphinx.application import Sphinx
 from ddoq_book.provenance import PATHS
 from ddoq_core.config.profile import Profile
 
-EVERY_KNOB = "globals"  # profile_of(globals()): what follows depends on the whole profile
-Assignment = tuple[set[str], set[str], bool]  # names that a statement sets, names that it reads, whether sets anew
+EVERY_KNOB = "globals"  # profile_of(globals()) depends on the whole profile
+Assignment = tuple[set[str], set[str], bool]  # names that a statement sets, names that it reads, whether it replaces
 
 
 def add_lines(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Called by Sphinx with the text of a page, which is changed in place."""
+    """Called by Sphinx with the source of a page; changes it in place."""
     if str(app.env.doc2path(docname)).endswith(".ipynb"):
         source[0] = json.dumps(with_lines(json.loads(source[0])))
 
@@ -29,7 +29,7 @@ def with_lines(notebook: dict) -> dict:
     """The notebook with a line for each cell that has a figure.
 
     Raises:
-        ValueError: a figure whose cell does not end with the call of an imported function.
+        ValueError: the cell of a figure does not end with the call of an imported function.
     """
     codes = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     values, before, imported = _values(codes), [], {}
@@ -47,7 +47,7 @@ def with_lines(notebook: dict) -> dict:
 
 
 def line(call: ast.Call, imported: dict[str, str], used: dict[str, object]) -> str:
-    """The line as MyST: the function, linked to the API reference, its arguments, the parameters behind them."""
+    """The line as MyST: the function, linked to the API reference, its arguments, and their parameters."""
     first, *rest = ast.unparse(call.func).split(".")
     function = ".".join([imported[first], *rest])
     arguments = ast.unparse(call).removeprefix(ast.unparse(call.func))
@@ -57,9 +57,9 @@ def line(call: ast.Call, imported: dict[str, str], used: dict[str, object]) -> s
 
 
 def parameters(before: list[Assignment], values: dict[str, object]) -> dict[str, object]:
-    """What of the page's parameters the last statement was computed from, and their values.
+    """The page's parameters on which the last statement depends, with their values.
 
-    Where it depends on the whole profile, that is named, with the knobs that differ from the defaults.
+    If it depends on the whole profile, these are the profile and the knobs that differ from the defaults.
     """
     wanted, used = set(before[-1][1]), set()
     for sets, reads, anew in reversed(before[:-1]):
@@ -73,7 +73,7 @@ def parameters(before: list[Assignment], values: dict[str, object]) -> dict[str,
 
 
 def _values(codes: list[dict]) -> dict[str, object]:
-    """Parameters of the page: what its first cell declares, overruled by what was given to the run."""
+    """Parameters of the page: those that its first cell declares, with the values given to the run."""
     values = {}
     for tag in ("parameters", "injected-parameters"):
         for cell in codes:
@@ -85,14 +85,14 @@ def _values(codes: list[dict]) -> dict[str, object]:
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """Names that a cell imports, and what they are."""
+    """Names that a cell imports, and their full names."""
     for statement in tree.body:
         if isinstance(statement, ast.ImportFrom):
             yield from ((a.asname or a.name, f"{statement.module}.{a.name}") for a in statement.names)
 
 
 def _reads_and_sets(statement: ast.stmt) -> Assignment:
-    """Names that a statement sets and reads; those of a comprehension are its own."""
+    """Names that a statement sets and reads, without the variables of comprehensions."""
     names = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
     own = {
         name.id

@@ -1,7 +1,7 @@
-"""Sphinx extension: a book that opens from a folder, with the network off.
+"""Sphinx extension: makes a book that opens from a folder, without a network.
 
-Mathematics is set by the MathJax that a Python package ships, copied beside the pages. Thebe, which Jupyter Book 1.x
-puts on every page to run code in the cloud, is dropped: it names a CDN, and its script throws on every page.
+MathJax comes from a Python package and is copied next to the pages. Thebe, which Jupyter Book 1.x puts on every page to
+run code in the cloud, is removed: it loads from a CDN, and its script throws on every page.
 """
 
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-MATHJAX = "tex-svg-full.js"  # one file, draws by SVG: web fonts may be refused to pages opened from a folder
+MATHJAX = "tex-svg-full.js"  # one file that draws SVG: browsers may refuse web fonts to pages opened from a folder
 
 
 def serve_mathjax(app: Sphinx) -> None:
@@ -24,7 +24,7 @@ def serve_mathjax(app: Sphinx) -> None:
 
 
 def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
-    """Take Thebe's scripts and style off a page."""
+    """Remove Thebe's scripts and style from a page."""
     for kind in ("script_files", "css_files"):
         context[kind] = [file for file in context.get(kind, []) if not _is_thebe(file)]
 

@@ -1,6 +1,6 @@
-"""Still pictures: of the demos, where scripts are off and in print, and of the handouts.
+"""Still pictures for the handouts, and for the demos in print and where scripts are off.
 
-Drawn by the functions of the package that the scripts mirror, on data of the same laws.
+The package draws them by the functions that the scripts mirror, on data of the same laws.
 """
 
 import math
@@ -42,7 +42,7 @@ def clvq_still() -> Figure:
 
 @figure_style()
 def rate_still() -> Figure:
-    """Distance of codebooks of N(0, I_d) to the law against K, and Zador's lines: d = 1 exact, d = 2, 3 by Lloyd."""
+    """Distance of codebooks to N(0, I_d) against K, and Zador's lines: exact for d = 1, by Lloyd for d = 2 and 3."""
     figure, axes = subplots()
     K = np.array(LEVELS)
     found = {1: (np.array([exact_quantizer(norm(), k).distortion for k in LEVELS]), zador_limit(1, normal=True))}
@@ -74,7 +74,7 @@ def weights_still() -> Figure:
 
 
 def reverse_still() -> Figure:
-    """Four atoms: the reverse SDE and the ODE from the same places."""
+    """Four atoms: the reverse SDE and the ODE from the same starts."""
     return paths_figure(1.0, 25, 100, 0)
 
 
@@ -86,7 +86,7 @@ def codebook_still() -> Figure:
 
 @figure_style()
 def call_still() -> Figure:
-    """A call on the best seven points of N(0, 1): its payoff has a kink inside one cell. Beside it, axes to draw on."""
+    """A call option on the best seven points of N(0, 1), with a kink inside one cell. Next to it, axes to draw on."""
     figure, (left, right) = subplots(1, 2, height=2.2)
     x, strike, grid = exact_quantizer(norm(), 7).points, 0.45, np.linspace(-2.6, 2.6, 400)
     left.plot(grid, np.maximum(grid - strike, 0), color=BLUE)
@@ -101,7 +101,7 @@ def call_still() -> Figure:
 
 
 def _weighted(axes: Axes, X: Float[Tensor, "n 2"], points: Float[Tensor, "K 2"], w: Float[Tensor, " K"]) -> None:
-    """Samples behind, points as large as their weights."""
+    """Samples in the background, and points of areas in proportion to their weights."""
     axes.plot(*X.T.numpy(), ".", color=MUTED, markersize=1)
     axes.scatter(*points.T.numpy(), s=1200 * w.numpy(), color=VERMILION, edgecolors="white", zorder=3)
     axes.set(aspect="equal", xticks=[], yticks=[])

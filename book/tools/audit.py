@@ -1,8 +1,8 @@
-"""Check the rendered book: it loads nothing from outside, nothing is missing, every picture has a description, every
-chapter has a figure, no folder of this machine shows, no page is heavy, and every page looks right in a browser.
+"""Check the rendered book: it loads nothing from the network, no file or link target is missing, every picture has alt
+text, every chapter has a figure, no folder of this machine is named, no page is too large, and browsers show it well.
 
-In: the folder of the HTML. Out: one line for each finding, and exit code 1 if there is one; the weight of the pages,
-and where the book is.
+In: the folder of the HTML. Out: one line for each finding, and exit code 1 if there is any; the sizes of the pages, and
+the path of the book.
 """
 
 import re
@@ -35,7 +35,7 @@ MOST_OF_A_PAGE, MOST_OF_THE_BOOK = 2 * MB, 60 * MB
 
 @dataclass
 class Page(HTMLParser):
-    """What one page loads, links to, defines and shows."""
+    """Files that a page loads, links, anchors and pictures of the page."""
 
     loads: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Page(HTMLParser):
 
 
 def css_urls(css: str) -> list[str]:
-    """What a style sheet makes a browser fetch."""
+    """URLs that a style sheet makes a browser fetch."""
     return [a or b for a, b in CSS_URL.findall(css)]
 
 
@@ -81,7 +81,7 @@ def audit(html: Path, hidden: list[str]) -> Iterator[str]:
 
     Args:
         html: folder of the rendered book.
-        hidden: texts that must not show in it, such as the folder that it was built in.
+        hidden: texts that must not occur in it, such as the folder where it was built.
     """
     pages = {path: _parsed(path) for path in sorted(html.rglob("*.html")) if "_static" not in path.parts}
     if not pages:
@@ -93,9 +93,9 @@ def audit(html: Path, hidden: list[str]) -> Iterator[str]:
         for url in page.links:
             yield from (f"{name}: {problem}" for problem in _link_problem(path, url, pages))
         for image in page.undescribed:
-            yield f"{name}: a picture has no alt text that says what it shows: {image}"
+            yield f"{name}: a picture has no alt text that describes it: {image}"
         if name.parts[0] == "chapters" and not page.figures:
-            yield f"{name}: a chapter without a figure"
+            yield f"{name}: the chapter has no figure"
     for sheet in sorted(html.rglob("*.css")):
         for url in css_urls(sheet.read_text(errors="replace")):
             yield from (f"{sheet.relative_to(html)}: {problem}" for problem in _load_problem(sheet.parent, url))
@@ -106,7 +106,7 @@ def audit(html: Path, hidden: list[str]) -> Iterator[str]:
 
 
 def weights(html: Path) -> dict[str, int]:
-    """Bytes of each page with its pictures, without the scripts and style sheets that pages share; heaviest first."""
+    """Bytes of each page with its pictures, without shared scripts and style sheets; largest first."""
     found = {}
     for path in html.rglob("*.html"):
         if "_static" not in path.parts:
@@ -158,23 +158,23 @@ def _link_problem(page: Path, url: str, pages: dict[Path, Page]) -> Iterator[str
     if not target.is_file():
         yield f"links to {url}, which is missing"
     elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].anchors:
-        yield f"links to {url}, a place that the page does not have"
+        yield f"links to {url}, an anchor that the page does not have"
 
 
 def main(html: Path) -> None:
-    """Print the findings, the weight of the pages and where the book is; exit with code 1 if there are findings."""
+    """Print the findings, the sizes of the pages and the path of the book; exit with code 1 if there are findings."""
     html = html.resolve()
     findings = list(dict.fromkeys(audit(html, [f"{Path.home()}/", str(ROOT)])))
     with browsing.chromium() as browser:
         if browser is None:
-            print(f"no browser, so formulas and widths were not checked: install {' or '.join(browsing.CHROMIUM)}")
+            print(f"no browser: formulas and widths were not checked; install {' or '.join(browsing.CHROMIUM)}")
         else:
             findings += browsing.faults(html, browser)
     for finding in findings:
         print(f"audit: {finding}", file=sys.stderr)
     sizes = weights(html)
     heaviest = ", ".join(f"{name} {size / MB:.1f} MB" for name, size in list(sizes.items())[:4])
-    print(f"{len(sizes)} pages, {total(html) / MB:.1f} MB in all; the heaviest with their pictures: {heaviest}")
+    print(f"{len(sizes)} pages, {total(html) / MB:.1f} MB in total; the largest with their pictures: {heaviest}")
     if findings:
         sys.exit(f"the book has {len(findings)} faults: see above")
     print(f"The book is at {html / 'index.html'}")

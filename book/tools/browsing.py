@@ -1,6 +1,7 @@
-"""Open every page of the rendered book in a browser: formulas that MathJax cannot set, pages wider than the window.
+"""Open every page of the rendered book in a browser, and find formulas that MathJax cannot set and pages that are too
+wide for the window.
 
-In: the folder of the HTML and a Chromium. Out: one line for each finding. The network stays off.
+In: the folder of the HTML and a Chromium. Out: one line for each finding. It uses no network.
 """
 
 import shutil
@@ -21,7 +22,7 @@ FLAGS = [
     "--disable-sync",
 ]
 WIDTHS, HEIGHT = (390, 1280), 900  # pixels: a phone and a laptop
-PATIENCE = 120_000  # milliseconds for a page to load, on a machine that is busy
+PATIENCE = 120_000  # milliseconds for a page to load, on a busy machine
 LAID_OUT = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 SET = "!document.querySelector('.math') || document.querySelector('.math mjx-container')"
 REFUSED = """() => [...(window.MathJax?.startup?.document?.math ?? [])]
@@ -37,7 +38,7 @@ WIDEST = """() => {
 
 @contextmanager
 def chromium() -> Iterator[Browser | None]:
-    """The Chromium of this machine, headless; None where there is none."""
+    """The Chromium of this machine, headless; None if there is none."""
     path = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if path is None:
         yield None
@@ -67,7 +68,7 @@ def faults(html: Path, browser: Browser) -> Iterator[str]:
 
 
 def faults_of_page(page: Page) -> Iterator[str]:
-    """Findings of a page that is open and whose formulas are set; changes the size of its window."""
+    """Findings of an open page after its formulas are set; changes the size of its window."""
     yield from (f"MathJax cannot set {formula}" for formula in page.evaluate(REFUSED))
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": HEIGHT})

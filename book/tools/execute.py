@@ -1,10 +1,10 @@
-"""Run the notebooks at a profile and put their executed copies where the book reads them.
+"""Run the notebooks at a profile and write their executed copies to the folder that the book reads.
 
-In: notebooks/NN_slug.md (MyST text) and a profile. Out: book/chapters/NN_slug.ipynb, one for each. A notebook is run
-again only when something that shapes its page has changed (`freshness`).
+In: notebooks/NN_slug.md (MyST text) and a profile. Out: book/chapters/NN_slug.ipynb, one for each. A notebook runs
+again only if something that its page depends on has changed (`freshness`).
 
-Notebooks that use the artifacts run one after the other, since each builds on what those before it made; the others
-run beside them, so that two cores have work.
+Notebooks that use artifacts run one after the other, since each uses artifacts of those before it. The other notebooks
+run in parallel to keep two cores busy.
 """
 
 import argparse
@@ -42,7 +42,7 @@ QUIET = {"extra_arguments": ["--IPKernelApp.log_level=CRITICAL"]}  # the kernel'
 
 @dataclass(frozen=True)
 class Stale:
-    """A notebook that has to be run."""
+    """A notebook that must run."""
 
     name: str
     notebook: NotebookNode
@@ -55,12 +55,12 @@ def execute_all(notebooks: Path, profile: str, out: Path, artifacts: str) -> Non
 
     Args:
         notebooks: folder of NN_slug.md files.
-        profile: name of one that ships with the package, or the path of a YAML file.
-        out: folder of the executed notebooks; copies whose notebook is gone are removed.
+        profile: name of a profile in the package, or the path of a YAML file.
+        out: folder of the executed notebooks; copies without a notebook are removed.
         artifacts: folder of the runs' artifacts, relative to the repository root or absolute.
     Raises:
         InputError: a parameter that neither the package nor a notebook declares, or a value out of range.
-        SystemExit: a notebook fails; which line of which error, and where the executed part is, has been said.
+        SystemExit: a notebook fails; the error line and the path of the executed part were printed.
     """
     for line in differences(notebooks):
         print(f"ddoq: {line}", file=sys.stderr, flush=True)
@@ -88,10 +88,10 @@ def execute_all(notebooks: Path, profile: str, out: Path, artifacts: str) -> Non
 
 
 def side_by_side(lanes: list[list[Stale]], out: Path) -> None:
-    """Run each lane in a process of its own; the first that fails ends the others.
+    """Run each lane in its own process; the first failure ends the others.
 
     Raises:
-        SystemExit: a lane failed, and has said why.
+        SystemExit: a lane failed and printed the reason.
     """
     context, running = multiprocessing.get_context("spawn"), {}
     try:
@@ -110,21 +110,21 @@ def side_by_side(lanes: list[list[Stale]], out: Path) -> None:
                     sys.exit(f"ddoq: {name}: its process was ended by signal {-process.exitcode}, {LACK}")
     finally:
         for process, _ in running.values():
-            process.kill()  # nbclient may hold back a milder signal until its cell ends; kernels end with their parent
+            process.kill()  # nbclient may delay a milder signal until its cell ends; kernels end with their parent
             process.join()
 
 
 def run_lane(lane: list[Stale], out: Path, parent: int) -> None:
-    """Body of a process: end with its parent, and until then run notebooks one after the other."""
+    """Body of a process: run notebooks one after the other, and end with the parent process."""
     die_with_parent(parent)
     run(lane, out)
 
 
 def run(lane: list[Stale], out: Path) -> None:
-    """Run notebooks one after the other, each written as soon as it is done.
+    """Run notebooks one after the other, and write each as soon as it is done.
 
     Raises:
-        SystemExit: one fails; says which line of which error, and where the executed part is.
+        SystemExit: a notebook fails; the message has the error line and the path of the executed part.
     """
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # it warns of every undeclared knob; errors are raised
     for stale in lane:
@@ -136,7 +136,7 @@ def run(lane: list[Stale], out: Path) -> None:
 
 
 def declared(notebook: NotebookNode) -> dict:
-    """Names and default values of the cell tagged `parameters`; empty when there is none."""
+    """Names and default values in the cell tagged `parameters`; empty if there is none."""
     for cell in notebook.cells:
         if "parameters" in cell.metadata.get("tags", []):
             assignments = (s for s in ast.parse(cell.source).body if isinstance(s, ast.AnnAssign))
@@ -145,10 +145,10 @@ def declared(notebook: NotebookNode) -> dict:
 
 
 def profile_values(profile: str, artifacts: str, declarations: list[dict]) -> dict:
-    """The checked content of a profile file: knobs of `Profile`, and sizes that some notebook declares.
+    """The checked content of a profile file: knobs of `Profile`, and sizes that a notebook declares.
 
     Raises:
-        InputError: a name that nobody declares, a value of another type than its default, or out of range.
+        InputError: a name that is declared nowhere, a value of another type than its default, or out of range.
     """
     path = find_profile(profile)
     content = {"profile": path.stem} | read_profile(path) | {"artifacts": artifacts}
@@ -161,22 +161,22 @@ def profile_values(profile: str, artifacts: str, declarations: list[dict]) -> di
     for names in declarations:
         for name in set(names) & set(sizes):
             if not _same_kind(sizes[name], names[name]):
-                raise InputError(f"{name} = {sizes[name]!r} in profile {path.name}, but it is like {names[name]!r}")
+                raise InputError(f"{name} = {sizes[name]!r} in profile {path.name}; give a value like {names[name]!r}")
             if isinstance(sizes[name], list) and len({*sizes[name]}) < len(sizes[name]):
                 raise InputError(f"{name} = {sizes[name]} in profile {path.name} holds a value twice; give it once")
     return content | sizes
 
 
 def given(names: dict, values: dict) -> dict:
-    """What of a profile one notebook gets: what it declares, and every knob when it declares `profile`."""
+    """The values that one notebook gets from a profile: those it declares, and every knob if it declares `profile`."""
     every_knob = "profile" in names
     return {n: v for n, v in values.items() if n in names or (every_knob and n in Profile.knobs())}
 
 
 def execute(notebook: NotebookNode, name: str, parameters: dict, out: Path) -> NotebookNode:
-    """Run a notebook from the repository root with these values in the place of its defaults; cleaned.
+    """Run a notebook from the repository root with these values instead of its defaults; returns it cleaned.
 
-    What ran is kept in `out`/failed when a cell fails.
+    If a cell fails, the executed part is kept in `out`/failed.
     """
     partial = out / "failed" / f"{name}.ipynb"
     partial.parent.mkdir(exist_ok=True)
@@ -187,16 +187,16 @@ def execute(notebook: NotebookNode, name: str, parameters: dict, out: Path) -> N
     except PapermillExecutionError as error:
         last_line = next(iter(reversed(error.evalue.strip().splitlines())), "")
         sys.exit(f"{name}: {error.ename}: {last_line}\n{name}: the executed part is in {partial}")
-    except RuntimeError as error:  # of nbclient: the kernel died, or never answered
+    except RuntimeError as error:  # from nbclient: the kernel died, or never answered
         sys.exit(f"{name}: {error}, {LACK}\n{name}: the executed part is in {partial}")
     partial.unlink()
     return cleaned(executed, name)
 
 
 def cleaned(notebook: NotebookNode, name: str) -> NotebookNode:
-    """The notebook without what a run leaves behind: folders, timings, random ids, standard error.
+    """The notebook without traces of the run: folders, timings, random ids, standard error.
 
-    The cell of injected values is hidden, since the page says at its end which values made it.
+    The cell of injected values is hidden, since the page lists the values at its end.
     """
     for key in NOTEBOOK_ONLY:
         notebook.metadata.pop(key, None)
@@ -213,7 +213,7 @@ def cleaned(notebook: NotebookNode, name: str) -> NotebookNode:
 
 
 def _is_stderr(output: NotebookNode, name: str) -> bool:
-    """Whether an output is standard error; if so it is said here, where the person who builds the book sees it."""
+    """Whether an output is standard error; if so, print it for the person who builds the book."""
     found = output.output_type == "stream" and output.name == "stderr"
     if found:
         print(f"{name}: standard error: {output.text.strip()}", file=sys.stderr)
@@ -229,18 +229,18 @@ def _same_kind(value: object, default: object) -> bool:
 
 
 def write_atomically(notebook: NotebookNode, target: Path) -> None:
-    """Write a notebook under a temporary name, then rename, so that a half-written one is never read."""
+    """Write a notebook under a temporary name, then rename it: nobody reads a half-written notebook."""
     temporary = target.with_name(f".{os.getpid()}.{target.name}")
     nbformat.write(notebook, temporary)
     os.replace(temporary, target)
 
 
 def main() -> None:
-    """Command line; exit code 2 for an error that the user can fix, 1 for a notebook that fails."""
+    """Command line; exit code 2 for an error that the user can fix, 1 if a notebook fails."""
     parser = argparse.ArgumentParser(description="Execute the notebooks of the book at a profile.")
-    parser.add_argument("--profile", default="laptop", help="a profile that ships with the package, or a YAML file")
+    parser.add_argument("--profile", default="laptop", help="a profile in the package, or a YAML file")
     parser.add_argument("--out", type=Path, default=ROOT / "book" / "chapters", help="folder of the executed copies")
-    parser.add_argument("--artifacts", default="artifacts", help="folder that keeps what the runs make")
+    parser.add_argument("--artifacts", default="artifacts", help="folder of the runs' artifacts")
     arguments = parser.parse_args()
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")  # tqdm misses widgets that a page cannot have
     try:

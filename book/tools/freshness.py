@@ -1,6 +1,6 @@
-"""When a notebook has to be executed again: when something that shapes its page has changed.
+"""A notebook must run again when something that its page depends on has changed. This module computes the key for it.
 
-In: a notebook and the values it gets. Out: a key, which goes into the metadata of the executed copy.
+In: a notebook and the values it gets. Out: a key, which is stored in the metadata of the executed copy.
 """
 
 import ast
@@ -18,18 +18,18 @@ from ddoq_core.store.source import PACKAGES, file_of, imported, source_key
 
 ROOT = Path(__file__).resolve().parents[2]
 DRIVER = (Path(__file__), Path(__file__).with_name("execute.py"))
-# packages that load their modules by name, so that one of them brings all; those that import others first
+# packages that load their modules by name: one module stands for all; packages that import others come first
 BY_NAME = ("ddoq_core.methods", "ddoq_core.priors", "ddoq_core.data")
 READS_RECORDS = ("rows_of(", "book/results")
 SHOWN = "ddoq_core.quantization.reference"  # a page that imports it shows its text, with comments and docstrings
 
 
 def freshness_key(source: Path, parameters: dict) -> str:
-    """SHA-256 of all that shapes an executed notebook: its text, its values, the code that it imports, the lock, the
-    driver, and the records of long runs if it reads any.
+    """SHA-256 of all that an executed notebook depends on: its text, its values, the code that it imports, the lock,
+    the driver, and the records of long runs if it reads any.
 
-    Comments and docstrings shape nothing, unless they are shown; nor does the folder of the artifacts. A run has all
-    knobs, also those that its profile does not set.
+    Comments and docstrings do not count, unless the page shows them. The folder of the artifacts does not count either.
+    A run has all knobs, also those that its profile does not set.
     """
     files = [source, ROOT / "constraints.txt", *DRIVER]
     if any(words in source.read_text() for words in READS_RECORDS):
@@ -57,7 +57,7 @@ def modules_of(notebook: NotebookNode) -> set[str]:
 
 
 def _asked_for(tree: ast.Module) -> Iterable[str]:
-    """Modules of this repository that a cell names; a name from the front door of a package stands for all of it."""
+    """Modules of this repository that a cell names; a name from a package's `__init__` means the whole package."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -80,7 +80,7 @@ def _members(package: str) -> set[str]:
 
 
 def stored_key(executed: Path) -> str | None:
-    """Key that an executed notebook was made with, or None when there is none to be read."""
+    """Key in an executed notebook, or None if it has no key that can be read."""
     try:
         return json.loads(executed.read_text())["metadata"]["ddoq"]["key"]
     except (OSError, ValueError, KeyError, TypeError):

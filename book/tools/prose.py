@@ -1,7 +1,7 @@
 """Warn of unusual form: links, exercises and cells of chapters, lectures, and wording that the style guide replaces.
 
 In: the texts of `notebooks/`, `book/` and the packages. Out: a line `file:line: what` for each warning, and their
-number. The exit code is 0 with any warnings: these are habits, and a text may have reason to break one.
+number. The exit code is 0 even with warnings: these are habits, and a text may have a reason to break one.
 """
 
 import ast
@@ -23,7 +23,7 @@ NO_PROSE = re.compile(
     r"|\]\([^)]*\)|^\|.*?$",  # targets of links, tables
     re.MULTILINE | re.DOTALL,
 )
-SPELLINGS = {  # how a word may stand in a text, where that is more than the word and an s
+SPELLINGS = {  # forms of a word in a text, if there are more than the word with or without an s
     "cell mass": r"cell mass(?:es)?",
     "Zador's constant": r"Zador(?:'s (?:constant|theorem|limit))?",
     "guidance scale": r"guidance(?: scale)?",
@@ -32,9 +32,9 @@ SPELLINGS = {  # how a word may stand in a text, where that is more than the wor
     "effective number": r"effective (?:numbers?|images|terms)",
     "score": r"(?:learned |exact )?scores?",
 }
-OTHER_SENSES = {"score": {"34"}, "strength": {"34"}}  # chapters in which the word means something else
+OTHER_SENSES = {"score": {"34"}, "strength": {"34"}}  # chapters where the word means something else
 LONGEST_CELL = 25  # lines
-NEEDED = {  # what a lecture says to a teacher, each with something to count in it and the fewest of them
+NEEDED = {  # parts of a lecture for the teacher, each with a pattern and its least number of matches
     "Goals.": (r"\S", 80),
     "Project:": (r"\{numref\}`fig-", 1),
     "Exercises.": (r"\{ref\}`ex-", 4),
@@ -55,18 +55,18 @@ WORDS = {  # tokens with words for people
     getattr(tokenize, name) for name in ("COMMENT", "STRING", "FSTRING_MIDDLE") if hasattr(tokenize, name)
 }
 MODULES = ("ddoq_core", "benchmarks", "book/ddoq_book", "book/extensions")
-Found = Iterator[tuple[int, str]]  # a place in the text, and what is unusual there
+Found = Iterator[tuple[int, str]]  # a position in the text, and the warning
 
 
 def terms(glossary: str) -> dict[str, str]:
-    """Words of the glossary, and what it says of them."""
+    """Words of the glossary, with their entries."""
     blocks = re.findall(r"^```\{glossary\}\n(.*?)^```$", glossary, re.MULTILINE | re.DOTALL)
     entries = [re.split(r"\n", entry, maxsplit=1) for block in blocks for entry in re.split(r"\n\n(?=\S)", block)]
     return {word.strip(): text for word, text in entries}
 
 
 def linked(text: str) -> list[str]:
-    """Words of the glossary that a page links to."""
+    """Words of the glossary to which a page links."""
     return [m[2] or m[1] for m in LINK.finditer(text)]
 
 
@@ -76,44 +76,44 @@ def solutions(text: str) -> dict[str, str]:
 
 
 def links(text: str, chapter: str, words: dict[str, str]) -> Found:
-    """A word that is not linked where it stands first, or is linked twice; few links; the notation."""
+    """A word that is not linked at its first use, or linked twice; too few links; the link to the notation."""
     at = {m.start(): (m[2] or m[1]) for m in LINK.finditer(text)}
     for word in words:
         found = None if chapter[:2] in OTHER_SENSES.get(word, ()) else _first_use(word, text)
         link = found and text.rfind("{term}`", 0, found.start() + len("{term}`"))
         if found and (at.get(link) != word or found.start() != link + len("{term}`")):
-            yield found.start(), f"{word!r} is not linked to the glossary where it stands first"
+            yield found.start(), f"{word!r} is not linked to the glossary at its first use"
     seen: set[str] = set()
     for place, word in at.items():
         if word in seen:
             yield place, f"{word!r} is linked again"
         seen.add(word)
     if len(seen) < 4:
-        yield 0, f"links to {len(seen)} words of the glossary, not to 4 or more"
+        yield 0, f"links to {len(seen)} words of the glossary, fewer than 4"
     if text.count("](../notation.md)") != 1:
         yield 0, f"links to the notation {text.count('](../notation.md)')} times, not once"
 
 
 def _first_use(word: str, text: str) -> re.Match | None:
-    """Where a word stands first in the running text; everything else is blanked out, each character in its place."""
+    """First use of a word in the running text; everything else is blanked out, without moving a character."""
     prose = NO_PROSE.sub(lambda m: m["term"] or re.sub(r"[^\n]", " ", m[0]), text)
     spelling = SPELLINGS.get(word, re.escape(word) + "s?")
-    spelling = re.sub(r"(?:\\ | )", r"\\s+", spelling)  # a word may be broken over two lines
+    spelling = re.sub(r"(?:\\ | )", r"\\s+", spelling)  # a term may be broken over two lines
     return re.search(rf"(?<![\w-]){spelling}(?![\w+])", prose, 0 if word.isupper() else re.IGNORECASE)
 
 
 def exercises(text: str, chapter: str) -> Found:
-    """Few exercises, or in Parts II and III few solutions with a value that the run computed."""
+    """Too few exercises, or in Parts II and III too few solutions with a value that the run computed."""
     found = solutions(text)
     glued = sum("{glue:text}" in solution for solution in found.values())
     if len(found) < 3:
-        yield 0, f"has {len(found)} exercises, not 3 or more"
+        yield 0, f"has {len(found)} exercises, fewer than 3"
     if chapter[0] in "23" and glued < 3:
-        yield 0, f"has {glued} solutions with a glued value, not 3 or more"
+        yield 0, f"has {glued} solutions with a glued value, fewer than 3"
 
 
 def cells(text: str, chapter: str) -> Found:
-    """A cell that is long, or holds an algorithm: functions, classes and loops belong in the package."""
+    """A cell that is long or contains an algorithm: functions, classes and loops belong in the package."""
     for cell in re.finditer(r"^```\{code-cell\}[^\n]*\n(?:---\n.*?^---\n|(?::[^\n]*\n)*)(.*?)^```$", text, re.M | re.S):
         code = cell[1].strip()
         if len(code.splitlines()) > LONGEST_CELL:
@@ -123,7 +123,7 @@ def cells(text: str, chapter: str) -> Found:
 
 
 def lectures(course: str) -> Found:
-    """A lecture that takes other than 50 minutes, or lacks what a teacher needs."""
+    """A lecture that does not take 50 minutes, or lacks a part that a teacher needs."""
     starts = [m.end() for m in re.finditer(r"^\(lecture-\d\)=$", course, re.MULTILINE)]
     for start, end in itertools.pairwise([*starts, len(course)]):
         lecture = course[start:end]
@@ -133,18 +133,18 @@ def lectures(course: str) -> Found:
         for name, (what, fewest) in NEEDED.items():
             part = lecture.partition(f"**{name}")[2].partition("\n\n**")[0]
             if len(re.findall(what, part, re.MULTILINE)) < fewest:
-                yield start, f"the lecture says little or nothing under {name!r}"
+                yield start, f"the lecture has too little under {name!r}"
 
 
 def questions(handout: str) -> Found:
-    """A handout of other than three questions."""
+    """A handout that does not have three questions."""
     asked = len(re.findall(r"^\d\. ", handout, re.MULTILINE))
     if asked != 3:
         yield 0, f"asks {asked} questions, not 3"
 
 
 def wording(text: str) -> Found:
-    """Phrases that have a plainer form, in a text without its code."""
+    """Phrases with a plainer form, in a text without its code."""
     for phrase, better in WORDING.items():
         spaced = phrase.replace(" ", r"\s+")  # a phrase may be broken over two lines
         for match in re.finditer(rf"\b{spaced}\b(?!\}})", text, re.IGNORECASE):
@@ -152,7 +152,7 @@ def wording(text: str) -> Found:
 
 
 def words_of_page(text: str) -> str:
-    """A Markdown text with its code blanked out, each character in its place."""
+    """A Markdown text with its code blanked out, without moving a character."""
     code = re.compile(
         r"^```\{?(?:code-cell|python|bash|text|literalinclude).*?^```$|`[^`\n]+`", re.MULTILINE | re.DOTALL
     )
@@ -160,7 +160,7 @@ def words_of_page(text: str) -> str:
 
 
 def words_of_module(text: str) -> str:
-    """The comments and texts of a Python module, each character in its place."""
+    """The comments and texts of a Python module, without moving a character."""
     lines = text.splitlines(keepends=True)
     starts = [0, *itertools.accumulate(map(len, lines))]
     kept = list(_blank(re.match(r".*", text, re.DOTALL)))
@@ -176,7 +176,7 @@ def _blank(match: re.Match) -> str:
 
 
 def warnings(root: Path) -> Iterator[str]:
-    """A line for each warning in the texts of this folder."""
+    """A line for each warning about the texts in this folder."""
     words = terms((root / "book" / "glossary.md").read_text())
     pages = [(root / "book" / "course.md", lectures), *((p, questions) for p in root.glob("book/handouts/*.md"))]
     for path in root.glob("notebooks/[0-9][0-9]_*.md"):

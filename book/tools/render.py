@@ -1,6 +1,6 @@
-"""Render the book with Jupyter Book, every warning an error, and check it; do nothing when nothing has changed.
+"""Render the book with Jupyter Book and check it; do nothing if nothing has changed. Every warning is an error.
 
-In: a folder with _config.yml and book/, whose chapters are executed. Out: _build/html/index.html in that folder.
+In: a folder with _config.yml and book/ with executed chapters. Out: _build/html/index.html in that folder.
 """
 
 import argparse
@@ -17,15 +17,15 @@ from ddoq_core.store.source import PACKAGES, file_of
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ["build", "book", "--config", "_config.yml", "--path-output", "."]
 STRICT = ["-W", "-n", "--keep-going"]
-UNREAD = ("__pycache__", "failed")  # folders that no page is made from
-FINISHED = "finished"  # file of _build with the key of the book that was rendered and checked
+UNREAD = ("__pycache__", "failed")  # folders that no page uses
+FINISHED = "finished"  # file in _build with the key of the book that was rendered and checked
 
 
 def make(root: Path) -> Path:
-    """Render and check the book of a checkout (or a copy of one), unless it is there; returns the folder of its HTML.
+    """Render and check the book of a checkout, or a copy of one, unless it exists; returns the folder of its HTML.
 
     Raises:
-        SystemExit: Jupyter Book fails or warns, or the audit finds something; what was said before says where.
+        SystemExit: Jupyter Book fails or warns, or the audit finds something; the output before it says where.
     """
     html, finished, key = root / "_build" / "html", root / "_build" / FINISHED, rendering_key(root)
     if (html / "index.html").is_file() and finished.is_file() and finished.read_text() == key:
@@ -40,8 +40,8 @@ def make(root: Path) -> Path:
 def render(root: Path) -> None:
     """Run Jupyter Book.
 
-    After a failure the half-made output goes, and so does that of a rendering that was cut short: Sphinx does not
-    repeat the warnings of pages that it has read, so that a second try would pass.
+    The output of a failed or interrupted rendering is deleted. Sphinx does not repeat the warnings of pages that it has
+    read; without the deletion a second try would pass.
 
     Raises:
         SystemExit: Jupyter Book fails or warns; its own output says where.
@@ -50,7 +50,7 @@ def render(root: Path) -> None:
     if not finished.is_file():
         shutil.rmtree(root / "_build", ignore_errors=True)
     finished.unlink(missing_ok=True)
-    jupyter_book = Path(sys.executable).with_name("jupyter-book")  # beside this Python: .venv need not be activated
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")  # next to this Python: .venv need not be activated
     done = subprocess.run([jupyter_book, *BUILD, *STRICT], cwd=root)
     if done.returncode:
         shutil.rmtree(root / "_build", ignore_errors=True)
@@ -58,8 +58,8 @@ def render(root: Path) -> None:
 
 
 def rendering_key(root: Path) -> str:
-    """SHA-256 of all that the rendering reads: book/ with its chapters, the configuration, the lock, and the packages,
-    whose docstrings and sources are pages."""
+    """SHA-256 of all files that the rendering reads: book/ with its chapters, the configuration, the lock, and the
+    packages, whose docstrings and sources become pages."""
     digest = hashlib.sha256(sys.version.encode())
     for folder in (root / "book", *(file_of(package).parent for package in PACKAGES)):
         for file in sorted(folder.rglob("*")):

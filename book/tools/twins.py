@@ -1,4 +1,4 @@
-"""What stands in a notebook of `notebooks/` and not in its text: the book is made of the texts alone.
+"""Find notebooks in `notebooks/` that differ from their texts. The book uses only the texts.
 
 In: the folder. Out: a line for each notebook that differs, with the one command that makes the two agree.
 """
@@ -12,24 +12,24 @@ from nbformat import NotebookNode
 
 
 def differences(notebooks: Path) -> Iterator[str]:
-    """A line for each NN_slug.ipynb that has no text of its name, says other things than it, or cannot be read."""
+    """A line for each NN_slug.ipynb that has no text of the same name, differs from it, or cannot be read."""
     for twin in sorted(notebooks.glob("[0-9][0-9]_*.ipynb")):
         text = twin.with_suffix(".md")
         take_over = f"jupytext --to md:myst '{twin}'"
         if not text.is_file():
-            yield f"{twin} has no text {text.name}, and is not in the book; to take it in: {take_over}"
+            yield f"{twin} has no text {text.name} and is not in the book; to add it: {take_over}"
             continue
         try:
             same = said(nbformat.read(twin, as_version=4)) == said(jupytext.read(text))
-        except Exception as error:  # of many kinds: half written, marks of a merge
+        except Exception as error:  # many kinds: half-written files, merge conflicts
             reason = " ".join(str(error).split())[:80]
-            yield f"{twin} cannot be read ({reason}); to make it anew: jupytext --to ipynb '{text}'"
+            yield f"{twin} cannot be read ({reason}); to make it again: jupytext --to ipynb '{text}'"
             continue
         if not same and twin.stat().st_mtime > text.stat().st_mtime:
-            yield f"{twin} has an edit that {text.name}, which makes the book, has not; to take it over: {take_over}"
+            yield f"{twin} has an edit that is missing in {text.name}, the book's source; to copy it: {take_over}"
         elif not same:
             renew = f"jupytext --update --to ipynb '{text}'"
-            yield f"{twin} differs from {text.name}, which is newer and makes the book; to renew it: {renew}"
+            yield f"{twin} differs from {text.name}, which is newer and the book's source; to update it: {renew}"
 
 
 def said(notebook: NotebookNode) -> list[tuple]:

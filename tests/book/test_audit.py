@@ -96,7 +96,7 @@ def test_a_chapter_without_a_figure_is_found(findings, tmp_path):
     (tmp_path / "chapters").mkdir()
     chapter = tmp_path / "chapters" / "33_cost.html"
     chapter.write_text("<h1>Cost</h1><table></table>")
-    assert findings(SOUND) == ["chapters/33_cost.html: a chapter without a figure"]
+    assert findings(SOUND) == ["chapters/33_cost.html: the chapter has no figure"]
     chapter.write_text("<h1>Cost</h1><figure></figure>")
     assert findings(SOUND) == []
 

@@ -104,7 +104,7 @@ def test_an_unknown_demo_and_one_without_alt_text_are_refused(tmp_path):
     (tmp_path / "conf.py").write_text(CONFIG)
     (tmp_path / "index.md").write_text("# T\n\n```{demo} lloid\n```\n\n```{demo} rate\n```\n")
     complaints = _complaints(tmp_path)
-    assert "no demo is called lloid; there are: lloyd" in complaints
+    assert "there is no demo lloid; choose one of: lloyd" in complaints
     assert "the demo rate has no :alt:" in complaints
 
 
@@ -112,7 +112,7 @@ def test_a_picture_can_stand_alone_and_an_unknown_one_is_refused(tmp_path):
     (tmp_path / "conf.py").write_text(CONFIG)
     picture = "```{still} codebook\n:alt: Points and cells.\n```\n"
     (tmp_path / "index.md").write_text(f"# T\n\n{picture}\n```{{still}} nothing\n:alt: Nothing.\n```\n")
-    assert "a still has an :alt: and is one of lloyd" in _complaints(tmp_path)
+    assert "still nothing: give it an :alt:, and a name from: lloyd" in _complaints(tmp_path)
     page = (tmp_path / "html" / "index.html").read_text()
     assert '<img class="still" src="_static/demos/codebook.svg" alt="Points and cells.">' in page
     assert (tmp_path / "html" / "_static" / "demos" / "codebook.svg").is_file() and "demo.js" not in page

@@ -17,12 +17,12 @@ EXERCISE = "```{solution} ex-1\n:class: dropdown\n{glue:text}`a`\n```\n"
 @pytest.mark.parametrize(
     ("text", "line", "what"),
     [
-        ("One\ncodebook, {term}`codebook`", 2, "'codebook' is not linked to the glossary where it stands first"),
+        ("One\ncodebook, {term}`codebook`", 2, "'codebook' is not linked to the glossary at its first use"),
         ("{term}`codebook`\nand {term}`points <codebook>`", 2, "'codebook' is linked again"),
-        ("`codebook` and $codebook$", 1, "links to 0 words of the glossary, not to 4 or more"),
+        ("`codebook` and $codebook$", 1, "links to 0 words of the glossary, fewer than 4"),
         ("[a](../notation.md) [b](../notation.md)", 1, "links to the notation 2 times, not once"),
-        (EXERCISE * 2, 1, "has 1 exercises, not 3 or more"),
-        (EXERCISE, 1, "has 1 solutions with a glued value, not 3 or more"),
+        (EXERCISE * 2, 1, "has 1 exercises, fewer than 3"),
+        (EXERCISE, 1, "has 1 solutions with a glued value, fewer than 3"),
         ("\n```{code-cell} ipython3\n:tags: [a]\n\nwhile True: pass\n```", 2, "a cell defines a function or a class"),
         ("```{code-cell}\n---\na: 1\n---\n" + "x = 1\n" * 26 + "```\n", 1, "a cell of 26 lines, more than 25"),
     ],

@@ -60,7 +60,7 @@ def test_an_edit_of_the_twin_is_said_before_the_book_is_made(notebooks, tmp_path
     line, made = capsys.readouterr().err.splitlines()
     assert (
         line.startswith("ddoq: ")
-        and f"{NAME}.ipynb has an edit that {NAME}.md, which makes the book" in line
+        and f"{NAME}.ipynb has an edit that is missing in {NAME}.md" in line
         and made == "made"
     )
 

@@ -30,9 +30,9 @@ from ddoq_core.quantization.voronoi import Iterate, Quantizer, quantize
 
 from ..style import BLUE, INK, MUTED, VERMILION, figure_style, label, subplots
 
-FRAME_COLOURS = 64  # of a frame of an animation
-SAMPLES_DRAWN = 500  # samples drawn, of all that are quantized
-ICONS = {  # of matplotlib's player, as signs that every font has
+FRAME_COLOURS = 64  # colours in a frame of an animation
+SAMPLES_DRAWN = 500  # samples shown in figures; all are quantized
+ICONS = {  # icons of matplotlib's player, and characters that every font has
     "minus": "−",
     "fast-backward": "⇤",
     "step-backward": "←",
@@ -47,10 +47,10 @@ ICONS = {  # of matplotlib's player, as signs that every font has
 
 @dataclass(frozen=True)
 class AlgorithmTrace:
-    """Some moments of an algorithm, the start first and the end last."""
+    """Some moments of an algorithm, from the start to the end."""
 
     algorithm: str
-    unit: str  # what a step is
+    unit: str  # name of a step
     samples: Float[Tensor, "n 2"]
     steps: tuple[int, ...]
     moments: tuple[Quantizer, ...]  # exact cells and distortion at each step
@@ -58,14 +58,14 @@ class AlgorithmTrace:
 
 
 def trace_lloyd(samples: Float[Tensor, "n 2"], codebook: Float[Tensor, "K 2"], n_frames: int) -> AlgorithmTrace:
-    """Lloyd's algorithm (Algorithm 2) at `n_frames` iterations, dense at the start where most happens."""
+    """Lloyd's algorithm (Algorithm 2) at `n_frames` iterations, most of them early, where most changes."""
     kept: list[Iterate] = []
     result = lloyd(samples, codebook, callback=kept.append)  # Lloyd makes new points at every iteration
     return _trace("Lloyd", "iteration", samples, [kept[i] for i in _spread(len(kept) - 1, n_frames)], result)
 
 
 def trace_clvq(samples: Float[Tensor, "n 2"], codebook: Float[Tensor, "K 2"], n_frames: int) -> AlgorithmTrace:
-    """CLVQ (Algorithm 1), one pass with `power_steps`, at `n_frames` samples, dense at the start."""
+    """CLVQ (Algorithm 1), one pass with `power_steps`, at `n_frames` samples, most of them early."""
     wanted = set(_spread(len(samples), n_frames))
     kept = [Iterate(0, codebook, np.nan)]
 
@@ -80,7 +80,7 @@ def trace_clvq(samples: Float[Tensor, "n 2"], codebook: Float[Tensor, "K 2"], n_
 def cell_polygons(points: Float[ndarray, "K 2"], box: tuple[float, float, float, float]) -> list[Float[ndarray, "v 2"]]:
     """Voronoi cell of each point, clipped to a box (left, right, bottom, top) that contains the points.
 
-    Mirrored in its four sides, the points make the box's sides boundaries of cells.
+    The points are mirrored in the four sides of the box, which makes these sides boundaries of cells.
     """
     left, right, bottom, top = box
     mirrored = [points]
@@ -102,7 +102,7 @@ def codebook_figure(samples: Float[Tensor, "n 2"], quantizer: Quantizer) -> Figu
 
 @figure_style()
 def cells_figure(samples: Float[Tensor, "n 2"], quantizer: Quantizer) -> Figure:
-    """Definition 1: the cells of a codebook, each shaded by its mass and labelled with it in per cent."""
+    """Definition 1: the cells of a codebook, each shaded by its mass and labelled with its mass in per cent."""
     figure, axes = subplots(height=4.6)
     _draw_cells(axes, samples, quantizer)
     for point, mass in zip(quantizer.points.tolist(), quantizer.weights.tolist(), strict=True):
@@ -112,7 +112,7 @@ def cells_figure(samples: Float[Tensor, "n 2"], quantizer: Quantizer) -> Figure:
 
 @figure_style()
 def moments_figure(trace: AlgorithmTrace) -> Figure:
-    """Start, an early moment and end of an algorithm, side by side: the animation in print."""
+    """Start, an early moment and end of an algorithm side by side: the printed form of the animation."""
     figure, axes = subplots(1, 3, height=2.2)
     for ax, i in zip(axes, (0, len(trace.steps) // 3, -1), strict=True):
         _draw_cells(ax, trace.samples, trace.moments[i])
@@ -122,23 +122,23 @@ def moments_figure(trace: AlgorithmTrace) -> Figure:
 
 @figure_style()
 def distortion_figure(*traces: AlgorithmTrace) -> Figure:
-    """Distortion of each trace against the samples it has looked at: an iteration of Lloyd looks at all of them."""
+    """Distortion of each trace against the number of samples it has used; an iteration of Lloyd uses all samples."""
     figure, axes = subplots(height=3.2)
     for trace, colour, marker in zip(traces, (BLUE, VERMILION), "os", strict=False):
         seen = np.array(trace.steps) * (len(trace.samples) if trace.unit == "iteration" else 1)
         G = [moment.distortion for moment in trace.moments]
         axes.plot(np.maximum(seen, 1), G, color=colour, marker=marker, drawstyle="steps-post")
         label(axes, seen[-1], G[-1], f"{trace.algorithm}: {G[-1]:.3f}", colour, xytext=(0, -12), ha="right")
-    axes.set(xscale="log", xlabel="samples looked at (the start drawn at 1)", ylabel="distortion G")
+    axes.set(xscale="log", xlabel="samples used (the start is drawn at 1)", ylabel="distortion G")
     axes.set_ylim(bottom=0)
     return figure
 
 
 def animate(trace: AlgorithmTrace, alt: str, *, dpi: int = 70) -> HTML:
-    """The algorithm at work: cells on the left, distortion on the right. Plays from a file, with the network off.
+    """An animation of the algorithm: cells on the left, distortion on the right. It plays without a network.
 
     Args:
-        alt: what the eye learns from it, for those who do not see it.
+        alt: alt text of the animation: what a reader learns from it.
     """
     with figure_style():
         figure, axes = subplots(1, 2, height=3.2, width_ratios=[3, 2])
@@ -193,7 +193,7 @@ def _box(samples: Float[Tensor, "n 2"]) -> tuple[float, float, float, float]:
 
 
 def _light(player: str) -> str:
-    """The player with `FRAME_COLOURS` colours a frame: a third of the bytes, and no difference that is seen."""
+    """The player with `FRAME_COLOURS` colours per frame: a third of the bytes, without a visible difference."""
 
     def lighter(frame: re.Match) -> str:
         image = Image.open(io.BytesIO(base64.b64decode(frame[1].replace("\\\n", "")))).convert("RGB")
@@ -205,7 +205,7 @@ def _light(player: str) -> str:
 
 
 def _offline(player: str, alt: str) -> str:
-    """Matplotlib's player without its icon font from a CDN, with the alt text it lacks, and equal for equal frames."""
+    """Matplotlib's player with alt text and without the icon font from a CDN; equal frames give equal players."""
     player = re.sub(r'<link rel="stylesheet"\s+href="https://[^"]*font-awesome[^"]*">', "", player)
     for icon, sign in ICONS.items():
         player = player.replace(f'<i class="fa fa-{icon}"></i>', sign)

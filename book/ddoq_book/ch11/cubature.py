@@ -1,4 +1,4 @@
-"""Quantization as cubature: the sum written out, three rules side by side, and how their errors fall."""
+"""Quantization as cubature: the sum written out, three rules compared, and the decrease of their errors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ LIPSCHITZ = "distance to the grid"  # the 1-Lipschitz function that attains e_1 
 
 @dataclass(frozen=True)
 class WorkedSum:
-    """The sum over K points that stands for an integral, term by term."""
+    """The sum over K points that approximates an integral, term by term."""
 
     integrand: Integrand
     points: Float[ndarray, " K"]
@@ -66,7 +66,7 @@ def worked_table(found: WorkedSum) -> Table:
 
 @dataclass(frozen=True)
 class RuleErrors:
-    """Errors of three rules with K points for one integrand, and the bounds, None where f or f' is not Lipschitz."""
+    """Errors of three rules with K points for one integrand, and the bounds; None if f or f' is not Lipschitz."""
 
     integrand: str
     K: int
@@ -95,7 +95,7 @@ def compare_rules(levels: Sequence[int], n_seeds: int, rng: np.random.Generator)
 
 
 def rules_table(rules: Sequence[RuleErrors]) -> Table:
-    """Signed errors of the quantizer and of Gauss-Hermite, absolute ones of draws, and the bounds, per integrand."""
+    """Per integrand: signed errors of the quantizer and of Gauss-Hermite, absolute errors of draws, and the bounds."""
     columns = (
         "f",
         "K",
@@ -119,7 +119,7 @@ def rules_table(rules: Sequence[RuleErrors]) -> Table:
 
 @figure_style()
 def cubature_figure(levels: Sequence[int], n_seeds: int, rng: np.random.Generator) -> Figure:
-    """|error| against K: the distance to the grid, cos X and the call on the quantizer, draws; both bounds dashed."""
+    """|error| against K: the distance to the grid, cos X and the call on the quantizer, and draws; bounds dashed."""
     figure, axes = subplots(height=4.4)
     K, roots = np.array(levels), np.array([normal_quantizer(k).distortion for k in levels]) ** 0.5
     theory_line(axes, K, roots, "$G^{1/2}$ (Theorem 5)")
@@ -139,5 +139,5 @@ def cubature_figure(levels: Sequence[int], n_seeds: int, rng: np.random.Generato
 
 
 def slope(levels: Sequence[int], errors: Float[ndarray, " levels"]) -> float:
-    """Slope of a line through the logarithms of both, by least squares."""
+    """Slope of the least-squares line through log error against log K."""
     return float(np.polyfit(np.log(levels), np.log(errors), 1)[0])

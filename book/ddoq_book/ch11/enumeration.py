@@ -1,4 +1,4 @@
-"""Eq. 9 by enumeration: its table and its figure."""
+"""Table and figure of eq. 9 by enumeration."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +11,7 @@ from ..style import BLUE, GREEN, INK, MUTED, VERMILION, figure_style, label, sub
 
 
 def enumeration_table(trials: dict[str, Enumeration]) -> Table:
-    """Every number that eq. 9 says is the least, or not below it, one column per cloud."""
+    """The numbers that eq. 9 says are equal to the least, or not below it, one column per cloud."""
     names = {
         "least variance within, all divisions": lambda t: t.costs.min(),
         "least distortion of all runs of Lloyd": lambda t: t.descents.min(),
@@ -25,7 +25,7 @@ def enumeration_table(trials: dict[str, Enumeration]) -> Table:
 
 @figure_style()
 def enumeration_figure(trial: Enumeration) -> Figure:
-    """The best division of the cloud, and the variance within of every division, in increasing order."""
+    """The best division of the cloud, and the within-part variance of every division in increasing order."""
     figure, (left, right) = subplots(1, 2, height=3.2, width_ratios=[2, 3])
     _draw_division(left, trial)
     order = trial.costs.argsort()

@@ -1,4 +1,4 @@
-"""The exact quantizers of four laws: their tables, and how far Newton's method by quadrature is off."""
+"""Tables of the exact quantizers of four laws, and the errors of Newton's method by quadrature."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ LIMIT_FORMS = {
 
 @dataclass(frozen=True)
 class ClosedFormCheck:
-    """The closed form of one law at one level, held against quadrature."""
+    """The closed form of one law at one level, compared with quadrature."""
 
     law: str
     K: int
     distortion: float
-    gradient: float  # largest entry of the gradient by quadrature, which the routes do not use
-    newton_distortion: float  # by how much that of Newton's method differs
-    newton_points: float  # largest difference of a point
+    gradient: float  # largest entry of the gradient by quadrature, which the closed forms do not use
+    newton_distortion: float  # difference of the distortion by Newton's method
+    newton_points: float  # largest difference of a point by Newton's method
 
     @property
     def scaled(self) -> float:
@@ -38,13 +38,13 @@ class ClosedFormCheck:
 
 
 def check_closed_forms(levels: Iterable[int]) -> tuple[ClosedFormCheck, ...]:
-    """Every law of CLOSED_FORMS at every level."""
+    """Check every law of CLOSED_FORMS at every level."""
     levels = list(levels)
     return tuple(_checked(name, K) for name in CLOSED_FORMS for K in levels)
 
 
 def laws_table(checks: Sequence[ClosedFormCheck]) -> Table:
-    """Distortion, K^2 G, largest entry of the gradient, and what Newton's method finds, per law and level."""
+    """Distortion, K^2 G, largest entry of the gradient, and errors of Newton's method, per law and level."""
     columns = (
         "Law",
         "K",
@@ -65,7 +65,7 @@ def laws_table(checks: Sequence[ClosedFormCheck]) -> Table:
 
 
 def complete_table(checks: Sequence[ClosedFormCheck]) -> Table:
-    """Distortion of every law at every level, to 10 decimals, and the largest entry of the four gradients."""
+    """Distortion of every law at every level to 10 decimals, and the largest entry of the four gradients."""
     levels = dict.fromkeys(c.K for c in checks)
     at = {K: [c for c in checks if c.K == K] for K in levels}
     rows = [(K, *(c.distortion for c in four), max(c.gradient for c in four)) for K, four in at.items()]
@@ -74,7 +74,7 @@ def complete_table(checks: Sequence[ClosedFormCheck]) -> Table:
 
 
 def points_csv(levels: Iterable[int]) -> str:
-    """Every point and weight of every law and level, to 10 decimals: law, K, i, point, weight."""
+    """All points and weights of every law and level to 10 decimals: law, K, i, point, weight."""
     levels, lines = list(levels), ["law,K,i,point,weight"]
     for name in CLOSED_FORMS:
         for K in levels:
@@ -85,7 +85,7 @@ def points_csv(levels: Iterable[int]) -> str:
 
 
 def points_link(levels: Sequence[int]) -> HTML:
-    """A link that saves `points_csv`. The file stands in the page, so the link works without the network."""
+    """A link that saves `points_csv`. The page contains the file, and the link works without a network."""
     data = "data:text/csv;charset=utf-8," + quote(points_csv(levels), safe=",.-() ")
     text = f"All points and weights, K = {min(levels)} to {max(levels)} (CSV)"
     return HTML(f'<a download="optimal_quantizers.csv" href="{data}">{text}</a>')

@@ -1,4 +1,4 @@
-"""Optimal quantization of what a photograph is made of: the colours of its pixels, and its small patches."""
+"""Optimal quantization of the parts of a photograph: the colours of its pixels, and its small patches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ from ddoq_core.results.table import Column, Table
 
 from ..style import BLUE, INK, figure_style, label, subplots
 
-TOLERANCE = 1e-4  # of Lloyd's algorithm: a fraction of the distortion that no eye sees
+TOLERANCE = 1e-4  # tolerance of Lloyd's algorithm: an invisible fraction of the distortion
 RESTARTS = 3
 NAMES = ("china.jpg", "flower.jpg")
-LEAST_CONTRAST = 0.2  # of the largest amplitude; below it a patch is shown with less, so that its noise is not blown up
+LEAST_CONTRAST = 0.2  # of the largest amplitude; a patch below it is shown with less contrast, not to amplify noise
 
 
 @dataclass(frozen=True)
 class CodebookFamily:
-    """One measure on R^d and a codebook of it for each of several K, found on some samples, judged on all."""
+    """One measure on R^d with a codebook for each of several K, found on some samples and evaluated on all."""
 
     samples: Float[Tensor, "n d"]
-    quantizers: tuple[Quantizer, ...]  # in increasing order of K; weights and distortion are those of all samples
+    quantizers: tuple[Quantizer, ...]  # in increasing order of K; weights and distortion are from all samples
 
     @property
     def levels(self) -> list[int]:
@@ -45,14 +45,14 @@ class CodebookFamily:
 
     @property
     def slope(self) -> float:
-        """Of the logarithm of the distortion against that of K, by least squares."""
+        """Slope of log distortion against log K, by least squares."""
         return float(np.polyfit(np.log(self.levels), np.log(self.shares), 1)[0])
 
     def at(self, K: int) -> Quantizer:
         """The codebook of K points.
 
         Raises:
-            InputError: there is none.
+            InputError: there is no codebook of K points.
         """
         if K not in self.levels:
             raise InputError(f"K = {K}, but there are codebooks for K in {self.levels}; add it to the levels")
@@ -60,10 +60,10 @@ class CodebookFamily:
 
 
 def sample_photographs(factor: int = 2) -> dict[str, Float[ndarray, "h w 3"]]:
-    """The two photographs that scikit-learn carries, in [0, 1], each side divided by `factor` (means of squares).
+    """The two photographs in scikit-learn, in [0, 1], each side divided by `factor` (means over squares of pixels).
 
     Raises:
-        InputError: factor below 1, or above the smaller side.
+        InputError: the factor is below 1 or above the smaller side.
     """
     bunch = load_sample_images()
     return {name.removesuffix(".jpg"): _shrunk(image, factor) for name, image in zip(NAMES, bunch.images, strict=True)}
@@ -72,17 +72,17 @@ def sample_photographs(factor: int = 2) -> dict[str, Float[ndarray, "h w 3"]]:
 def colours(
     image: Float[ndarray, "h w 3"], levels: Sequence[int], n_pixels: int, rng: np.random.Generator
 ) -> CodebookFamily:
-    """CodebookFamily of the colours of a photograph, found on n_pixels of its pixels."""
+    """Codebooks of the colours of a photograph, found on n_pixels of its pixels."""
     return _codebooks(torch.from_numpy(image.reshape(-1, 3)).float(), levels, n_pixels, rng)
 
 
 def patches(
     images: Sequence[Float[ndarray, "h w 3"]], side: int, n: int, rng: np.random.Generator
 ) -> Float[Tensor, "n {side}*{side}"]:
-    """n square patches of the grey images, each minus its own mean; as many from every image.
+    """n square patches of the grey images, each minus its own mean, with the same number from every image.
 
     Raises:
-        InputError: a side above that of an image.
+        InputError: the side of a patch is above that of an image.
     """
     rows = []
     for image in images:
@@ -96,19 +96,19 @@ def patches(
 
 
 def patch_codebooks(samples: Float[Tensor, "n d"], levels: Sequence[int], rng: np.random.Generator) -> CodebookFamily:
-    """CodebookFamily of patches, found on the first half of a shuffle of them and judged on all."""
+    """Codebooks of patches, found on the first half of the shuffled patches and evaluated on all."""
     return _codebooks(samples, levels, len(samples) // 2, rng)
 
 
 def mean_colour_error(codebooks: CodebookFamily, K: int, *, uniform: bool) -> float:
-    """Distance of the mean colour under the codebook's weights, or under equal ones, from that of the photograph."""
+    """Distance of the photograph's mean colour from that of the codebook under its weights, or under equal weights."""
     q = codebooks.at(K)
     weights = torch.full((K,), 1 / K) if uniform else q.weights
     return (weights.double() @ q.points.double() - codebooks.samples.double().mean(0)).norm().item()
 
 
 def shares_table(codebooks: dict[str, CodebookFamily]) -> Table:
-    """Share of the variance that is left, per measure and K, and the slope on logarithmic axes beside -2/d."""
+    """Share of the variance that is left, per measure and K, and the slope on logarithmic axes next to -2/d."""
     levels = next(iter(codebooks.values())).levels
     columns = ["measure", "d", *(Column(f"K = {K}", _per_cent) for K in levels), Column("slope", ".2f")]
     dimensions = [books.samples.shape[1] for books in codebooks.values()]
@@ -127,7 +127,7 @@ def _per_cent(share: float) -> str:
 def palettes_figure(
     images: dict[str, Float[ndarray, "h w 3"]], codebooks: dict[str, CodebookFamily], levels: Sequence[int]
 ) -> Figure:
-    """Each photograph, and repainted with palettes of several K; under each its palette, widths being weights."""
+    """Each photograph, also repainted with palettes of several K. Under each is its palette; widths are weights."""
     ratios = [4, 0.5] * len(images)
     size = {"height": 1.75 * len(images), "height_ratios": ratios}
     figure, axes = subplots(2 * len(images), 1 + len(levels), squeeze=False, **size)
@@ -148,7 +148,7 @@ def palettes_figure(
 
 @figure_style()
 def patches_figure(quantizer: Quantizer, side: int) -> Figure:
-    """The codebook of patches as tiles, heaviest first, each with its own contrast; beside it the weights."""
+    """The codebook of patches as tiles, heaviest first, each with its own contrast, and the weights next to it."""
     order = quantizer.weights.argsort(descending=True)
     weights, K = 100 * quantizer.weights[order].numpy(), len(order)
     figure, (left, right) = subplots(1, 2, height=3.6, width_ratios=[1, 1])
@@ -170,7 +170,7 @@ def _codebooks(samples: Tensor, levels: Sequence[int], n: int, rng: np.random.Ge
 
 def _shrunk(image: ndarray, factor: int) -> Float[ndarray, "h w 3"]:
     if not 1 <= factor <= min(image.shape[:2]):
-        raise InputError(f"shrink_factor = {factor}, but it is from 1 to {min(image.shape[:2])}")
+        raise InputError(f"shrink_factor = {factor}, but it must be from 1 to {min(image.shape[:2])}")
     h, w = (size // factor for size in image.shape[:2])
     blocks = image[: h * factor, : w * factor].reshape(h, factor, w, factor, 3)
     return blocks.mean((1, 3)) / 255
@@ -185,7 +185,7 @@ def _draw_palette(axes: Axes, quantizer: Quantizer) -> None:
 
 
 def _tiled(patches: Float[ndarray, "K d"], side: int) -> Float[ndarray, "rows columns"]:
-    """Tiles in a square with a margin, each scaled to [-1, 1] unless all but flat; a missing one is white."""
+    """Tiles in a square with a margin, each scaled to [-1, 1] unless nearly flat; a missing tile is white."""
     least = LEAST_CONTRAST * np.abs(patches).max()
     across = int(np.ceil(len(patches) ** 0.5))
     board = np.ones(((side + 2) * -(-len(patches) // across), (side + 2) * across))

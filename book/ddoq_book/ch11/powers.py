@@ -1,4 +1,4 @@
-"""Quantizers of N(0, 1) for E min_i |X - x_i|^r: how unequal their cells are, and how equal their costs."""
+"""Quantizers of N(0, 1) for E min_i |X - x_i|^r: how unequal the masses of the cells are, how equal the costs."""
 
 import math
 from collections.abc import Sequence

@@ -25,14 +25,14 @@ from ddoq_core.theory.zador import LINE_LIMITS
 from ..style import BLUE, INK, MUTED, VERMILION, figure_style, label, subplots, theory_line
 
 NORMAL, LIMIT = norm(), LINE_LIMITS["N(0, 1)"]
-DENSE, SPARSE = 3e3, 0.5  # concentrations of the random weights: nearly the Voronoi weights, to anything
+DENSE, SPARSE = 3e3, 0.5  # concentrations of the random weights: near the Voronoi weights, and far from them
 
 
 @dataclass(frozen=True)
 class WeightTrial:
-    """Proposition 2 put to the test: W_2 by linear program for many weightings of one codebook."""
+    """A test of Proposition 2: W_2 by linear program for many weightings of one codebook."""
 
-    root_distortion: float  # G(x)^(1/2), which knows of no transport
+    root_distortion: float  # G(x)^(1/2), computed without transport
     voronoi: float  # W_2 with the Voronoi weights
     uniform: float  # W_2 with weights 1 / K
     random: Float[ndarray, " m"]  # W_2 with random weights
@@ -41,12 +41,12 @@ class WeightTrial:
 
     @property
     def n_better(self) -> int:
-        """How many of the others come below the Voronoi weights, beyond rounding: none, says Proposition 2."""
+        """Number of other weightings below the Voronoi weights, beyond rounding; by Proposition 2 there are none."""
         return int((np.append(self.random, self.uniform) < self.voronoi - 1e-9).sum())
 
 
 def try_weights(quantizer: Quantizer, samples: Float[Tensor, "n d"], n: int, rng: np.random.Generator) -> WeightTrial:
-    """W_2 of the Voronoi weights, of uniform ones, and of n random ones from near to far (Dirichlet about Voronoi)."""
+    """W_2 of the Voronoi weights, of uniform weights, and of n random ones, near to far (Dirichlet about Voronoi)."""
     best = quantizer.weights.numpy()
     K = len(best)
     concentrations = np.geomspace(DENSE, SPARSE, n)
@@ -60,7 +60,7 @@ def try_weights(quantizer: Quantizer, samples: Float[Tensor, "n d"], n: int, rng
 
 @figure_style()
 def weightings_figure(trial: WeightTrial) -> Figure:
-    """W_2 of each weighting against the mass that it misplaces, over the floor that eq. 8 names."""
+    """W_2 of each weighting against the mass that it misplaces, and the lower bound of eq. 8."""
     figure, axes = subplots()
     floor, ends = trial.root_distortion, (0, 1.02 * max(trial.misplaced.max(), trial.misplaced_uniform))
     axes.axhline(floor, linestyle="--", color=INK, linewidth=1.2)
@@ -100,7 +100,7 @@ def gradient_figure(x: Float[ndarray, " K"]) -> Figure:
 
 @figure_style()
 def normal_quantizers_figure(K_max: int) -> Figure:
-    """The optimal quantizers of N(0, 1) for K = 1 to K_max, a row each under the density; dots as large as weights."""
+    """The optimal quantizers of N(0, 1) for K = 1 to K_max, one row each, below the density; dots show the weights."""
     figure, (above, below) = subplots(2, 1, sharex=True, height=3.8, height_ratios=[1, 3])
     grid = np.linspace(-3.2, 3.2, 200)
     above.fill_between(grid, NORMAL.pdf(grid), color=BLUE, alpha=0.15, linewidth=0)

@@ -1,4 +1,4 @@
-"""A few points in a high dimension, where they cannot fill space: samples, a mean, points drawn to the middle."""
+"""A few points cannot fill a space of high dimension: samples, the mean, and points drawn towards the mean."""
 
 import math
 from collections.abc import Sequence
@@ -16,22 +16,22 @@ from ddoq_core.theory.bounds import shannon_bound
 
 from ..ch14.digit_latents import digit_latents
 
-JUDGES = 200  # samples that judge each random codebook
+JUDGES = 200  # samples to evaluate each random codebook
 
 
 @dataclass(frozen=True)
 class FewPoints:
-    """What K random points of N(0, s^2 I_d) cost for N(0, I_d), over d, which is what its mean costs alone."""
+    """Distortion of K random points of N(0, s^2 I_d) for N(0, I_d), over d, the distortion of the mean alone."""
 
     d: int
     K: int
     samples: Mean  # s = 1: samples of the law itself
     shrunken: Mean  # s^2 = 1 - K^(-2/d), Shannon's random code
-    floor: float  # of any K points (Shannon)
+    floor: float  # lower bound for any K points (Shannon)
 
 
 def few_points(dimensions: Sequence[int], K: int, n_books: int, seed: int) -> tuple[FewPoints, ...]:
-    """n_books independent codebooks for each d, judged by fresh samples."""
+    """n_books independent codebooks for each d, evaluated on fresh samples."""
     found = []
     for d in dimensions:
         floor, costs = shannon_bound(d, K) / d, []
@@ -45,7 +45,7 @@ def few_points(dimensions: Sequence[int], K: int, n_books: int, seed: int) -> tu
 
 
 def few_points_table(found: Sequence[FewPoints]) -> Table:
-    """Costs over d; that of the mean alone is 1."""
+    """Distortion over d; for the mean alone it is 1."""
     K = found[0].K
     columns = (
         Column("d", ",d"),
@@ -61,14 +61,14 @@ def few_points_table(found: Sequence[FewPoints]) -> Table:
 
 @dataclass(frozen=True)
 class RealCloud:
-    """Distortion on fresh data of K centroids found on one half of them, as a share of that of the mean."""
+    """Distortion of K centroids, found on one half of the data, on the other half, as a share of that of the mean."""
 
     name: str
     shares: Mean  # over halvings
 
 
 def digits_and_twins(K: int, seeds: Sequence[int]) -> tuple[RealCloud, ...]:
-    """Digits as 784 numbers, a normal law with their mean and covariance, and one with their mean variance alone."""
+    """Digits as 784 numbers, a normal law with their mean and covariance, and one with only their mean variance."""
     X = torch.cat(digit_latents(784, 10)).double()
     variance, directions = torch.linalg.eigh(X.T.cov())
     roots = variance.clamp_min(0).sqrt()
@@ -93,4 +93,4 @@ def digits_table(found: Sequence[RealCloud], K: int) -> Table:
     columns = "cloud in 784 dimensions", Column(f"left by {K} centroids, of the distortion of the mean", ".3f")
     note = f"n = {found[0].shares.n} halvings, 95 % intervals; centroids of one half, judged by the other."
     rows = ((at.name, at.shares) for at in found)
-    return Table.of_rows("Real images, and normal laws beside them", columns, rows, (note,))
+    return Table.of_rows("Real images and normal laws", columns, rows, (note,))

@@ -1,4 +1,4 @@
-"""The rate K^(-1/d): its slope and its constant, how many moments it needs, and what samples do to it."""
+"""The rate K^(-1/d): its slope and constant, the moments it needs, and the effect of samples."""
 
 import math
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ from ddoq_core.randomness import numpy_rng
 from ddoq_core.theory.bounds import empirical_gap
 from ddoq_core.theory.zador import LINE_LIMITS, ZADOR, zador_limit
 
-FRESH = 200_000  # samples that judge a codebook, none of which it was made from
-TAIL_PARTS = 20_000  # of equal mass of p^(1/3), into which a law with a heavy tail is cut
+FRESH = 200_000  # fresh samples to evaluate a codebook
+TAIL_PARTS = 20_000  # parts of a law with a heavy tail, of equal mass under p^(1/3)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def _sigma3(law: Any) -> float:
 
 
 def pierce_constant(d: int, eta: float) -> float:
-    """C of Proposition 4 as the proof by random coding gives it: far from sharp, but one for all laws."""
+    """C of Proposition 4 from the proof by random coding: far from sharp, but one constant for all laws."""
     theta = eta * d / 2
     ball, sphere = math.pi ** (d / 2) / math.gamma(d / 2 + 1), 2 * math.pi ** (d / 2) / math.gamma(d / 2)
     c = math.gamma(d + theta) / (math.gamma(d) * math.gamma(theta)) / sphere  # g has mass 1
@@ -78,7 +78,7 @@ def pierce_constant(d: int, eta: float) -> float:
 class HeavyTail:
     """K^2 G on [e, e^y] of the law p(x) ~ x^-3 (log x)^-2, which has a variance but no moment above 2.
 
-    Each entry bounds K^2 G of the whole law from below, and its limit (1/12) (int p^(1/3))^3 grows without end with y.
+    Each entry is a lower bound of K^2 G for the whole law. Its limit (1/12) (int p^(1/3))^3 is unbounded in y.
     """
 
     levels: tuple[int, ...]
@@ -88,7 +88,7 @@ class HeavyTail:
 
 
 def heavy_tail(levels: Sequence[int], ends: Sequence[float]) -> HeavyTail:
-    """Proposition 4 without its moment: the optimal quantizers of a law that has just two, cut off at each end."""
+    """Proposition 4 without its moment: optimal quantizers of a law with only two moments, cut off at several ends."""
     total = float(expn(2, 2))
     rows = [_cut_off(levels, end, total) for end in ends]
     limits = [ZADOR[1] * (3 * (end ** (1 / 3) - 1)) ** 3 / total for end in ends]
@@ -110,7 +110,7 @@ def _cut_off(levels: Sequence[int], end: float, total: float) -> list[float]:
 
 @dataclass(frozen=True)
 class SampledLaw:
-    """A law in R^d whose quantizers are sought by Lloyd's algorithm on samples."""
+    """A law in R^d; Lloyd's algorithm looks for its quantizers on samples."""
 
     name: str
     d: int
@@ -118,11 +118,11 @@ class SampledLaw:
 
     @property
     def limit(self) -> float:
-        """Of K^(2/d) G (Zador)."""
+        """Limit of K^(2/d) G (Zador)."""
         return zador_limit(self.d, normal=self.normal)
 
     def sample(self, n: int, rng: np.random.Generator, spread: float = 1.0) -> Float[Tensor, "n d"]:
-        """n draws in float32; a normal law wider by `spread`."""
+        """n draws in float32; a normal law is scaled by `spread`."""
         draws = spread * rng.standard_normal((n, self.d)) if self.normal else rng.random((n, self.d))
         return torch.from_numpy(draws.astype(np.float32))
 
@@ -134,7 +134,7 @@ SAMPLED_LAWS = tuple(
 
 @dataclass(frozen=True)
 class LloydRate:
-    """Distortion, on fresh samples, of codebooks that Lloyd's algorithm found."""
+    """Distortion of codebooks from Lloyd's algorithm on fresh samples."""
 
     law: SampledLaw
     levels: tuple[int, ...]
@@ -158,7 +158,7 @@ class LloydRate:
 
 
 def lloyd_rate(law: SampledLaw, levels: Sequence[int], n: int, seeds: Sequence[int]) -> LloydRate:
-    """Codebooks found on n samples, from starts of the optimal density of points, p^(d/(d+2))."""
+    """Codebooks found on n samples; the starts have the optimal density of points, p^(d/(d+2))."""
     spread = math.sqrt((law.d + 2) / law.d)
     rows = []
     for seed in seeds:
@@ -171,7 +171,7 @@ def lloyd_rate(law: SampledLaw, levels: Sequence[int], n: int, seeds: Sequence[i
 
 @dataclass(frozen=True)
 class EmpiricalGaps:
-    """Theorem 3 on N(0, 1): distortion of the optimal quantizers of samples, above the least."""
+    """Theorem 3 on N(0, 1): distortion of the optimal quantizers of samples, minus the least distortion."""
 
     sizes: tuple[int, ...]
     gaps: Float[ndarray, "sizes reps"]
@@ -179,7 +179,7 @@ class EmpiricalGaps:
 
 
 def empirical_gaps(K: int, sizes: Sequence[int], reps: int, seed: int) -> EmpiricalGaps:
-    """Optimal quantizers of n samples, found exactly, judged by the exact law."""
+    """Optimal quantizers of n samples, found exactly and evaluated on the exact law."""
     law = norm()
     best = exact_quantizer(law, K).distortion
     gaps, limits = np.empty((len(sizes), reps)), np.empty((len(sizes), reps))
@@ -198,21 +198,21 @@ def empirical_gaps(K: int, sizes: Sequence[int], reps: int, seed: int) -> Empiri
 class AlternatingCircle:
     """2 K atoms on the unit circle with gaps s - e and s + e in turn, s = pi / K; the samples are evenly spaced.
 
-    Evenly spaced atoms have two optimal quantizers. The one that joins atoms across the wide gaps is a wrong guess.
+    Evenly spaced atoms have two optimal quantizers. The quantizer that joins atoms across the wide gaps is wrong.
     """
 
     K: int
-    gap: float  # distortion of that guess above the least
+    gap: float  # distortion of the wrong quantizer, minus the least
     bound: float  # of Theorem 3
 
     @property
     def ratio(self) -> float:
-        """It tends to cos(pi / 2K) as e -> 0: Theorem 3 is attained to first order, up to this."""
+        """Gap over bound. It tends to cos(pi / 2K) as e -> 0: to first order, Theorem 3 is sharp up to this factor."""
         return self.gap / self.bound
 
 
 def alternating_circle(K: int, e: float = 1e-6) -> AlternatingCircle:
-    """In closed form: a pair of angle 2 a has its mean at radius cos a and costs sin(a)^2."""
+    """The closed form: a pair at angle 2 a has its mean at radius cos a and distortion sin(a)^2."""
     s = math.pi / K
     least, right = math.sin((s - e) / 2) ** 2, math.cos(s / 2)
     wrong = 1 + right**2 - 2 * right * math.cos((s + e) / 2)

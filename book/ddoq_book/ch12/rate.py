@@ -1,4 +1,4 @@
-"""Tables and figures of the chapter on the rate K^(-1/d): its slope, its constant, and what samples do to it."""
+"""Tables and figures of the chapter on the rate K^(-1/d): its slope, its constant, and the effect of samples."""
 
 import itertools
 import math
@@ -38,15 +38,15 @@ def line_table(found: Sequence[LineRate]) -> Table:
 
 
 def heavy_table(found: HeavyTail) -> Table:
-    """K^2 G of a law with a heavy tail, cut off ever further out, and its limit."""
+    """K^2 G of a law with a heavy tail for several cut-offs, and its limit."""
     rows = list(zip((*found.levels, "∞ (Zador)"), (*found.scaled.T, found.limits), strict=True))
     columns = Column("K", ",d"), *(Column(f"y = {end:g}", ".2f") for end in found.ends)
-    caption = "K² G of a law without more than two moments, cut off at e^y"
+    caption = "K² G of a law with only two moments, cut off at e^y"
     return Table.of_rows(caption, columns, [(K, *values) for K, values in rows])
 
 
 def slopes_table(found: Sequence[LloydRate]) -> Table:
-    """Slopes over all levels, local ones between the last two, and the constant at the last level."""
+    """Slopes over all levels and between the last two, and the constant at the last level."""
     rows = [
         (
             rate.law.name,
@@ -86,7 +86,7 @@ def local_table(found: Sequence[LloydRate]) -> Table:
 
 @figure_style()
 def slopes_figure(found: Sequence[LloydRate]) -> Figure:
-    """K^(2/d) G over the norm of the density, in the band between the ball and random coding; one panel per d."""
+    """K^(2/d) G over the norm of the density, with the band from the ball to random coding; one panel per d."""
     figure, panels = subplots(1, 2, height=3.8, sharey=True)
     for axes, d in zip(panels, (2, 3), strict=True):
         axes.axhspan(ball_bound(d), random_coding_bound(d), color=MUTED, alpha=0.15, linewidth=0)
@@ -105,15 +105,15 @@ def slopes_figure(found: Sequence[LloydRate]) -> Figure:
 
 @dataclass(frozen=True)
 class CircleRate:
-    """K^2 G of K points for the unit circle in R^3, where the rate is that of dimension 1."""
+    """K^2 G of K points for the unit circle in R^3, with the rate of dimension 1."""
 
     K: int
-    arcs: float  # of K equal arcs, each point the mean of its arc
-    lloyd: float  # of what Lloyd's algorithm finds on a fine grid
+    arcs: float  # K^2 G of K equal arcs, each point the mean of its arc
+    lloyd: float  # K^2 G found by Lloyd's algorithm on a fine grid
 
 
 def circle_rates(levels: Sequence[int]) -> tuple[CircleRate, ...]:
-    """The circle at several levels."""
+    """K^2 G of the circle at several levels."""
     angle = torch.linspace(0, 2 * math.pi, 2**12 + 1, dtype=torch.float64)[1:]
     X = torch.stack([angle.cos(), angle.sin(), torch.zeros_like(angle)], 1)
     found = []
@@ -134,21 +134,21 @@ def circle_table(found: Sequence[CircleRate]) -> Table:
 
 @dataclass(frozen=True)
 class ZadorBand:
-    """What is known of Zador's constant Q_d."""
+    """Known bounds of Zador's constant Q_d."""
 
     d: int
-    ball: float  # not above Q_d
+    ball: float  # lower bound of Q_d
     known: float | None  # Q_d, or the best lattice known
-    random_coding: float  # not below Q_d
+    random_coding: float  # upper bound of Q_d
 
 
 def zador_bands(dimensions: Sequence[int]) -> tuple[ZadorBand, ...]:
-    """The bounds on Q_d by a ball and by random coding, and what lies between."""
+    """The bounds on Q_d by a ball and by random coding, and the best known value between them."""
     return tuple(ZadorBand(d, ball_bound(d), ZADOR.get(d), random_coding_bound(d)) for d in dimensions)
 
 
 def band_table(found: Sequence[ZadorBand]) -> Table:
-    """The bounds, both divided by d: they meet."""
+    """The bounds divided by d; they have the same limit."""
     rows = [
         (b.d, b.ball / b.d, b.known and b.known / b.d, b.random_coding / b.d, b.random_coding / b.ball) for b in found
     ]
@@ -156,7 +156,7 @@ def band_table(found: Sequence[ZadorBand]) -> Table:
     ratio = Column("ratio of the bounds", ".4f")
     columns = (Column("d", ",d"), *(Column(name, ".5f") for name in names), ratio)
     note = "Both tend to 1 / (2πe) = 0.05855."
-    return Table.of_rows("Zador's constant lies between", columns, rows, (note,))
+    return Table.of_rows("Bounds of Zador's constant", columns, rows, (note,))
 
 
 @figure_style()
@@ -170,7 +170,7 @@ def gaps_figure(found: EmpiricalGaps) -> Figure:
     label(axes, sizes[-1], found.bounds.mean(1)[-1], "bound of Theorem 3", BROWN)
     label(axes, sizes[-1], found.gaps.mean(1)[-1], "gap, mean", BLUE)
     label(axes, sizes[0], (2 - 2 / math.pi) / sizes[0], "(2 − 2/π) / n", INK, xytext=(0, -16))
-    axes.set(xscale="log", yscale="log", xlabel="number of samples n", ylabel="distortion above the least")
+    axes.set(xscale="log", yscale="log", xlabel="number of samples n", ylabel="distortion minus the least")
     axes.set_xlim(right=sizes[-1] * 6)
     return figure
 
@@ -189,7 +189,7 @@ def dimensions_figure(dimensions: Sequence[int], K_max: int) -> Figure:
 
 
 def attained_table(found: Sequence[AlternatingCircle]) -> Table:
-    """Theorem 3 where it is attained to first order."""
+    """A case in which Theorem 3 is attained to first order."""
     columns = "K", Column("gap over the bound", ".5f"), Column("cos(π / 2K)", ".5f")
     rows = ((at.K, at.ratio, math.cos(math.pi / (2 * at.K))) for at in found)
     return Table.of_rows("2K atoms on a circle, two equally good quantizers of the samples", columns, rows)

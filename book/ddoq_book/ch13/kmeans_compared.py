@@ -1,4 +1,4 @@
-"""k-means beside CLVQ: Lloyd's algorithm, Algorithm 3 and scikit-learn; what is equal and what is not."""
+"""k-means compared with CLVQ: Lloyd's algorithm, Algorithm 3 and scikit-learn; what is equal and what is not."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,14 +33,14 @@ from ..style import BLUE, INK, figure_style, label, subplots
 from .learning import LloydRuns, draws
 from .linear_rates import Linearised, cell_masses
 
-SKLEARN_BATCH = 1024  # samples in a batch, scikit-learn's default
+SKLEARN_BATCH = 1024  # samples in a batch: scikit-learn's default
 LONE = 0.005  # share of the samples in the small cloud of `small_cloud_contest`
-FAR = 20.0  # where it lies
+FAR = 20.0  # position of the small cloud
 
 
 @dataclass(frozen=True)
 class Contender:
-    """Points that an algorithm found, with the exact cells of the samples, and the weights that it reports itself."""
+    """Points found by an algorithm, with the exact cells of the samples, and the weights that it reports."""
 
     found: Quantizer
     reported: Float[Tensor, " K"]
@@ -52,12 +52,12 @@ class Contender:
 
 
 def harmonic(k: Int[ndarray, " k"]) -> Float[ndarray, " k"]:
-    """gamma_k = 1 / (k + 2): with K = 1, the running mean of the start and the samples."""
+    """gamma_k = 1 / (k + 2): for K = 1, the running mean of the start and the samples."""
     return 1 / (k + 2)
 
 
 def contenders(samples: Float[Tensor, "n d"], start: Float[Tensor, "K d"]) -> dict[str, Contender]:
-    """Each algorithm from the same start; all but Lloyd's meet each sample once, in the same order."""
+    """Each algorithm from the same start; all but Lloyd's use each sample once, in the same order."""
     online = {
         "CLVQ, 1 / (k + 2)": clvq(samples, start, steps=harmonic),
         "CLVQ, (k / K + 2)^−0.7": clvq(samples, start, steps=power_steps(len(start))),
@@ -69,7 +69,7 @@ def contenders(samples: Float[Tensor, "n d"], start: Float[Tensor, "K d"]) -> di
 
 
 def scikit_learn(samples: Float[Tensor, "n d"], start: Float[Tensor, "K d"], **options: Any) -> Contender:
-    """One pass of `MiniBatchKMeans.partial_fit` over batches of samples; its counts are the weights it has."""
+    """One pass of `MiniBatchKMeans.partial_fit` over batches of samples; its counts are its weights."""
     from sklearn.cluster import MiniBatchKMeans  # takes a second to import
 
     model = MiniBatchKMeans(len(start), init=start.numpy(), n_init=1, random_state=0, **options)
@@ -81,12 +81,12 @@ def scikit_learn(samples: Float[Tensor, "n d"], start: Float[Tensor, "K d"], **o
 
 @dataclass(frozen=True)
 class ContestErrors:
-    """An algorithm against the optimal quantizer of a law on a line, for each seed."""
+    """Errors of an algorithm against the optimal quantizer of a law on a line, for each seed."""
 
-    excess: Float[ndarray, " seeds"]  # G over the least
+    excess: Float[ndarray, " seeds"]  # G over the least G
     points: Float[ndarray, " seeds"]  # max |x - x*|
     reported: Float[ndarray, " seeds"]  # max |reported weight - mu(C_i)| of its own cells
-    recounted: Float[ndarray, " seeds"]  # the same with the shares of the samples in its cells
+    recounted: Float[ndarray, " seeds"]  # the same error with the shares of the samples in its cells
 
 
 def line_contest(law: Any, K: int, n: int, seeds: Sequence[int]) -> dict[str, ContestErrors]:
@@ -119,11 +119,11 @@ class DimensionErrors:
     K: int
     algorithm: str
     excess: Mean  # G over the best of ten k-means++ starts of Lloyd's algorithm
-    weights: Mean  # K times the error of the reported weights, from the shares of the cells
+    weights: Mean  # K times the error of the reported weights against the shares of the cells
 
 
 def dimension_contest(d: int, levels: Sequence[int], n: int, seeds: Sequence[int]) -> tuple[DimensionErrors, ...]:
-    """The same algorithms on n samples of N(0, I_d), at several levels."""
+    """The same algorithms on n samples of N(0, I_d) at several levels."""
     found = []
     for K in levels:
         results: dict[str, list] = {}
@@ -150,7 +150,7 @@ def dimension_table(found: Sequence[DimensionErrors], d: int, n: int) -> Table:
 
 
 def replay(samples: Float[Tensor, "n d"], start: Float[Tensor, "K d"]) -> float:
-    """Largest difference of Algorithm 3's points from the means of their start and of all samples that they won."""
+    """Largest difference between Algorithm 3's points and the means of their start and all samples they won."""
     x, sums, wins = start.clone(), start.clone(), torch.ones(len(start), 1, dtype=start.dtype)
 
     def note(iterate):
@@ -165,7 +165,7 @@ def replay(samples: Float[Tensor, "n d"], start: Float[Tensor, "K d"]) -> float:
 
 
 def clvq_against_macqueen(samples: Float[Tensor, "n d"], start: Float[Tensor, "K d"]) -> float:
-    """Largest difference on the way between CLVQ with gamma_k = 1 / (k + 2) and Algorithm 3, on the same samples."""
+    """Largest difference at any step between CLVQ with gamma_k = 1 / (k + 2) and Algorithm 3, on the same samples."""
     paths: tuple[list, list] = [], []
     clvq(samples, start, steps=harmonic, callback=lambda it: paths[0].append(it.points.clone()))
     minibatch(samples, start, callback=lambda it: paths[1].append(it.points.clone()))
@@ -174,10 +174,10 @@ def clvq_against_macqueen(samples: Float[Tensor, "n d"], start: Float[Tensor, "K
 
 @dataclass(frozen=True)
 class Identity:
-    """Two things that are said to be equal."""
+    """A claim that two quantities are equal."""
 
     claim: str
-    difference: float  # the largest
+    difference: float  # largest difference
 
     @property
     def holds(self) -> bool:
@@ -209,26 +209,26 @@ def identities_table(found: Sequence[Identity], n: int) -> Table:
     verdict = Column("verdict", lambda holds: "equal" if holds else "not equal")
     rows = [(i.claim, i.difference, i.holds) for i in found]
     note = f"{n:,} samples of one seed; equal means to 1e-12."
-    return Table.of_rows("Equal, and not", ("claim", Column("largest difference", ".1e"), verdict), rows, (note,))
+    return Table.of_rows("Equal or not", ("claim", Column("largest difference", ".1e"), verdict), rows, (note,))
 
 
 def two_clouds(n: int, rng: np.random.Generator) -> Float[Tensor, "n 1"]:
-    """N(0, 1), of which about a share LONE of the samples is moved by FAR."""
+    """Samples of N(0, 1); a share of about LONE is moved by FAR."""
     return torch.from_numpy(rng.standard_normal((n, 1)) + FAR * (rng.random((n, 1)) < LONE))
 
 
 @dataclass(frozen=True)
 class SmallCloudErrors:
-    """What an algorithm makes of a large cloud and a small one, over seeds."""
+    """Result of an algorithm on a large cloud and a small cloud, over seeds."""
 
     algorithm: str
     distortion: Mean
-    reported: Mean  # per cent, the weight that it reports for its lighter point
-    share: Mean  # per cent, of the samples in that point's cell
+    reported: Mean  # per cent: weight that it reports for its lighter point
+    share: Mean  # per cent: share of the samples in that point's cell
 
 
 def small_cloud_contest(n: int, seeds: Sequence[int]) -> tuple[SmallCloudErrors, ...]:
-    """Two points that start in the middles of a large cloud and of a small one: who keeps the small one?"""
+    """Two points that start at the centres of a large cloud and a small cloud: which algorithm keeps the small one?"""
     start = torch.tensor([[0.0], [FAR]], dtype=torch.float64)
     found: dict[str, list[Contender]] = {}
     for seed in seeds:
@@ -253,7 +253,7 @@ def small_cloud_table(found: Sequence[SmallCloudErrors], n: int) -> Table:
     seeds = found[0].distortion.n
     note = f"{n:,} samples, {100 * LONE:g} % of them about {FAR:g}, n = {seeds} seeds, 95 % intervals."
     columns = ("algorithm", *(Column(name, ".3f") for name in names))
-    return Table.of_rows("A light point under two programs", columns, rows, (note,))
+    return Table.of_rows("A light point in two programs", columns, rows, (note,))
 
 
 @figure_style()

@@ -1,4 +1,4 @@
-"""Learning a codebook one sample at a time: eq. 15, and Proposition 7 measured against the exact quantizer."""
+"""Learning a codebook one sample at a time: eq. 15, and Proposition 7 compared with the exact quantizer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ MACQUEEN = "1 / vᵢ, Algorithm 3"
 
 
 def law_of(name: str) -> Any:
-    """A law of `scipy.stats` with a log-concave density, whose stationary grid is unique and so optimal.
+    """A law of `scipy.stats` with a log-concave density; its stationary grid is unique and therefore optimal.
 
     Raises:
-        InputError: another name.
+        InputError: the name is not one of these laws.
     """
     if name not in LOG_CONCAVE:
-        raise InputError(f"learning_law = {name!r}, but it is one of {', '.join(sorted(LOG_CONCAVE))}")
+        raise InputError(f"learning_law = {name!r}, but it must be one of {', '.join(sorted(LOG_CONCAVE))}")
     return getattr(scipy.stats, name)()
 
 
 @dataclass(frozen=True)
 class LearningErrors:
-    """Errors of one law of steps after `steps` samples."""
+    """Errors of one step law after `steps` samples."""
 
     steps: Int[ndarray, " m"]
     points: Float[ndarray, "seeds m"]  # max_i |x_i - x_i*|
@@ -42,7 +42,7 @@ class LearningErrors:
 
 
 def learn(law: Any, K: int, n: int, seeds: Sequence[int]) -> dict[str, LearningErrors]:
-    """CLVQ with each law of steps, and Algorithm 3, on the same samples from the same starts, K samples of the law."""
+    """CLVQ with each step law, and Algorithm 3, on the same samples; the same starts are K samples of the law."""
     best, when = exact_quantizer(law, K), np.unique(np.geomspace(10, n, 40).astype(int))
     found: dict[str, list] = {}
     for seed in seeds:
@@ -54,21 +54,21 @@ def learn(law: Any, K: int, n: int, seeds: Sequence[int]) -> dict[str, LearningE
 
 
 def draws(law: Any, K: int, n: int, seed: int) -> tuple[Float[ndarray, "n 1"], Float[ndarray, " K"]]:
-    """n samples of a law, and K more of them, in order, to start from."""
+    """n samples of a law, and K more samples in increasing order as a start."""
     rng = numpy_rng(seed, "learning")
     start = np.sort(law.rvs(K, random_state=rng))
     return law.rvs(n, random_state=rng)[:, None], start
 
 
 def _clvq(X: Float[ndarray, "n 1"], law: StepLaw) -> Callable:
-    """Step k of Algorithm 1: moves points and weights in place, returns the squared distance to the winner."""
+    """Step k of Algorithm 1; it moves points and weights in place, and returns the squared distance to the winner."""
     order = np.arange(len(X))
     gamma = law.steps(order)
     return lambda k, x, w: learn_clvq(X, order[k : k + 1], gamma[k : k + 1], x, w)
 
 
 def _macqueen(X: Float[ndarray, "n 1"]) -> Callable:
-    """The same of Algorithm 3, lines 7-9."""
+    """The same for Algorithm 3, lines 7-9."""
     order = np.arange(len(X))
     return lambda k, x, v: learn_minibatch(X, order[k : k + 1], x, v)
 
@@ -100,14 +100,14 @@ def constant_level(law: Any, K: int, gamma: float, n: int, seeds: Sequence[int])
 
 @dataclass(frozen=True)
 class LloydRuns:
-    """Algorithm 2 on a law itself: no sample, no noise."""
+    """Algorithm 2 on the law itself, without samples or noise."""
 
     excess: Float[ndarray, "seeds m"]  # G(x^(k)) - G(x*)
     factor: Float[ndarray, " seeds"]  # |x^(k+1) - x*| / |x^(k) - x*| at the end
 
 
 def lloyd_runs(law: Any, K: int, n_iter: int, seeds: Sequence[int]) -> LloydRuns:
-    """Iterations from K samples of the law."""
+    """n_iter iterations from K samples of the law."""
     best, excess, factors = exact_quantizer(law, K), [], []
     for seed in seeds:
         path = [draws(law, K, 1, seed)[1]]
@@ -121,7 +121,7 @@ def lloyd_runs(law: Any, K: int, n_iter: int, seeds: Sequence[int]) -> LloydRuns
 
 @dataclass(frozen=True)
 class Eq15Paths:
-    """Eq. 15 as printed and as meant, on the uniform law on [0, 1] with the same samples, start and steps."""
+    """Eq. 15 as printed and as meant, on the uniform law on [0, 1], with the same samples, start and steps."""
 
     steps: Int[ndarray, " m"]
     printed: Float[ndarray, "m K"]
@@ -140,7 +140,7 @@ class Eq15Paths:
 
 
 def drift(K: int, n: int, seed: int, steps: str = "10 / (k + 20)") -> Eq15Paths:
-    """Both forms of eq. 15 side by side for n samples."""
+    """Both forms of eq. 15 for n samples."""
     rng, gamma = numpy_rng(seed, "learning", "eq. 15"), step_laws(K)[steps].steps(np.arange(n))
     start, X = np.sort(rng.random(K)), rng.random(n)
     kept = np.unique(np.geomspace(1, n, 60).astype(int)) - 1

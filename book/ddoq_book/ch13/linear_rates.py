@@ -1,7 +1,7 @@
 """Step sizes of CLVQ (Algorithm 1), and how fast it learns with them: the linear theory about the optimal grid.
 
-In: a law on a line and a number of points. Out: the drift and the noise of one step there, and from them the error
-that is left of the start, and the level of the noise. Exact but for the linearisation.
+In: a law on a line and a number of points. Out: the drift and the noise of one step at the optimal grid. They give the
+part of the error from the start and the level of the noise. Everything is exact except for the linearisation.
 """
 
 import functools
@@ -19,13 +19,13 @@ from ddoq_core.errors import InputError
 from ddoq_core.quantization import ExactQuantizer, exact_gradient, exact_quantizer, power_steps
 from ddoq_core.randomness import numpy_rng
 
-NORMALS = 20_000  # of a normal law, for the mean of its largest entry: within half a per cent
+NORMALS = 20_000  # draws of a normal law for the mean of its largest entry: within half a per cent
 FLAT = 0.01  # times K^-3, the order of the least eigenvalue on a line
 
 
 @dataclass(frozen=True)
 class StepLaw:
-    """Step sizes gamma_k of CLVQ, and what is known of their sums; all of them sum to infinity."""
+    """Step sizes gamma_k of CLVQ and properties of their sums; all of them sum to infinity."""
 
     name: str
     steps: Callable[[Int[ndarray, " k"]], Float[ndarray, " k"]]
@@ -34,17 +34,17 @@ class StepLaw:
 
     @property
     def satisfies_proposition_7(self) -> bool:
-        """Sum of gamma^(1 + delta) finite for some delta > 0: any power of k will do."""
+        """Whether the sum of gamma^(1 + delta) is finite for some delta > 0: true for any power of k."""
         return self.exponent > 0
 
     @property
     def satisfies_robbins_monro(self) -> bool:
-        """Sum of gamma^2 finite."""
+        """Whether the sum of gamma^2 is finite."""
         return self.exponent > 0.5
 
 
 def step_laws(K: int) -> dict[str, StepLaw]:
-    """The laws compared, by name; the default of this package depends on the number of points."""
+    """The step laws compared, by name; the default of this package depends on the number of points."""
     laws = [StepLaw(f"{a} / (k + {2 * a})", lambda k, a=a: a / (k + 2 * a), 1, a) for a in (1, 10, 100)]
     laws += [StepLaw(f"(k + 2)^−{p}", lambda k, p=p: (k + 2.0) ** -p, p) for p in (0.7, 0.4)]
     laws += [StepLaw("(k / K + 2)^−0.7", power_steps(K), 0.7), StepLaw("0.01", lambda k: np.full(len(k), 0.01), 0)]
@@ -67,30 +67,30 @@ class Linearised:
 
     @property
     def slowest_lloyd(self) -> float:
-        """The same with the step 1 / mu(C_i) of each point: Lloyd's algorithm errs less by this share per iteration."""
+        """The same with the step 1 / mu(C_i) of each point: the share of the error that one Lloyd iteration removes."""
         K = len(self.best.points)
         return float(np.linalg.eigvals(self.drift[:K, :K] / self.best.weights[:, None]).real.min())
 
     def exponent(self, law: StepLaw | None) -> float:
-        """p, where errors fall like k^-p: that of gamma^(1/2), unless the start is forgotten still more slowly.
+        """p, where errors fall like k^-p: the exponent of gamma^(1/2), unless the start is forgotten more slowly.
 
-        None is Algorithm 3, whose steps are about 1 / (k mu(C_i)).
+        None means Algorithm 3, whose steps are about 1 / (k mu(C_i)).
         """
         if law is None:
             return min(0.5, self.slowest_lloyd)
         return min(law.exponent / 2, law.scale * self.slowest)
 
     def levels(self, law: StepLaw | None, k: int) -> tuple[float, float] | None:
-        """E max_i |error| of points and of weights after step k, if the start is forgotten.
+        """E max_i |error| of points and of weights after step k, once the start is forgotten.
 
-        The limit of error / gamma^(1/2) is normal, its covariance S solves M S + S M' = noise with M = drift, less
-        1 / 2a where gamma is about a / k. None where the start outlasts the noise, and for Algorithm 3.
+        The limit of error / gamma^(1/2) is normal. Its covariance S solves M S + S M' = noise with M = drift, minus
+        1 / 2a if gamma is about a / k. None if the start outlasts the noise, and for Algorithm 3.
         """
         if law is None or law.scale * self.slowest <= 0.5:
             return None
         return tuple(math.sqrt(law.steps(np.array([k]))[0]) * scale for scale in self._scales(law.scale))
 
-    @functools.cache  # noqa: B019  few of them, each for the length of a page
+    @functools.cache  # noqa: B019  there are few instances, and each lives as long as a page
     def _scales(self, a: float) -> Float[ndarray, "2"]:
         M = self.drift - np.eye(len(self.drift)) / (2 * a)
         S = solve_continuous_lyapunov(M, self.noise)
@@ -98,9 +98,9 @@ class Linearised:
         return np.abs(normal).reshape(NORMALS, 2, -1).max(2).mean(0)
 
     def start_left(self, law: StepLaw | None, n: int) -> float:
-        """Share of an error along the slowest direction that n samples leave.
+        """Share of an error along the slowest direction that is left after n samples.
 
-        None is Algorithm 3: its point i has won about k mu(C_i) of k samples and counts its start as one, so that its
+        None means Algorithm 3: its point i has won about k mu(C_i) of k samples and counts its start as one. So its
         step is about 1 / ((k + K) mu(C_i)).
         """
         K = len(self.best.points)
@@ -112,10 +112,10 @@ class Linearised:
 def linearise(law: Any, K: int, h: float = 1e-5) -> Linearised:
     """Derivatives at the optimal grid by central differences of step h, and the noise of one sample there.
 
-    Points and weights are not correlated by it, as each point is the mean of its cell.
+    The noise does not correlate points and weights, since each point is the mean of its cell.
 
     Raises:
-        InputError: the distortion is flat to second order there, as of the Laplace law for an even K.
+        InputError: the distortion is flat to second order there, for example for the Laplace law and an even K.
     """
     best, I = exact_quantizer(law, K), np.eye(K)
     x = best.points

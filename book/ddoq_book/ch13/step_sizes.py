@@ -16,15 +16,15 @@ from ..style import BLUE, BROWN, GREEN, INK, MUTED, PURPLE, VERMILION, end_label
 from .learning import MACQUEEN, Eq15Paths, LearningErrors, draws
 from .linear_rates import Linearised, step_laws
 
-ITERATIONS = 40  # of Lloyd's algorithm that are drawn
-LEAST_EXCESS = 2e-3  # least relative excess that is drawn: that of the noise
+ITERATIONS = 40  # iterations of Lloyd's algorithm in the figure
+LEAST_EXCESS = 2e-3  # least relative excess in the figure: the level of the noise
 STEP_COLOURS = {"1 / (k + 2)": VERMILION, MACQUEEN: INK, "10 / (k + 20)": BROWN, "100 / (k + 200)": GREEN,
            "(k + 2)^−0.4": BLUE, "0.01": PURPLE}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class ErrorWithLevel:
-    """A measured error, and the level of its noise by the linear theory, once the start is forgotten."""
+    """A measured error, and its noise level by the linear theory once the start is forgotten."""
 
     mean: Mean
     level: float | None
@@ -32,7 +32,7 @@ class ErrorWithLevel:
 
 @dataclass(frozen=True)
 class StepsOutcome:
-    """A law of steps: what it satisfies, what the linear theory predicts, and what is measured at the end."""
+    """A step law: the conditions it satisfies, the prediction of the linear theory, and the measured errors."""
 
     name: str
     proposition_7: bool | None  # None: its steps depend on the wins
@@ -45,7 +45,7 @@ class StepsOutcome:
 
 
 def steps_outcomes(found: dict[str, LearningErrors], linear: Linearised) -> tuple[StepsOutcome, ...]:
-    """What became of every law of steps."""
+    """The outcome of every step law."""
     return tuple(_outcome(name, errors, linear) for name, errors in found.items())
 
 
@@ -66,7 +66,7 @@ def _outcome(name: str, errors: LearningErrors, linear: Linearised) -> StepsOutc
 
 
 def step_laws_table(found: Sequence[StepsOutcome], n: int, best: ExactQuantizer) -> Table:
-    """Every law of steps after n samples."""
+    """Every step law after n samples."""
     rows = [
         (o.name, o.proposition_7, o.robbins_monro, o.exponent, o.start_left, o.points, o.weights, o.running)
         for o in found
@@ -74,8 +74,8 @@ def step_laws_table(found: Sequence[StepsOutcome], n: int, best: ExactQuantizer)
     notes = (
         f"{n:,} samples, n = {found[0].running.n} seeds, 95 % intervals. G(x*) = {best.distortion:.5f}.",
         "Errors are max |xᵢ − xᵢ*| and max |wᵢ − μ(Cᵢ*)| over i; the distance is that to the winner.",
-        "Linear theory: how errors fall in the end, the share of the start's error that is left along the slowest "
-        "direction, and in brackets the level of the noise, once the start is forgotten.",
+        "Linear theory: the final rate of the errors, the share of the start's error that is left along the slowest "
+        "direction, and in brackets the level of the noise once the start is forgotten.",
     )
     columns = (
         "steps",
@@ -100,7 +100,7 @@ def _with_level(error: ErrorWithLevel) -> str:
 
 @figure_style()
 def two_ways_figure(law: Any, K: int, n: int, seed: int) -> Figure:
-    """Points of CLVQ over n samples, and of Lloyd's algorithm on the law, from the same start; dashed: the optimum."""
+    """Points of CLVQ over n samples and of Lloyd's algorithm on the law, from the same start; dashed: the optimum."""
     X, start = draws(law, K, n, seed)
     when, gamma = np.unique(np.geomspace(1, n, 80).astype(int)), power_steps(K)(np.arange(n))
     x, w, learned, moved = start[None].copy(), np.full(K, 1 / K), [start], [start]
@@ -113,7 +113,7 @@ def two_ways_figure(law: Any, K: int, n: int, seed: int) -> Figure:
     for axes, at, path in zip(panels, ([0.5, *when], range(ITERATIONS + 1)), (learned, moved), strict=True):
         axes.plot(at, path, color=BLUE, linewidth=1.2)
         axes.hlines(exact_quantizer(law, K).points, at[0], at[-1], linestyles="--", color=INK, linewidth=1)
-    panels[0].set(xscale="log", xlabel="samples (the start drawn at 0.5)", ylabel="points", title="CLVQ")
+    panels[0].set(xscale="log", xlabel="samples (the start is drawn at 0.5)", ylabel="points", title="CLVQ")
     panels[1].set(xlabel="iterations", title="Lloyd's algorithm")
     return figure
 
@@ -145,7 +145,7 @@ def learning_figure(traces: dict[str, LearningErrors], linear: Linearised) -> Fi
 
 @figure_style()
 def running_figure(traces: dict[str, LearningErrors], best: ExactQuantizer) -> Figure:
-    """How far the running mean of min |X - x|^2 is above G(x*), its limit; dashed: 1 / k, a start that is forgotten."""
+    """Running mean of min |X - x|^2 above its limit G(x*); dashed: 1 / k, the rate once the start is forgotten."""
     figure, axes = subplots()
     ends, n = {}, next(iter(traces.values())).steps[-1]
     for name, colour in STEP_COLOURS.items():
@@ -160,14 +160,14 @@ def running_figure(traces: dict[str, LearningErrors], best: ExactQuantizer) -> F
     axes.plot([steps[0], n], [0.1, 0.1 * steps[0] / n], "--", color=INK, linewidth=1.2)
     label(axes, steps[0], 0.1, "∝ 1/k", xytext=(8, -22))
     axes.set(xscale="log", yscale="log", ylim=(LEAST_EXCESS, None), xlabel="samples k")
-    axes.set_ylabel("running mean over $G(x^*)$, less 1")
+    axes.set_ylabel("running mean over $G(x^*)$, minus 1")
     end_labels(axes, n, ends, STEP_COLOURS, gap=0.07)
     return figure
 
 
 @figure_style()
 def drift_figure(found: Eq15Paths) -> Figure:
-    """Paths of the points under both forms; dashed: where a loser of the printed form is expected."""
+    """Paths of the points under both forms; dashed: expected path of a point that never wins, in the printed form."""
     figure, panels = subplots(1, 2, height=3.2)
     names = ("as printed", "as meant")
     for axes, paths, name, G in zip(panels, (found.printed, found.meant), names, found.distortions, strict=True):

@@ -1,4 +1,4 @@
-"""Tables and figures of the chapter on equal against Voronoi weights: three measures, and what weights tend to."""
+"""Tables and figures of the chapter on equal and Voronoi weights: three measures, and the limits of weights."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ from ddoq_core.theory.transport import wasserstein2
 from ..style import BLUE, GREEN, VERMILION, figure_style, label, subplots
 from .digit_latents import digit_latents
 
-MIXTURE = GaussianMixture([0.9, 0.1], [[0.0], [0.0]], [0.25, 3.0])  # narrow and wide: uneven as clustered data are
+MIXTURE = GaussianMixture([0.9, 0.1], [[0.0], [0.0]], [0.25, 3.0])  # narrow and wide: uneven, like clustered data
 LINE_LAWS = {"N(0, 1)": norm(), "Laplace": laplace(), "Exponential": expon(), "Narrow and wide": law_on_line(MIXTURE)}
 OPTIMAL, EQUAL, MIXED = "optimal quantizer", "best equal masses", "optimal points, equal masses"
 WEIGHT_POWERS = {"uniform": 0.0, "square root, eq. 33": 0.5, "proportional": 1.0}  # alpha of weights mu(C_i)^alpha
@@ -50,7 +50,7 @@ class LineErrors:
 
 
 def line_errors(law: Any, K: int) -> LineErrors:
-    """The three errors; both grids increase, so mass moves in order."""
+    """The three errors; both grids are increasing, and the optimal transport keeps the order."""
     best, equal = exact_quantizer(law, K), uniform_quantizer(law, K)
     mixed = equal.distortion + float(np.mean((best.points - equal.points) ** 2))
     return LineErrors(K, best.distortion, equal.distortion, mixed)
@@ -69,8 +69,8 @@ def errors_table(found: dict[str, tuple[LineErrors, ...]]) -> Table:
     )
     ratios = (Column(f"{kind}, over it", ".4g") for kind in (EQUAL, MIXED))
     note = (
-        "Narrow and wide: 0.9 N(0, 1/16) + 0.1 N(0, 9), not log-concave: its optimum is the best that was found, "
-        "that of the others is proved."
+        "Narrow and wide: 0.9 N(0, 1/16) + 0.1 N(0, 9). It is not log-concave, and its optimum is the best grid found. "
+        "The optima of the others are proved."
     )
     columns = ("Law", "K", Column("optimal W₂²", ".6f"), *ratios)
     return Table("Three K-point measures on a line", columns, blocks, (note,))
@@ -132,10 +132,10 @@ def _count(K: float) -> str:
 
 
 def plane_moments(K: int, n: int, seeds: Sequence[int]) -> dict[str, Float[ndarray, "seeds weights"]]:
-    """E|x|^2 under the weights of WEIGHT_POWERS on N(0, I_2): converged Lloyd, one pass from each of two starts.
+    """E|x|^2 under the weights of WEIGHT_POWERS on N(0, I_2): converged Lloyd, and one pass from each of two starts.
 
-    K of the samples have the density p; k-means++ draws far samples more often, and lets them lie about where optimal
-    points do.
+    K of the samples have the density p. k-means++ draws distant samples more often; its starts lie about where the
+    optimal points do.
     """
     passes = (f"one mini-batch pass from {start}" for start in ("samples", "k-means++"))
     found: dict[str, list] = {name: [] for name in ("Lloyd, converged", *passes)}
@@ -152,7 +152,7 @@ def plane_moments(K: int, n: int, seeds: Sequence[int]) -> dict[str, Float[ndarr
 
 
 def plane_table(moments: dict[str, Float[ndarray, "seeds weights"]]) -> Table:
-    """Mean and 95 % interval over seeds of E|x|^2, against the limits of optimal grids; of N(0, I_2) it is 2."""
+    """Mean and 95 % interval over seeds of E|x|^2, and the limits of optimal grids; for N(0, I_2) it is 2."""
     rows = [(name, *map(Mean.of, values.T)) for name, values in moments.items()]
     rows.append(("limit of optimal grids", *(2 / limit_exponent(2, alpha) for alpha in WEIGHT_POWERS.values())))
     columns = ("codebook", *(Column(name, ".3f") for name in WEIGHT_POWERS))
@@ -162,7 +162,7 @@ def plane_table(moments: dict[str, Float[ndarray, "seeds weights"]]) -> Table:
 
 @dataclass(frozen=True)
 class UniformLimit:
-    """Uniform weights on optimal grids of N(0, I_d), as K goes to infinity: they tend to N(0, (d + 2) / d I)."""
+    """Uniform weights on optimal grids of N(0, I_d) tend to N(0, (d + 2) / d I) as K goes to infinity."""
 
     d: int
     floor: float  # W_2 to N(0, I_d)
@@ -170,7 +170,7 @@ class UniformLimit:
 
 
 def uniform_limit(d: int) -> UniformLimit:
-    """How the effect of weights fades with the dimension."""
+    """The effect of weights, which fades with the dimension."""
     s = (d + 2) / d
     spread = math.sqrt(math.expm1(d * (math.log(s) - math.log(2 * s - 1) / 2)))
     return UniformLimit(d, math.sqrt(d + 2) - math.sqrt(d), spread)
@@ -190,10 +190,10 @@ def dimensions_table(found: Sequence[UniformLimit]) -> Table:
 
 @dataclass(frozen=True)
 class PlaneTrial:
-    """Three K-point measures of samples in the plane: W_2 by linear program."""
+    """W_2 of three K-point measures to samples in the plane, by linear program."""
 
     optimal: float
-    equal: float  # the best that POT's free-support barycenter found
+    equal: float  # best equal masses found by POT's free-support barycenter
     mixed: float  # optimal points, equal masses
 
 
@@ -211,21 +211,21 @@ def plane_trial(samples: Float[Tensor, "n d"], K: int, n_starts: int, rng: np.ra
 
 @dataclass(frozen=True)
 class LatentTrial:
-    """One class of images as latents in R^d, and a normal law with their mean and covariance, both quantized."""
+    """One class of images as latents in R^d, and the normal law with their mean and covariance, both quantized."""
 
     equal: float  # W_2 of the best equal masses found, over that of the optimal quantizer
-    mixed: float  # W_2 of the same points with equal masses, over it
-    spread: float  # standard deviation of K mu(C_i): 0 if all cells weigh the same
-    spread_normal: float  # the same for as many draws of the normal law
+    mixed: float  # W_2 of the optimal points with equal masses, over that of the optimal quantizer
+    spread: float  # standard deviation of K mu(C_i): 0 if all cells have the same mass
+    spread_normal: float  # the same for the same number of draws of the normal law
 
     @property
     def spread_by_clusters(self) -> float:
-        """What is left of the spread when that of the normal law is taken away."""
+        """The spread minus that of the normal law."""
         return self.spread - self.spread_normal
 
 
 def latent_trial(latents: Float[Tensor, "n d"], K: int, n_starts: int, rng: np.random.Generator) -> LatentTrial:
-    """The three measures on latents, and what is left of the unequal masses when all clusters are taken away."""
+    """The three measures on latents, and the spread of the masses for data without clusters."""
     three = plane_trial(latents, K, n_starts, rng)
     spreads = [
         best_of_restarts(X, K, n_restarts=10, rng=rng).weights.mul(K).std(correction=0).item()
@@ -237,7 +237,7 @@ def latent_trial(latents: Float[Tensor, "n d"], K: int, n_starts: int, rng: np.r
 def latent_trials(
     dimensions: Sequence[int], K: int, n_classes: int, n_starts: int, seed: int
 ) -> dict[int, tuple[LatentTrial, ...]]:
-    """The digits' first d principal components, for every d class by class."""
+    """Trials on the first d principal components of the digits, for every d and class."""
     found = {}
     for d in dimensions:
         rng = numpy_rng(seed, "14", "latents", d)

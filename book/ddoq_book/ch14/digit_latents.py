@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def digit_latents(d: int, n_classes: int) -> list[Float[Tensor, "n d"]]:
-    """The first classes of the digits, each as its images' first d principal components."""
+    """The first d principal components of the digits, for each of the first classes."""
     components, labels = _principal_components()
     latents = components[:, -d:]
     return [latents[torch.from_numpy(labels == c)] for c in range(n_classes)]
@@ -18,7 +18,7 @@ def digit_latents(d: int, n_classes: int) -> list[Float[Tensor, "n d"]]:
 
 @functools.cache
 def _principal_components() -> tuple[Float[Tensor, "n 784"], ndarray]:
-    """All components of the digits, the largest variance last, and their labels."""
+    """All principal components of the digits, with the largest variance last, and the labels."""
     images, labels = mnist_data()
     pixels = torch.from_numpy(images / 255.0)
     pixels = pixels - pixels.mean(0)

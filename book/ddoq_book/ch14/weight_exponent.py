@@ -1,8 +1,8 @@
-"""When weights help with one draw from each cell, and which exponent: the bias that they remove, the variance they add.
+"""When weights help with one draw from each cell, and which exponent is best: they remove bias and add variance.
 
-In: for each of K cells its mass w_i, and mean and variance of f(Y_i), where Y_i is one draw from the cell. The goal is
-sum_i w_i E f(Y_i). Weights (1 + alpha (K w_i - 1)) / K lead from equal ones to the masses; w_i^alpha has
-the same ends, and agrees to first order in K w_i - 1 (*Sharper results*, section 14).
+In: for each of K cells its mass w_i, and mean and variance of f(Y_i), where Y_i is one draw from the cell. The target
+is sum_i w_i E f(Y_i). Weights (1 + alpha (K w_i - 1)) / K go from equal weights to the masses; w_i^alpha has the same
+ends, and agrees to first order in K w_i - 1 (*Sharper results*, section 14).
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from ddoq_core.results.table import Column, Table
 from ..style import CYCLE, INK, figure_style, label, subplots
 
 ALPHAS = np.linspace(0, 1, 101)
-SAMPLES, ITERATIONS = 20_000, 60  # of the normal law, and of Lloyd's algorithm
+SAMPLES, ITERATIONS = 20_000, 60  # samples of the normal law, and iterations of Lloyd's algorithm
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class CellDraws:
 
     @property
     def bias(self) -> float:
-        """C = Cov over cells of K w_i and the mean: minus the bias of equal weights."""
+        """C = covariance over cells of K w_i and the mean: minus the bias of equal weights."""
         return float(np.mean(self._uneven * self.means))
 
     @property
@@ -48,39 +48,39 @@ class CellDraws:
         return float(s.mean()), float((u * s).mean()), float((u**2 * s).mean())
 
     def mean_square_error(self, alpha: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
-        """(1 - alpha)^2 C^2 + (S_0 + 2 alpha S_1 + alpha^2 S_2) / K of the weights 1 + alpha (K w - 1)."""
+        """(1 - alpha)^2 C^2 + (S_0 + 2 alpha S_1 + alpha^2 S_2) / K for the weights 1 + alpha (K w - 1)."""
         S0, S1, S2 = self._noise
         return (1 - alpha) ** 2 * self.bias**2 + (S0 + 2 * alpha * S1 + alpha**2 * S2) / len(self.masses)
 
     def of_powers(self, alpha: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
-        """The same of weights proportional to w^alpha, as eq. 33 has them for 1/2."""
+        """The same for weights proportional to w^alpha; eq. 33 has alpha = 1/2."""
         w = self.masses ** alpha[:, None]
         w = w / w.sum(1, keepdims=True)
         return (w @ self.means - self.masses @ self.means) ** 2 + w**2 @ self.variances
 
     @property
     def best_exponent(self) -> float:
-        """alpha* = (K C^2 - S_1) / (K C^2 + S_2), of `mean_square_error` the minimum, if not all masses agree."""
+        """alpha* = (K C^2 - S_1) / (K C^2 + S_2), minimises `mean_square_error` if the masses are not all equal."""
         _, S1, S2 = self._noise
         gain = len(self.masses) * self.bias**2
         return (gain - S1) / (gain + S2)
 
     @property
     def signal(self) -> float:
-        """K rho^2 sigma^2_between / sigma^2_within: weights win where it is above 1, if the variances are all alike."""
+        """K rho^2 sigma^2_between / sigma^2_within: for equal variances, weights help if it is above 1."""
         S0, _, _ = self._noise
         return len(self.masses) * self.bias**2 / ((self._uneven**2).mean() * S0)
 
     @property
     def best_if_alike(self) -> float:
-        """alpha* if the variances are all alike: 1 / (1 + sigma^2_within / (K rho^2 sigma^2_between))."""
+        """alpha* for equal variances: 1 / (1 + sigma^2_within / (K rho^2 sigma^2_between))."""
         return 1 / (1 + 1 / self.signal)
 
 
 def normal_draws(d: int, T: float, K: int, seed: int) -> CellDraws:
     """N(0, I_d), Brownian noise to T, K points by Lloyd's algorithm, f(y) = |y|^2, the exact reverse SDE to 0.
 
-    From x it ends in N(x / (1 + T), T / (1 + T) I), so that mean and variance of f are known.
+    From x it ends in N(x / (1 + T), T / (1 + T) I), and mean and variance of f are known.
     """
     rng = numpy_rng(seed, "14", "exponent", d, K)
     X = torch.from_numpy(rng.standard_normal((SAMPLES, d)) * (1 + T) ** 0.5).float()
@@ -107,7 +107,7 @@ def exponents_table(found: dict[tuple[int, float, int], CellDraws]) -> Table:
 
 @figure_style()
 def exponents_figure(found: Sequence[CellDraws]) -> Figure:
-    """Mean square error against the exponent, over that of equal weights; dots at alpha*."""
+    """Mean square error over that of equal weights, against the exponent; dots at alpha*."""
     figure, axes = subplots()
     for at, colour in zip(found, CYCLE, strict=False):
         scale = at.mean_square_error(np.zeros(1))

@@ -1,4 +1,4 @@
-"""Divergences of measures on a line, by closed form or quadrature: what Theorem 9 says can only fall."""
+"""Divergences of measures on a line, by closed form or quadrature; by Theorem 9 they never rise."""
 
 import math
 
@@ -14,7 +14,7 @@ from ddoq_core.theory.measures import GaussianMixture
 def kl_normal(mean: float, variance: float, other_mean: float = 0.0, other_variance: float = 1.0) -> float:
     """KL(N(mean, variance) || N(other_mean, other_variance)), in nats."""
     if not (variance > 0 and other_variance > 0):
-        raise InputError(f"variances are {variance:g} and {other_variance:g}, but a density needs one above 0")
+        raise InputError(f"variances are {variance:g} and {other_variance:g}, but a density needs variances above 0")
     ratio = variance / other_variance
     return (ratio - 1 - math.log(ratio) + (mean - other_mean) ** 2 / other_variance) / 2
 
@@ -22,7 +22,7 @@ def kl_normal(mean: float, variance: float, other_mean: float = 0.0, other_varia
 def kl(p: GaussianMixture, q: GaussianMixture, grid: Float[Tensor, " n"]) -> float:
     """KL(p || q) = int p log(p / q) - p + q on a line, by the trapezoidal rule on the grid; exact if both are atoms.
 
-    Atoms must be the same ones in both (a component of `p` counts for the atom of `q` that it repeats).
+    Both must have the same atoms (a component of `p` counts for the atom of `q` at the same place).
     """
     if not (p.scales.any() or q.scales.any()):
         p_mass, q_mass = _masses_of_atoms(p, q)
@@ -32,7 +32,7 @@ def kl(p: GaussianMixture, q: GaussianMixture, grid: Float[Tensor, " n"]) -> flo
 
 
 def total_variation(p: GaussianMixture, q: GaussianMixture, grid: Float[Tensor, " n"]) -> float:
-    """TV(p, q) = 1/2 int |p - q|, likewise: the error in expectation of the worst f with values in [0, 1]."""
+    """TV(p, q) = 1/2 int |p - q|, by the same rule: the error in expectation of the worst f with values in [0, 1]."""
     if not (p.scales.any() or q.scales.any()):
         p_mass, q_mass = _masses_of_atoms(p, q)
         return (p_mass - q_mass).abs().sum().item() / 2
@@ -43,16 +43,17 @@ def total_variation(p: GaussianMixture, q: GaussianMixture, grid: Float[Tensor, 
 def pushed_normal(
     data: GaussianMixture, process: Process, mean: float, variance: float, delta: float, T: float
 ) -> tuple[float, float]:
-    """Mean and variance at delta of the (linear) reverse SDE of normal data on a line from N(mean, variance) at T."""
+    """Mean and variance at delta of the reverse SDE of normal data on a line, which is linear, from N(mean, variance)
+    at T."""
     if len(data.masses) != 1 or data.d != 1:
-        raise InputError(f"{len(data.masses)} components in R^{data.d}; a normal law stays normal for one, on a line")
+        raise InputError(f"{len(data.masses)} components in R^{data.d}; give a normal law, one component on a line")
     at_0, at_1 = (data.reversed(process, torch.tensor([[x]]), torch.ones(1), delta, T) for x in (0.0, 1.0))
     gain = (at_1.means - at_0.means).item()
     return at_0.means.item() + gain * mean, gain**2 * variance + at_0.scales.square().item()
 
 
 def _masses_of_atoms(p: GaussianMixture, q: GaussianMixture) -> tuple[Tensor, Tensor]:
-    """Masses of both on the atoms of q."""
+    """Masses of p and of q on the atoms of q."""
     places, of_q = torch.unique(q.means[:, 0], return_inverse=True)
     of_p = torch.searchsorted(places, p.means[:, 0].contiguous())
     if (of_p == len(places)).any() or (places[of_p.clamp_max(len(places) - 1)] != p.means[:, 0]).any():

@@ -1,4 +1,4 @@
-"""Remark 14 on two atoms: what explodes as the reverse process runs to time 0, and what does not, with its figure."""
+"""Remark 14 on two atoms, with its figure: which distances explode as the reverse process runs to time 0."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from ddoq_core.theory.transport import wasserstein1_on_line, wasserstein2_on_lin
 from ..style import BLUE, BROWN, INK, PURPLE, VERMILION, figure_style, label, subplots
 
 TWO_ATOMS = atoms(torch.tensor([[-1.0], [1.0]]))
-LINES = (  # field of Explosion, name, colour, line, where the name is put
+LINES = (  # field of Explosion, name, colour, line style, offset of the name
     ("worst_path", "worst path, C", VERMILION, ":", (8, 0)),
     ("flow", "ODE map", BROWN, "-.", (8, 0)),
     ("W2", "$W_2$ of the laws", PURPLE, "--", (0, 9)),
@@ -26,17 +26,17 @@ LINES = (  # field of Explosion, name, colour, line, where the name is put
 
 @dataclass(frozen=True)
 class Explosion:
-    """How far two starts at +-h move apart from time T to delta: distance at delta over distance at T."""
+    """How far two starts at +-h move apart from T to delta: distance at delta over distance at T."""
 
     delta: float
-    worst_path: float  # C, of two paths with the same noise
-    flow: float  # of the map of the probability-flow ODE
-    W2: float  # of the two laws at delta
+    worst_path: float  # C, for two paths with the same noise
+    flow: float  # for the map of the probability-flow ODE
+    W2: float  # for the two laws at delta
     W1: float
 
 
 def explosion(deltas: Sequence[float], T: float, h: float) -> tuple[Explosion, ...]:
-    """Two atoms at +-1, Brownian motion, starts at +-h, by four measures of distance."""
+    """Two atoms at +-1, Brownian motion, starts at +-h: four distances."""
     levels = np.unique(np.concatenate([np.linspace(0, 1, 1001)[1:-1], 0.5 + np.linspace(-1, 1, 4001) * 10 * h]))
     found = []
     for delta in deltas:
@@ -57,7 +57,7 @@ def two_ends(h: float, delta: float, T: float) -> tuple[GaussianMixture, Gaussia
 
 @figure_style()
 def explosion_figure(T: float, shift: float) -> Figure:
-    """Two atoms: how far two starts +-h move apart, by four measures, as delta -> 0."""
+    """Two atoms: how far two starts +-h move apart as delta -> 0, by four distances."""
     deltas = np.geomspace(0.02, 0.9, 18) * T
     found = explosion(deltas.tolist(), T, shift)
     figure, axes = subplots()

@@ -52,19 +52,19 @@ def normal_divergences_table(found: Sequence[NormalDivergences]) -> Table:
 
 @dataclass(frozen=True)
 class Divergences:
-    """KL and TV of nu_delta from mu_delta, exact, and KL from a histogram of simulated paths."""
+    """Exact KL and TV of nu_delta from mu_delta, and KL from a histogram of simulated paths."""
 
     delta: float
     kl: float
     tv: float
-    simulated_kl: float  # on bins of equal mass, less the bias (bins - 1) / 2n: at most kl, but for noise
+    simulated_kl: float  # on bins of equal mass, minus the bias (bins - 1) / 2n: at most kl, except for noise
     error: float  # standard error of simulated_kl
 
 
 def divergences(
     start: GaussianMixture, deltas: Sequence[float], T: float, n: int, n_steps: int, seed: int, n_bins: int = 60
 ) -> tuple[Divergences, ...]:
-    """Theorem 9 on four atoms under Brownian motion from a smooth start nu_T: exact by the kernel, and simulated."""
+    """Theorem 9 on four atoms under Brownian motion from a smooth start nu_T, exact by the kernel and simulated."""
     grid, places = (torch.linspace(-9, 9, m, dtype=torch.float64) for m in (6001, 1201))
     masses = start.log_density(places[:, None]).exp()
     found = []
@@ -83,10 +83,10 @@ def divergences(
 
 
 def divergences_table(found: Sequence[Divergences], n: int) -> Table:
-    """One row per delta, its simulated divergence from n paths."""
+    """One row per delta; the simulated divergence is from n paths."""
     columns = (Column("δ", "g"), Column("KL", ".4f"), Column("KL, simulated", ".4f"), Column("TV", ".4f"))
     rows = ((at.delta, at.kl, Mean.normal(at.simulated_kl, at.error, n), at.tv) for at in found)
-    note = f"Simulated: {n:,} paths on 60 bins of equal mass, 95 %; a histogram sees a little less than all."
+    note = f"Simulated: {n:,} paths on 60 bins of equal mass, 95 %; a histogram misses a small part."
     return Table.of_rows("Four atoms, Brownian motion: ν_δ from μ_δ", columns, rows, (note,))
 
 
@@ -101,7 +101,7 @@ class AtomicStart:
     tv: float
     kl_bound: float  # c G
     tv_bound: float  # c' G
-    optimal: bool  # proved; else the best stationary grid that was found, for which the bounds hold as well
+    optimal: bool  # proved optimal; otherwise the best stationary grid found, for which the bounds also hold
 
 
 def atomic_starts(levels: Sequence[int], deltas: Sequence[float], T: float) -> tuple[AtomicStart, ...]:
@@ -121,7 +121,7 @@ def atomic_starts(levels: Sequence[int], deltas: Sequence[float], T: float) -> t
 
 
 def atomic_starts_table(found: Sequence[AtomicStart]) -> Table:
-    """One row per K, in blocks of a delta."""
+    """One row per K, with a block for each delta."""
     names = ("KL(ν_δ ‖ μ_δ)", "c G, its bound", "TV(ν_δ, μ_δ)", "c′ G, its bound")
     columns = (Column("δ", lambda delta: f"δ = {delta:g}"), "K", *(Column(name, ".2e") for name in names))
     blocks = tuple(

@@ -1,6 +1,6 @@
-"""Classifier-free guidance with exact scores: paths, and the law that it ends in, which is not the tilted one.
+"""Classifier-free guidance with exact scores: its paths, and its final law, which is not the tilted law.
 
-In: the law of a class, that of everything, the guidance scale. Out: guided paths, where they end, table and figure.
+In: the law of a class, the law of all data, and the guidance scale. Out: guided paths, their ends, a table, a figure.
 """
 
 import itertools
@@ -29,10 +29,10 @@ from ddoq_core.theory.measures import GaussianMixture
 from ..style import BLUE, INK, MUTED, VERMILION, figure_style, label, subplots
 from .reversal import quantiles
 
-HORIZON = 8.0  # of the Ornstein-Uhlenbeck process: what is left of a latent is exp(-4)
+HORIZON = 8.0  # T of the Ornstein-Uhlenbeck process: a latent is scaled by exp(-4)
 SHOWN = np.linspace(-4, 6, 1001)
 CLASS = GaussianMixture([1.0], [[1.0]], [0.7])
-EVERYTHING = {  # of which the class is a part, wider than it
+EVERYTHING = {  # laws of all data, wider than the class, which is a part
     "class and everything normal": GaussianMixture([1.0], [[0.0]], [1.2]),
     "two normal classes": GaussianMixture([0.5, 0.5], [[-1.0], [1.0]], [0.7, 0.7]),
 }
@@ -45,12 +45,12 @@ def guided(
 ) -> Float[Tensor, "*copies n d"]:  # fmt: skip
     """Run the reverse process from T to delta with scale * score(one) - (scale - 1) * score(everything), both exact.
 
-    Copies are driven by the same noise, as in `reverse`.
+    Copies have the same noise, as in `reverse`.
 
     Args:
-        one, everything: the law of a class, and the unconditional one; both at time 0.
-        scale: of guidance, omega; 1 is none.
-        step: of the SDE, or `probability_flow`.
+        one, everything: the law of a class and the unconditional law, both at time 0.
+        scale: guidance scale omega; 1 means no guidance.
+        step: a step of the SDE, or `probability_flow`.
     """
     x = x.double()
     for t, s in itertools.pairwise(schedule(delta, T, n_steps).tolist()):
@@ -62,7 +62,7 @@ def guided(
 
 @dataclass(frozen=True)
 class NormalEnd:
-    """Mean and variance of a guided end, or of the tilted law, in units of the mean and the variance of the class."""
+    """Mean and variance of a guided end or of the tilted law, in units of the mean and the variance of the class."""
 
     mean: float
     variance: float
@@ -71,7 +71,8 @@ class NormalEnd:
 def normal_ends(share: float, scale: float) -> dict[str, NormalEnd]:
     """Ends of guidance for N(m, s_c^2) within N(0, s_u^2), share = s_c^2 / s_u^2 < 1, from pure noise (T = infinity).
 
-    Against p_c^scale p_u^(1 - scale), normalised: the ends of SDE and ODE are narrower, and farther out for the SDE.
+    The ends of SDE and ODE are narrower than the tilted law, p_c^scale p_u^(1 - scale) normalised. Those of the SDE are
+    also farther out.
     """
     power, left = 2 * scale - 1, scale - (scale - 1) * share
     area = quad(lambda z: (1 - z * z) ** (-scale / 2 - 1), 0, (1 - share) ** 0.5)[0]  # y = 1 - z^2: no pole at y = 1
@@ -93,7 +94,7 @@ def tilted(
 
 @dataclass(frozen=True, eq=False)
 class GuidedEnds:
-    """Where quantiles of pure noise end under guidance, within one law of everything."""
+    """Ends of quantiles of pure noise under guidance, for one law of all data."""
 
     everything: GaussianMixture
     scale: float
@@ -101,7 +102,7 @@ class GuidedEnds:
     paths: Float[ndarray, " n"]  # of the SDE
 
     def rows(self) -> tuple[tuple[str, float, float, float | None, float | None], ...]:
-        """Law, mean and variance, and both in closed form where everything is normal."""
+        """Law, mean and variance, and both in closed form if the law of all data is normal."""
         density, s = tilted(CLASS, self.everything, self.scale, SHOWN), CLASS.scales[0].item()
         mean = np.trapezoid(density * SHOWN, SHOWN)
         spread = float(np.trapezoid(density * (SHOWN - mean) ** 2, SHOWN))
@@ -114,7 +115,7 @@ class GuidedEnds:
 
 
 def guided_ends(scale: float, n: int, n_steps: int, seed: int) -> dict[str, GuidedEnds]:
-    """The guided ODE and SDE from n quantiles of pure noise, for both laws of everything."""
+    """The guided ODE and SDE from n quantiles of pure noise, for both laws of all data."""
     made, process = {}, ORNSTEIN_UHLENBECK
     for title, everything in EVERYTHING.items():
         x, rng = quantiles(everything.noised(process, HORIZON), n), numpy_rng(seed, "15", "guided", title)
@@ -129,7 +130,7 @@ def guided_ends(scale: float, n: int, n_steps: int, seed: int) -> dict[str, Guid
 
 
 def ends_table(found: dict[str, GuidedEnds]) -> Table:
-    """Means and variances of the ends beside those of the tilted law."""
+    """Means and variances of the ends and of the tilted law."""
     names = ("mean", "variance", "mean, exact", "variance, exact")
     columns = ("everything", "law", *(Column(name, ".3f") for name in names))
     rows = [(title, *row) for title, ends in found.items() for row in ends.rows()]
@@ -140,7 +141,7 @@ def ends_table(found: dict[str, GuidedEnds]) -> Table:
 
 @figure_style()
 def guidance_figure(found: dict[str, GuidedEnds]) -> Figure:
-    """Ends of the guided SDE and ODE beside the class and the tilted law."""
+    """Ends of the guided SDE and ODE next to the class and the tilted law."""
     figure, panels = subplots(1, 2, sharex=True, sharey=True)
     for axes, (title, ends) in zip(panels, found.items(), strict=True):
         axes.hist(ends.paths, bins=np.linspace(-2, 4, 81), density=True, color=VERMILION, alpha=0.4)
@@ -158,6 +159,6 @@ def guidance_figure(found: dict[str, GuidedEnds]) -> Figure:
 
 
 def _density(ends: Float[ndarray, " n"]) -> Float[ndarray, " m"]:
-    """Density on SHOWN of the image of equal masses under an increasing map."""
+    """Density on SHOWN of equal masses moved by an increasing map."""
     middle = (ends[1:] + ends[:-1]) / 2
     return np.interp(SHOWN, middle, 1 / len(ends) / np.diff(ends), left=0.0, right=0.0)

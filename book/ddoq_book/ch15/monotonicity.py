@@ -1,4 +1,4 @@
-"""Lemma 12 on random clouds: how monotone the drift of the reverse SDE is, by the radius and by half the diameter."""
+"""Lemma 12 on random clouds: the monotonicity of the reverse SDE's drift, by the radius and by half the diameter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from ddoq_core.theory.measures import atoms
 
 @dataclass(frozen=True, eq=False)
 class Monotonicity:
-    """Lemma 12 on random clouds: largest eigenvalues of Hess log p_t as shares of what bounds them."""
+    """Lemma 12 on random clouds: largest eigenvalues of Hess log p_t as shares of their bounds."""
 
     by_radius: Float[ndarray, " n"]  # (lambda_max + 1/t) t^2 / R^2
     by_diameter: Float[ndarray, " n"]  # the same over (D / 2)^2
-    two_atoms: float  # by_radius of two atoms, half way between them
+    two_atoms: float  # by_radius for two atoms, halfway between them
 
 
 def monotonicity(dimensions: Sequence[int], n_clouds: int, seed: int) -> dict[int, Monotonicity]:
-    """Random clouds of 2 to 12 points, at random places and times: no share is above 1."""
+    """Random clouds of 2 to 12 points at random places and times; no share is above 1."""
     found = {}
     for d in dimensions:
         shares = []
@@ -43,7 +43,7 @@ def monotonicity(dimensions: Sequence[int], n_clouds: int, seed: int) -> dict[in
 def simplex_radii(d: int) -> tuple[float, float, float]:
     """R^2 of the enclosing ball, (D/2)^2, and the largest eigenvalue of the covariance, of d points at distance sqrt 2.
 
-    The eigenvalue is the largest over all masses on them: two points of mass 1/2.
+    The eigenvalue is the largest over all masses on the points, attained by two points of mass 1/2.
     """
     masses = torch.zeros(d)
     masses[:2] = 0.5

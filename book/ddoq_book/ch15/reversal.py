@@ -1,4 +1,4 @@
-"""Reverse diffusion brings the law back: the chapter's experiments on Proposition 8, with their tables and figures."""
+"""Reverse diffusion recovers the law: the chapter's experiments on Proposition 8, with their tables and figures."""
 
 import math
 import time
@@ -43,7 +43,7 @@ PROJECTIONS = 20  # directions in which a law in R^d is compared
 
 
 def measures(d: int, seed: int) -> dict[str, GaussianMixture]:
-    """A cloud of 20 atoms in the unit ball, a normal law and a mixture of three, in R^d."""
+    """A cloud of 20 atoms in the unit ball, a normal law and a mixture of three normal laws, in R^d."""
     rng = numpy_rng(seed, "15", "measures", d)
     cloud = rng.standard_normal((20, d))
     cloud *= rng.random((20, 1)) ** (1 / d) / np.linalg.norm(cloud, axis=1, keepdims=True)
@@ -56,7 +56,7 @@ def measures(d: int, seed: int) -> dict[str, GaussianMixture]:
 
 @dataclass(frozen=True)
 class ChainVariance:
-    """Variance of a discrete chain after its last step, from unit variance, and its limit."""
+    """Variance of a discrete chain after its last step, started at unit variance, and its limit."""
 
     chain: str
     step: str
@@ -80,7 +80,7 @@ def chain_variances(n_steps: int, n_paths: int, rng: np.random.Generator) -> tup
 
 
 def _variance(x: Float[ndarray, " n"]) -> Mean:
-    """Of normal draws: the standard error of a variance V is V (2 / (n - 1))^(1/2)."""
+    """Variance of normal draws; the standard error of a variance V is V (2 / (n - 1))^(1/2)."""
     V = float(x.var())
     return Mean.normal(V, V * math.sqrt(2 / (len(x) - 1)), len(x))
 
@@ -118,7 +118,7 @@ def trace(
     measure: GaussianMixture, process: Process, x: Float[Tensor, "n d"], delta: float, T: float, n_steps: int,
     step: Callable[..., Tensor], seed: int,
 ) -> tuple[Float[ndarray, " m"], Float[ndarray, "m n d"]]:  # fmt: skip
-    """Paths of `reverse` at its own times: the same loop, in pieces of one step."""
+    """Paths of `reverse` at its own times: the same loop, one step at a time."""
     times = schedule(delta, T, n_steps)
     rng, along = numpy_rng(seed, "15", "trace"), [x]
     for t, s in zip(times[:-1].tolist(), times[1:].tolist(), strict=True):
@@ -128,14 +128,14 @@ def trace(
 
 @dataclass(frozen=True)
 class ReturnedLaw:
-    """Proposition 8 tested: how far the ends of the reverse SDE from n draws of mu_T are from mu_delta."""
+    """A test of Proposition 8: distance of the ends of the reverse SDE, from n draws of mu_T, to mu_delta."""
 
     data: str
     d: int
     process: Process
-    distance: float  # Kolmogorov-Smirnov, the largest over PROJECTIONS directions
-    p: float  # Bonferroni's
-    moments_p: float  # of ends given their starts, `joint_moments_p`
+    distance: float  # Kolmogorov-Smirnov distance, the largest over PROJECTIONS directions
+    p: float  # p-value with Bonferroni's correction
+    moments_p: float  # `joint_moments_p` of ends given their starts
     n_steps: int
     delta: float
     T: float
@@ -145,7 +145,7 @@ class ReturnedLaw:
 def returned_laws(
     dimensions: Sequence[int], n: int, n_steps: int, delta: float, T: float, seed: int, factor: float = 1.0
 ) -> tuple[ReturnedLaw, ...]:
-    """Every measure in every dimension, noised and reversed by both processes; with a factor, by a wrong score."""
+    """Every measure in every dimension, noised and reversed by both processes; a factor makes the score wrong."""
     found = []
     for d in dimensions:
         for name, measure in measures(d, seed).items():
@@ -160,7 +160,7 @@ def returned_laws(
 
 
 def returns_table(found: Sequence[ReturnedLaw]) -> Table:
-    """One row per process, in blocks of a measure."""
+    """One row per process, with a block for each measure."""
     columns = (
         Column("data", lambda at: f"{at[0]}, d = {at[1]}"),
         "process",
@@ -178,7 +178,7 @@ def returns_table(found: Sequence[ReturnedLaw]) -> Table:
 
 
 def power_table(found: dict[str, Sequence[ReturnedLaw]]) -> Table:
-    """How many hypotheses each test rejects, for each score: a family of tests at 5 % (Bonferroni)."""
+    """Number of hypotheses that each test rejects, for each score: a family of tests at 5 % (Bonferroni)."""
     rows = []
     for name, laws in found.items():
         pairs = [(at.p, at.moments_p) for at in laws]
@@ -187,7 +187,7 @@ def power_table(found: dict[str, Sequence[ReturnedLaw]]) -> Table:
     columns = ("score", "hypotheses", "rejected by distribution functions", "rejected by moments, given the start")
     at = found[next(iter(found))][0]
     note = f"n = {at.n:,} paths and {at.n_steps} steps for each; a hypothesis is rejected at 5 % over their number."
-    return Table.of_rows("What the tests can see", columns, rows, (note,))
+    return Table.of_rows("What the tests detect", columns, rows, (note,))
 
 
 def projected_ks(x: Float[Tensor, "n d"], law: GaussianMixture, rng: np.random.Generator) -> tuple[float, float]:
@@ -203,18 +203,18 @@ def projected_ks(x: Float[Tensor, "n d"], law: GaussianMixture, rng: np.random.G
 
 
 def quantiles(measure: GaussianMixture, n: int) -> Float[Tensor, "n 1"]:
-    """The (i + 1/2) / n quantiles of a measure on a line: a sample with hardly any noise."""
+    """The (i + 1/2) / n quantiles of a measure on a line: a sample with almost no noise."""
     return torch.from_numpy(law_on_line(measure).ppf((np.arange(n) + 0.5) / n))[:, None]
 
 
 @dataclass(frozen=True, eq=False)
 class SamplerErrors:
-    """W_1 to mu_delta of each sampler against its number of steps, and of as many draws of mu_delta itself."""
+    """W_1 to mu_delta of each sampler by its number of steps, and of the same number of draws of mu_delta."""
 
     steps: tuple[int, ...]
     errors: dict[str, Float[ndarray, " s"]]  # by sampler
     floor: float  # mean over 20 sets of draws
-    n: int  # draws, and paths
+    n: int  # number of draws, and of paths
 
     def slope(self, name: str) -> float:
         """Slope of log error against log steps."""
@@ -238,7 +238,7 @@ def sampler_errors(steps: Sequence[int], n: int, delta: float, T: float, seed: i
 
 @figure_style()
 def sampler_steps_figure(found: SamplerErrors) -> Figure:
-    """Errors of the samplers against their steps, above the error of so many draws of the law itself."""
+    """Errors of the samplers against their steps, and the error of the same number of draws of the law."""
     figure, axes = subplots()
     for name, values in found.errors.items():
         _, colour, marker = REVERSE_STEPS[name]
@@ -248,12 +248,12 @@ def sampler_steps_figure(found: SamplerErrors) -> Figure:
     axes.set(xscale="log", yscale="log", xlabel="steps from T to δ", ylabel="$W_1$ to the law at δ")
     axes.set_xticks(found.steps, [str(s) for s in found.steps])
     axes.minorticks_off()
-    axes.legend()  # lines too near to each other for names beside them
+    axes.legend()  # the lines are too close for names at their ends
     return figure
 
 
 def returned_shares(n: int, n_steps: int, T: float, seed: int) -> tuple[float, float]:
-    """Run to delta = 0: distance of paths to the nearest atom at most, and chi^2 p-value of the shares."""
+    """Run to delta = 0: largest distance of a path to its nearest atom, and chi^2 p-value of the shares."""
     begin = FOUR_ATOMS.noised(BROWNIAN, T).sample(n, numpy_rng(seed, "15", "shares"))
     end = reverse(FOUR_ATOMS, BROWNIAN, begin, 0.0, T, n_steps=n_steps, rng=numpy_rng(seed, "15", "shares", "noise"))
     away, at = (end - FOUR_ATOMS.means[:, 0]).abs().min(1)

@@ -1,4 +1,4 @@
-"""Can a test see that a score is too weak? A control for the tests of Proposition 8, and moments with the power."""
+"""Can a test detect that a score is too weak? A control for the tests of Proposition 8, and a more powerful test."""
 
 import math
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from ddoq_core.theory.measures import GaussianMixture
 
 @dataclass(frozen=True, eq=False)
 class ScaledScore(GaussianMixture):
-    """A measure that tells its score times a factor at every time: with another factor than 1, the wrong one."""
+    """A measure whose score is multiplied by a factor at every time; it is wrong for any factor other than 1."""
 
-    factor: float | Tensor = 1.0  # a Tensor once made, as every field of a mixture
+    factor: float | Tensor = 1.0  # becomes a Tensor, like every field of a mixture
 
     def noised(self, process: Process, t: float) -> "ScaledScore":
-        """The law of X_t, its score scaled."""
+        """The law of X_t with its score scaled."""
         law = super().noised(process, t)
         return ScaledScore(law.masses, law.means, law.scales, self.factor)
 
@@ -41,10 +41,10 @@ def joint_moments_p(
     delta: float,
     T: float,
 ) -> float:
-    """p-value of the hypothesis that y is drawn from the exact kernel at its start x (Bonferroni, two statistics).
+    """p-value of the hypothesis that y is a draw from the exact kernel at its start x (Bonferroni, two statistics).
 
-    <x, y> and |y|^2 have known means given x, whatever x is: the starts add no noise. A weak score moves y too little
-    towards the data, and both see it.
+    <x, y> and |y|^2 have known means given x, for every x: the starts add no noise. A weak score moves y too little
+    towards the data, and both statistics detect it.
     """
     kernel = measure.reversed(process, x, torch.ones(len(x)) / len(x), delta, T)
     n, J = len(x), len(measure.masses)

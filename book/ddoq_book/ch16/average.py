@@ -1,4 +1,4 @@
-"""The averaged constant of Theorem 13: what is left of Lambda where the noise is small. On a line, at delta = 0."""
+"""The averaged constant of Theorem 13, and how much smaller than Lambda it is for small noise; on a line, delta = 0."""
 
 import math
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ from ..ch15.reversal import quantiles
 from ..style import BLUE, GREEN, INK, MUTED, figure_style, label, subplots
 from .expectation_errors import constant_of_measure
 
-QUANTILES = 20_000  # of mu_T, which stand for it
-PLACES = (np.arange(8) + 0.5) / 8  # on the way from a point to the point of its cell
+QUANTILES = 20_000  # quantiles that represent mu_T
+PLACES = (np.arange(8) + 0.5) / 8  # places on the segment from a point to the point of its cell
 
 
 def posterior_variance(
@@ -34,30 +34,30 @@ def posterior_variance(
 
 
 def averaged_constant(data: GaussianMixture, process: Process, T: float) -> float:
-    """kappa (E Var(X_0 | X_T)^2)^(1/2): at most 3^(1/2) / decay(T), whatever the data."""
+    """kappa (E Var(X_0 | X_T)^2)^(1/2): at most 3^(1/2) / decay(T) for any data."""
     variance = posterior_variance(data, process, T, quantiles(data.noised(process, T), QUANTILES)[:, 0])
     return process.decay(T) / process.variance(T) * math.sqrt(variance.square().mean().item())
 
 
 @dataclass(frozen=True)
 class AveragedBound:
-    """The error of the best K points of mu_T after the reverse SDE, and what bounds it."""
+    """The error of the best K points of mu_T after the reverse SDE, and its bounds."""
 
     T: float
     K: int
     law: float  # Lambda
-    own: float  # that of this measure
+    own: float  # the constant of this measure
     averaged: float
     limit: float  # 3^(1/2) / decay(T)
     by_law: float  # Lambda W_1
-    by_average: float  # averaged along the coupling of each point with that of its cell
-    error: float  # of the worst 1-Lipschitz function
+    by_average: float  # averaged along the coupling of each point with the point of its cell
+    error: float  # error of the worst 1-Lipschitz function
 
 
 def averaged_bounds(
     data: GaussianMixture, process: Process, times: Sequence[float], K: int
 ) -> tuple[AveragedBound, ...]:
-    """For each time of the noise; the data are atoms on a line, in increasing order."""
+    """One bound for each time of the noise; the data are atoms on a line, in increasing order."""
     found, R = [], data.means.abs().max().item()
     for T in times:
         mu_T, kappa = data.noised(process, T), process.decay(T) / process.variance(T)

@@ -1,4 +1,4 @@
-"""Small slips of the paper, each checked by a number: what the printed form gives, and what the corrected one does."""
+"""Small slips of the paper, each checked by a number: the value of the printed form, and of the corrected form."""
 
 import math
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ KERNEL_TIME = 0.3  # t of the kernel g_t
 HALF_SIDE = 4.0  # a of the uniform law on [-a, a]
 SCALING_TIME = 1.0  # t of the scaled law
 FIRST, SECOND = 1.0, 2.0  # times of the path
-STOP, HORIZONS = 0.5, np.geomspace(0.51, 1000, 400)  # delta of the largest constant, and the T that are tried
+STOP, HORIZONS = 0.5, np.geomspace(0.51, 1000, 400)  # delta of the largest constant, and the values of T tried
 
 
 @dataclass(frozen=True)
 class Slip:
-    """What the printed form gives, and what the corrected one does."""
+    """The value of the printed form, and of the corrected form."""
 
     printed: Any  # a number, or several
     corrected: Any
@@ -35,7 +35,7 @@ class Slip:
 
 @dataclass(frozen=True)
 class Slips:
-    """One number, or several, for each slip."""
+    """One number or several for each slip."""
 
     kernel_mass: dict[int, Slip]  # by d
     largest_constant: Slip  # logarithm of C of Theorem 13 over all T tried
@@ -51,7 +51,7 @@ class Slips:
 
 
 def slips(K: int, n_paths: int, seed: int) -> Slips:
-    """All of them. K: points of the quantizer of N(0, 1) whose weights are summed."""
+    """All slips. K: number of points of the quantizer of N(0, 1) whose weights are summed."""
     w = K * exact_quantizer(norm(), K).weights
     weights = float(w.max()), float(w.mean()), float(np.sqrt(w).mean())
     kl = Slip(_kl(STUDENT, TEACHER), _kl(TEACHER, STUDENT))  # Algorithm 4, line 7: the usual loss is the second
@@ -63,13 +63,13 @@ def slips(K: int, n_paths: int, seed: int) -> Slips:
 
 
 def _kernel_mass(t: float, d: int) -> Slip:
-    """Lemma 12, Theorem 13, Appendix A: g_t has the factor (2 pi t)^(-d/2), not its inverse, and mass 1."""
+    """Lemma 12, Theorem 13, Appendix A: with the factor (2 pi t)^(-d/2), not its inverse, g_t has mass 1."""
     line = quad(lambda x: math.exp(-(x**2) / (2 * t)), -math.inf, math.inf)[0]
     return Slip(line**d * (2 * math.pi * t) ** (d / 2), line**d * (2 * math.pi * t) ** (-d / 2))
 
 
 def _largest_constant() -> Slip:
-    """Theorem 13 promises one C for all T: eq. 30 as printed grows with T without end, corrected it has a maximum."""
+    """Theorem 13 promises one C for all T: eq. 30 as printed is unbounded in T, and has a maximum when corrected."""
     horizons = HORIZONS.tolist()
     printed = max(log_printed_constant(BROWNIAN, 1.0, STOP, T, 1) for T in horizons)
     return Slip(printed, max(log_pathwise_constant(BROWNIAN, 1.0, STOP, T) for T in horizons))
@@ -139,5 +139,5 @@ def _cells(slip: Slip, form: str) -> tuple[As, As]:
 
 
 def _cell(value: Any, form: str) -> As:
-    """One number or several in a format of their own."""
+    """One number or several in a given format."""
     return As(value if isinstance(value, tuple) else (value,), lambda numbers: form.format(*numbers))

@@ -19,12 +19,12 @@ from ddoq_core.theory.diffusion import Process, probability_flow, reverse
 from ddoq_core.theory.measures import GaussianMixture, atoms, law_on_line
 from ddoq_core.theory.transport import expectation_error, wasserstein1_on_line
 
-FLOW_STEPS = 1000  # of the ODE: more of them change no digit that is shown
+FLOW_STEPS = 1000  # steps of the ODE: more steps change no digit on the page
 
 
 @dataclass(frozen=True, eq=False)
 class StartMeasure:
-    """A K-point measure nu_T in place of mu_T, the noised data."""
+    """A K-point measure nu_T that replaces mu_T, the law of the noised data."""
 
     points: Float[Tensor, "K 1"]
     weights: Float[Tensor, " K"]
@@ -38,9 +38,9 @@ class StartMeasure:
 
 
 def start_measures(data: GaussianMixture, process: Process, T: float, K: int) -> dict[str, StartMeasure]:
-    """Optimal quantizer of mu_T, best K equal masses, and the optimal points with equal masses (D4M's construction).
+    """Optimal quantizer of mu_T, best K equal masses, and optimal points with equal masses (D4M's construction).
 
-    Where mu_T is log-concave by Lemma 12 the first is proved to be optimal; else it is the best grid that was found.
+    If mu_T is log-concave by Lemma 12, the first is proved optimal; otherwise it is the best grid found.
     """
     mu_T, R = data.noised(process, T), data.means.abs().max().item()
     law = law_on_line(mu_T)
@@ -62,7 +62,7 @@ def start_measures(data: GaussianMixture, process: Process, T: float, K: int) ->
 def constant_of_measure(
     data: GaussianMixture, process: Process, delta: float, T: float, grid: Float[ndarray, " n"] | None = None
 ) -> float:
-    """Lambda of one cloud on a line: beta + alpha kappa sup_x Var(X_0 | X_T = x). No smaller one holds for its starts.
+    """Lambda of one cloud on a line: beta + alpha kappa sup_x Var(X_0 | X_T = x), the smallest constant for its starts.
 
     On a line the kernel from x increases with x, so W_1 of two kernels is the difference of their means.
     """
@@ -94,7 +94,7 @@ class ErrorRates:
 
 
 def error_rates(data: GaussianMixture, process: Process, T: float, delta: float, levels: Sequence[int]) -> ErrorRates:
-    """Corollary 15 measured: the reverse SDE from three kinds of K points, the probability-flow ODE, and W_2 at T."""
+    """Measure Corollary 15: the reverse SDE from three kinds of K points, the probability-flow ODE, and W_2 at T."""
     kinds = [start_measures(data, process, T, K) for K in levels]
     points = torch.cat([kind["optimal"].points for kind in kinds])
     rng = np.random.default_rng(0)  # the flow draws nothing from it
@@ -111,7 +111,7 @@ def error_rates(data: GaussianMixture, process: Process, T: float, delta: float,
 def one_draw_each(
     data: GaussianMixture, process: Process, T: float, delta: float, K: int, rng: np.random.Generator, n: int = 30
 ) -> Float[ndarray, " n"]:
-    """The error when each point of the optimal quantizer is sent through the SDE once, n times over."""
+    """The error with one path of the SDE from each point of the optimal quantizer, repeated n times."""
     start = start_measures(data, process, T, K)["optimal"]
     kernels = [data.reversed(process, x[None], torch.ones(1), delta, T) for x in start.points]
     draws = torch.stack([kernel.sample(n, rng)[:, 0] for kernel in kernels], 1)

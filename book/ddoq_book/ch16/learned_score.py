@@ -1,4 +1,4 @@
-"""A wrong score from a quantized start: total variation, simulated, and the bound that has both errors in it."""
+"""A wrong score from a quantized start: the simulated total variation, and the bound with both errors."""
 
 import itertools
 import math
@@ -15,24 +15,24 @@ from ddoq_core.theory.measures import FOUR_ATOMS, law_on_line
 
 from ..ch15.reversal import quantiles
 
-BINS = 60  # of equal mass: a histogram sees a little less than all of a total variation
-TIMES = 400  # of the integral over time
+BINS = 60  # bins of equal mass: a histogram misses a small part of a total variation
+TIMES = 400  # nodes of the integral over time
 
 
 @dataclass(frozen=True)
 class LearnedScore:
-    """Four atoms, Brownian motion; the score is wrong by eta sin 3x."""
+    """Four atoms, Brownian motion, and a score with the error eta sin 3x."""
 
     K: int
     eta: float
     tv: float  # simulated, on BINS
-    noise: float  # what as many draws of mu_delta itself show
-    first: float  # c' G: all that an exact score would leave
-    second: float  # what the score adds
+    noise: float  # the same for as many draws of mu_delta itself
+    first: float  # c' G: the bound for an exact score
+    second: float  # the part of the score's error
 
 
 def learned_score(K: int, eta: float, n: int, delta: float, T: float, seed: int, n_steps: int = 100) -> LearnedScore:
-    """n paths from the optimal K points of mu_T by the wrong score."""
+    """n paths from the optimal K points of mu_T with the wrong score."""
     mu_T, mu = (FOUR_ATOMS.noised(BROWNIAN, t) for t in (T, delta))
     best = exact_quantizer(law_on_line(mu_T), K, log_concave=log_concave_noise(BROWNIAN, 1.0, T))
     rng = numpy_rng(seed, "16", "learned", K, f"{eta:g}")

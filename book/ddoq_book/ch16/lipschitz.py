@@ -1,4 +1,4 @@
-"""Tables and figures of the chapter on Theorem 13: what it bounds, measured, beside the constants that bound it.
+"""Tables and figures of the chapter on Theorem 13: the measured errors, and the constants that bound them.
 
 Everything is on a line, where the worst 1-Lipschitz function is known: the error in expectation is W_1.
 """
@@ -28,7 +28,7 @@ from .monotone_drift import MonotoneDrifts
 
 @dataclass(frozen=True)
 class LogBounds:
-    """Logarithms of six bounds on the error in expectation: some of them are too large for a float."""
+    """Logarithms of six bounds on the error in expectation; some bounds are too large for a float."""
 
     printed: float  # C W_2 of eq. 30
     corrected: float
@@ -41,7 +41,7 @@ class LogBounds:
 def log_bounds(
     data: GaussianMixture, process: Process, R: float, start: StartMeasure, delta: float, T: float
 ) -> LogBounds:
-    """What bounds the error of a stationary grid on a line."""
+    """Bounds on the error of a stationary grid on a line."""
     pathwise = log_pathwise_constant(process, R, delta, T)
     return LogBounds(
         log_printed_constant(process, R, delta, T, 1) + math.log(start.W2),
@@ -55,7 +55,7 @@ def log_bounds(
 
 @dataclass(frozen=True)
 class BoundedError:
-    """The error in expectation of the optimal quantizer after the reverse SDE, and what bounds it."""
+    """The error in expectation of the optimal quantizer after the reverse SDE, and its bounds."""
 
     process: Process
     K: int
@@ -88,7 +88,7 @@ def bounded_errors(
 
 
 def bounds_table(found: Sequence[BoundedError]) -> Table:
-    """One row per delta, in blocks of a process and K."""
+    """One row per delta, with a block for each process and K."""
     bounds = "C W₂, as printed", "C W₂, corrected", "C W₁, corrected", "Λ W₁", "Λ W₁ of these atoms", "second order"
     columns = (
         Column("Process", lambda at: f"{at[0].name}, K = {at[1]} points"),
@@ -101,7 +101,7 @@ def bounds_table(found: Sequence[BoundedError]) -> Table:
         for at, rows in groupby(found, key=lambda row: (row.process, row.K))
     )
     note = f"T = {found[0].T:g}, R = {found[0].R:g}. Error: of the worst 1-Lipschitz function, exact up to quadrature."
-    return Table("Theorem 13: the error in expectation and what bounds it", columns, blocks, (note,))
+    return Table("Theorem 13: the error in expectation and its bounds", columns, blocks, (note,))
 
 
 def _values(bounds: LogBounds) -> list[float]:
@@ -109,7 +109,7 @@ def _values(bounds: LogBounds) -> list[float]:
 
 
 def _power(log: float) -> str:
-    """exp(log), also where that is too large for a float."""
+    """exp(log), even if it is too large for a float."""
     if math.isinf(log):
         return "∞"
     exponent = math.floor(log / math.log(10))
@@ -118,7 +118,7 @@ def _power(log: float) -> str:
 
 @dataclass(frozen=True)
 class CoupledError:
-    """The error of the worst function by paths from x and from the point nearest to x, driven by the same noise."""
+    """The error of the worst function by paths from x and from the point nearest to x, with the same noise."""
 
     process: Process
     K: int
@@ -139,7 +139,7 @@ def coupled_errors(
     n: int,
     seed: int,
 ) -> tuple[CoupledError, ...]:
-    """n pairs for every K and delta."""
+    """Errors from n pairs of paths for every K and delta."""
     found = []
     for K in levels:
         start = start_measures(data, process, T, K)["optimal"]
@@ -170,7 +170,7 @@ def coupled_table(found: Sequence[CoupledError]) -> Table:
 
 
 def monotone_table(found: MonotoneDrifts) -> Table:
-    """Propositions 10 and 11 where they are equalities, and where not: distance at 1 over distance at 0."""
+    """Propositions 10 and 11, with and without equality: distance at 1 over distance at 0."""
     square, mean = Mean.of_many(found.geometric**2), Mean.of_many(found.geometric)
     root, limit = math.sqrt(square.value), found.geometric_bound
     not_reached = As(math.exp(found.a), lambda value: f"not reached: it is e^a = {value:.4f}")
@@ -198,7 +198,7 @@ def bounds_figure(data: GaussianMixture, R: float, process: Process, T: float, K
     own = np.array([constant_of_measure(data, process, t, T) for t in deltas.tolist()])
     error = np.array([expectation_error(data, process, start.measure, t, T) for t in deltas.tolist()])
     beside, left, above = {"xytext": (8, 6)}, {"xytext": (-8, -6), "ha": "right"}, {"xytext": (0, 9)}
-    steep = int((start.W2 * printed < 100).argmax())  # where the exponential bounds enter the figure
+    steep = int((start.W2 * printed < 100).argmax())  # the exponential bounds enter the figure here
     for name, values, at, colour, style, place in (
         ("C W₂, as printed", start.W2 * printed, steep, VERMILION, ":", beside),
         ("C W₁, corrected", start.W1 * pathwise, steep, BROWN, "-.", left),

@@ -1,4 +1,4 @@
-"""Propositions 10 and 11: what a monotone drift does to two copies with the same noise, where it is an equality."""
+"""Propositions 10 and 11: the effect of a monotone drift on two copies with the same noise, in cases of equality."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from ddoq_core.theory.measures import atoms
 
 @dataclass(frozen=True, eq=False)
 class MonotoneDrifts:
-    """Distance of two copies at the end over that at the start, path by path, of two equations."""
+    """Distance of two copies at the end over that at the start, path by path, for two equations."""
 
     a: float  # dx = a x dt + b x dW, to time 1: phi = a + b^2 / 2
     b: float

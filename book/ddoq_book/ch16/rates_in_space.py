@@ -1,8 +1,8 @@
 """Theorem 13 and Corollary 15 in d = 2 and d = 5, where K^(-1/d), K^(-2/d), K^-1 and K^-2 can be told apart.
 
-Three atoms, Brownian motion to T, the exact reverse SDE to delta = 0, where the law is that of three numbers. The law
-at T is that of n samples. Each is replaced by the mean of its cell, so that E[X | X^] = X^ holds to rounding, whether
-or not Lloyd's algorithm has converged.
+Three atoms, Brownian motion to T, the exact reverse SDE to delta = 0, where the law consists of three numbers. The law
+at T is that of n samples. Each sample is replaced by the mean of its cell: E[X | X^] = X^ then holds to rounding, even
+if Lloyd's algorithm has not converged.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ class SpaceRates:
 
 
 def space_rates(d: int, levels: Sequence[int], n: int, T: float, seeds: Sequence[int]) -> SpaceRates:
-    """n samples for each seed; the codebooks are found on them."""
+    """Errors from n samples for each seed; the codebooks are found on these samples."""
     data = three_atoms(d)
     mu_T, constant, rows = data.noised(BROWNIAN, T), law_constant(BROWNIAN, 1.0, 0.0, T), []
     cost = ot.dist(data.means.numpy(), data.means.numpy(), metric="euclidean")
@@ -83,7 +83,7 @@ def _mass(p: Float[Tensor, " J"]) -> Float[ndarray, " J"]:
 
 
 def space_rates_table(found: Sequence[SpaceRates]) -> Table:
-    """Slopes in K, per dimension, against those that the theorems give; and how far below the bound the error is."""
+    """Slopes in K per dimension, next to those of the theorems, and the ratio of the error to its bound."""
     rows = [
         (
             at.d,

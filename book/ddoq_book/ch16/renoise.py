@@ -1,6 +1,6 @@
-"""Clean codebooks, noised, and then any sampler: total variation at T beside its bound, and the exact reverse SDE to 0.
+"""Clean codebooks that are noised, before any sampler: total variation at T and its bound; the exact reverse SDE to 0.
 
-A cloud on a line without symmetry. All integrals are by the trapezoidal rule; nothing is simulated.
+The data are a cloud on a line without symmetry. All integrals use the trapezoidal rule; nothing is simulated.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class Renoised:
 
     T: float
     K: int
-    tv: float  # of nu_T and mu_T: no sampler makes it larger
+    tv: float  # between nu_T and mu_T; no sampler increases it
     bound: float  # phi(1) (a^2/v) G
     clean: float  # W_1 of the clean codebook
     after: float  # W_1 after the exact reverse SDE to 0
@@ -46,7 +46,7 @@ class Renoised:
 
 
 def renoised(data: GaussianMixture, process: Process, times: Sequence[float], levels: Sequence[int]) -> list[Renoised]:
-    """Each time with each level."""
+    """One result for each time and level."""
     rng, found = numpy_rng(0, "unused"), []
     codebooks = best_of_restarts(data.means, list(levels), n_restarts=1, rng=rng)
     for T in times:
@@ -72,7 +72,7 @@ def _at_zero(data: GaussianMixture, kernel: Float[Tensor, "m n"], start: Gaussia
 def two_point_share(half: float) -> float:
     """TV over its bound for one cell with two points of equal mass, 2 half apart where the noise has variance 1.
 
-    It tends to 1 as half does to 0: the constant phi(1) is sharp.
+    It tends to 1 as half tends to 0: the constant phi(1) is sharp.
     """
     T = float(np.log(2))  # a^2 = v: the signal is as large as the noise
     cell = atoms(torch.tensor([[-half], [half]], dtype=torch.float64)).noised(ORNSTEIN_UHLENBECK, T)
@@ -81,19 +81,19 @@ def two_point_share(half: float) -> float:
 
 
 def renoised_table(found: Sequence[Renoised], halves: Sequence[float]) -> Table:
-    """Share of the bound that is reached, by time and level; and by the symmetric cell that attains it."""
+    """Total variation over its bound, by time and level, and for the symmetric cell that attains the bound."""
     times, levels = (list(dict.fromkeys(values)) for values in zip(*((at.T, at.K) for at in found), strict=True))
     share = {(at.T, at.K): at.tv / at.bound for at in found}
     rows = [(f"cloud, T = {T:g}", *(share[T, K] for K in levels)) for T in times]
     columns = ("clean codebook, noised", *(Column(f"K = {K}", ".3f") for K in levels))
     cells = ", ".join(f"{two_point_share(half):.5f} for ±{half:g}" for half in halves)
-    note = f"One cell of two points, of the spread of the noise times what is given: {cells}."
+    note = f"One cell of two points, at positions in units of the noise's standard deviation: {cells}."
     return Table.of_rows("Total variation over its bound φ(1) (a²/v) G", columns, rows, (note,))
 
 
 @figure_style()
 def renoised_figure(found: Sequence[Renoised]) -> Figure:
-    """Left, total variation at T and its bound; right, W_1 before, and after the exact reverse SDE from the last T."""
+    """Left: total variation at T and its bound. Right: W_1 before and after the exact reverse SDE from the last T."""
     figure, (left, right) = subplots(columns=2, height=3.4)
     times = list(dict.fromkeys(at.T for at in found))
     for T, colour in zip(times, CYCLE, strict=False):
@@ -120,6 +120,6 @@ def renoised_figure(found: Sequence[Renoised]) -> Figure:
 
 
 def slope_of(found: Sequence[Renoised], T: float, what: str) -> float:
-    """Slope against K on logarithmic axes of `tv`, `after` or another field, at one time."""
+    """Slope of `tv`, `after` or another field against K on logarithmic axes, at one time."""
     rows = [at for at in found if at.T == T]
     return float(np.polyfit(np.log([at.K for at in rows]), np.log([getattr(at, what) for at in rows]), 1)[0])

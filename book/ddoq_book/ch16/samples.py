@@ -1,7 +1,7 @@
 """N samples of mu_T and K points together: the error after the reverse SDE is N^(-1/2) + K^(-2/d), in every dimension.
 
-Atoms as data, Brownian motion, the exact reverse SDE to 0: its kernel is a weighting of the atoms, so nothing is
-simulated but the samples. Grids are what Lloyd's algorithm leaves of them, each point the mean of its cell.
+Atoms as data, Brownian motion, the exact reverse SDE to 0. Its kernel is a weighting of the atoms, so only the samples
+are simulated. The grids come from Lloyd's algorithm on the samples; each point is the mean of its cell.
 """
 
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ from ddoq_core.theory.measures import GaussianMixture
 from ..style import CYCLE, INK, MUTED, figure_style, label, subplots
 from .rates_in_space import cell_means
 
-ITERATIONS = 40  # of Lloyd's algorithm; the points are means of their cells at every one
-DRAWS = 200_000  # of mu_T, for the information
+ITERATIONS = 40  # iterations of Lloyd's algorithm; points are means of their cells after each
+DRAWS = 200_000  # draws of mu_T, for the information
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class SampleErrors:
     information: float  # I = E chi^2(X_T given X_0 || X_T)
 
     def slope(self) -> Mean:
-        """Of the error of all N samples against N on logarithmic axes; interval over the seeds."""
+        """Slope of the error of all N samples against N on logarithmic axes; interval over the seeds."""
         logs = np.log(self.tv[:, :, -1])
         return Mean.of(np.array([np.polyfit(np.log(self.sizes), row, 1)[0] for row in logs]))
 
@@ -57,7 +57,7 @@ def chi_square_information(data: GaussianMixture, T: float, rng: np.random.Gener
 def sample_errors(
     data: GaussianMixture, T: float, sizes: Sequence[int], levels: Sequence[int], seeds: Sequence[int]
 ) -> SampleErrors:
-    """For each seed, size and level; a level of at least N is left out (nan)."""
+    """Errors for each seed, size and level; they are nan for levels of at least N."""
     mu_T, R = data.noised(BROWNIAN, T), data.means.norm(dim=1).max().item()
     constant = total_variation_constant(BROWNIAN, R, 0.0, T)
     information = chi_square_information(data, T, numpy_rng(0, "16", "information", data.d))
@@ -82,7 +82,7 @@ def sample_errors(
 def stationary(
     X: Float[Tensor, "n d"], K: int, rng: np.random.Generator
 ) -> tuple[Float[Tensor, "K d"], Float[Tensor, " K"], float]:
-    """Means and shares of the cells that Lloyd's algorithm ends with, and the mean squared distance to them."""
+    """Means and shares of the cells after Lloyd's algorithm, and the mean squared distance to the means."""
     labels = assign(X.float(), lloyd(X.float(), random_samples(X, K, rng).float(), max_iter=ITERATIONS).points)
     x, w = cell_means(X, labels, K)
     return x, w, (X - x[labels]).square().sum(1).mean().item()
@@ -94,7 +94,7 @@ def _apart(end: Float[Tensor, " J"], data: GaussianMixture) -> float:
 
 
 def sample_errors_table(found: Sequence[SampleErrors]) -> Table:
-    """Slopes in N of all samples, and the identity of chi^2, per dimension."""
+    """Slopes in N for all samples, and the identity for chi^2, per dimension."""
     rows = [
         (at.d, at.slope(), f"{-1 / max(at.d, 2):.2f}", at.information, Mean.of(at.chi_square[:, -1] * at.sizes[-1]))
         for at in found
@@ -102,7 +102,7 @@ def sample_errors_table(found: Sequence[SampleErrors]) -> Table:
     columns = ("d", Column("slope of TV in N", ".2f"), "of W₂(μ_N, μ_T)", Column("I", ".3f"))
     columns += (Column(f"N times χ², N = {found[0].sizes[-1]:,}", ".2f"),)
     note = f"All N samples, N = {', '.join(f'{n:,}' for n in found[0].sizes)}; {len(found[0].tv)} seeds, 95 %."
-    return Table.of_rows("Samples in place of the law at time T, after the exact reverse SDE", columns, rows, (note,))
+    return Table.of_rows("Samples instead of the law at time T, after the exact reverse SDE", columns, rows, (note,))
 
 
 @figure_style()

@@ -1,4 +1,4 @@
-"""The noise of Stable Diffusion v1.5 in the clocks of this book, and the radius of its latents."""
+"""The noise of Stable Diffusion v1.5 in the time scales of this book, and the radius of its latents."""
 
 import math
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ import numpy as np
 
 from ddoq_core.theory.diffusion import Process
 
-STEPS, FIRST, LAST = 1000, 0.00085, 0.012  # of its schedule, whose roots are evenly spaced (`scaled_linear`)
+STEPS, FIRST, LAST = 1000, 0.00085, 0.012  # its schedule; the square roots are evenly spaced (`scaled_linear`)
 D = 4 * 64 * 64  # numbers in a latent
-STOP = 0.01  # delta, where the constant of the paths is asked for
+STOP = 0.01  # delta of the constant of the paths
 
 
 @dataclass(frozen=True)
 class LatentScale:
-    """d numbers of variance 1, and the share of their variance that is left at the end of the schedule."""
+    """d numbers of variance 1, and the share of the variance left at the end of the schedule."""
 
     d: int
     signal: float
@@ -31,13 +31,13 @@ class LatentScale:
 
     @property
     def signal_to_noise(self) -> float:
-        """a^2 / v, in the clock of every process."""
+        """a^2 / v, the same for every process."""
         return self.signal / (1 - self.signal)
 
     def of_round_cells(self) -> float:
-        """Bound on the total variation after re-noising, of normal cells of covariance I: half a root of chi^2.
+        """Bound on the total variation after re-noising for normal cells of covariance I: half the root of chi^2.
 
-        E exp{s <D, D'>} = (1 - s^2)^(-d/2) for independent standard normal D, D', if s = a^2/v < 1.
+        E exp{s <D, D'>} = (1 - s^2)^(-d/2) for independent standard normal D, D' if s = a^2/v < 1.
         """
         s = self.signal_to_noise
         exponent = -self.d / 2 * math.log1p(-(s**2)) if s < 1 else math.inf
@@ -45,6 +45,6 @@ class LatentScale:
 
 
 def stable_diffusion(strength: float = 1.0) -> LatentScale:
-    """Of version 1.5, noised to this share of its schedule."""
+    """The scale of version 1.5, noised to this share of its schedule."""
     betas = np.linspace(math.sqrt(FIRST), math.sqrt(LAST), STEPS) ** 2
     return LatentScale(D, float(np.prod(1 - betas[: round(strength * STEPS)])))

@@ -1,4 +1,4 @@
-"""Grids, drawn and checked; laws of densities and of draws; spreads for other powers; bounds from both sides."""
+"""Grids, drawn and checked; laws from densities and from draws; spreads for other powers; bounds from both sides."""
 
 from collections.abc import Sequence
 
@@ -19,13 +19,13 @@ from ddoq_core.results.table import As, Column, Table
 from ..ch11.cells import cell_polygons
 from ..style import BLUE, INK, VERMILION, figure_style, subplots
 
-BOX = (-3.2, 3.2, -3.2, 3.2)  # of the plane that is drawn
+BOX = (-3.2, 3.2, -3.2, 3.2)  # part of the plane in the figure
 WELLS = DensityLaw(lambda x: np.exp(-((x**2 - 4) ** 2) / 4), centre=2)
 
 
 @figure_style()
 def grid_figure(N: int, n_draws: int, seed: int) -> Figure:
-    """The grid of N(0, I_2) with N points that the table checks: its cells, shaded by their masses."""
+    """The grid of N(0, I_2) with N points, checked in the table: its cells, shaded by their masses."""
     grid = normal_grid(N, 2, numpy_rng(seed, "17", "grid", 2), n_draws=n_draws)
     figure, axes = subplots(height=3.8)
     shades = 0.6 * grid.weights / grid.weights.max()
@@ -40,7 +40,7 @@ def grid_figure(N: int, n_draws: int, seed: int) -> Figure:
 
 
 def checked_grids_table(dimensions: Sequence[int], N: int, n_draws: int, seed: int) -> Table:
-    """Grids of N(0, I_d) and what a check says of them."""
+    """Grids of N(0, I_d) and the results of a check."""
     rows = []
     for d in dimensions:
         grid = normal_grid(N, d, numpy_rng(seed, "17", "grid", d), n_draws=n_draws)
@@ -53,11 +53,11 @@ def checked_grids_table(dimensions: Sequence[int], N: int, n_draws: int, seed: i
             As(found.distortion, lambda v, e=errors[2]: f"{v:.6f}{e}"),
         ))  # fmt: skip
     columns = ("d", "checked by", "largest |xᵢ − centroid|", "largest error of a weight", "distortion")
-    return Table.of_rows(f"Grids of N(0, I) with {N} points", columns, rows, ("±: one deviation.",))
+    return Table.of_rows(f"Grids of N(0, I) with {N} points", columns, rows, ("±: one standard deviation.",))
 
 
 def wells_table(levels: Sequence[int], n_draws: int, seed: int) -> Table:
-    """Two wells: from the density, and by CLVQ on draws, which are quantiles of uniform numbers."""
+    """Two wells: quantizers from the density, and by CLVQ on draws, which are quantiles of uniform numbers."""
     rows = []
     for K in levels:
         exact = exact_quantizer(WELLS, K)
@@ -73,7 +73,7 @@ def wells_table(levels: Sequence[int], n_draws: int, seed: int) -> Table:
 
 
 def spreads_table(powers: Sequence[float], K: int, n_draws: int, seed: int) -> Table:
-    """N(0, I_2), Lloyd's algorithm for each power from one start: spread of the points over that for the square."""
+    """N(0, I_2), Lloyd's algorithm for each power from one start: spread of the points over that for r = 2."""
     rng = numpy_rng(seed, "17", "spreads")
     X = torch.from_numpy(rng.standard_normal((n_draws, 2)))
     start = random_samples(X, K, rng)

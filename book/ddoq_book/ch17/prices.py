@@ -1,4 +1,4 @@
-"""Cubature with a known answer: options by quantization beside other rules, and a put that may be exercised early."""
+"""Cubature with a known answer: options by quantization and by other rules, and a put with early exercise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ def sobol_errors(f: Integrand, K: int, n_seeds: int, rng: np.random.Generator) -
 
 @figure_style()
 def price_figure(levels: Sequence[int], n_seeds: int, rng: np.random.Generator) -> Figure:
-    """|error| against K, powers of 2, for a call at the left and a digital option at the right, by four rules."""
+    """|error| of four rules against K, powers of 2, for a call on the left and a digital option on the right."""
     figure, both = subplots(1, 2, height=3.8, sharey=True)
     K = np.array(levels)
     for axes, option in zip(both, (call_option(MARKET), digital_option(MARKET)), strict=True):
@@ -66,22 +66,22 @@ def call_scatter(levels: Sequence[int]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class BasketErrors:
-    """Errors of K points in R^5 for a basket, and for the geometric basket whose price is known."""
+    """Errors of K points in R^5 for a basket, and for the geometric basket, whose price is known."""
 
     K: int
     geometric: float  # signed
     basket: float  # without control
     helped: float  # with the geometric basket as control
-    draws: float  # deviation of the mean of K draws, basket
+    draws: float  # standard deviation of the mean of K draws for the basket
     helped_draws: float
 
 
 def basket_errors(
     levels: Sequence[int], n_draws: int, rng: np.random.Generator
 ) -> tuple[tuple[BasketErrors, ...], float]:
-    """Grids of N(0, I_5) made on n_draws; and one deviation of the price that errors are taken from.
+    """Errors of grids of N(0, I_5) made from n_draws, and one standard deviation of the reference price.
 
-    That price is the mean of n_draws fresh draws with the control.
+    The reference price is the mean of n_draws fresh draws with the control.
     """
     z = rng.standard_normal((n_draws, BASKET.d))
     plain, geometric = BASKET.basket(z), BASKET.geometric_basket(z)
@@ -102,12 +102,12 @@ def basket_table(found: Sequence[BasketErrors], deviation: float) -> Table:
         "geometric basket, exact price", "basket", "K draws, deviation", "basket with control",
         "K draws with control, deviation",
     )  # fmt: skip
-    note = f"Errors of the basket are from a price with a deviation of {deviation:.0e}; spot 1, five assets."
+    note = f"Errors of the basket: to a price with a standard deviation of {deviation:.0e}; spot 1, five assets."
     return Table.of_rows("A basket of five assets", ("K", *(Column(n, ".1e") for n in names)), rows, (note,))
 
 
 def bermudan_table(levels: Sequence[int]) -> Table:
-    """The put with one, two and three dates: by trees of K points, and as published."""
+    """The put with one, two and three dates, by trees of K points and as published."""
     rows = [(K, *(bermudan_put(GESKE_JOHNSON, n, K) for n in PUBLISHED)) for K in levels]
     rows.append(("published", *PUBLISHED.values()))
     columns = ("K", *(Column(f"{n} date{'s' * (n > 1)}", ".5f") for n in PUBLISHED))

@@ -1,4 +1,4 @@
-"""Paths and marginals: K paths that stand for a process, and a noising process on K points at each time."""
+"""Paths and marginals: K paths that approximate a process, and a noising process on K points at each time."""
 
 import math
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ TWO_ATOMS = ExactQuantizer(np.array([-1.0, 1.0]), np.full(2, 0.5), 0.0, True)
 
 @figure_style()
 def path_quantizer_figure(processes: Sequence[GaussianProcess], K: int, n_times: int = 400) -> Figure:
-    """The K paths of each process, as wide as they are heavy."""
+    """The K paths of each process; the width of a line shows its weight."""
     figure, all_axes = subplots(1, len(processes), height=3.2, sharey=True)
     for axes, process in zip(np.atleast_1d(all_axes), processes, strict=True):
         found, t = path_quantizer(process, K), np.linspace(0, process.horizon, n_times)
@@ -42,7 +42,7 @@ def path_quantizer_figure(processes: Sequence[GaussianProcess], K: int, n_times:
 
 
 def record_table(further: Sequence[int]) -> Table:
-    """Brownian motion: errors and sizes beside the published ones, and log K times the error beside its limit."""
+    """Brownian motion: errors and sizes next to the published ones, and log K times the error next to its limit."""
     rows = []
     for K in (*RECORD, *further):
         found = path_quantizer(brownian_motion(), K)
@@ -54,14 +54,14 @@ def record_table(further: Sequence[int]) -> Table:
         Column("log K × distortion", ".4f"),
     )  # fmt: skip
     notes = (
-        f"The best K paths, products or not, have the limit {path_rate(brownian_motion()):.4f} of the last column.",
+        f"For the best K paths, products or not, the last column tends to {path_rate(brownian_motion()):.4f}.",
         "Published: RECORD_QF.TXT of quantize.maths-fi.com, read in a public copy.",
     )
     return Table.of_rows("Brownian motion on [0, 1], on the best product of at most K paths", columns, rows, notes)
 
 
 def marginal_errors(K: int, n_steps: int, T: float) -> tuple[float, float]:
-    """Two atoms under VP to T, n steps on K points: what the last grid costs over the best, and the error of E cos."""
+    """Two atoms under VP to T, n steps on K points: distortion of the last grid over the best, and error of E cos."""
     h = T / n_steps
     decay, v = ORNSTEIN_UHLENBECK.decay(T), ORNSTEIN_UHLENBECK.variance(T)
     exact = Mixture(TWO_ATOMS.weights, decay * TWO_ATOMS.points, np.full(2, v**0.5))
@@ -72,7 +72,7 @@ def marginal_errors(K: int, n_steps: int, T: float) -> tuple[float, float]:
 
 
 def marginals_table(levels: Sequence[int], steps: Sequence[int], T: float) -> Table:
-    """One block per number of steps."""
+    """Errors with one block per number of steps."""
     rows = [(f"{n} steps", K, *marginal_errors(K, n, T)) for n in steps for K in levels]
     columns = ("to T", "K", Column("distortion over the best", ".4f"), Column("error of E cos X", ".1e"))
     note = "Two atoms at ±1; the exact law at T is a mixture of two normal laws."
@@ -80,7 +80,7 @@ def marginals_table(levels: Sequence[int], steps: Sequence[int], T: float) -> Ta
 
 
 def euler_table(levels: Sequence[int], n: int, rate: float = 0.05, volatility: float = 0.2) -> Table:
-    """Euler's scheme of dX = rate X dt + volatility X dW from 1, n steps to T = 1: its moments' errors."""
+    """Errors of the moments in Euler's scheme for dX = rate X dt + volatility X dW from 1, n steps to T = 1."""
     mean = (1 + rate / n) ** n
     variance = ((1 + rate / n) ** 2 + volatility**2 / n) ** n - mean**2
     step, rows = euler_step(lambda x: rate * x, lambda x: volatility * x, 1 / n), []

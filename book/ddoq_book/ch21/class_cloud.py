@@ -1,6 +1,7 @@
 """One class of latents, and how far a weighted set of draws is from it: distances, errors in expectation, moments.
 
-mu is the uniform law on the training latents of the class; the codebook with its cell masses is the unit of distance.
+mu is the uniform law on the training latents of the class. The unit of distance is that of the codebook with its cell
+masses.
 """
 
 from dataclasses import dataclass
@@ -15,11 +16,11 @@ from ddoq_core.theory.transport import wasserstein2
 
 @dataclass(frozen=True, eq=False)
 class ClassCloud:
-    """What is known of one class, in float64; mu is the uniform law on its training latents."""
+    """The latents and the codebook of one class, in float64; mu is the uniform law on its training latents."""
 
-    row: int  # in the prior's label table
+    row: int  # row in the prior's label table
     latents: Float[Tensor, "n d"]
-    held_out: Float[Tensor, "m d"]  # of validation images
+    held_out: Float[Tensor, "m d"]  # latents of validation images
     points: Float[Tensor, "K d"]
     masses: Float[Tensor, " K"]
 
@@ -35,7 +36,7 @@ class ClassCloud:
 
     @property
     def radius(self) -> float:
-        """R of a ball about the mean that holds the support of mu."""
+        """Radius R of a ball about the mean that contains the support of mu."""
         return (self.latents - self.mean).norm(dim=1).max().item()
 
     @property
@@ -50,8 +51,8 @@ def quantities(
 ) -> dict[str, float]:
     """How far sum_k w_k (law of the draws at k) is from mu: W_2, errors in expectation, moments.
 
-    W_2 is over that of the codebook, an error in expectation over W_1 of the codebook, a moment in percent of the
-    variance of mu. The square of a mean is freed of the variance that R draws leave in it.
+    Units: W_2 of the codebook for W_2, W_1 of the codebook for errors in expectation, percent of the variance of mu for
+    moments. The variance of the mean of R draws is subtracted from the square of a mean.
     """
     R, (e1, e2), V = y.shape[1], cloud.codebook_errors, cloud.variance / 100
     flat, masses, even = y.flatten(0, 1), (w / R).repeat_interleave(R), torch.full_like(w, 1 / len(w))
@@ -68,7 +69,7 @@ def quantities(
         "worst": errors.max().item(),
         "variance": spread / V,
         "uniform variance": moments(y, even)[2] / V,
-        "within": 100 * inside / spread if spread else 0.0,  # no variance at all where K = 1 and nothing is noised
+        "within": 100 * inside / spread if spread else 0.0,  # there is no variance if K = 1 and nothing is noised
         "mean": ((centre - cloud.mean).square().sum().item() - one_draw / R) / V,
         "one draw": one_draw / V,
         "nearest": 100 * (masses @ nearest).item(),
@@ -76,7 +77,7 @@ def quantities(
 
 
 def moments(y: Float[Tensor, "K R d"], w: Float[Tensor, " K"]) -> tuple[Float[Tensor, " d"], float, float, float]:
-    """Mean of the draws; variance within a place, and of all, unbiased; variance of the mean of one draw per place."""
+    """Mean of the draws; unbiased variances within a place, of all draws, and of the mean of one draw per place."""
     R, means = y.shape[1], y.mean(1)
     at_place = (y - means[:, None]).square().sum((1, 2)) / max(R - 1, 1)
     centre, one_draw = w @ means, (w.square() @ at_place).item()
@@ -89,7 +90,7 @@ def expectation_errors(
 ) -> Float[Tensor, " m+1"]:
     """|E_nu f - E_mu f| for 1-Lipschitz f: the distances to each of m places, and to the codebook.
 
-    On the codebook itself the last is W_1, the worst of all (Theorem 5).
+    For the codebook itself the last is W_1, the largest possible error (Theorem 5).
     """
     goals = [*places[:, None], cloud.points]
     return torch.stack([(masses @ distance(y, goal) - distance(cloud.latents, goal).mean()).abs() for goal in goals])

@@ -1,7 +1,7 @@
-"""The error of the distilled images in two parts: quantization after re-noising, and real latents, sampled alike.
+"""The error of the distilled images in two parts: that of quantization after re-noising, and that of real latents.
 
 A training latent and the centroid of its cell get the same noise and go through the same sampler with the same
-guidance. What differs at the end is what quantization did; what the real latent has lost, no codebook answers for.
+guidance. The difference at the end is due to quantization. The error of the real latent is not due to the codebook.
 """
 
 import math
@@ -30,7 +30,7 @@ from .class_cloud import ClassCloud, distance
 from .score_error import signal_at
 from .theory_gap import DENOISE_BATCH, GapSetting
 
-DRAWS = 200  # of the noised latents of a class
+DRAWS = 200  # draws of the noised latents of a class
 PARTS = {"run": "centroids, as run", "quantization": "their difference", "real": "real latents, as run"}
 
 
@@ -40,19 +40,19 @@ class ErrorSplit:
 
     strength: float
     signal: float  # alpha_bar
-    squares: dict[str, Float[ndarray, " C"]]  # by PARTS, and `held out`, which no sampler has seen; freed of chance
-    tv: Float[ndarray, " C"]  # of the noised codebook from the noised training latents: no sampler makes it larger
+    squares: dict[str, Float[ndarray, " C"]]  # by PARTS, and `held out` without a sampler; unbiased
+    tv: Float[ndarray, " C"]  # from noised codebook to noised training latents; no sampler increases it
     bound: Float[ndarray, " C"]  # phi(1) (a^2/v) G
 
     def root(self, name: str) -> Mean:
-        """Root mean square over functions and classes; the interval, over classes, is that of the square."""
+        """Root mean square over functions and classes; the interval, over classes, comes from that of the square."""
         square = Mean.of(self.squares[name])
         root = math.sqrt(max(square.value, 0.0))
         return Mean(root, square.half / (2 * root) if root else math.sqrt(square.half), square.n)
 
 
 def error_splits(found: GapSetting, strengths: Sequence[float], n_pairs: int) -> list[ErrorSplit]:
-    """At the given strengths and at the profile's own: n pairs of each class."""
+    """Splits at the given strengths and at the profile's own, from n pairs of each class."""
     profile, made = found.run.profile, []
     real = torch.stack([_some_latents(cloud, n_pairs, profile.seed) for cloud in found.clouds])
     run = torch.stack([c.points[assign(X, c.points)] for c, X in zip(found.clouds, real, strict=True)])
@@ -71,7 +71,7 @@ def _some_latents(cloud: ClassCloud, n: int, seed: int) -> Float[Tensor, "n d"]:
 
 
 def _denoised_pairs(found: GapSetting, z: Float[Tensor, "2 C n d"], p: Profile) -> Float[Tensor, "2 C n d"]:
-    """U_t(z) by the run's own sampler and guidance; the two of a pair have the same noise."""
+    """U_t(z) by the run's own sampler and guidance; both members of a pair have the same noise."""
     _, C, n, d = z.shape
     labels, flat, made = torch.tensor([cloud.row for cloud in found.clouds]), z.float().reshape(-1, d), []
     with threads(p.threads):
@@ -91,7 +91,7 @@ def _denoised_pairs(found: GapSetting, z: Float[Tensor, "2 C n d"], p: Profile) 
 def _of_class(
     cloud: ClassCloud, X: Float[Tensor, "n d"], run: Float[Tensor, "n d"], real: Float[Tensor, "n d"]
 ) -> dict[str, float]:
-    """Squares of the errors of one class; half of the held-out latents are for test functions."""
+    """Squared errors of one class; half of the held-out latents define the test functions."""
     half = len(cloud.held_out) // 2
     held_out, places = cloud.held_out[:half], cloud.held_out[half:]
     clean, of_real, of_run = (_functions(cloud, z, places) for z in (X, real, run))
@@ -101,7 +101,7 @@ def _of_class(
 
 
 def freed_square(values: Float[Tensor, "m n"]) -> float:
-    """Mean over m rows of (E x)^2, unbiased: the square of the mean of n draws, less its variance."""
+    """Unbiased mean over m rows of (E x)^2: the square of the mean of n draws, minus its variance."""
     return (values.mean(1).square() - values.var(1) / values.shape[1]).mean().item()
 
 
@@ -111,9 +111,9 @@ def _functions(cloud: ClassCloud, y: Float[Tensor, "n d"], places: Float[Tensor,
 
 
 def _at_T(cloud: ClassCloud, signal: float, seed: int) -> dict[str, float]:
-    """Total variation E[(1 - nu_T / mu_T)_+] by draws of mu_T, and its bound."""
+    """Total variation E[(1 - nu_T / mu_T)_+] from draws of mu_T, and its bound."""
     G = cloud.codebook_errors[1] ** 2
-    if signal == 1:  # nothing is noised: the codebook and the latents are singular
+    if signal == 1:  # without noise the codebook and the latents are mutually singular
         return {"tv": 1.0, "bound": math.inf}
     T, rng = -math.log(signal), numpy_rng(seed, "gaps", "split at T", cloud.row)
     mu_T, nu_T = (m.noised(ORNSTEIN_UHLENBECK, T) for m in (atoms(cloud.latents), atoms(cloud.points, cloud.masses)))
@@ -131,8 +131,8 @@ def error_split_table(found: Sequence[ErrorSplit], n_pairs: int) -> Table:
         roots = [at.root(name) for name in (*PARTS, "held out")]
         rows.append((f"{at.strength:g}", at.signal, *roots, Mean.of(at.tv), float(at.bound.mean())))
     notes = (
-        "Errors in expectation: root mean square over 1-Lipschitz functions, freed of chance, in units of the "
-        "codebook's own W₁. Their difference: of a centroid and a real latent of its cell, with the same noise.",
+        "Errors in expectation: unbiased root mean square over 1-Lipschitz functions, in units of the codebook's own "
+        "W₁. Their difference: between a centroid and a real latent of its cell, with the same noise.",
         f"n = {len(found[0].tv)} classes, {n_pairs} pairs of each, 95 % interval over classes.",
     )
     return Table.of_rows("The error of the distilled images in two parts", columns, rows, notes)

@@ -1,4 +1,4 @@
-"""Figures of Algorithm 4 step by step: what each step takes and gives, on the profile's own images."""
+"""Figures of Algorithm 4 step by step: the input and output of each step, on the profile's own images."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -16,15 +16,15 @@ from ..image_rows import image_rows, show_image
 from ..studies.strips import distilled_images
 from ..style import BLUE, INK, MUTED, VERMILION, WIDTH, figure_style, label, subplots
 
-MOST_CLASSES = 10  # classes, at most, in a figure of one image per class
-SOFT_SHOWN = 5  # images whose soft labels are shown
+MOST_CLASSES = 10  # largest number of classes in a figure of one image per class
+SOFT_SHOWN = 5  # number of images with soft labels in the figure
 
 
 @figure_style()
 def pipeline_steps_figure(run: Run, ipc: int, distill_seed: int = 0) -> Figure:
-    """One column per class: a real image, its reconstruction, the heaviest centroid decoded, what is distilled from it.
+    """One column per class: a real image, its reconstruction, the heaviest centroid decoded, and its distilled image.
 
-    The real image is the one whose latent is nearest to that centroid.
+    The real image has the latent nearest to that centroid.
     """
     prior = load_prior(run.prior.path, **run.profile.subset(*KNOBS))
     points, counts = load_prototypes(run.prototypes(distill_seed), ipc)
@@ -44,7 +44,7 @@ def pipeline_steps_figure(run: Run, ipc: int, distill_seed: int = 0) -> Figure:
 
 
 def _nearest_real(run: Run, centroids: Float[Tensor, "C c h w"]) -> tuple[Tensor, Tensor]:
-    """Latent, and image, of the training image of class i nearest to centroid i."""
+    """Latent and image of the training image of class i nearest to centroid i."""
     latents, index = [], []
     for class_index, centroid in enumerate(centroids):
         of_class, places = run.class_latents(class_index)
@@ -56,7 +56,7 @@ def _nearest_real(run: Run, centroids: Float[Tensor, "C c h w"]) -> tuple[Tensor
 
 @figure_style()
 def history_figure(histories: list[tuple[float, ...]]) -> Figure:
-    """Distortion along Lloyd's algorithm, one line per class, as a share of its start."""
+    """Distortion along Lloyd's algorithm as a share of its start, one line per class."""
     figure, ax = subplots()
     for history in histories:
         ax.plot([g / history[0] for g in history], color=BLUE, alpha=0.5, linewidth=1)
@@ -66,7 +66,7 @@ def history_figure(histories: list[tuple[float, ...]]) -> Figure:
 
 
 def explained_share(run: Run, ipc: int, distill_seed: int = 0) -> float:
-    """Share 1 - G / Var of the latents' variance that the weighted codebook keeps; mean over classes."""
+    """Share 1 - G / Var of the latents' variance that the weighted codebook explains; mean over classes."""
     shares = []
     for row in run.prototypes(distill_seed).jsonl("clusters.jsonl"):
         if row["ipc"] == ipc:
@@ -77,7 +77,7 @@ def explained_share(run: Run, ipc: int, distill_seed: int = 0) -> float:
 
 @figure_style()
 def masses_figure(counts: Int64[Tensor, "C K"], names: list[str]) -> Figure:
-    """Cell masses v / sum v: one column of points per class, the uniform weight of D4M as a line."""
+    """Cell masses v / sum v: one column of points per class, and the uniform weight of D4M as a line."""
     masses = counts.double() / counts.sum(1, keepdim=True)
     shown = min(len(counts), 2 * MOST_CLASSES)
     figure, ax = subplots()
@@ -138,7 +138,7 @@ def soft_label_figure(run: Run, ipc: int, class_index: int, distill_seed: int = 
 
 @figure_style()
 def accuracy_figure(accuracies: dict[str, float], teacher: float) -> Figure:
-    """Test accuracy of one student per method, beside the teacher's."""
+    """Test accuracy of one student per method, and of the teacher."""
     figure, ax = subplots(height=0.6 + 0.4 * len(accuracies), width=WIDTH)
     names = [METHODS[name].title for name in accuracies]
     ax.plot(list(accuracies.values()), range(len(names)), "o", color=BLUE)

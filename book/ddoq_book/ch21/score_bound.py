@@ -1,6 +1,6 @@
-"""How far the learned score is from the exact one along the reverse process, and what a theorem makes of it.
+"""The error of the learned score along the reverse process, and the bound that a theorem gives for it.
 
-In: the prior, the clouds of the classes, where the process starts. Out: the bound of *Sharper results*, section 8.
+In: the prior, the clouds of the classes, the start of the process. Out: the bound of *Sharper results*, section 8.
 The start is the codebook, noised again: a X + sqrt(v) N and a X^ + sqrt(v) N with the same noise are coupled as section
 2 asks for, at the cost a^2 G. The clock is that of the Ornstein-Uhlenbeck process, t = -log alpha_bar.
 """
@@ -27,9 +27,9 @@ from ddoq_core.threads import threads
 from .class_cloud import ClassCloud
 from .score_error import ExactScore, signal_at, signals
 
-STOPS = (0.15, 0.3, 0.6, 0.8, 0.95)  # where the process stops, as shares of its start
-TIMES = 12  # at which the error is measured
-PLACES = ("data", "start")  # mu_t, and nu_t: where the exact reverse process is that began at the codebook
+STOPS = (0.15, 0.3, 0.6, 0.8, 0.95)  # levels where the process stops, as shares of its start
+TIMES = 12  # number of times at which the error is measured
+PLACES = ("data", "start")  # mu_t, and nu_t: the law of the exact reverse process from the codebook
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,25 +40,25 @@ class ScoreBound:
     quantization: float  # c' a^2 G
     met: float  # int min(1, c'_t a^2 G) dt
     squared: dict[str, Mean]  # by PLACES: int E|learned - exact score|^2 dt; interval over draws
-    largest: float  # |learned - exact score| seen, which no B is below
+    largest: float  # largest |learned - exact score| seen, a lower bound of B
 
     @property
     def bound(self) -> float:
-        """Section 8 with the largest error seen for B: the theorem's own is no smaller."""
+        """The bound of section 8 with the largest error seen as B; the theorem's own bound is at least as large."""
         return self.quantization + math.sqrt(self.squared["data"].value + self.largest**2 * self.met) / 2
 
     @property
     def pinsker(self) -> Mean:
-        """Half the root of the squared error where the process is: what the score adds, by Pinsker's inequality."""
+        """Half the root of the squared error under nu_t: the part of the score, by Pinsker's inequality."""
         found = self.squared["start"]
         root = math.sqrt(found.value)
         return Mean(root / 2, found.half / root / 4 if root else 0.0, found.n)
 
     @property
     def below_one(self) -> float:
-        """1 - sqrt(1 - e^-KL), by Bretagnolle and Huber: how far below 1 the total variation is sure to stay.
+        """1 - sqrt(1 - e^-KL), by Bretagnolle and Huber: a lower bound of 1 minus the total variation.
 
-        Between the process with the learned score and that with the exact one, from the same start.
+        It is between the process with the learned score and that with the exact score, from the same start.
         """
         x = math.exp(-self.squared["start"].value / 2)
         return x / (1 + math.sqrt(1 - x))
@@ -67,9 +67,9 @@ class ScoreBound:
 def score_bounds(
     prior: DiTPrior, clouds: list[ClassCloud], shares: Sequence[float], n_times: int, n_points: int, profile: Profile
 ) -> list[ScoreBound]:
-    """The bound where the process stops at these shares of its start, from n_points draws of each class and place.
+    """The bound for a process that stops at these shares of its start, from n_points draws of each class and place.
 
-    A draw has the same latent and noise at all times, so that its integral over time is one value.
+    A draw has the same latent and noise at all times; its integral over time is one value.
     """
     exact, alphas = ExactScore(prior, clouds), signals(prior)
     last = int((alphas - signal_at(prior, profile.strength, profile.n_steps)).abs().argmin())
@@ -87,7 +87,7 @@ def _errors(
     prior: DiTPrior, exact: ExactScore, cloud: ClassCloud, steps: ndarray, clock: Float[ndarray, " s"], n: int,
     profile: Profile,
 ) -> Float[ndarray, "s 2 n"]:  # fmt: skip
-    """|learned - exact score|^2 of one class at every time, at draws of mu_t and of nu_t."""
+    """|learned - exact score|^2 of one class at every time, for draws of mu_t and of nu_t."""
     rng, process, T = numpy_rng(profile.seed, "gaps", "bound", cloud.row), ORNSTEIN_UHLENBECK, clock[-1].item()
     d = cloud.latents.shape[1]
     z = cloud.latents[torch.from_numpy(rng.integers(len(cloud.latents), size=n))]
@@ -112,7 +112,7 @@ def _errors(
 def _bound(
     clouds: list[ClassCloud], errors: Float[ndarray, "C s 2 n"], clock: Float[ndarray, " s"], first: int, level: float
 ) -> ScoreBound:
-    """Integrals from the time `first` to the last, by trapezia."""
+    """Integrals from the time `first` to the last, by the trapezoidal rule."""
     times, T = clock[first:], clock[-1]
     paths = np.trapezoid(errors[:, first:], times, axis=1)  # (C, 2, n)
     C, _, n = paths.shape
@@ -149,7 +149,7 @@ def score_bounds_table(found: Sequence[ScoreBound]) -> Table:
         rows.append((at.level, data, at.largest, at.quantization, at.bound, start, at.pinsker, at.below_one))
     n = found[0].squared["data"].n
     note = (
-        f"Means over the classes; 95 % intervals over n = {n:,} draws. A total variation is 1 at most. The last three "
-        "columns are between the learned and the exact score, from the same start."
+        f"Means over the classes; 95 % intervals over n = {n:,} draws. A total variation is at most 1. The last "
+        "three columns are between the learned and the exact score, from the same start."
     )
     return Table.of_rows("The learned score in the bound of section 8", columns, rows, (note,))

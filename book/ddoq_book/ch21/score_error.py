@@ -1,6 +1,6 @@
-"""The learned score beside the exact one of the training latents, and what the exact reverse process forgives.
+"""The learned score compared with the exact score of the training latents; errors that the exact process removes.
 
-Stable Diffusion's schedule and the Ornstein-Uhlenbeck process agree at alpha_bar = e^(-t): the same noised laws.
+Stable Diffusion's schedule and the Ornstein-Uhlenbeck process agree at alpha_bar = e^(-t): they have the same laws.
 """
 
 import math
@@ -31,14 +31,14 @@ from ddoq_core.threads import threads
 from ..style import BLUE, VERMILION, figure_style, label, subplots
 from .class_cloud import ClassCloud
 
-LEAST_TIME = 1e-6  # in place of time 0, where the reverse process has nothing to do
+LEAST_TIME = 1e-6  # replaces time 0, where there is nothing to reverse
 SCORE_ERRORS = ("learned, validation", "learned, training", "exact, validation", "exact, training")
 
 
 class ExactScore(nn.Module):
-    """The exact score of the training latents, instead of a transformer: the noise that Bayes' rule expects.
+    """The exact score of the training latents, instead of a transformer: the expected noise by Bayes' rule.
 
-    For a class it is that of the cloud of the class; for no class, that of all clouds together.
+    With a class it is the score of the cloud of the class; without a class, the score of all clouds together.
     """
 
     def __init__(self, prior: DiTPrior, clouds: list[ClassCloud]) -> None:
@@ -51,7 +51,7 @@ class ExactScore(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c h w"], timestep: Int64[Tensor, " b"], class_labels: Int64[Tensor, " b"]
     ) -> SimpleNamespace:
-        """E[noise | x], under the name `sample` as a transformer answers."""
+        """E[noise | x], under the name `sample`, like a transformer's output."""
         a, y = self.signals[timestep.cpu().long()][:, None], x.cpu().flatten(1).double()
         logits = squared_distances(y / a.sqrt(), self.latents) * (-a / (2 * (1 - a)))
         labels = class_labels.cpu()[:, None]
@@ -61,12 +61,12 @@ class ExactScore(nn.Module):
 
 
 def signals(prior: LatentDiffusion) -> Float[Tensor, " times"]:
-    """alpha_bar of every time of the prior's schedule: the share of the variance of a latent that is left."""
+    """alpha_bar at every time of the prior's schedule: the share of a latent's variance that is left."""
     return prior.scheduler_class.from_config(prior.scheduler_config).alphas_cumprod.double()
 
 
 def signal_at(prior: LatentDiffusion, strength: float, steps: int) -> float:
-    """alpha_bar of a latent that is noised to `strength`, as `denoise` counts it; 1 where no step is run."""
+    """alpha_bar of a latent that is noised to `strength`, as defined by `denoise`; 1 if there is no step."""
     scheduler = prior.scheduler_class.from_config(prior.scheduler_config)
     scheduler.set_timesteps(steps)
     n = min(int(steps * strength), steps)
@@ -77,16 +77,16 @@ def signal_at(prior: LatentDiffusion, strength: float, steps: int) -> float:
 class ScoreGaps:
     """Mean squared errors of E[Z | Z_t] over the variance of the class, in percent, by level and class.
 
-    `errors` are against the latent that was noised; `apart` between the learned and the exact estimate;
-    `guided` between the estimate with guidance and without, by score. `noise`: between the learned and the exact
-    prediction of the noise on training latents, over the variance of the noise; this is what training weighs.
+    `errors` are against the clean latent; `apart` is between the learned and the exact estimate; `guided` is between
+    the estimates with and without guidance, by score. `noise` is between the learned and the exact prediction of the
+    noise on training latents, over the variance of the noise; this is the error in the training loss.
     """
 
     levels: tuple[float, ...]  # shares of the schedule
     signals: tuple[float, ...]  # alpha_bar there
     errors: dict[str, Float[ndarray, "levels C"]]  # by SCORE_ERRORS
-    apart: dict[str, Float[ndarray, "levels C"]]  # on validation and on training latents
-    guided: dict[str, Float[ndarray, "levels C"]]  # learned and exact
+    apart: dict[str, Float[ndarray, "levels C"]]  # for validation and for training latents
+    guided: dict[str, Float[ndarray, "levels C"]]  # for the learned and for the exact score
     noise: Float[ndarray, "levels C"]
 
     def at(self, level: float) -> int:
@@ -97,7 +97,7 @@ class ScoreGaps:
 def score_gaps(
     prior: DiTPrior, clouds: list[ClassCloud], levels: Sequence[float], n_points: int, profile: Profile
 ) -> ScoreGaps:
-    """Noise n_points latents of each class, seen and unseen, to every level, and estimate them by both scores."""
+    """Noise n_points seen and unseen latents of each class to every level, and estimate them by both scores."""
     exact, alphas = ExactScore(prior, clouds), signals(prior)
     times = [max(round(level * len(alphas)) - 1, 0) for level in levels]
     rows = []
@@ -147,7 +147,7 @@ def _share(x: Float[Tensor, "n d"], cloud: ClassCloud) -> float:
 
 @figure_style()
 def score_figure(found: ScoreGaps) -> Figure:
-    """Mean squared error of the denoised estimate against the noise level, seen and unseen latents, both scores."""
+    """Mean squared error of the denoised estimate against the noise level, for seen and unseen latents, both scores."""
     figure, axes = subplots()
     signs = dict(zip(SCORE_ERRORS, [(BLUE, "o-"), (BLUE, "s--"), (VERMILION, "o-"), (VERMILION, "s--")], strict=True))
     for name, (colour, style) in signs.items():
@@ -166,7 +166,7 @@ def score_figure(found: ScoreGaps) -> Figure:
 class Forgiven:
     """W_1 to mu after noising and the exact reverse process to time 0, over W_1 of the codebook, class by class.
 
-    At time 0 the exact reverse process gives weights on the training latents; W_1 is between weightings, by linear
+    At time 0 the exact reverse process gives weights on the training latents. W_1 is between two weightings, by linear
     program.
     """
 
@@ -174,16 +174,16 @@ class Forgiven:
     signal: float  # alpha_bar
     after: Float[ndarray, " C"]  # from the codebook with its cell masses
     uniform: Float[ndarray, " C"]  # with uniform weights
-    floor: Float[ndarray, " C"]  # from as many draws of noised latents, whose law is mu: what is left by chance
+    floor: Float[ndarray, " C"]  # from as many draws of noised latents, whose law is mu: the error by chance
     bound: Float[ndarray, " C"]  # Theorem 13, sharpened: Lambda times sqrt(alpha_bar)
 
 
 def forgiven(
     prior: DiTPrior, clouds: list[ClassCloud], strengths: Sequence[float], n_draws: int, profile: Profile
 ) -> list[Forgiven]:
-    """What is left of the error of the codebook when it is noised and reversed by the exact score, drawn many times.
+    """The remaining error of the codebook after noising and the exact reverse process, from many draws.
 
-    At the given strengths and at the profile's own.
+    It is computed at the given strengths and at the profile's own.
     """
     found = []
     for strength in sorted({*strengths, profile.strength}):
@@ -205,7 +205,7 @@ def _forgiven(cloud: ClassCloud, T: float, n_draws: int, seed: int) -> tuple[flo
 
 
 def wasserstein1(weights: Float[ndarray, " n"], cost: Float[ndarray, "n n"]) -> float:
-    """W_1 between a weighting of n atoms and the uniform one, by linear program; cost: distances of the atoms."""
+    """W_1 between a weighting of n atoms and the uniform weighting, by linear program; cost: distances of the atoms."""
     return float(ot.emd2(weights / weights.sum(), np.full(len(weights), 1 / len(weights)), cost, numItermax=10_000_000))
 
 

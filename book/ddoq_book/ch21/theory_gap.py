@@ -1,7 +1,7 @@
-"""How far Algorithm 4 as it is run is from the law that it quantizes, by sampler, guidance, score and number of draws.
+"""The distance between Algorithm 4 as run and the law that it quantizes, by sampler, guidance, score and draws.
 
-In: a run with its prior and codebooks. Out: for each way to denoise the centroids, distances and shares, class by
-class. mu is the uniform law on the training latents of a class; validation latents are the yardstick.
+In: a run with its prior and codebooks. Out: distances and shares, class by class, for each way to denoise the
+centroids. mu is the uniform law on the training latents of a class. Validation latents are the reference.
 """
 
 from collections.abc import Iterator
@@ -32,10 +32,10 @@ from .class_cloud import ClassCloud, quantities
 from .score_error import ExactScore
 
 DENOISE_BATCH = 100  # latents denoised together; part of the plan
-LEARNED, EXACT, BESIDE = "learned score", "exact score of training latents", "beside them"
-SHRINKAGE = 0.8  # of the distance to the mean, where it is shown what that does to W_2
-SAME = 0.01  # of the size of a latent; two training latents are farther apart
-# what only draws that start from centroids have
+LEARNED, EXACT, BESIDE = "learned score", "exact score of training latents", "for comparison"
+SHRINKAGE = 0.8  # of the distance to the mean, to show the effect of shrinkage on W_2
+SAME = 0.01  # of the size of a latent: draws within it are the same; two training latents are farther apart
+# quantities only of draws that start from centroids
 AT_CENTROIDS = ("uniform W2", "uniform error", "uniform variance", "within")
 DISTANCES = {"W2": "W₂", "uniform W2": "W₂, uniform", "W2 of one": "W₂, one draw each", "error": "error"}
 DISTANCES |= {"uniform error": "error, uniform", "worst": "worst error"}
@@ -46,7 +46,7 @@ FORM_OF_DISTANCES, FORM_OF_MOMENTS = ".2f", ".1f"
 
 @dataclass(frozen=True, eq=False)
 class GapSetting:
-    """The parts of a run that are compared, and the classes looked at."""
+    """The parts of a run that are compared, and the classes."""
 
     run: Run
     prior: LatentDiffusion
@@ -57,13 +57,11 @@ def gap_setting(run: Run, ipc: int, n_classes: int) -> GapSetting:
     """The first classes of a run, with their latents and codebooks.
 
     Raises:
-        InputError: a run without validation images.
+        InputError: the run has no validation images.
     """
     part = run.dataset.validation
     if not len(part):
-        raise InputError(
-            "the gaps are measured on validation images, but there are none; set validation_fraction=0.125"
-        )
+        raise InputError("the gaps need validation images, but there are none; set validation_fraction=0.125")
     prior = load_prior(run.prior.path, **run.profile.subset(*KNOBS))
     points, counts = load_prototypes(run.prototypes(), ipc)
     rows, clouds = prior.embed(run.dataset.classes).tolist(), []
@@ -77,7 +75,7 @@ def gap_setting(run: Run, ipc: int, n_classes: int) -> GapSetting:
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """A measure in place of mu for every class: R draws from each of K places, and the weights of the places."""
+    """A measure that replaces mu for every class: R draws from each of K places, and the weights of the places."""
 
     key: str  # codebook, real, or score/sampler/guidance with score one of learned, exact, noise
     block: str
@@ -87,21 +85,21 @@ class Draws:
 
 
 def own_sampler(prior: LatentDiffusion) -> str:
-    """The sampler of the folder: `ddim` or `ddpm` where it is one of these, or `checkpoint`."""
+    """The sampler in the checkpoint's folder: `ddim`, `ddpm`, or `checkpoint` for any other."""
     return next((name for name, kind in SAMPLERS.items() if kind is prior.scheduler_class), "checkpoint")
 
 
 def key_as_run(found: GapSetting, score: str = "learned", sampler: str = "", guidance: float | None = None) -> str:
-    """Key of the draws that the profile asks for; of others, where a part is given."""
+    """Key of the draws of the profile; the given parts replace those of the profile."""
     p = found.run.profile
     sampler = sampler or (own_sampler(found.prior) if p.sampler == "checkpoint" else p.sampler)
     return f"{score}/{sampler}/{p.guidance_scale if guidance is None else guidance:g}"
 
 
 def all_draws(found: GapSetting, n_draws: int) -> dict[str, Draws]:
-    """What each sampler makes of the centroids, without and with guidance, by the learned and by the exact score.
+    """Draws of each sampler from the centroids, without and with guidance, by the learned and by the exact score.
 
-    A checkpoint's own sampler that is DDIM or DDPM is not run twice.
+    If the checkpoint's own sampler is DDIM or DDPM, it does not run twice.
     """
     exact, made = replace(found.prior, transformer=ExactScore(found.prior, found.clouds)), []
     masses = torch.stack([cloud.masses for cloud in found.clouds])
@@ -115,7 +113,7 @@ def all_draws(found: GapSetting, n_draws: int) -> dict[str, Draws]:
 
 
 def _beside(found: GapSetting, masses: Float[Tensor, "C K"], n_draws: int) -> Iterator[Draws]:
-    """What the denoised centroids are compared with: pure noise denoised, the codebook, as many real latents."""
+    """Draws to compare with the denoised centroids: denoised pure noise, the codebook, and as many real latents."""
     for g in _scales(found):
         latents = denoised(found, found.prior, found.run.profile.sampler, g, n_draws, from_noise=True)
         key, uniform = key_as_run(found, "noise", guidance=g), torch.full_like(masses, 1 / masses.shape[1])
@@ -132,7 +130,7 @@ def _beside(found: GapSetting, masses: Float[Tensor, "C K"], n_draws: int) -> It
 
 
 def _scales(found: GapSetting) -> list[float]:
-    """Guidance off, and as the profile has it."""
+    """Guidance scales: off, and that of the profile."""
     return sorted({1.0, found.run.profile.guidance_scale})
 
 
@@ -159,21 +157,21 @@ def denoised(
 
 
 def same_ends(a: Draws, b: Draws) -> Float[ndarray, " C"]:
-    """Share of the draws of each class, in percent, that two samplers take to the same place."""
+    """Percentage of the draws of each class that two samplers take to the same place."""
     apart, size = (a.latents - b.latents).norm(dim=-1), a.latents.norm(dim=-1)
     return 100 * (apart < SAME * size).double().mean((1, 2)).numpy()
 
 
 def draws_that_last(clouds: list[ClassCloud], wanted: int) -> int:
-    """Draws from each centroid: as many as are wanted, or as the held-out latents of every class last for."""
+    """Number of draws from each centroid: the wanted number, or fewer if some class has too few held-out latents."""
     return max(1, min(wanted, min(len(cloud.held_out) for cloud in clouds) - 1))
 
 
 def n_places(clouds: list[ClassCloud], n_draws: int) -> int:
-    """Into how many places of R draws each the held-out latents go as a yardstick: K, or fewer where they do not last.
+    """Number of places, each with R draws, for the held-out latents as a reference: K, or fewer if there are too few.
 
     Raises:
-        InputError: they do not last for one.
+        InputError: there are too few for one place.
     """
     least = min(len(cloud.held_out) for cloud in clouds)
     if least <= n_draws:
@@ -183,7 +181,7 @@ def n_places(clouds: list[ClassCloud], n_draws: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class TheoryGap:
-    """One measure against mu: name of a quantity -> its values, one per class."""
+    """One measure compared with mu: values by quantity, one per class."""
 
     block: str
     name: str
@@ -194,22 +192,22 @@ class TheoryGap:
         return Mean.of(self.values[name])
 
     def minus(self, other: "TheoryGap") -> "TheoryGap":
-        """The differences, paired by class."""
+        """Differences to another measure, paired by class."""
         both = [name for name in self.values if name in other.values]
         return TheoryGap(self.block, self.name, {name: self.values[name] - other.values[name] for name in both})
 
     def uniform_minus_masses(self, name: str) -> Mean:
-        """What uniform weights in place of the cell masses change, with its 95 % interval."""
+        """The change from cell masses to uniform weights, with its 95 % interval."""
         return Mean.of(self.values[f"uniform {name}"] - self.values[name])
 
 
 def in_prose(name: str, mean: Mean) -> str:
-    """The mean of a quantity with as many digits as its table has."""
+    """The mean of a quantity, with as many digits as in its table."""
     return written(mean, FORM_OF_DISTANCES if name in DISTANCES else FORM_OF_MOMENTS)
 
 
 def measure(found: GapSetting, draws: dict[str, Draws]) -> dict[str, TheoryGap]:
-    """Every quantity of every measure. Test functions measure from held-out latents that are not among the draws."""
+    """Every quantity of every measure. Test functions are distances to held-out latents that are not draws."""
     gaps, used = {}, draws["real"].latents[0, :, :, 0].numel()
     for key, made in draws.items():
         parts = zip(found.clouds, made.latents, made.weights, strict=True)
@@ -223,7 +221,7 @@ def measure(found: GapSetting, draws: dict[str, Draws]) -> dict[str, TheoryGap]:
 
 @torch.no_grad()
 def recognised(found: GapSetting, draws: Draws) -> Float[ndarray, " C"]:
-    """Share of each class's mass, in percent, whose decoded image the teacher gives that class."""
+    """Percentage of each class's mass with decoded images that the teacher recognises as the class."""
     run, teacher, shares = found.run, load_teacher(found.run.teacher, found.run.profile.device), []
     with threads(run.profile.threads):
         for c, (y, w) in enumerate(zip(draws.latents, draws.weights, strict=True)):
@@ -249,17 +247,17 @@ def distances_table(gaps: dict[str, TheoryGap]) -> Table:
 
 
 def moments_table(gaps: dict[str, TheoryGap]) -> Table:
-    """Moments of every measure in percent of the class's variance, and what the teacher recognises."""
+    """Moments of every measure in percent of the class's variance, and the share that the teacher recognises."""
     note = (
-        "All in percent. Variance, squared error of the mean, and what one draw per place adds to that: of the "
-        "variance of the training latents. Within a centroid: share of the variance of the draws that is the noise's. "
+        "All in percent. Variance, squared error of the mean, and its increase by one draw per place: of the variance "
+        "of the training latents. Within a centroid: share of the variance of the draws that is due to the noise. "
         "Distance to the nearest training latent: of that of validation latents."
     )
     return _table("Moments, copies, and what the teacher recognises", MOMENTS, FORM_OF_MOMENTS, gaps, note)
 
 
 def _table(caption: str, names: dict[str, str], form: str, gaps: dict[str, TheoryGap], note: str) -> Table:
-    """One row per measure, in blocks of a score; a dash for what a measure does not have."""
+    """One row per measure, with a block for each score; a dash means that a measure lacks the quantity."""
     blocks = tuple(
         (block, tuple((gap.name, *(gap.mean(name) if name in gap.values else None for name in names)) for gap in rows))
         for block, rows in groupby(gaps.values(), key=lambda gap: gap.block)
@@ -271,7 +269,7 @@ def _table(caption: str, names: dict[str, str], form: str, gaps: dict[str, Theor
 
 @figure_style()
 def samplers_figure(found: GapSetting, draws: dict[str, Draws], class_index: int) -> Figure:
-    """First draw from each centroid of a class, heaviest first: the learned score, and the exact one for comparison."""
+    """First draw from each centroid of a class, heaviest first: by the learned score, and by the exact score."""
     at = min(class_index, len(found.clouds) - 1)
     order = torch.argsort(found.clouds[at].masses, descending=True, stable=True)
     exact = key_as_run(found, "exact", guidance=1.0)

@@ -1,4 +1,4 @@
-"""What GPUs have proved: the records of `tests/gpu/prove.sh` in book/results/gpu, if there are any."""
+"""Results on GPUs: the records of `tests/gpu/prove.sh` in book/results/gpu, if there are any."""
 
 from ddoq_core.cost.calibration import GpuRecord, read_record
 from ddoq_core.cost.tables import amount, bytes_form, duration, percent_form
@@ -15,13 +15,13 @@ TITLES = {
 
 
 def gpu_records() -> list[GpuRecord]:
-    """The records that the book has of full sizes, by their files' names."""
+    """The book's records at full size, ordered by file name."""
     found = [read_record(path) for path in sorted((RESULTS / "gpu").glob("*.json"))]
     return [record for record in found if not record.small]
 
 
 def gpu_state(records: list[GpuRecord]) -> str:
-    """What has been proved, in a sentence."""
+    """A sentence on each record: device, date, and comparisons with the CPU."""
     if not records:
         return "Not yet run: there is no record of a GPU in book/results/gpu."
     said = []
@@ -35,7 +35,7 @@ def gpu_state(records: list[GpuRecord]) -> str:
 
 
 def gpu_speed_table(records: list[GpuRecord]) -> Table:
-    """The speeds of every record, a block for each device; one row of dashes where there is none."""
+    """The speeds of every record, with a block for each device; one row of dashes without records."""
     rows = [
         (found.device, TITLES[s.step], s.precision, s.batch, s.images / s.seconds, s.peak, found.share(s))
         for found in records

@@ -1,4 +1,4 @@
-"""Tables and pictures of the chapter on ImageNet: what a run at full size or a rehearsal made, step by step."""
+"""Tables and pictures of the chapter on ImageNet: the results of a run at full size or a rehearsal, step by step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ MOST_PICTURES = 8  # pictures in a line
 
 
 def runs_of(profile: Profile, per_class: int) -> dict[str, Run]:
-    """The runs that are shown: the profile's own on a folder of images, else a rehearsal for each kind of prior."""
+    """The runs on the page: the profile's own on a folder of images, or a rehearsal for each kind of prior."""
     if profile.dataset == "imagefolder":
         return {profile.prior: Run(profile)}
     root = Path(profile.artifacts) / "rehearsal"
@@ -28,13 +28,13 @@ def runs_of(profile: Profile, per_class: int) -> dict[str, Run]:
 
 
 def is_rehearsal(runs: dict[str, Run]) -> bool:
-    """Whether what is shown is noise."""
+    """Whether the runs are rehearsals, whose images are noise."""
     return any(run.profile.profile.endswith("-rehearsal") for run in runs.values())
 
 
 @dataclass(frozen=True)
 class RunSteps:
-    """What every step of a run made of how much, at the largest IPC of its profile, and the seconds it took then."""
+    """The amounts that every step of a run processed at the largest IPC of its profile, and its seconds."""
 
     prior: str
     profile: str
@@ -47,11 +47,11 @@ class RunSteps:
     image_size: int
     synthesize_seconds: float
     n_blank: int
-    student_seconds: tuple[float, ...]  # of each
+    student_seconds: tuple[float, ...]  # of each student
 
 
 def run_steps(prior: str, run: Run) -> RunSteps:
-    """The steps of one run; asks for what is not made yet."""
+    """The steps of one run; makes artifacts that do not exist yet."""
     data, ipc = run.dataset, max(run.profile.ipc)
     made, rows, prototypes = run.distilled("ddoq", ipc), run.results(), run.prototypes()
     return RunSteps(
@@ -71,7 +71,7 @@ def run_steps(prior: str, run: Run) -> RunSteps:
 
 
 def run_steps_table(found: Sequence[RunSteps]) -> Table:
-    """One row per step, in blocks of a run."""
+    """One row per step, with a block for each run."""
     blocks = tuple((at.prior, _step_rows(at)) for at in found)
     profiles = ", ".join(dict.fromkeys(at.profile for at in found))
     note = f"Profile {profiles}. Seconds of each step when it was made; images per class: the largest of the profile."
@@ -97,15 +97,15 @@ def _amounts(words: str, *numbers: int) -> As:
 
 
 def run_facts(run: Run) -> Sequence[Fact]:
-    """What `ddoq check` found at the largest IPC of a run."""
+    """Findings of `ddoq check` at the largest IPC of a run."""
     return tuple(facts_of(run.check(max(run.profile.ipc))).values())
 
 
 def facts_table(found: Sequence[Fact], of: str) -> Table:
-    """One row per fact: whether it is healthy, what was found, and what is healthy.
+    """One row per fact: whether it is healthy, the value, and the healthy range.
 
     Args:
-        of: what was checked, for the caption.
+        of: the checked set, for the caption.
     """
     words = {True: "yes", False: "no", None: "compare"}
     rows = [(fact.title, words[fact.ok], fact.text, fact.healthy) for fact in found]
@@ -114,7 +114,7 @@ def facts_table(found: Sequence[Fact], of: str) -> Table:
 
 @figure_style()
 def pictures_figure(runs: dict[str, Run]) -> Figure:
-    """Real images as the teacher sees them, and what is distilled, for each run."""
+    """Real images as the teacher sees them, and distilled images, for each run."""
     rows = []
     for name, run in runs.items():
         ipc = max(run.profile.ipc)

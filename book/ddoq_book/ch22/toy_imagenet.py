@@ -1,7 +1,7 @@
-"""ImageNet in small: a tree of photographs in its layout, and priors of random weights in the layout of real ones.
+"""A small copy of ImageNet: a tree of photographs in its layout, and random priors in the layout of real priors.
 
-The whole of Algorithm 4 runs on them by the same commands as at full size. What comes out is noise; that everything
-fits together is what is shown.
+The whole of Algorithm 4 runs on them with the same commands as at full size. The images are noise, but the run shows
+that all parts fit together.
 """
 
 import csv
@@ -26,15 +26,15 @@ from ddoq_core.networks.fitting import initialised
 from ddoq_core.priors.pretrain import SCHEDULE
 from ddoq_core.randomness import numpy_rng, torch_rng
 
-# The part of a photograph that a class is cut from: file, top and bottom as shares of its height. The wnids are
-# ImageNet's, so that names and prompts are found; whether the pictures show them does not matter here.
+# The part of a photograph for each class: file, top and bottom as shares of its height. The wnids are ImageNet's, since
+# names and prompts are looked up; it does not matter here whether the pictures show these classes.
 REGIONS = {
     "n03877845": ("china.jpg", 0.3, 0.9),
     "n09193705": ("china.jpg", 0.0, 0.3),
     "n11939491": ("flower.jpg", 0.0, 1.0),
 }
-SIDES = 60, 120  # pixels of a photograph, least and most
-LATENT = 8  # side of a latent; the autoencoders double it
+SIDES = 60, 120  # pixels: least and greatest side of a photograph
+LATENT = 8  # side of a latent; the autoencoder's images have twice this side
 TINY_VAE = {
     "block_out_channels": [4, 8],
     "down_block_types": ["DownEncoderBlock2D"] * 2,
@@ -47,10 +47,10 @@ TINY_VAE = {
 
 
 def photograph_tree(root: Path, per_class: int, seed: int) -> Path:
-    """A tree as ImageNet has it: train/WNID/*.JPEG, a flat val/, and Kaggle's LOC_val_solution.csv; returns that file.
+    """A tree like ImageNet's: train/WNID/*.JPEG, a flat val/, and Kaggle's LOC_val_solution.csv; returns that file.
 
     Args:
-        per_class: photographs for training; a third as many for validation.
+        per_class: photographs per class for training; there are a third as many for validation.
     """
     rows = []
     for wnid, (file, top, bottom) in REGIONS.items():
@@ -72,7 +72,7 @@ def photograph_tree(root: Path, per_class: int, seed: int) -> Path:
 
 
 def tiny_stable_diffusion(folder: Path, *, pndm: bool = True) -> None:
-    """Stable Diffusion with random weights, in the layout of v1.5: every part is there, small."""
+    """A small Stable Diffusion with random weights and every part, in the layout of v1.5."""
     letters = [chr(c) for c in range(33, 127)]
     words = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
     begin, end = len(words) - 2, len(words) - 1
@@ -99,7 +99,7 @@ def tiny_stable_diffusion(folder: Path, *, pndm: bool = True) -> None:
 
 
 def tiny_dit(folder: Path) -> None:
-    """DiT with random weights and ImageNet's label table, in the layout of DiT-XL-2-256."""
+    """A small DiT with random weights and ImageNet's label table, in the layout of DiT-XL-2-256."""
     with initialised(torch_rng(1, "dit")):
         transformer = DiTTransformer2DModel(
             num_attention_heads=2, attention_head_dim=8, num_layers=2, in_channels=4, sample_size=LATENT, patch_size=2,
@@ -116,7 +116,7 @@ PRIORS = {"stable-diffusion": tiny_stable_diffusion, "dit": tiny_dit}
 
 
 def rehearsals(profile: Profile, root: Path, per_class: int) -> dict[str, Profile]:
-    """Profiles of the rehearsal, one for each kind of prior, with data and priors made under `root`."""
+    """Profiles of the rehearsal, one for each kind of prior; creates the data and priors under `root`."""
     if not (root / "LOC_val_solution.csv").exists():
         photograph_tree(root, per_class, profile.seed)
     found = {}

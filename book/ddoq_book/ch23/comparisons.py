@@ -1,4 +1,4 @@
-"""What weights are worth on photographs: the comparisons that the protocol declares.
+"""The effect of weights on photographs: the comparisons that the protocol declares.
 
 In: rows of `ddoq record photographs`. Out: the primary and the secondary comparisons, and accuracies, as tables.
 """
@@ -36,14 +36,14 @@ class PhotographArm:
 
     @property
     def images(self) -> str:
-        """Codebook, pictures, optimiser and labels, as tables have them."""
+        """Codebook, pictures, optimiser and labels, as in tables."""
         b = self.block
         student = "" if b.student == LOCAL.student else f", {b.student}"
         return f"{b.codebook}, {b.pictures}, {b.optimiser}, {b.lessons}{student}"
 
     @property
     def grid(self) -> Float[ndarray, "D 1 n_test"] | None:
-        """Hits of its students by distillation and image; None where it is not recorded."""
+        """Hits of its students by distillation and image; None if they are not recorded."""
         records = photograph_records(self.block)
         cells = {cell.method: cell for cell in records.cells} if records else {}
         return records.grid(cells[self.method]) if self.method in cells else None
@@ -51,13 +51,13 @@ class PhotographArm:
 
 @functools.cache
 def photograph_records(block: PhotographBlock) -> Records | None:
-    """The records of a block; None where it is not recorded."""
+    """The records of a block; None if there are none."""
     rows = read(RESULTS / NAME / f"{NAME}-{block.name}.jsonl")
     return Records.of(rows) if rows else None
 
 
 def primary_photographs() -> list[WeightComparison]:
-    """P1 to P4, each with an interval so wide that all four hold at 95 %."""
+    """P1 to P4; their intervals hold together at 95 %."""
     pairs = [
         (PhotographArm(LOCAL, "ddoq"), PhotographArm(LOCAL, "d4m")),
         (PhotographArm(FIFTY, "ddoq"), PhotographArm(FIFTY, "d4m")),
@@ -68,8 +68,8 @@ def primary_photographs() -> list[WeightComparison]:
 
 
 def secondary_photographs() -> list[WeightComparison]:
-    """Every row against weights 1 of its block, eq. 33 against its permutation, and other pictures and codebooks
-    against the local score's at weights 1; 95 % each, those that are recorded."""
+    """The recorded comparisons, 95 % each: every row against weights 1 of its block, eq. 33 against its permutation,
+    and at weights 1 other pictures and codebooks against those of the local score."""
     found = []
     for block in PHOTOGRAPH_BLOCKS:
         if block.methods == FURTHER:
@@ -88,7 +88,7 @@ def secondary_photographs() -> list[WeightComparison]:
 
 
 def accuracies_table() -> Table:
-    """Top-1 accuracy of every row of every block, on all test images and on those that ImageNet did not train on."""
+    """Top-1 accuracy of every row of every block, on all test images and on those outside ImageNet's training part."""
     rows, file = [], RESULTS / NAME / CLEAN_FILE
     clean = np.array(json.loads(file.read_text())) if file.exists() else np.empty(0, int)
     for block in PHOTOGRAPH_BLOCKS:
@@ -115,7 +115,7 @@ def _accuracies(records: Records, cell: Cell, clean: ndarray) -> tuple[str, Esti
 
 
 def photograph_texts() -> dict[str, str]:
-    """The primary comparisons, and eq. 33 against its permutation, as the prose has them."""
+    """The primary comparisons, and eq. 33 against its permutation, as texts for the prose."""
     found = dict(zip(("P1", "P2", "P3", "P4"), primary_photographs(), strict=True))
     for name, block in (("law_10", LOCAL), ("law_50", FIFTY), ("law_lloyd", LLOYD)):
         found[name] = compared(PhotographArm(block, "ddoq"), PhotographArm(block, "ddoq_permuted"))

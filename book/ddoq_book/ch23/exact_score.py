@@ -1,4 +1,4 @@
-"""What the exact score makes of a noised photograph, over the whole latent and over windows: estimates and pictures.
+"""The exact score on a noised photograph, over the whole latent and over windows: estimates and pictures.
 
 In: a run whose prior is the exact score. Out: figures and tables.
 """
@@ -25,12 +25,12 @@ from ..studies.latents import KINDS, of_kind
 from ..style import figure_style
 
 EXACT = KINDS["exact"]  # local and global
-SHOWN = 5  # cells of a class, heaviest first
-ENOUGH = 5  # classes for an interval
+SHOWN = 5  # cells of a class in a figure, heaviest first
+ENOUGH = 5  # least number of classes for an interval
 
 
 def exact_prior_of(run: Run, kind: str) -> ExactPrior:
-    """The prior of the run that looks where this kind does."""
+    """The run's prior with the windows of this kind."""
     found = of_kind(run, kind, run.profile.strength)
     return load_prior(found.prior.path, **found.profile.subset(*KNOBS))
 
@@ -39,7 +39,7 @@ def exact_prior_of(run: Run, kind: str) -> ExactPrior:
 def estimates(
     prior: ExactPrior, z: Float[Tensor, "1 c h w"], label: int, levels: Sequence[float], seed: int
 ) -> tuple[Float[Tensor, "levels c h w"], Float[Tensor, "levels c h w"]]:
-    """One latent noised to shares of the schedule, always by the same noise, and E[z_0 | x_t] of each."""
+    """One latent noised to shares of the schedule with the same noise, and E[z_0 | x_t] at each."""
     signals = prior.scheduler_class.from_config(prior.scheduler_config).alphas_cumprod
     noise = torch.randn(z.shape, generator=torch_rng(seed, "23", "estimates"))
     noised, found, labels = [], [], torch.tensor([label])
@@ -54,7 +54,7 @@ def estimates(
 
 @figure_style()
 def estimates_figure(run: Run, label: int, levels: Sequence[float]) -> Figure:
-    """A photograph that the prior has not seen, noised more and more, and what each score expects behind the noise."""
+    """A photograph that the prior has not seen, with increasing noise, and the clean image that each score expects."""
     index = run.dataset.validation.of_class(label)[:1]
     priors = {kind: exact_prior_of(run, kind) for kind in EXACT}
     model = priors["global"]
@@ -72,15 +72,15 @@ def estimates_figure(run: Run, label: int, levels: Sequence[float]) -> Figure:
 
 
 def _photographs_beside(run: Run, label: int, z: Float[Tensor, "k c h w"]) -> Float[Tensor, "k C H W"]:
-    """The training image of the class whose latent is nearest to each."""
+    """The training image of the class with the latent nearest to each."""
     latents, members = run.class_latents(label)
     return run.dataset.train.images(members[nearest_latents(z, latents)[0]])
 
 
 @figure_style()
 def created_figure(run: Run, label: int, ipc: int) -> Figure:
-    """The heaviest cells of a class: the photograph nearest to each centroid, the centroid decoded, and what either
-    score makes of it at the run's strength; last, the photograph nearest to the local score's picture."""
+    """The heaviest cells of a class: the photograph nearest to each centroid, the decoded centroid, the picture of
+    either score at the run's strength, and the photograph nearest to the local score's picture."""
     points, counts = load_prototypes(run.prototypes(), ipc)
     cells = counts[label].argsort(descending=True, stable=True)[:SHOWN]
     model, centroids = exact_prior_of(run, "local"), points[label][cells].float()
@@ -109,7 +109,7 @@ def _pictures(run: Run, kind: str, label: int, cells: Int64[Tensor, " k"], ipc: 
 
 
 def pictures_table(rows: Sequence[dict], caption: str) -> Table:
-    """What `latents.pictures` measured, a row for each kind and strength; means over classes."""
+    """Measurements of `latents.pictures`, a row for each kind and strength; means over classes."""
     lines = []
     for row in rows:
         found = (100 * np.array(row["recognised"]), np.array(row["nearest"]), np.array(row["w2"]))
@@ -121,7 +121,7 @@ def pictures_table(rows: Sequence[dict], caption: str) -> Table:
     n = len(rows[0]["w2"])
     notes = (
         f"Means over n = {n} classes{' and 95 % intervals' * (n >= ENOUGH)}.",
-        "Distance to the nearest: of a picture's latent, encoded again, to the nearest training latent of its class, "
-        "where that of a held-out photograph is 1; W₂ by the counts. Strength 0: the decoded centroid.",
+        "Distance to the nearest: from a picture's latent, encoded again, to the nearest training latent of its class; "
+        "for a held-out photograph it is 1. W₂ is with the counts. Strength 0: the decoded centroid.",
     )
     return Table.of_groups(caption, columns, lines, notes)

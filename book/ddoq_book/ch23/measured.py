@@ -1,4 +1,4 @@
-"""What only real latents can tell: the measures of `ddoq record latents`, of photographs beside digits.
+"""Measurements of real latents from `ddoq record latents`, for photographs and digits.
 
 In: the files of that study. Out: tables, a figure, and texts for the prose.
 """
@@ -26,29 +26,29 @@ MISSING = "Nothing is recorded yet; ddoq record latents does it."
 
 
 def recorded_measures() -> dict[str, dict]:
-    """Those that are recorded, by the name of their data."""
+    """The recorded measurements, by the name of their data."""
     files = {name: RESULTS / FOLDER / measured_file(profile) for profile, name in PROFILES.items()}
     return {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
 
 
 def fall(row: dict, where: str) -> float:
-    """By how many percent the counts lower W_2 against equal weights."""
+    """Percentage by which the counts lower W_2 against equal weights."""
     by_counts, equal = row[where]
     return 100 * (1 - by_counts / equal)
 
 
 def distance_slope(curve: dict, where: str) -> float:
-    """Of log W_2 = log G^(1/2) against log K; -1 / d for a law of dimension d, once K is large."""
+    """Slope of log W_2 = log G^(1/2) against log K; for large K it is -1 / d for a law of dimension d."""
     return float(np.polyfit(np.log(curve["K"]), np.log(curve[where]) / 2, 1)[0])
 
 
 def shares(rows: list[dict]) -> Float[ndarray, " C"]:
-    """Of the variance of the teacher's logits, what is within the cells, in percent."""
+    """Percentage of the variance of the teacher's logits that is within the cells."""
     return np.array([100 * r["within"] / (r["within"] + max(r["between"], 0.0)) for r in rows])
 
 
 def latent_codebooks_table(found: Mapping[str, dict]) -> Table:
-    """A block for each data set, a row for each K."""
+    """Codebooks with a block for each data set and a row for each K."""
     rows = []
     for name, measures in found.items():
         for ipc, of_class in measures["codebooks"].items():
@@ -60,14 +60,14 @@ def latent_codebooks_table(found: Mapping[str, dict]) -> Table:
     columns += (Column("W₂ falls by, %", ".1f"), Column("held out, %", ".1f"), Column("Within cells, %", ".0f"))
     notes = (
         "One pass of mini-batch k-means, one codebook of each class; means over classes and 95 % intervals. W₂ falls: "
-        "of the codebook to the latents it was made of, with its counts against equal weights; held out: to validation "
+        "from the codebook to its training latents, with its counts against equal weights; held out: to validation "
         "latents. Within cells: share of the variance of the teacher's logits.",
     )
     return Table.of_groups("Codebooks of real latents", columns, rows, notes if rows else (MISSING,))
 
 
 def latent_dimensions_table(found: Mapping[str, dict]) -> Table:
-    """A row for each data set."""
+    """Dimensions, with a row for each data set."""
     rows = []
     for name, m in found.items():
         slopes = [
@@ -78,26 +78,26 @@ def latent_dimensions_table(found: Mapping[str, dict]) -> Table:
     columns += (Column("Slope of log W₂", ".3f"), Column("Slope, held out", ".3f"))
     notes = (
         "Means over classes and 95 % intervals. Intrinsic dimension by maximum likelihood from the 20 nearest "
-        "neighbours, which is too small where there are few points. Slope: of Lloyd's codebooks, against log K.",
+        "neighbours, which is too small for few points. Slope: of Lloyd's codebooks, against log K.",
     )
     return Table.of_rows("How many dimensions the latents have", columns, rows, notes if rows else (MISSING,))
 
 
 def latent_bounds_table(found: Mapping[str, dict], signals: Mapping[float, float], ipc: int = 10) -> Table:
-    """phi(1) a^2 / v G at each strength: above 1 it says nothing. G is that of the codebooks by their counts."""
+    """phi(1) a^2 / v G at each strength; above 1 it is no information. G is that of the codebooks with their counts."""
     rows = []
     for name, m in found.items():
         G = np.array([r["training"][0] ** 2 for r in m["codebooks"][str(ipc)]])
         for strength, a in signals.items():
             rows.append((name, strength, a, Mean.of(renoised_total_variation(a / (1 - a)) * G)))
     columns = ("Data", Column("Strength", "g"), Column("ᾱ", ".3f"), Column("Bound of the total variation", ".3g"))
-    notes = (f"K = {ipc}, means over classes and 95 % intervals; a total variation is 1 at most.",)
+    notes = (f"K = {ipc}, means over classes and 95 % intervals; a total variation is at most 1.",)
     return Table.of_groups("The theorem on re-noising, at real scale", columns, rows, notes if rows else (MISSING,))
 
 
 @figure_style()
 def curves_figure(found: Mapping[str, dict]) -> Figure:
-    """Distortion against K over that of one point, geometric means over classes."""
+    """Distortion over that of one point, against K; geometric means over classes."""
     figure, axes = subplots(height=3.0)
     for (name, m), colour in zip(found.items(), CYCLE, strict=False):
         for where, dash in (("training", "-"), ("held_out", "--")):
@@ -112,7 +112,7 @@ def curves_figure(found: Mapping[str, dict]) -> Figure:
 
 
 def latent_texts(found: Mapping[str, dict]) -> dict[str, str]:
-    """What the prose says, or that it is not recorded."""
+    """Texts for the prose; they say so if nothing is recorded."""
     texts = {}
     for name in PROFILES.values():
         m, missing = found.get(name), "(not recorded yet)"

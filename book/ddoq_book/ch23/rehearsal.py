@@ -1,4 +1,4 @@
-"""The run of the page: on the reader's photographs, or a rehearsal on patches of the two that scikit-learn carries.
+"""The run of the page: on the reader's photographs, or a rehearsal on patches of scikit-learn's two photographs.
 
 In: the profile of the page. Out: its run, whose prior is the exact score of the training latents. A rehearsal has three
 classes, patches of three regions, and an autoencoder that is fitted to them.
@@ -15,14 +15,14 @@ from ddoq_core.runs.run import Run
 
 # file, and top and bottom of the region as shares of its height
 CLASSES = {"flower": ("flower.jpg", 0.0, 1.0), "sky": ("china.jpg", 0.0, 0.3), "temple": ("china.jpg", 0.3, 0.9)}
-SIDE, STRIDE = 32, 12  # pixels of a patch, and from one to the next
-TRAINED = 0.7  # share of a photograph's width, from the left, that is for training: no patch lies on both sides
+SIDE, STRIDE = 32, 12  # pixels: side of a patch, and distance to the next patch
+TRAINED = 0.7  # share of a photograph's width, from the left, for training; no patch is on both sides
 LEVELS = [5]  # images per class of a rehearsal
-LONGER = 3  # times the profile's epochs of the autoencoder: colours and edges take longer than digits
+LONGER = 3  # times the profile's epochs of the autoencoder: colours and edges need more than digits
 
 
 def run_of(profile: Profile) -> Run:
-    """The run of this profile if its prior is the exact score, or that of a rehearsal."""
+    """The run of this profile if its prior is the exact score, otherwise the run of a rehearsal."""
     if profile.prior == "exact":
         return Run(profile)
     root = Path(profile.artifacts) / "two-photographs"
@@ -41,7 +41,7 @@ def rehearses(run: Run) -> bool:
 
 
 def cut_patches(root: Path) -> None:
-    """A folder train/CLASS/*.png of patches of the left part of each photograph, and val/ of its right part."""
+    """Write train/CLASS/*.png with patches of the left part of each photograph, and val/ with patches of the right."""
     if (root / "val").exists():  # written last
         return
     for name, (file, top, bottom) in CLASSES.items():

@@ -1,8 +1,8 @@
-"""The comparisons that the protocol declares, with the intervals that it asks for (book/protocol.md).
+"""The comparisons that the protocol declares, with the intervals that it prescribes (book/protocol.md).
 
-In: the records of each data set. Out: the primary comparisons, with Bonferroni's intervals, the secondary ones, with
-intervals of 95 % each, and what the latter say of each method against random real images; each as a result that holds
-numbers, and as a table.
+In: the records of each data set. Out: the primary comparisons with Bonferroni's intervals, the secondary comparisons
+with intervals of 95 % each, and each method against random real images from the latter. Each is a result with numbers,
+and a table.
 """
 
 from collections import Counter
@@ -26,16 +26,16 @@ SECONDARY += [(m, REAL) for m in METHODS if METHODS[m].distill and m not in (REA
 
 @dataclass(frozen=True)
 class PrimaryComparison:
-    """DDOQ minus D4M on one data set at one level; None where it was not recorded."""
+    """DDOQ minus D4M on one data set at one level; None if it was not recorded."""
 
-    dataset: str  # with what was kept of it
+    dataset: str  # with the number of images kept
     ipc: int
     found: PairedDifference | None
 
 
 @dataclass(frozen=True)
 class PrimaryComparisons:
-    """The family of primary comparisons, whose intervals hold together."""
+    """The family of primary comparisons with simultaneous intervals."""
 
     student: str
     level: float  # of each interval, so that all are right with probability LEVEL
@@ -43,12 +43,12 @@ class PrimaryComparisons:
 
     @property
     def n_told(self) -> int:
-        """How many tell DDOQ from D4M."""
+        """Number of comparisons that tell DDOQ from D4M."""
         return sum(row.found is not None and row.found.verdict in TOLD for row in self.rows)
 
     @property
     def recorded(self) -> list[PairedDifference]:
-        """Those that were recorded."""
+        """The recorded comparisons."""
         return [row.found for row in self.rows if row.found is not None]
 
 
@@ -66,7 +66,7 @@ def primary(records: list[Records]) -> PrimaryComparisons:
 
 
 def primary_table(found: PrimaryComparisons) -> Table:
-    """The primary comparisons, blocks by data set."""
+    """The primary comparisons, with a block for each data set."""
     rows = []
     for row in found.rows:
         paired, sizes = _paired_cells(row.found), (0, None)
@@ -78,8 +78,8 @@ def primary_table(found: PrimaryComparisons) -> Table:
         ("Data", "IPC", *_paired_columns("DDOQ is"), "n students", Column("n test", ",")),
         rows,
         (
-            f"Intervals of level {100 * found.level:.2f} % each: {100 * LEVEL:.0f} % that all {len(found.rows)} are "
-            "right.",
+            f"Intervals of level {100 * found.level:.2f} % each; all {len(found.rows)} hold together at "
+            f"{100 * LEVEL:.0f} %.",
             FOUND_NOTE,
         ),
     )
@@ -87,20 +87,20 @@ def primary_table(found: PrimaryComparisons) -> Table:
 
 @dataclass(frozen=True)
 class SecondaryComparisons:
-    """The declared further comparisons of one data set, each with an interval of its own, none corrected."""
+    """The secondary comparisons of one data set, each with its own interval, without correction."""
 
-    dataset: str  # with what was kept of it
+    dataset: str  # with the number of images kept
     student: str
     rows: tuple[PairedDifference, ...]
 
     @property
     def n_apart(self) -> int:
-        """How many intervals exclude 0."""
+        """Number of intervals that exclude 0."""
         return sum(row.verdict in TOLD for row in self.rows)
 
     @property
     def of_sets(self) -> list[PairedDifference]:
-        """One comparison for each two different sets of images: other weightings of the same are left out."""
+        """One comparison for each two different sets of images; other weightings of the same images are left out."""
         found = {}
         for row in self.rows:
             images, others = METHODS[row.cell.method].images, METHODS[row.baseline.method].images
@@ -110,12 +110,12 @@ class SecondaryComparisons:
 
     @property
     def n_by_chance(self) -> float:
-        """How many would exclude it if no two methods differed."""
+        """Expected number of intervals that would exclude 0 if no two methods differed."""
         return (1 - LEVEL) * len(self.rows)
 
 
 def secondary(records: Records) -> SecondaryComparisons:
-    """The declared further comparisons of one data set, first student, soft and hard labels; 95 % each."""
+    """The secondary comparisons of one data set, first student, soft and hard labels; 95 % each."""
     student = records.students[0]
     pairs = [pair for declared in SECONDARY for pair in _pairs(records, *declared, student)]
     return SecondaryComparisons(
@@ -124,7 +124,7 @@ def secondary(records: Records) -> SecondaryComparisons:
 
 
 def secondary_table(found: SecondaryComparisons) -> Table:
-    """The secondary comparisons, a block for each pair of methods."""
+    """The secondary comparisons, with a block for each pair of methods."""
     sets = found.of_sets
     told = sum(row.verdict in TOLD for row in sets)
     return Table.of_groups(
@@ -142,13 +142,13 @@ def secondary_table(found: SecondaryComparisons) -> Table:
 
 @dataclass(frozen=True)
 class AgainstReal:
-    """Each method that is declared to be compared with as many random real images, with its difference to them."""
+    """The declared comparisons of methods with as many random real images."""
 
     student: str
-    rows: tuple[tuple[str, PairedDifference], ...]  # data set with what was kept of it, difference
+    rows: tuple[tuple[str, PairedDifference], ...]  # data set with the number of images kept, difference
 
     def verdicts(self, labels: str, above_ipc: int = 1) -> Counter[str]:
-        """How often each verdict was reached with one kind of labels, at more than `above_ipc` images per class.
+        """Counts of the verdicts with one kind of labels, at more than `above_ipc` images per class.
 
         A set of images counts once, with the weights of its first row in the table.
         """
@@ -168,7 +168,7 @@ class AgainstReal:
 
 
 def against_real(records: list[Records]) -> AgainstReal:
-    """Every declared method against as many random real images, first student."""
+    """Every declared method compared with as many random real images, first student."""
     student = records[0].students[0]
     rows = []
     for one in records:
@@ -178,7 +178,7 @@ def against_real(records: list[Records]) -> AgainstReal:
 
 
 def against_real_table(found: AgainstReal) -> Table:
-    """The verdict on each method against as many random real images, in one word."""
+    """Each method's verdict against as many random real images, in one word."""
     groups: dict[tuple, dict[str, list[str]]] = {}
     for dataset, row in sorted(found.rows, key=lambda row: list(METHODS).index(row[1].cell.method)):
         words = groups.setdefault((dataset, row.cell.labels != "soft", row.cell.ipc), {})
@@ -202,7 +202,7 @@ def against_real_table(found: AgainstReal) -> Table:
 
 
 def declared_texts(primaries: PrimaryComparisons, real: AgainstReal) -> dict[str, str]:
-    """Counts of the primary verdicts, and of those against random real images at more than one image, for the prose."""
+    """Texts: counts of the primary verdicts, and of those against random real images at more than one image."""
     texts = {"primary_n": f"{len(primaries.rows)}", "primary_told": f"{primaries.n_told}"}
     for labels in ("soft", "hard"):
         verdicts = real.verdicts(labels)
@@ -211,10 +211,10 @@ def declared_texts(primaries: PrimaryComparisons, real: AgainstReal) -> dict[str
 
 
 def power_texts(primaries: PrimaryComparisons, gains: Sequence[QuotedGain]) -> dict[str, str]:
-    """What the primary comparisons could have found, beside what there was to gain and what the paper gained of it.
+    """Texts: effects that the primary comparisons could find, the headroom, and the paper's share of it.
 
     Args:
-        gains: of the paper, whose share of the headroom at the same IPC is taken as an effect.
+        gains: gains in the paper; their share of the headroom at the same IPC is taken as an effect.
     """
     measured = [row for row in primaries.recorded if row.headroom is not None]
     found = [row.difference.detectable for row in measured]
@@ -230,7 +230,7 @@ def power_texts(primaries: PrimaryComparisons, gains: Sequence[QuotedGain]) -> d
 
 
 def inverted_texts(real: AgainstReal, methods: Sequence[str] = ("sre2l", "cda")) -> dict[str, str]:
-    """What inverted images lose to random real ones at the largest IPC, with soft and with hard labels."""
+    """Texts: loss of inverted images against random real images at the largest IPC, with soft and with hard labels."""
     texts = {}
     for labels in ("soft", "hard"):
         rows = real.of(methods, labels)
@@ -242,7 +242,7 @@ def inverted_texts(real: AgainstReal, methods: Sequence[str] = ("sre2l", "cda"))
 
 
 def _range(values: Sequence[float], form: str = ".1f") -> str:
-    """The smallest and the largest value, as prose has them."""
+    """The smallest and the largest value, as a text."""
     if not values:
         return NOTHING
     ends = dict.fromkeys(written(value, form) for value in (min(values), max(values)))
@@ -262,7 +262,7 @@ def _paired_cells(row: PairedDifference | None) -> tuple:
 
 
 def _pairs(records: Records, method: str, baseline: str, student: str) -> Iterator[tuple[Cell, Cell]]:
-    """Cells of both methods at equal levels and labels, levels rising; copies of other rows are no comparison."""
+    """Cells of both methods at equal levels and labels, levels rising; copies of other rows are left out."""
     mine = sorted((c for c in records.cells if c.method == method), key=lambda c: (c.labels != "soft", c.ipc or 0))
     for cell in mine:
         other = Cell(baseline, cell.ipc, student, cell.labels)

@@ -1,7 +1,7 @@
 """Every family of systems in one table: accuracies with hard, soft and own labels, and the bytes that a student needs.
 
-In: the records of the long run and of the study `families`. Out: rows by family, a map of the field, and what was
-published. A row without records says so; nothing is made here.
+In: the records of the long run and of the study `families`. Out: rows by family, a map of the field, and published
+accuracies. A row without records says so; nothing is trained here.
 """
 
 from collections.abc import Iterable
@@ -41,7 +41,7 @@ MARKERS = {"hard": "o", "soft": "s", OWN: "^"}
 
 @dataclass(frozen=True)
 class FamilyRow:
-    """One method at one number of images per class: its accuracies and bytes by kind of labels, where recorded."""
+    """One method at one number of images per class: its recorded accuracies and bytes by kind of labels."""
 
     family: str
     method: str
@@ -53,14 +53,14 @@ class FamilyRow:
 class FamilyTable:
     """All families at one number of images per class."""
 
-    dataset: str  # with what was kept of it; empty: no records
+    dataset: str  # with the number of images kept; empty: no records
     ipc: int
     student: str
     rows: tuple[FamilyRow, ...]
 
     @property
     def recorded(self) -> tuple[FamilyRow, ...]:
-        """Rows of which there are records."""
+        """Rows that have records."""
         return tuple(row for row in self.rows if row.accuracies)
 
 
@@ -95,18 +95,18 @@ def _cells(rows: list[dict]) -> dict[tuple[str, str], list[dict]]:
 
 
 def bytes_of(row: dict) -> int:
-    """Bytes that a student of a record needs: as the record says, or, in records before, from its settings."""
+    """Bytes that a student of a record needs: from the record, or from its settings if the record is older."""
     if "stored" in row:
         return sum(row["stored"].values())
     p, classes = Profile.load(row["profile"], row["parameters"]), len(row["effective"])
     n = row["ipc"] * classes
     target = "soft" if row["labels"] == "soft" or (row["method"] == "rded" and row["labels"] == OWN) else "hard"
     labels = HARD_LABEL * n if target == "hard" else label_bytes(n, classes, row["epochs"])
-    return n * p.picture_size**2 + labels  # these records are of grey images
+    return n * p.picture_size**2 + labels  # the images of these records are grey
 
 
 def families_table(found: FamilyTable) -> Table:
-    """The families as blocks: hard labels first, then soft ones, then each method's own, and kilobytes of each."""
+    """The families as blocks: hard labels first, then soft labels, then each method's own, with kilobytes."""
     rows = []
     for row in found.rows:
         cells = [row.accuracies.get(labels) for labels in LABELS] if row.accuracies else [NOT_YET, None, None]
@@ -124,7 +124,7 @@ def families_table(found: FamilyTable) -> Table:
         rows,
         (
             f"Students behind a mean: {', '.join(map(str, sorted(n))) or 'none yet'}.",
-            "Bytes before they are packed: pictures at a byte a channel, what was learned as floats at four, soft "
+            "Bytes before compression: pictures at one byte per channel, learned values as floats of four bytes, soft "
             "labels as the teacher's logits of all epochs.",
         ),
     )
@@ -132,7 +132,7 @@ def families_table(found: FamilyTable) -> Table:
 
 @figure_style()
 def field_map(found: FamilyTable) -> Figure:
-    """Accuracy against bytes, one mark for each method and kind of labels, families by colour."""
+    """Accuracy against bytes: one mark for each method and kind of labels, coloured by family."""
     figure, axes = subplots(height=4.6)
     colours = {family: CYCLE[i % len(CYCLE)] for i, family in enumerate(BLOCKS)}
     for row in found.recorded:
@@ -149,5 +149,5 @@ def field_map(found: FamilyTable) -> Figure:
 
 
 def recorded_text(found: FamilyTable) -> str:
-    """How many rows of the table have records, as the prose says it."""
+    """Text: number of rows in the table that have records."""
     return f"{len(found.recorded)} of {len(found.rows)} rows"

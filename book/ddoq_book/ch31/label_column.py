@@ -1,4 +1,4 @@
-"""The column of Table 1 that says what the soft labels of a set take on the disk."""
+"""The column of Table 1 with the bytes of a set's soft labels on the disk."""
 
 from collections.abc import Iterable
 
@@ -11,9 +11,9 @@ ONLINE = "0 B: the teacher is asked while training"
 
 
 def label_storage(rows: Iterable[dict]) -> int | None:
-    """Bytes of the soft labels of one distilled set, by the first row with such labels; None without one.
+    """Bytes of the soft labels of one distilled set, from the first row with such labels; None if there is none.
 
-    Rows of the first records have no such number: it follows from what they say of their profile.
+    Rows of the first records do not have this number; it is computed from the profile in the row.
     """
     for row in rows:
         if row["labels"] == "soft":
@@ -30,5 +30,5 @@ def _of_record(row: dict) -> int | None:
 
 
 def storage_form(size: int) -> str:
-    """Bytes as a cell of a table says them."""
+    """Bytes as text for a cell of a table."""
     return bytes_form(size) if size else ONLINE

@@ -1,4 +1,4 @@
-"""The answer of chapter 31 in two figures: the differences that matter as a forest plot, and accuracies by level.
+"""The answer of chapter 31 in two figures: a forest plot of the main differences, and accuracies by level.
 
 In: records of the long run, of the studies on weightings and on photographs, and of the run of the page. Out: rows of
 the forest plot, and a dot plot of Table 1.
@@ -27,15 +27,15 @@ LLOYD, ONE_PASS, OPTIMISERS, BESIDE_REAL = GROUPS = (
     "the paper's optimiser − D⁴M's, equal weights",
     "D⁴M − as many random real images, Lloyd's codebook",
 )
-SIDE_BY_SIDE = 4  # panels in a line
+SIDE_BY_SIDE = 4  # panels in a row
 
 
 def main_comparisons(records: Mapping[str, Records], gains: Sequence[QuotedGain]) -> list[ForestRow]:
-    """The declared comparisons, soft labels, and D4M against random real images, group by group.
+    """The declared comparisons with soft labels, and D4M against random real images, by group.
 
     Args:
-        records: of the long run, by data set.
-        gains: of the paper: that of its first network, as a share of the headroom, is shown with a difference.
+        records: records of the long run, by data set.
+        gains: gains in the paper; that of its first network, as a share of the headroom, is next to a difference.
     """
     share = {gain.ipc: gain.share for gain in reversed(gains)}
     places = [(name, one, ipc) for name, one in records.items() for ipc in PRIMARY_LEVELS]
@@ -61,9 +61,9 @@ def _place(dataset: str, ipc: int) -> str:
 
 @figure_style()
 def claim_figure(found: Table1) -> Figure:
-    """Table 1 as dots: a panel for each number of images per class, a line for each method, first student, soft labels.
+    """Table 1 as dots for the first student with soft labels: a panel per level, and a line for each method.
 
-    The dashed line is the student of all real images, the band the interval of as many random real ones.
+    The dashed line is the student of all real images. The band is the interval of as many random real images.
     """
     levels = [ipc for ipc in dict.fromkeys(row.ipc for row in found.rows) if ipc is not None]
     accuracies = {(row.ipc, row.method): row.accuracies[0] for row in found.rows if row.accuracies[0]}

@@ -1,8 +1,7 @@
-"""How the methods and the training of Table 1 depart from what their authors published.
+"""How the methods and the training of Table 1 differ from those that their authors published.
 
-In: the profile of a run. Out: both lists as tables. What was published is quoted, from the paper and from the authors'
-released code; what is here is read from the profile and from the code of the methods, so that neither can differ from
-the run.
+In: the profile of a run. Out: both lists as tables. The published choices are quoted from the papers and the authors'
+released code. The choices here are read from the profile and the code of the methods; they always agree with the run.
 """
 
 from collections.abc import Iterable
@@ -34,16 +33,16 @@ DECAYS = {
 
 @dataclass(frozen=True)
 class Departure:
-    """One choice of a method that is not as its authors published it."""
+    """One choice of a method that differs from its authors' publication."""
 
-    method: str  # as tables have it
+    method: str  # its name in tables
     choice: str
     published: str
     here: str
 
 
 def mean_rate(profile: Profile) -> float:
-    """The learning rate of a student, as mean over its epochs."""
+    """Mean learning rate of a student over its epochs."""
     knobs = profile.subset(*RATE_KNOBS)
     return float(np.mean([rate(epoch, **knobs) for epoch in range(profile.epochs)]))
 
@@ -54,12 +53,12 @@ def paper_training(network: str = "ResNet-18") -> Profile:
 
 
 def d4m_training() -> Profile:
-    """The training of D4M's students, as its released code has it for ImageNet, as a profile."""
+    """The training of D4M's students in its released code for ImageNet, as a profile."""
     return Profile.of(D4M_TRAINING | {"flip": True})
 
 
 def training_table(profile: Profile) -> Table:
-    """How the students of a run are trained, beside the paper and D4M's code."""
+    """The training of a run's students, next to that of the paper and of D4M's code."""
     trainings = (paper_training(), d4m_training(), profile)
     rows = [
         ("epochs", *(f"{p.epochs}" for p in trainings)),
@@ -76,13 +75,13 @@ def training_table(profile: Profile) -> Table:
 
 
 def with_paper_schedule(rows: Iterable[dict]) -> int:
-    """How many students of these rows were trained with the schedule of the paper's Table 3, under any labels."""
+    """Number of students in these rows with the schedule of the paper's Table 3, with any labels."""
     schedules = [Profile.load(row["profile"], row["parameters"]).lr_schedule for row in rows if row["labels"] != "own"]
     return schedules.count(PAPER_TRAINING["lr_schedule"])
 
 
 def departures(profile: Profile) -> list[Departure]:
-    """Every choice that lies outside what a method's authors published, as far as their papers and code tell."""
+    """Every choice that differs from those of a method's authors, as far as their papers and code say."""
     p = profile
     both = f"{METHODS['sre2l'].title}, {METHODS['cda'].title}"
     crop = sre2l.SMALLEST_CROP if p.image_size >= sre2l.PHOTOGRAPH else cda.SMALLEST_CROP_OF_SMALL
@@ -125,13 +124,13 @@ def departures(profile: Profile) -> list[Departure]:
 
 
 def departures_table(profile: Profile) -> Table:
-    """Every choice that lies outside what a method's authors published."""
+    """Every choice that differs from those of a method's authors."""
     return Table.of_groups(
-        "Choices that lie outside what the authors published",
+        "Choices that differ from those of the authors",
         ("Method", "Choice", Column("Quoted: published"), "Here"),
         [(d.method, d.choice, d.published, d.here) for d in departures(profile)],
         (
-            "Quoted from the papers and the released code, by reading; where nothing is said of the data, for "
+            "Quoted from reading the papers and the released code. Unless the row names its data, a choice is for "
             "ImageNet (D⁴M, DDOQ), or for CIFAR-10 at one image per class (TESLA).",
         ),
     )
@@ -145,7 +144,7 @@ def _codebook(p: Profile) -> str:
 
 
 def _searched(p: Profile, knob: str, **rows: str) -> str:
-    """The profile's value, and those of rows that were searched again: where, by their name in TUNED."""
+    """The profile's value, and the values of rows that were searched again, by their name in TUNED."""
     value, found = getattr(p, knob), []
     for name, where in rows.items():
         again = TUNED[name].get(knob, value)
@@ -158,7 +157,7 @@ def _written(value: float | str) -> str:
 
 
 def _rded_epochs(p: Profile) -> int:
-    """Three times the shared ones (methods.rded.protocol); the first rows, until they are recorded again, had those."""
+    """Three times the shared epochs (methods.rded.protocol); the first rows, until recorded again, had the shared."""
     return 3 * p.epochs if rows_of(FOLDER, "*-rded-own.jsonl") else p.epochs
 
 

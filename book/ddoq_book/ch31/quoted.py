@@ -1,4 +1,4 @@
-"""Table 1 as the paper prints it, and what it says on the optimiser: quoted, nothing measured here."""
+"""Table 1 as the paper prints it, and its optimiser: everything is quoted, nothing is measured here."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -33,7 +33,7 @@ all | Full dataset | 69.8 | 80.9 | 81.9
 
 @dataclass(frozen=True)
 class QuotedAccuracy:
-    """An accuracy with the digits that were printed, and its spread where one was."""
+    """An accuracy with its printed digits, and its spread if one was printed."""
 
     percent: Decimal
     spread: Decimal | None
@@ -84,7 +84,7 @@ class QuotedGain:
     network: str
     ipc: int
     points: Decimal
-    headroom: Decimal  # points from D4M to the bound that the paper names: its teacher, ResNet-18 on all images
+    headroom: Decimal  # points from D4M to the bound named in the paper: its teacher, ResNet-18 on all images
 
     @property
     def share(self) -> float:
@@ -93,7 +93,7 @@ class QuotedGain:
 
 
 def quoted_gains() -> list[QuotedGain]:
-    """DDOQ minus D4M of the paper's Table 1, network by network, IPC rising."""
+    """DDOQ minus D4M in the paper's Table 1, by network and rising IPC."""
     printed = {(row.ipc, row.method): row.accuracies for row in paper_table1()}
     bound = printed[None, "Full dataset"][0].percent
     found = []
@@ -105,7 +105,7 @@ def quoted_gains() -> list[QuotedGain]:
 
 
 def optimiser_table(gains: list[QuotedGain]) -> Table:
-    """Beside each network's gains in the paper, the learning rates that DDOQ and D4M were trained with."""
+    """Each network's gains in the paper, next to the learning rates of DDOQ and D4M."""
     levels = sorted({gain.ipc for gain in gains})
     theirs = d4m_training()
     rows = []
@@ -130,7 +130,7 @@ def optimiser_table(gains: list[QuotedGain]) -> Table:
 
 
 def optimiser_texts(gains: list[QuotedGain]) -> dict[str, str]:
-    """What the prose says of the paper's optimiser: rates, their ratios, and the levels where ResNet-18 gained most."""
+    """Texts on the paper's optimiser: rates, their ratios, and the levels where ResNet-18 gained most."""
     ours, others, theirs = (mean_rate(p) for p in (paper_training(), paper_training("ResNet-50"), d4m_training()))
     levels = sorted({gain.ipc for gain in gains})
     most = [max((g for g in gains if g.ipc == ipc), key=lambda g: g.points).network for ipc in levels]

@@ -1,6 +1,6 @@
-"""Published accuracies of the families, quoted with the source that was opened; what could not be opened is left out.
+"""Published accuracies of the families, quoted from sources that were opened; sources that did not open are left out.
 
-Beside them the oracles: what these rows reach here in a published setting, from the records of `ddoq record oracles`.
+The oracles are next to them: accuracies of these rows here in a published setting, from `ddoq record oracles`.
 """
 
 import statistics
@@ -31,19 +31,19 @@ frepo | – | – | 46.8 ± 0.7 / 65.5 ± 0.4 / 71.7 ± 0.2 | table of PAD; a wi
 d4m | – | – | – / 56.2 ± 0.4 / 72.8 ± 0.5 | its own text
 full | – | – | 84.8 ± 0.1 | table of PAD
 """  # noqa: E501 - a table
-BAND = 2.0  # points within which a published value counts as reached
+BAND = 2.0  # points: a published value within this distance counts as reached
 
 
 @dataclass(frozen=True)
 class OracleResult:
-    """A published setting and what was reached in it here; None: not recorded yet."""
+    """A published setting and the accuracy reached in it here; None: not recorded yet."""
 
     oracle: Oracle
     reached: float | None
 
     @property
     def verdict(self) -> str:
-        """In a word."""
+        """The result in words."""
         if self.reached is None:
             return "not recorded yet"
         gap = self.reached - self.oracle.quoted
@@ -51,18 +51,18 @@ class OracleResult:
 
 
 def quoted_families_table() -> Table:
-    """Quoted, not measured here: IPC 1 / 10 / 50."""
+    """Quoted accuracies, not measured here: IPC 1 / 10 / 50."""
     lines = [line.split(" | ") for line in QUOTED_FAMILIES.strip().splitlines()]
     return Table.of_rows(
         "Quoted: published accuracies at 1 / 10 / 50 images per class, in percent. Nothing in it was measured here.",
         ("Method", "MNIST", "Fashion-MNIST", "CIFAR-10", "Source that was opened"),
         [(METHODS[name].title, *values) for name, *values in lines],
-        (f"{NOTHING}: none published that is known here, or none in a source that could be opened.",),
+        (f"{NOTHING}: no published value is known here, or its source could not be opened.",),
     )
 
 
 def oracle_results() -> list[OracleResult]:
-    """Every published setting that the study of oracles has, with the mean of its students, or of the kernel."""
+    """Every published setting in the study of oracles, with the mean of its students or of the kernel."""
     found = []
     for oracle in ORACLE_RUNS:
         rows = rows_of(ORACLES, oracle.file)
@@ -72,7 +72,7 @@ def oracle_results() -> list[OracleResult]:
 
 
 def oracles_table(found: list[OracleResult]) -> Table:
-    """What was published beside what was reached."""
+    """Published accuracies next to those reached here."""
     return Table.of_rows(
         f"Published settings run again here: reached within {BAND:g} points, or not",
         (

@@ -1,4 +1,4 @@
-"""What the study `baselines` adds to the long run: rows that were recorded again, and all images of a cut data set.
+"""Additions of the study `baselines` to the long run: rows recorded again, and all images of a reduced data set.
 
 In: rows of both studies. Out: texts for the prose.
 """
@@ -9,8 +9,8 @@ from ddoq_core.results.table import NOTHING, written
 from ..recorded import ALL_IMAGES, rows_of
 from ..studies.baselines import FOLDER
 
-PARTS = {  # of the study, by the ends of their names
-    "all-ipc001": "all rows at one image per class, with 1,000 steps in place of 100",
+PARTS = {  # parts of the study, by the ends of their names
+    "all-ipc001": "all rows at one image per class, with 1,000 steps instead of 100",
     "rded-own": "RDED's own protocol, with its 300 epochs",
     "sre2l-ipc010": "SRe²L at ten",
     "tesla-ipc010": "TESLA at ten",
@@ -19,11 +19,11 @@ PARTS = {  # of the study, by the ends of their names
 
 
 def again_texts(rows: list[dict], dataset: str) -> dict[str, str]:
-    """What was recorded again, by data set, and the row of all real images with and without the cut.
+    """Texts: what was recorded again, by data set, and the row of all real images for the part and for the whole.
 
     Args:
-        rows: of the long run, as `long_run_rows` gives them.
-        dataset: one of which the long run has a part.
+        rows: rows of the long run from `long_run_rows`.
+        dataset: a data set of which the long run uses a part.
     """
     again = []
     for name in dict.fromkeys(row["dataset"] for row in rows):

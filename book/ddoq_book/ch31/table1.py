@@ -1,8 +1,8 @@
 """Table 1: accuracy of students trained on distilled images, by images per class, method and student.
 
-In: the records of a run. Out: the accuracies of the table as in the paper with the baselines of this book, the paired
-differences of two methods, and what the paper says of its table checked against this one. A function computes each of
-them, and another shows it as a table.
+In: the records of a run. Out: the accuracies as in the paper, with the baselines of this book, the paired differences
+of two methods, and the paper's statements on its table, checked on this one. One function computes each result, and
+another shows it as a table.
 """
 
 from collections import Counter
@@ -25,16 +25,16 @@ CLAIM = ("full", "random_real", "random_generated", "d4m", "ddoq", "ddoq_proport
 
 @dataclass(frozen=True)
 class Table1Row:
-    """One row of Table 1: a method at one number of images per class, None for all real images."""
+    """One row of Table 1: a method at one number of images per class; None means all real images."""
 
     ipc: int | None
     method: str
     accuracies: tuple[Estimate | None, ...]  # one for each column; None: not run
-    label_bytes: int | None = None  # of the soft labels of one set; None: there are none
+    label_bytes: int | None = None  # bytes of the soft labels of one set; None: there are none
 
     @property
     def n_runs(self) -> tuple[int, ...]:
-        """The different numbers of students behind its means, rising."""
+        """The different numbers of students behind its means, in increasing order."""
         return tuple(sorted({found.n_runs for found in self.accuracies if found}))
 
 
@@ -42,7 +42,7 @@ class Table1Row:
 class Table1:
     """The accuracies of a run: rows by IPC and method, a column for each student and kind of labels."""
 
-    dataset: str  # with what was kept of it
+    dataset: str  # with the number of images kept
     n_test: int
     columns: tuple[tuple[str, str], ...]  # student and labels; all soft ones first
     rows: tuple[Table1Row, ...]
@@ -52,9 +52,9 @@ class Table1:
 
 
 def table1(records: Records) -> Table1:
-    """Table 1 of this run: by IPC; one column per student, soft labels first, then hard, then own ones.
+    """Table 1 of this run by IPC; one column per student, soft labels first, then hard, then own labels.
 
-    All real images have hard labels: that accuracy stands in every column of a student, as their baseline.
+    All real images have hard labels. That accuracy is the baseline in every column of a student.
     """
     there = {(c.student, c.labels) for c in records.cells if c.ipc is not None}
     columns = [(s, "soft") for s in records.students]
@@ -80,21 +80,21 @@ def table1(records: Records) -> Table1:
 
 
 def table1_table(found: Table1) -> Table:
-    """Table 1: blocks by IPC, one column per student and labels, then n."""
+    """Table 1 with blocks by IPC, one column per student and labels, then n."""
     names = [s if labels == "soft" else f"{s}, {FURTHER[labels]}" for s, labels in found.columns]
     notes = ["Bytes of labels: the soft labels of one distilled set on the disk, for all epochs."]
     notes += ["n: students behind each mean. Interval: test images, distillations and student seeds are drawn."]
     if any(labels == "own" for _, labels in found.columns):
         own = ", ".join(METHODS[m].title for m in found.own)
         notes.append(
-            f"Own protocol ({own}): the method's published labels and training, but for what the table of departures "
-            "names. – where none was run."
+            f"Own protocol ({own}): the method's published labels and training, except for the choices in the table of "
+            "departures. –: none was run."
         )
     if found.one_student_each:
         notes.append("Each distillation has one student with first weights of its own: the interval holds both.")
     if found.at_chance:
         cells = "; ".join(f"{METHODS[c.method].title}, IPC {c.ipc}, {c.labels} labels" for c in found.at_chance)
-        notes.append(f"Not trained: no student is better than guessing, so it is no result on the method: {cells}.")
+        notes.append(f"Not trained: no student is better than guessing, which is no result on the method: {cells}.")
     return Table.of_groups(
         f"Top-1 accuracy in percent on the {found.n_test:,} test images of {found.dataset}: mean [95 % interval]",
         (
@@ -113,9 +113,9 @@ def table1_table(found: Table1) -> Table:
 
 
 def untrained(records: Records) -> list[Cell]:
-    """Cells of which no student is right more often than guessing is in 95 of 100 cases.
+    """Cells without a student that is right more often than guessing is in 95 of 100 cases.
 
-    The number of classes is that of what a row tells of its images, class by class.
+    The number of classes is the number of class-by-class values in a row.
     """
     n_classes = max((len(row.get("effective", ())) for row in records.rows), default=0)
     if n_classes < 2:
@@ -126,16 +126,16 @@ def untrained(records: Records) -> list[Cell]:
 
 @dataclass(frozen=True)
 class MethodDifferences:
-    """One method minus another, wherever both were run."""
+    """One method minus another, for all cells with both."""
 
-    dataset: str  # with what was kept of it
+    dataset: str  # with the number of images kept
     method: str
     baseline: str
     rows: tuple[PairedDifference, ...]  # by IPC
 
 
 def differences(records: Records, method: str, baseline: str) -> MethodDifferences:
-    """Accuracy of `method` minus `baseline`, paired over test images and seeds, wherever both were run."""
+    """Accuracy of `method` minus `baseline`, paired over test images and seeds, for all cells with both."""
     pairs = sorted(_pairs(records, method, baseline), key=lambda pair: pair[0].ipc or 0)
     return MethodDifferences(
         data_title(records.rows), method, baseline, tuple(paired_difference(records, *pair) for pair in pairs)
@@ -155,13 +155,13 @@ def differences_table(found: MethodDifferences) -> Table:
             (d.cell.ipc, d.cell.student, d.cell.labels, d.difference, d.verdict, d.difference.detectable, d.headroom)
             for d in found.rows
         ],
-        (FOUND_NOTE if found.rows else "This run has not both.",),
+        (FOUND_NOTE if found.rows else "This run does not have both.",),
     )
 
 
 @dataclass(frozen=True)
 class VerdictCounts:
-    """How often each verdict was reached on one method against another."""
+    """Counts of the verdicts on one method against another."""
 
     method: str
     baseline: str
@@ -175,18 +175,18 @@ class VerdictCounts:
 
 @dataclass(frozen=True)
 class PaperStatements:
-    """What the paper says of its Table 1, in this run, with soft labels; None for what was not run."""
+    """The paper's statements on its Table 1 in this run, with soft labels; None if a row was not run."""
 
     better: VerdictCounts | None  # DDOQ against D4M
-    gains: tuple[PairedDifference, ...]  # of the first student, at the lowest and the highest IPC above 1
+    gains: tuple[PairedDifference, ...]  # gains of the first student, at the lowest and the highest IPC above 1
     square_root: VerdictCounts | None  # DDOQ against proportional weights
     against_real: tuple[VerdictCounts, ...]  # D4M and DDOQ, not in the paper
 
 
 def paper_statements(records: Records) -> PaperStatements:
-    """What this run says of each of the paper's statements."""
+    """The result of this run on each of the paper's statements."""
     pairs = [(c, o) for c, o in _pairs(records, "ddoq", "d4m", "soft") if c.student == records.students[0]]
-    pairs = [pair for pair in pairs if pair[0].ipc > 1]  # K = 1: all weights are 1
+    pairs = [pair for pair in pairs if pair[0].ipc > 1]  # for K = 1 all weights are 1
     pairs.sort(key=lambda pair: pair[0].ipc)
     ends = (pairs[0], pairs[-1]) if len(pairs) > 1 else ()
     of_real = (_counts(records, method, "random_real") for method in ("d4m", "ddoq"))
@@ -199,7 +199,7 @@ def paper_statements(records: Records) -> PaperStatements:
 
 
 def statements_table(found: PaperStatements) -> Table:
-    """What the paper says of its Table 1, and how often this run says the same."""
+    """The paper's statements on its Table 1, and how often this run agrees."""
     rows = [
         ("DDOQ is uniformly better than D⁴M", found.better),
         ("The gain is largest at low IPC", As(found.gains, _gain_words) if found.gains else None),
@@ -230,7 +230,7 @@ class CentralClaim:
 
     @property
     def n_runs(self) -> int:
-        """The fewest students behind one of the means."""
+        """Least number of students behind a mean."""
         return min((found.n_runs for found in self.accuracies.values() if found), default=0)
 
 
@@ -245,7 +245,7 @@ def central_claim(records: Records) -> CentralClaim:
 
 
 def claim_texts(found: CentralClaim) -> dict[str, str]:
-    """The claim as the prose has it."""
+    """Texts of the claim for the prose."""
     return {
         "claim_ipc": written(found.ipc),
         "claim_n_test": f"{found.n_test:,}",

@@ -1,7 +1,7 @@
-"""What was tried of each method's hyper-parameters, and how its students did on the validation images.
+"""The hyper-parameters tried for each method, and the accuracy of its students on the validation images.
 
-In: rows of `ddoq record tuning`. Out: validation accuracies, and a table of them; test scores are in the rows, as in
-all, and not looked at here.
+In: rows of `ddoq record tuning`. Out: validation accuracies, and a table of them. The rows also contain test scores,
+like all rows, but this module does not read them.
 """
 
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ class TriedValue:
 
     search: Search
     value: float | str
-    taken: bool  # by the profile, or by the study `baselines`
-    accuracies: dict[str, Mean | None]  # by labels; percent, with the interval over students; None: not recorded
+    taken: bool  # whether the profile or the study `baselines` uses it
+    accuracies: dict[str, Mean | None]  # percent by labels, with the interval over students; None: not recorded
 
 
 def tried_values(profile: Profile) -> list[TriedValue]:
-    """Every value that was tried, with what is recorded of it."""
+    """Every value that was tried, with its recorded accuracies."""
     found = []
     for search in SEARCHES:
         for value in search.values:
@@ -54,11 +54,11 @@ def _accuracy(rows: list[dict], labels: str) -> Mean | None:
 
 
 def spread_texts(found: list[TriedValue], rows: list[dict], labels: str = "soft") -> dict[str, str]:
-    """Where TESLA's taken value did best among distillations: its draw in the search, and those of the long run.
+    """Texts: TESLA's chosen value, by its one distillation in the search and by those of the long run.
 
     Args:
-        found: what was tried.
-        rows: of the long run, on the same data.
+        found: the values tried.
+        rows: rows of the long run on the same data.
     """
     tried = next(one for one in found if one.taken and one.search.method == "tesla")
     place = {"method": "tesla", "ipc": tried.search.ipc, "labels": labels}
@@ -76,7 +76,7 @@ def spread_texts(found: list[TriedValue], rows: list[dict], labels: str = "soft"
 
 
 def tuning_table(found: list[TriedValue]) -> Table:
-    """Validation accuracy of every value that was tried; the one that the profile has is marked."""
+    """Validation accuracy of every value that was tried; the chosen value is marked."""
     n = sorted({mean.n for tried in found for mean in tried.accuracies.values() if mean})
     counted = (
         f"n = {'/'.join(map(str, n))} students of one distilled set each: the interval holds their variance. That "

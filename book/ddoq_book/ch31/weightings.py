@@ -1,4 +1,4 @@
-"""What weights are worth with the paper's codebook and optimiser: the comparisons that the protocol declares.
+"""The effect of weights with the paper's codebook and optimiser: the comparisons that the protocol declares.
 
 In: rows of `ddoq record weights`. Out: the primary and the secondary comparisons, as numbers and as tables.
 """
@@ -20,7 +20,7 @@ from ..paired import TOLD, verdict
 from ..recorded import RESULTS
 from ..studies.weightings import BLOCKS, Block
 
-MARGINS = {  # points within which an effect is called none, by data set and images per class
+MARGINS = {  # points: an effect within the margin is called none, by data set and images per class
     "mnist5k": {5: 0.3, 10: 0.3, 50: 0.2},
     "fashion_mnist": {5: 0.9, 10: 0.9, 50: 0.2},
     "photographs": {10: 1.0, 50: 0.5},
@@ -32,9 +32,9 @@ ROWS |= {"ddoq_medoid_permuted": "eq. 33 permuted"}
 
 @runtime_checkable
 class Compared(Protocol):
-    """Students of one block and row of a study, whose distillations are the unit."""
+    """Students of one block and row of a study; the unit is the distillation."""
 
-    dataset: str  # by which margins are known
+    dataset: str  # key of the margins
     block: Any  # with `ipc` and `students`
     method: str
     images: str
@@ -51,12 +51,12 @@ class Arm:
 
     @property
     def images(self) -> str:
-        """Codebook, pictures and optimiser, as tables have them."""
+        """Codebook, pictures and optimiser, as in tables."""
         return f"{self.block.codebook}, {'medoids' if 'medoid' in self.method else 'decoded'}, {self.block.optimiser}"
 
     @property
     def grid(self) -> Float[ndarray, "D 1 n_test"] | None:
-        """Hits of its students by distillation and image; None where it is not recorded."""
+        """Hits of its students by distillation and image; None if they are not recorded."""
         return _grids(self.dataset, self.block).get(self.method)
 
 
@@ -71,7 +71,7 @@ def _grids(dataset: str, block: Block) -> dict[str, Float[ndarray, "D 1 n_test"]
 
 @dataclass(frozen=True)
 class WeightComparison:
-    """One arm minus another, in points; without an estimate where one of them is not recorded."""
+    """One arm minus another, in points; the estimate is None if one of them is not recorded."""
 
     arm: Compared
     baseline: Compared
@@ -80,7 +80,7 @@ class WeightComparison:
 
     @property
     def title(self) -> str:
-        """As tables have it."""
+        """Its name in tables."""
         rows = ROWS[self.arm.method], ROWS[self.baseline.method]
         if self.arm.block == self.baseline.block:
             return f"{self.arm.images}: {rows[0]} − {rows[1]}"
@@ -88,17 +88,17 @@ class WeightComparison:
 
     @property
     def margin(self) -> float:
-        """Points within which it is called none."""
+        """Points: an effect within this margin is called none."""
         return MARGINS[self.arm.dataset][self.arm.block.ipc]
 
     @property
     def n_positive(self) -> int:
-        """Distillations in which it is above 0."""
+        """Number of distillations in which it is above 0."""
         return int((self.of_each > 0).sum())
 
     @property
     def verdict(self) -> str | None:
-        """In words: higher, lower, not told apart, or none: within the margin by two one-sided tests."""
+        """Higher, lower, not told apart, or none (within the margin by two one-sided tests)."""
         if self.estimate is None:
             return None
         found = verdict(self.estimate)
@@ -106,7 +106,7 @@ class WeightComparison:
 
 
 def compared(arm: Compared, baseline: Compared, level: float = LEVEL) -> WeightComparison:
-    """Two arms whose students have the same seeds, paired by distillation and image."""
+    """The difference of two arms with the same seeds of students, paired by distillation and image."""
     grids = arm.grid, baseline.grid
     if any(grid is None for grid in grids):
         return WeightComparison(arm, baseline, None, np.empty(0))
@@ -123,7 +123,7 @@ def _block(codebook: str, optimiser: str, ipc: int, method: str = "d4m") -> Bloc
 
 
 def primary_weights() -> list[WeightComparison]:
-    """The six declared comparisons, each with an interval so wide that all six hold at 95 %."""
+    """The six declared comparisons; their intervals hold together at 95 %."""
     found = []
     for dataset in DATASETS:
         arms = {o: functools.partial(Arm, dataset, _block("one pass", o, 10)) for o in ("A", "B")}
@@ -137,8 +137,8 @@ def primary_weights() -> list[WeightComparison]:
 
 
 def secondary_weights() -> list[WeightComparison]:
-    """Every row against weights 1 of its block, DDOQ against its control, and codebooks, images and optimisers against
-    each other at weights 1; 95 % each."""
+    """Every row against weights 1 of its block, DDOQ against its control, and at weights 1 codebooks, images and
+    optimisers against each other; 95 % each."""
     found = []
     for dataset in DATASETS:
         for block in BLOCKS:
@@ -155,7 +155,7 @@ def secondary_weights() -> list[WeightComparison]:
 
 
 def weights_table(found: list[WeightComparison], caption: str) -> Table:
-    """Comparisons, a block for each data set."""
+    """Comparisons, with a block for each data set."""
     rows = [
         (
             c.arm.dataset,
@@ -179,7 +179,7 @@ def weights_table(found: list[WeightComparison], caption: str) -> Table:
 
 
 def control_texts(ipc: int = 10) -> dict[str, str]:
-    """What the spread of the weights changes without their law, and what the law adds, by data set: 95 % each."""
+    """Texts: the effect of permuted weights, and the further effect of their order, by data set; 95 % each."""
     texts = {}
     for dataset in DATASETS:
         arm = functools.partial(Arm, dataset, _block("one pass", "B", ipc))

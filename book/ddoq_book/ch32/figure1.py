@@ -1,8 +1,8 @@
-"""Figure 1: the distilled images of one class, sorted by weight, beside the nearest real training images.
+"""Figure 1: the distilled images of one class, sorted by weight, with the nearest real training images.
 
-In: a run. Out: the K images of a row of Table 1 with the share of the class that each stands for, v_k / sum v, as the
-paper prints it, and for each the real image whose latent lies nearest to the centroid that it was made from. Where a
-row has no centroids, its images stand for equal shares and the latent is that of the image itself.
+In: a run. Out: the K images of a row of Table 1, each with its share of the class, v_k / sum v, as the paper prints it,
+and the real image with the latent nearest to its centroid. If a row has no centroids, its images have equal shares, and
+the latent is that of the image itself.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ PER_LINE = 10  # images side by side
 
 @dataclass(frozen=True)
 class WeightedClass:
-    """K distilled images of one class, heaviest first; row k of everything belongs to image k."""
+    """K distilled images of one class, heaviest first; row k of each field belongs to image k."""
 
     class_name: str
     images: Float[Tensor, "K C H W"]
@@ -50,11 +50,11 @@ class WeightedClass:
 
 
 def weighted_class(run: Run, class_name: str, ipc: int, method: str = "ddoq", distill_seed: int = 0) -> WeightedClass:
-    """What Figure 1 shows, read from the run's artifacts.
+    """The content of Figure 1, read from the run's artifacts.
 
     Raises:
-        InputError: no such class; a method without images; an IPC that the run does not make; a run at ImageNet's
-            scale that is not finished.
+        InputError: there is no such class, the method has no images, the run does not have this IPC, or a run at
+            ImageNet's scale is not finished.
     """
     if method not in METHODS or METHODS[method].distill is None:
         raise unknown_name(method, [m for m in METHODS if METHODS[m].distill], "method")
@@ -62,7 +62,7 @@ def weighted_class(run: Run, class_name: str, ipc: int, method: str = "ddoq", di
     if ipc not in levels:
         raise InputError(f"figure_ipc = {ipc}, but the run has {method} at images per class {levels}; choose one")
     if run.dataset.n_classes > ANOTHER_SCALE:
-        run.results()  # read, never made: says what to do when the run is not finished
+        run.results()  # only read: the error says what to do if the run is not finished
     label = find_class(run.dataset, class_name)
     distilled = run.distilled(method, ipc, distill_seed)
     members = torch.nonzero(distilled.labels == label).flatten()
@@ -87,9 +87,9 @@ def weighted_class(run: Run, class_name: str, ipc: int, method: str = "ddoq", di
 
 
 def one_pass_spreads(run: Run, class_name: str, ipc: int, n_starts: int = 10) -> list[float]:
-    """Heaviest cell over lightest of one class after one pass of mini-batch k-means, as in the paper, by start.
+    """Heaviest cell over lightest cell of one class after one pass of mini-batch k-means, as in the paper, per start.
 
-    It starts at K of the class's latents; the cells are counted exactly, and one without a latent counts as one.
+    A start is K of the class's latents. The cells are counted exactly; an empty cell counts as one.
     """
     latents, _ = run.class_latents(find_class(run.dataset, class_name))
     found = []
@@ -101,7 +101,7 @@ def one_pass_spreads(run: Run, class_name: str, ipc: int, n_starts: int = 10) ->
 
 
 def _latents_of(run: Run, images: Float[Tensor, "K C H W"]) -> Float[Tensor, "K c h w"]:
-    """Distilled images as `encode` takes real ones: at the prior's size, to the posterior's mean."""
+    """Latents of distilled images, encoded like real images: at the prior's size, by the posterior's mean."""
     prior = load_prior(run.prior.path, **run.profile.subset(*KNOBS))
     batches = resized(images, prior.image_size).split(BATCH)
     return torch.cat([prior.encode(batch).cpu() for batch in batches]).float()
@@ -130,6 +130,6 @@ def figure1(shown: WeightedClass) -> Figure:
 
 @figure_style()
 def shuffled_figure(shown: WeightedClass, seed: int) -> Figure:
-    """The distilled images in an order that is drawn, without their weights."""
+    """The distilled images in random order, without their weights."""
     order = torch.from_numpy(numpy_rng(seed, "32", "shuffled").permutation(len(shown.images)))
     return image_rows([("", part) for part in shown.images[order].split(PER_LINE)])[0]

@@ -1,6 +1,6 @@
-"""Cost as bars: what each step of a run took, and the hours that the paper prints, both beside what operations tell.
+"""Cost as bars: the time of each step of a run, and the hours in the paper, both with estimates from operations.
 
-In: a finished run, the cells of the paper's Table 2, and the devices that times are told for. Out: a figure.
+In: a finished run, the cells of the paper's Table 2, and the devices of the estimates. Out: a figure.
 """
 
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ from ddoq_core.methods.account import BEFORE, STAGES
 from ..style import BLUE, INK, VERMILION, WIDTH, figure_style, for_text, subplots
 from .measured import MeasuredRun
 
-HEIGHT = 0.36  # of a bar
+HEIGHT = 0.36  # height of a bar
 MINUTE, HOUR = 60, 3600
-NAMES = {BEFORE: "prior, teacher"}  # of a stage, where its own says nothing; the others lose their numbers
+NAMES = {BEFORE: "prior, teacher"}  # clearer names of stages; the others lose their numbers
 
 
 @figure_style()
 def cost_figure(took: MeasuredRun, machine: Device, steps: Sequence[PaperStep], gpu: Device) -> Figure:
-    """Left, minutes of each step of this run; right, hours of ImageNet-1K in the paper; marks, by operations alone."""
+    """Left: minutes of each step of this run. Right: hours of ImageNet-1K in the paper. Marks: from operations."""
     figure, (left, right) = subplots(1, 2, width=WIDTH, height=2.9, sharey=True)
     for y, stage in enumerate(STAGES):
         parts = [part for part in took.parts if part.cost.stage == stage]
@@ -42,7 +42,7 @@ def cost_figure(took: MeasuredRun, machine: Device, steps: Sequence[PaperStep], 
     right.set_title("ImageNet-1K: the paper's Table 2", fontsize=9)
     for ax in (left, right):
         ax.grid(axis="y", visible=False)
-    signs = [Patch(color=BLUE, label="taken"), Line2D([], [], color=INK, linewidth=2, label="told by operations alone")]
+    signs = [Patch(color=BLUE, label="taken"), Line2D([], [], color=INK, linewidth=2, label="estimated by operations")]
     figure.legend(handles=signs, loc="outside upper right", ncols=2, fontsize=8)
     return figure
 

@@ -1,4 +1,4 @@
-"""What the prose of chapter 33 says of costs, as glue texts; and the rows of a run, finished first where it is not.
+"""The costs in the prose of chapter 33, as glue texts, and the rows of a run, which is finished first if necessary.
 
 In: the results of `ddoq_core.cost`. Out: texts by name.
 """
@@ -12,13 +12,13 @@ from ddoq_core.runs.run import Run
 
 from .measured import MeasuredRun
 
-# of every run; the page names their speeds
+# steps of every run; the page names their speeds
 SHARED_STEPS = ("prior", "teacher", "encode", "cluster", "synthesize", "relabel", "train")
 SHORT = {"1 Latent clustering": "encode", "2 Synthesis": "synthesis", "3 Soft label": "label", "4 Training": "train"}
 
 
 def rows_of_run(run: Run) -> list[dict]:
-    """Rows of a run's results.jsonl, the run being finished first where it is not."""
+    """Rows of a run's results.jsonl; finishes the run first if necessary."""
     try:
         return run.finished_rows()
     except InputError:
@@ -26,7 +26,7 @@ def rows_of_run(run: Run) -> list[dict]:
 
 
 def told_texts(found: RunCost) -> dict[str, str]:
-    """What a run costs, and the shares of its operations in percent."""
+    """The estimated cost of a run, and the shares of its operations in percent."""
     distilling = ("encode", "cluster", "synthesize", "generate", "relabel")
     shares = {"prior": ("prior",), "real": ("teacher",), "distilling": distilling, "students": ("train",)}
     return {
@@ -37,7 +37,7 @@ def told_texts(found: RunCost) -> dict[str, str]:
 
 
 def implied_texts(steps: list[PaperStep]) -> dict[str, str]:
-    """Shares of the A6000's peak that the paper's hours imply, in percent; of float32's peak too."""
+    """Shares of the A6000's peak that the paper's hours imply, in percent, also of its float32 peak."""
     texts = {}
     for step in steps:
         name = f"implied_{SHORT[step.title]}_{step.ipc}"
@@ -46,7 +46,7 @@ def implied_texts(steps: list[PaperStep]) -> dict[str, str]:
 
 
 def measured_texts(found: MeasuredRun, device: Device) -> dict[str, str]:
-    """What a run took, beside what is told for a device: shares in percent, speeds in GFLOP/s at the largest IPC."""
+    """Measured cost of a run and its estimate for a device: shares in percent, GFLOP/s at the largest IPC."""
     whole, told = found.seconds(), found.told(device)
     return {
         "measured_time": duration(whole),
@@ -63,7 +63,7 @@ def measured_texts(found: MeasuredRun, device: Device) -> dict[str, str]:
 
 
 def largest_speed(found: MeasuredRun, step: str) -> Mean | None:
-    """Operations in a second of the kind of a step with most operations; None if none was measured."""
+    """Operations per second of a step's kind of artifact with the most operations; None if none was measured."""
     parts = [part for part in found.parts if part.cost.step == step]
     return max(parts, key=lambda part: part.cost.flops).mean_speed if parts else None
 

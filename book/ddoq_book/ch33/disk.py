@@ -1,4 +1,4 @@
-"""The disk that ImageNet-1K needs by the paper's setting: latents, prototypes, images and soft labels.
+"""Disk space for ImageNet-1K in the paper's setting: latents, prototypes, images and soft labels.
 
 In: numbers of images per class. Out: bytes, and a table of them.
 """
@@ -11,7 +11,7 @@ from ddoq_core.cost.tables import LEVELS, PAPER, bytes_form
 from ddoq_core.pipeline.label_forms import label_bytes
 from ddoq_core.results.table import Column, Table
 
-NUMBERS_OF_A_LATENT = 4 * 64 * 64  # numbers of a latent of Stable Diffusion 1.5
+NUMBERS_OF_A_LATENT = 4 * 64 * 64  # numbers in a latent of Stable Diffusion 1.5
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class DiskUse:
 
 
 def disk_use(levels: Sequence[int] = LEVELS) -> list[DiskUse]:
-    """Bytes of all that is kept, by images per class."""
+    """Bytes of all kinds of files, by images per class."""
     images = Images.of(PAPER)
     m = [ipc * images.n_classes for ipc in levels]
 
@@ -47,7 +47,7 @@ def disk_use(levels: Sequence[int] = LEVELS) -> list[DiskUse]:
 
 
 def disk_table(found: list[DiskUse], levels: Sequence[int] = LEVELS) -> Table:
-    """The disk by what is kept and by images per class."""
+    """The disk space by kind of file and by images per class."""
     columns = [Column(name, bytes_form) for name in (*(f"IPC {ipc}" for ipc in levels), "Together")]
     nothing = (None,) * len(levels)
     return Table.of_groups(

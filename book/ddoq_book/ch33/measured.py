@@ -1,6 +1,6 @@
 """Seconds of a finished run by step, from its own `run.json` files: the paper's Table 2 for any profile.
 
-In: a finished run. Out: what each of its artifacts took, beside what its operations told, and a table of it.
+In: a finished run. Out: the seconds of each of its artifacts, their estimates from operations, and a table of both.
 """
 
 import json
@@ -18,7 +18,7 @@ from ddoq_core.results.intervals import Mean
 from ddoq_core.results.table import As, Column, Table
 from ddoq_core.runs.run import Run
 
-SHORTEST = 1e-3  # seconds that a run.json resolves
+SHORTEST = 1e-3  # resolution of a run.json in seconds
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Timing:
 
     @property
     def total(self) -> float:
-        """Seconds of all of them."""
+        """Seconds of all artifacts together."""
         return sum(self.seconds)
 
     @property
@@ -47,11 +47,11 @@ class Timing:
 
 
 def timings(run: Run) -> list[Timing]:
-    """Seconds of every artifact that a finished run's students were made from, themselves included.
+    """Seconds of a finished run's students, and of every artifact that they depend on.
 
-    They are found backwards from results.jsonl, by the keys in each run.json; nothing is made. An artifact that was
-    interrupted holds the seconds since it was taken up again. What a method makes for its weights alone is not found:
-    a student's key has the values of the weights.
+    They are found backwards from results.jsonl by the keys in each run.json; nothing is made. The seconds of an
+    interrupted artifact are those since it resumed. An artifact that a method makes only for its weights is not found,
+    because a student's key contains the values of the weights.
 
     Raises:
         InputError: the run is not finished.
@@ -62,7 +62,7 @@ def timings(run: Run) -> list[Timing]:
     seen = set()
     while waiting:
         key = waiting.pop()
-        if key in seen or key not in folders:  # a data set, or a prior of the user's own
+        if key in seen or key not in folders:  # a data set, or a prior of the user
             continue
         seen.add(key)
         manifest, made = (json.loads((folders[key] / name).read_text()) for name in ("manifest.json", "run.json"))
@@ -73,13 +73,13 @@ def timings(run: Run) -> list[Timing]:
 
 
 def _network(manifest: dict) -> str:
-    """As `Cost.network` says it."""
+    """The network, named as in `Cost.network`."""
     made = manifest["parameters"]
     return f"{made['student']}, {made['target']} labels" if manifest["step"] == "train" else made.get("network", "")
 
 
 def _ipc(folder: Path, folders: dict[str, Path]) -> int | None:
-    """IPC of an artifact, or of the distilled set that it is made from; None if there is neither."""
+    """IPC of an artifact, or of its distilled set; None if there is neither."""
     manifest = json.loads((folder / "manifest.json").read_text())
     if "ipc" in manifest["parameters"] or manifest["step"] not in ("relabel", "train"):
         return manifest["parameters"].get("ipc")
@@ -88,19 +88,19 @@ def _ipc(folder: Path, folders: dict[str, Path]) -> int | None:
 
 @dataclass(frozen=True)
 class MeasuredCost:
-    """The estimated cost of each kind of artifact, and the seconds that it took."""
+    """The estimated cost of one kind of artifact, and its measured seconds."""
 
     cost: Cost
     timing: Timing
 
     @property
     def speed(self) -> float | None:
-        """Operations in a second, from the mean of the seconds; None where there are none."""
+        """Operations per second, from the mean of the seconds; None if there are no operations."""
         return self.cost.flops / max(self.timing.mean.value, SHORTEST) if self.cost.flops else None
 
     @property
     def mean_speed(self) -> Mean | None:
-        """The mean of every artifact's own operations in a second."""
+        """Mean over artifacts of their operations per second."""
         seconds = np.maximum(self.timing.seconds, SHORTEST)
         return Mean.of(self.cost.flops / seconds) if self.cost.flops else None
 
@@ -118,22 +118,22 @@ class MeasuredRun:
         return sum(part.timing.n for part in self.parts)
 
     def seconds(self, *steps: str) -> float:
-        """Of all artifacts, or of those of some steps."""
+        """Seconds of all artifacts, or of those of some steps."""
         return sum(part.timing.total for part in self.parts if not steps or part.cost.step in steps)
 
     @property
     def by_clock(self) -> float:
-        """Seconds of all artifacts, students being trained side by side."""
+        """Wall time in seconds of all artifacts; students are trained in parallel."""
         students = self.seconds("train")
         return self.seconds() - students + students / self.profile.workers
 
     def told(self, device: Device) -> float:
-        """The seconds of the same artifacts, as they are told for a device."""
+        """Estimated seconds of the same artifacts on a device."""
         return sum(p.timing.n * device.seconds_of_artifact(p.cost.flops, p.cost.step) for p in self.parts)
 
 
 def measured_run(run: Run) -> MeasuredRun:
-    """The estimated cost of each kind of artifact, and the seconds that it took.
+    """The estimated cost and the measured seconds of each kind of artifact.
 
     Raises:
         InputError: the run is not finished.
@@ -146,7 +146,7 @@ def measured_run(run: Run) -> MeasuredRun:
 
 
 def measured_table_of(profile: Profile, device: Device) -> Table:
-    """What `ddoq cost --measured` prints: `measured_table` of the finished run of a profile.
+    """The output of `ddoq cost --measured`: `measured_table` of the finished run of a profile.
 
     Raises:
         InputError: the run is not finished.
@@ -155,7 +155,7 @@ def measured_table_of(profile: Profile, device: Device) -> Table:
 
 
 def measured_table(found: MeasuredRun, device: Device) -> Table:
-    """The paper's Table 2 for any finished run: seconds by step, as they were measured and as they were told."""
+    """The paper's Table 2 for any finished run: measured and estimated seconds by step."""
     rows = [
         (
             stage, *names(part.cost), part.timing.n, part.timing,
@@ -165,20 +165,20 @@ def measured_table(found: MeasuredRun, device: Device) -> Table:
     ]  # fmt: skip
     return Table.of_groups(
         f"Table 2 for profile {found.profile.profile}: the seconds of each step in its own run.json",
-        ("Step", "What", "IPC", "n", Column("Measured", seconds_form), Column("Told", duration),
+        ("Step", "What", "IPC", "n", Column("Measured", seconds_form), Column("Estimated", duration),
          Column("Speed", lambda speed: amount(speed, "FLOP/s"))),
         [*rows, ("All", "", "", found.n, As(found.seconds(), duration), found.told(device), "")],
         (
-            "n: artifacts of the kind. Measured: their mean ± its 95 % interval; of two, both. “All” adds up every "
-            f"artifact; {found.profile.workers} students were trained side by side, so the wall time is "
+            "n: artifacts of the kind. Measured: mean ± its 95 % interval, or both values of two artifacts. “All” is "
+            f"the sum over artifacts; {found.profile.workers} students were trained in parallel, so the wall time is "
             f"{duration(found.by_clock)}.",
-            f"Told: on {device}.",
+            f"Estimated for {device}.",
         ),
     )  # fmt: skip
 
 
 def seconds_form(timing: Timing) -> str:
-    """One artifact's seconds; of two, both; of more, the mean with its interval."""
+    """Seconds of one artifact, both values for two artifacts, and the mean with its interval for more."""
     if timing.n == 2:
         return " and ".join(map(duration, sorted(timing.seconds)))
     mean = duration(timing.mean.value)

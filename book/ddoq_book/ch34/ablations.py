@@ -1,4 +1,4 @@
-"""What a choice of Algorithm 4 changes: one knob at a time, everything else as in the long run of Table 1.
+"""The effect of each choice in Algorithm 4: one knob at a time, everything else as in the long run of Table 1.
 
 In: rows of `ddoq record ablations`. Out: paired differences for each knob, and a table of them.
 """
@@ -17,11 +17,11 @@ from ..recorded import rows_of
 from ..studies.one_knob import ABLATED_AT, ABLATIONS, Ablation
 
 IPC, LABELS = ABLATED_AT
-OF_IMAGES = ("weights", "strength", "sampler", "quantizer")  # ablations that leave the training of students as it is
+OF_IMAGES = ("weights", "strength", "sampler", "quantizer")  # ablations that do not change the training of students
 
 
 def recorded_settings(name: str, dataset: str = "mnist5k") -> dict[int, list[dict]]:
-    """Rows of every setting of a knob that has been recorded, by its place."""
+    """Rows of every recorded setting of a knob, by the setting's number."""
     found = {n: rows_of("ablations", f"{dataset}-{name}-{n}.jsonl") for n in range(len(ABLATIONS[name].settings))}
     return {n: rows for n, rows in found.items() if rows}
 
@@ -34,15 +34,15 @@ class AblationRow:
     setting: str
     accuracy: Estimate
     against_first: PairedDifference | None  # None: it is the first setting
-    gain_of_weights: Estimate | None  # DDOQ minus D4M within the setting; None where it is not DDOQ, or D4M is missing
-    effective: float  # share of K that the counts are worth as equal ones; mean over classes and distillations
-    w2_uniform: float  # distance to the data with equal weights, likewise
-    w2: float  # the same with v / sum v
+    gain_of_weights: Estimate | None  # DDOQ minus D4M within the setting; None for other methods, or without D4M
+    effective: float  # effective number of equal counts as a share of K; mean over classes and distillations
+    w2_uniform: float  # distance to the data with equal weights, the same mean
+    w2: float  # the same with the weights v / sum v
 
 
 @dataclass(frozen=True)
 class AblationResult:
-    """What one knob changes; no rows where nothing was recorded."""
+    """The effect of one knob; there are no rows if nothing was recorded."""
 
     ablation: Ablation
     rows: tuple[AblationRow, ...]
@@ -50,7 +50,7 @@ class AblationResult:
 
     @property
     def n_runs(self) -> int:
-        """The fewest students behind a mean."""
+        """Least number of students behind a mean."""
         return min(row.accuracy.n_runs for row in self.rows)
 
 
@@ -58,7 +58,7 @@ def ablation_result(name: str, rows: dict[int, list[dict]]) -> AblationResult:
     """Accuracy under every setting of a knob, its paired difference to the first, and DDOQ minus D4M within it.
 
     Args:
-        rows: of each setting, by its place in the ablation.
+        rows: rows of each setting, by its number in the ablation.
     """
     ablation = ABLATIONS[name]
     if 0 not in rows:
@@ -69,7 +69,7 @@ def ablation_result(name: str, rows: dict[int, list[dict]]) -> AblationResult:
 
 
 def _joint(rows: dict[int, list[dict]]) -> Records:
-    """All settings in one set of records, told apart by their numbers, so that their differences are paired."""
+    """All settings in one set of records, identified by their numbers; this pairs their differences."""
     return Records.of(row | {"method": f"{row['method']} {number}"} for number in sorted(rows) for row in rows[number])
 
 
@@ -92,7 +92,7 @@ def _cell(joint: Records, method: str, number: int) -> Cell:
 
 
 def ablation_table(found: AblationResult) -> Table:
-    """One knob: a block for each method, a row for each setting."""
+    """One knob, with a block for each method and a row for each setting."""
     columns = (
         "Method", "Setting", Column("Top-1, %", ".1f"), Column("Minus the first", _with_verdict),
         Column("DDOQ − D⁴M", "+.1f"), Column("K effective / K", ".2f"), Column("W₂, uniform", ".2f"),
@@ -118,7 +118,7 @@ def ablation_table(found: AblationResult) -> Table:
 
 
 def ablation_rows(found: list[AblationResult]) -> list[ForestRow]:
-    """Every setting of every knob minus its first, as rows of a forest plot; a knob without records has one line."""
+    """Every setting of every knob minus the first setting, as rows of a forest plot; one row if nothing is recorded."""
     rows = []
     for one in found:
         first, *others = one.ablation.settings
@@ -137,13 +137,13 @@ def _with_verdict(against: PairedDifference) -> str:
 
 @dataclass(frozen=True)
 class AblationPower:
-    """What all ablations together could find, and what there was to find."""
+    """The power of all ablations together, and the headroom."""
 
     n: int  # differences to the first settings
     n_told: int
     detectable: float  # median of the smallest differences found with a power of 80 %, in points
     headroom: float  # points from the first setting of the weights to all real images
-    rising: tuple[tuple[str, AblationRow], ...]  # knob and row whose pictures are farther from the data with weights
+    rising: tuple[tuple[str, AblationRow], ...]  # knobs and rows with pictures farther from the data with weights
 
 
 def ablation_power(found: list[AblationResult], full: float) -> AblationPower:
@@ -162,7 +162,7 @@ def ablation_power(found: list[AblationResult], full: float) -> AblationPower:
 
 
 def ablation_power_texts(found: AblationPower) -> dict[str, str]:
-    """The power of the ablations as the prose has it."""
+    """The power of the ablations, as texts for the prose."""
     rising = [f"{title.lower()}: {row.setting} ({row.w2_uniform:.2f} to {row.w2:.2f})" for title, row in found.rising]
     return {
         "ablation_n": f"{found.n}",

@@ -1,8 +1,8 @@
 """The declared study of unequal masses: pooled comparisons of weightings, with the distillation as the unit.
 
-In: rows of `ddoq record controlled`. Out: the comparisons that the protocol declares, as numbers, as tables, and as the
-prose has them. A comparison is a signed mean of accuracies over exponents and networks, taken image by image and
-distillation by distillation, so that its interval needs no assumption on how its parts depend on each other.
+In: rows of `ddoq record controlled`. Out: the comparisons that the protocol declares, as numbers, tables and texts. A
+comparison is a signed mean of accuracies over exponents and networks, taken for each image and distillation. Its
+interval therefore needs no assumption on the dependence of its parts.
 """
 
 import functools
@@ -27,7 +27,7 @@ from ..studies.unequal_masses import BLOCKS, STUDENTS, SUPERCLASSES, UNEQUAL
 from ..style import CYCLE, INK, WIDTH, figure_style, subplots
 from .imbalance import exponent_of
 
-MARGIN = 0.5  # points within which an effect is called none
+MARGIN = 0.5  # points: an effect within this margin is called none
 PAIRS = [(method, "d4m") for method in ("ddoq", "ddoq_proportional", "ddoq_permuted")]
 PAIRS += [("ddoq", "ddoq_permuted"), ("ddoq", "ddoq_proportional")]
 TITLES = {"d4m": "D⁴M", "ddoq": "DDOQ", "ddoq_proportional": "proportional", "ddoq_permuted": "permuted"}
@@ -43,22 +43,22 @@ class Comparison:
     labels: str
     estimate: Estimate | None  # None: a part is not recorded
     of_each: Float[ndarray, " distillations"]  # the same, of every distillation
-    slope: bool = False  # by how much it grows with the exponent, per unit of it
+    slope: bool = False  # whether it is the growth per unit of the exponent
 
     @property
     def title(self) -> str:
-        """As tables have it."""
+        """Its name in tables."""
         name = f"{TITLES[self.method]} − {TITLES[self.baseline]}"
         return f"slope of {name} in s" if self.slope else name
 
     @property
     def n_positive(self) -> int:
-        """Distillations in which it is above 0."""
+        """Number of distillations in which it is above 0."""
         return int((self.of_each > 0).sum())
 
     @property
     def verdict(self) -> str:
-        """In words: higher, lower, not told apart, or none: within the margin by two one-sided tests."""
+        """Higher, lower, not told apart, or none (within the margin by two one-sided tests)."""
         if self.estimate is None:
             return "not recorded"
         found = verdict(self.estimate)
@@ -66,7 +66,7 @@ class Comparison:
 
 
 def image_masses(profile: Profile, exponents: Sequence[float]) -> dict[float, Float[ndarray, " n_test"]]:
-    """Of every test image the mass of its sub-population, for each exponent of the training law."""
+    """Mass of every test image's sub-population, for each exponent of the training law."""
     origin, dataset = sub_populations(profile), load_dataset(profile)
     digits = np.array([origin[i] for i in dataset.test.ids])
     return {s: masses(1 + max(origin.values()), SUPERCLASSES, s, profile.seed)[digits] for s in exponents}
@@ -80,10 +80,10 @@ class Controlled:
 
     @classmethod
     def of(cls, rows: list[dict], profile: Profile, law: str = "training") -> "Controlled":
-        """From the rows.
+        """The study from its rows.
 
         Args:
-            law: of the test images: `training` lets each count for the mass of its sub-population, `equal` alike.
+            law: law of the test images: `training` weights each by the mass of its sub-population, `equal` equally.
         """
         exponents = sorted({exponent_of(row) for row in rows})
         mass = image_masses(profile, exponents) if law == "training" else {}
@@ -94,7 +94,7 @@ class Controlled:
         self, method: str, baseline: str, ipc: int, labels: str, *, exponents: Sequence[float] = UNEQUAL,
         students: Sequence[str] = tuple(STUDENTS), slope: bool = False, level: float = LEVEL,
     ) -> Comparison:  # fmt: skip
-        """`method` minus `baseline`, mean over exponents and networks, or its slope."""
+        """`method` minus `baseline`, as a mean over exponents and networks, or its slope."""
         cells = [(s, student) for s in exponents for student in students]
         pairs = [[(s, Cell(m, ipc, student, labels)) for m in (method, baseline)] for s, student in cells]
         if not all(s in self.by_exponent and cell in self.by_exponent[s].cells for pair in pairs for s, cell in pair):
@@ -112,7 +112,7 @@ class Controlled:
 
 
 def primary_comparisons(study: Controlled) -> list[Comparison]:
-    """The five declared comparisons, each with an interval so wide that all five hold at 95 %."""
+    """The five declared comparisons; their intervals hold together at 95 %."""
     level = 1 - (1 - LEVEL) / 5
     ours = functools.partial(study.compare, "ddoq", level=level)
     found = [ours("d4m", *BLOCKS[0]), ours("d4m", *BLOCKS[0], slope=True), ours("ddoq_permuted", *BLOCKS[0])]
@@ -120,12 +120,12 @@ def primary_comparisons(study: Controlled) -> list[Comparison]:
 
 
 def secondary_comparisons(study: Controlled) -> list[Comparison]:
-    """All weightings against equal weights, and DDOQ against the others, in every block; 95 % each."""
+    """All weightings against equal weights, and DDOQ against the other weightings, in every block; 95 % each."""
     return [study.compare(*pair, *block) for block in BLOCKS for pair in PAIRS]
 
 
 def comparisons_table(found: list[Comparison], caption: str) -> Table:
-    """Comparisons, a block for each number of images and kind of labels."""
+    """Comparisons, with a block for each number of images and kind of labels."""
     rows = []
     for c in found:
         numbers = (None,) * 5
@@ -147,7 +147,7 @@ def comparisons_table(found: list[Comparison], caption: str) -> Table:
 
 
 def single_comparisons(study: Controlled, method: str = "ddoq", baseline: str = "d4m") -> dict[tuple, Comparison]:
-    """The same for every exponent and network alone: by (ipc, labels, student, s)."""
+    """The comparison for every single exponent and network, by (ipc, labels, student, s)."""
     found = {
         (*block, student, s): study.compare(method, baseline, *block, exponents=[s], students=[student])
         for block in BLOCKS
@@ -159,7 +159,7 @@ def single_comparisons(study: Controlled, method: str = "ddoq", baseline: str = 
 
 @figure_style()
 def controlled_figure(found: dict[tuple, Comparison], title: str) -> Figure:
-    """A comparison against the exponent: a panel for each block, a line for each network."""
+    """A comparison against the exponent, with a panel for each block and a line for each network."""
     figure, axes = subplots(1, len(BLOCKS), width=WIDTH, height=2.8, sharey=True, squeeze=False)
     for ax, block in zip(axes[0], BLOCKS, strict=True):
         ax.axhline(0, color=INK, linewidth=0.8)
@@ -178,7 +178,7 @@ def controlled_figure(found: dict[tuple, Comparison], title: str) -> Figure:
 
 
 def controlled_texts(study: Controlled) -> dict[str, str]:
-    """Every comparison as the prose has it: points, verdict and distillations above 0, by the names of its parts."""
+    """Texts of every comparison: points, verdict and distillations above 0, by the names of its parts."""
     texts = {}
     for block, pair, slope in itertools.product(BLOCKS, PAIRS, (False, True)):
         found = study.compare(*pair, *block, slope=slope)

@@ -1,4 +1,4 @@
-"""Whether a distilled set that is nearer to the data in W_2 trains a better student.
+"""Does a distilled set that is nearer to the data in W_2 train a better student?
 
 In: rows of `ddoq record ablations`. Out: rank correlations with intervals, a figure, and the effect of weights on W_2.
 """
@@ -21,12 +21,12 @@ from ..studies.one_knob import ABLATED_AT
 from ..style import CYCLE, figure_style, subplots
 
 LABELS = ABLATED_AT[1]
-N_DRAWS = 2000  # of the bootstrap
+N_DRAWS = 2000  # draws of the bootstrap
 
 
 @dataclass(frozen=True)
 class RankCorrelation:
-    """Spearman's rank correlation with its 95 % interval; written as `rho [low, high]` by any format of a number."""
+    """Spearman's rank correlation with its 95 % interval; any number format writes it as `rho [low, high]`."""
 
     rho: float
     low: float
@@ -38,41 +38,41 @@ class RankCorrelation:
 
 @dataclass(frozen=True)
 class SetsByDistance:
-    """Distilled sets as points: distance to the data and accuracy of the students, per class; row i is one weighting
-    of one set of images."""
+    """Distilled sets as points: distance to the data and accuracy of students per class; row i is one weighting of one
+    set of images."""
 
     names: list[str]
-    images: list[tuple]  # which set of images: weightings of the same images are one cluster
-    w2: Float[ndarray, "points classes"]  # by the weights that the students were trained with
+    images: list[tuple]  # identity of the set of images: weightings of the same images are one cluster
+    w2: Float[ndarray, "points classes"]  # with the weights used to train the students
     accuracy: Float[ndarray, "points classes"]  # percent, mean over the students of a point
 
     @property
     def correlation(self) -> RankCorrelation:
-        """Of distance and accuracy, as means over classes; the interval is a bootstrap over sets of images."""
+        """Correlation of distance and accuracy as means over classes; the interval is a bootstrap over image sets."""
         return _correlation(self.w2.mean(1, keepdims=True), self.accuracy.mean(1, keepdims=True), self.images)
 
     @property
     def correlation_within_classes(self) -> RankCorrelation:
-        """The same of all points and classes, each class centred at its mean over the points."""
+        """The same over all points and classes, with each class centred at its mean over the points."""
         return _correlation(self.w2 - self.w2.mean(0), self.accuracy - self.accuracy.mean(0), self.images)
 
 
 def sets_by_distance(rows: list[dict], labels: ndarray, ipc: int, kind: str = LABELS) -> SetsByDistance:
-    """Distilled sets of the rows at one level: a point for every set of images and weighting whose distance is known.
+    """Distilled sets of the rows at one level: a point for every set of images and weighting with a known distance.
 
     Args:
-        rows: of students that differ in their images and weights alone.
+        rows: rows of students that differ only in their images and weights.
         labels: classes of the test images, in their order.
     Raises:
-        InputError: fewer than three sets.
+        InputError: there are fewer than three sets.
     """
     points: dict[tuple, dict[str, dict]] = {}
     for row in rows:
         if row["ipc"] == ipc and row["labels"] == kind and _distance(row) is not None:
             images, weights = tuple(row["w2_uniform"]), str(row["weights"])  # equal images have equal distances
-            points.setdefault((images, weights), {})[row["key"]] = row  # a student that two rows share counts once
+            points.setdefault((images, weights), {})[row["key"]] = row  # a student in two rows counts once
     if len(points) < 3:
-        raise InputError(f"a correlation of {len(points)} distilled sets says nothing; record more of them first")
+        raise InputError(f"{len(points)} distilled sets, but a correlation needs at least 3; record more of them first")
     names, distances, accuracies = [], [], []
     for some in points.values():
         first, *_ = some.values()
@@ -84,13 +84,13 @@ def sets_by_distance(rows: list[dict], labels: ndarray, ipc: int, kind: str = LA
 
 
 def _distance(row: dict) -> list[float] | None:
-    """W_2 with the weights of the row's student, class by class; None where it was not recorded."""
+    """W_2 with the weights of the row's student, class by class; None if it was not recorded."""
     known = {"uniform": "w2_uniform", "0.0": "w2_uniform", "proportional": "w2", "1.0": "w2"}
     return row.get("w2_used", row.get(known.get(str(row["weights"]))))
 
 
 def _correlation(x: ndarray, y: ndarray, images: list[tuple]) -> RankCorrelation:
-    """Spearman's rank correlation of all entries; the interval resamples sets of images, with all their weightings."""
+    """Spearman's rank correlation of all entries; the bootstrap resamples sets of images with all their weightings."""
     clusters = [np.flatnonzero([i == one for i in images]) for one in dict.fromkeys(images)]
     rng = numpy_rng(0, "correlation", len(clusters))
 
@@ -104,7 +104,7 @@ def _correlation(x: ndarray, y: ndarray, images: list[tuple]) -> RankCorrelation
 
 @figure_style()
 def distance_figure(found: SetsByDistance) -> Figure:
-    """Accuracy against W_2, a point for each set and weighting, means over classes; a colour for each method."""
+    """Accuracy against W_2, means over classes: a point for each set and weighting, coloured by method."""
     figure, ax = subplots()
     x, y = found.w2.mean(1), found.accuracy.mean(1)
     methods = list(dict.fromkeys(found.names))
@@ -119,14 +119,14 @@ def distance_figure(found: SetsByDistance) -> Figure:
 
 @dataclass(frozen=True)
 class Shrinkage:
-    """By how many percent the weights v / sum v lower W_2 against uniform ones, mean over sets."""
+    """Percentage by which the weights v / sum v lower W_2 against uniform weights, mean over sets."""
 
     percent: float
     n_sets: int
 
 
 def shrinkage(rows: list[dict], method: str = "ddoq") -> Shrinkage:
-    """What the weights of a method do to the distance, over its sets of more than one image per class."""
+    """The effect of a method's weights on the distance, over its sets of more than one image per class."""
     sets = {
         (r["settings"], r["ipc"], r["distill_seed"]): r for r in rows if r["method"] == method and (r["ipc"] or 0) > 1
     }
@@ -135,7 +135,7 @@ def shrinkage(rows: list[dict], method: str = "ddoq") -> Shrinkage:
 
 
 def distance_texts(by_labels: dict[str, SetsByDistance], fall: Shrinkage) -> dict[str, str]:
-    """The correlations and the fall of the distance, as the prose has them."""
+    """The correlations and the fall of the distance, as texts for the prose."""
     texts = {"fall": f"{fall.percent:.1f}", "n_fall": f"{fall.n_sets}"}
     for labels, found in by_labels.items():
         texts[f"rho_{labels}"] = written(found.correlation, ".2f")

@@ -1,9 +1,9 @@
 """When do weights matter? Digits merged into super-classes whose sub-populations have masses set by hand.
 
-The digits are merged in turn into two super-classes, even and odd; within each the r-th digit keeps a share r^-s of a
-fixed number of images. A stratified codebook gives every digit the same number of points, so that the exponent s sets
-the spread of the cell masses; Lloyd's gives heavy digits more points, and takes much of it back. Prior and teacher are
-those of all images, the same for every s: nothing differs but the law that is distilled.
+The digits are merged in turn into two super-classes, even and odd. Within each, the r-th digit keeps a share r^-s of a
+fixed number of images. A stratified codebook gives every digit the same number of points; the exponent s then sets the
+spread of the cell masses. Lloyd's codebook gives heavy digits more points, and reduces much of this spread. Prior and
+teacher are those of all images, the same for every s: only the distilled law differs.
 """
 
 import itertools
@@ -24,17 +24,17 @@ from ..studies.images_seen import sub_populations
 from ..studies.unequal_masses import SUPERCLASSES
 from ..style import CYCLE, INK, WIDTH, figure_style, subplots
 
-TEST_LAWS = ("training", "equal")  # of the test images: the sub-populations' masses, or all alike
+TEST_LAWS = ("training", "equal")  # laws of the test images: masses of the sub-populations, or equal masses
 
 
 @dataclass(frozen=True)
 class ImbalanceGap:
-    """A paired difference of two weightings of the same images, and how far apart the laws are that they show."""
+    """A paired difference of two weightings of the same images, and the distance between the laws they represent."""
 
     exponent: float
     paired: PairedDifference
-    effective: float  # share of K that the counts are worth as equal ones; mean over classes and distillations
-    tv: float  # of the baseline's law of sub-populations; likewise
+    effective: float  # effective number of equal counts as a share of K; mean over classes and distillations
+    tv: float  # total variation of the baseline's law of sub-populations; the same mean
 
     @property
     def ipc(self) -> int:
@@ -63,7 +63,7 @@ def imbalance_gaps(
     """Every difference of the study.
 
     Args:
-        law: of the test images, one of TEST_LAWS; under `training` each image counts for the mass of its
+        law: law of the test images, one of TEST_LAWS; under `training` the weight of each image is the mass of its
             sub-population.
     """
     origin, dataset = sub_populations(profile), load_dataset(profile)
@@ -87,7 +87,7 @@ def exponent_of(row: dict) -> float:
 
 
 def imbalance_table(found: list[ImbalanceGap], title: str) -> Table:
-    """All differences, by labels and student."""
+    """All differences by labels and student."""
     blocks = list(dict.fromkeys((g.labels, g.student) for g in found))
     rows = [
         (
@@ -105,10 +105,10 @@ def imbalance_table(found: list[ImbalanceGap], title: str) -> Table:
 
 @dataclass(frozen=True)
 class ImbalanceSummary:
-    """What the differences with one kind of labels come to."""
+    """Summary of the differences with one kind of labels."""
 
     n: int
-    n_higher: int  # told to be above 0
+    n_higher: int  # differences with an interval above 0
     n_lower: int
     rho: float  # rank correlation of the difference with the distance between the laws
     least_effective: float
@@ -116,7 +116,7 @@ class ImbalanceSummary:
 
 
 def imbalance_summary(found: list[ImbalanceGap], labels: str) -> ImbalanceSummary:
-    """How many intervals exclude 0, and whether the differences grow with the distance between the laws."""
+    """The number of intervals that exclude 0, and whether the differences grow with the distance between the laws."""
     some = [g for g in found if g.labels == labels]
     verdicts = [g.paired.verdict for g in some]
     return ImbalanceSummary(
@@ -130,7 +130,7 @@ def imbalance_summary(found: list[ImbalanceGap], labels: str) -> ImbalanceSummar
 
 
 def imbalance_texts(found: ImbalanceSummary) -> dict[str, str]:
-    """The summary as the prose has it."""
+    """The summary as texts for the prose."""
     return {
         "n": f"{found.n}",
         "higher": f"{found.n_higher}",
@@ -143,10 +143,10 @@ def imbalance_texts(found: ImbalanceSummary) -> dict[str, str]:
 
 @figure_style()
 def law_figure(found: dict[str, list[ImbalanceGap]]) -> Figure:
-    """The difference against the distance between the laws of the two weightings, a panel per kind of labels.
+    """The difference against the distance between the laws of the two weightings, with a panel per kind of labels.
 
     Args:
-        found: of each codebook; full markers are those of the first.
+        found: differences by codebook; the first codebook has full markers.
     """
     every = [g for gaps in found.values() for g in gaps]
     kinds, students = (list(dict.fromkeys(getattr(g, name) for g in every)) for name in ("labels", "student"))

@@ -1,4 +1,4 @@
-"""What fewer bytes of soft labels cost: the rows of `ddoq record labels`, or that they are not recorded yet."""
+"""The accuracy that fewer bytes of soft labels cost: the rows of `ddoq record labels`, if they are recorded."""
 
 from dataclasses import dataclass
 
@@ -28,13 +28,13 @@ class FormResult:
     data: str
     form: str
     bytes: int  # of one image
-    share: float  # of float16's
+    share: float  # share of the bytes of float16
     accuracy: Estimate | None  # None: not recorded yet
     change: Estimate | None  # against float16, paired
 
 
 def label_results() -> list[FormResult]:
-    """Every form of the study, with what it takes and, where it was recorded, what it costs."""
+    """Every form of the study, with its bytes and, if recorded, its accuracy."""
     found = []
     for dataset, (data, name, n_classes) in DATA.items():
         runs = dict(label_runs(Profile.load(name)))
@@ -52,7 +52,7 @@ def _recorded(dataset: str, form: str) -> list[dict]:
 
 
 def _scores(base: list[dict], rows: list[dict]) -> tuple[Estimate | None, Estimate | None]:
-    """Accuracy of a form, and its difference to the base where both have the same seeds."""
+    """Accuracy of a form, and its difference to the base if both have the same seeds."""
     if not rows:
         return None, None
     of_form = Cell("ddoq", IPC, rows[0]["student"], rows[0]["labels"])
@@ -65,9 +65,9 @@ def _scores(base: list[dict], rows: list[dict]) -> tuple[Estimate | None, Estima
 
 
 def label_table(found: list[FormResult]) -> Table:
-    """Bytes of an image's labels by form, and the accuracy that they cost."""
+    """Bytes of an image's labels by form, and the change in accuracy."""
     missing = [r for r in found if r.accuracy is None]
-    notes = ["The teacher asked while training takes 0 bytes and gives float16's students, byte for byte."]
+    notes = ["Asking the teacher during training takes 0 bytes and gives the same students as float16, byte for byte."]
     if missing:
         notes.append("–: not recorded yet, by ddoq record labels.")
     return Table.of_groups(

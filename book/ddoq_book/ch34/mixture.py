@@ -1,6 +1,6 @@
-"""Two classes whose sub-populations have masses set by hand, a known teacher, students fitted to weighted points.
+"""Two classes with sub-populations of masses set by hand, a known teacher, and students fitted to weighted points.
 
-In: an exponent of the masses. Out: samples and codebooks of both classes, what weights make of a law, students, scores.
+In: an exponent of the masses. Out: samples and codebooks of both classes, re-weighted laws, students, scores.
 """
 
 import math
@@ -20,14 +20,14 @@ from ddoq_core.randomness import numpy_rng
 from ddoq_core.theory.measures import GaussianMixture
 
 SCHEMES = {"D4M": "uniform", "DDOQ": "sqrt", "proportional": "proportional"}
-STEP_POINTS = 64  # points of a step on a large sample
+STEP_POINTS = 64  # points per step on a large sample
 LEARNING_RATE = 0.03
 RADIUS, GOLDEN = 2.0, math.pi * (3 - math.sqrt(5))
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Points of both classes, with the mass that each has under the law."""
+    """Points of both classes, with their masses under the law."""
 
     x: Float[Tensor, "n d"]
     classes: Int[Tensor, " n"]  # 0 or 1
@@ -36,24 +36,24 @@ class Sample:
 
 @dataclass(frozen=True)
 class MixtureSetting:
-    """Two equally likely classes, each a mixture of `n_parts` Gaussians, the masses of which follow Zipf's law."""
+    """Two equally likely classes, each a mixture of `n_parts` Gaussians with masses that follow Zipf's law."""
 
     exponent: float  # s: the r-th part has mass proportional to r^-s
     n_parts: int = 8
     d: int = 2
-    scale: float = 0.3  # standard deviation of every part, where the means fill a disc of radius 2
+    scale: float = 0.3  # standard deviation of every part; the means fill a disc of radius 2
     seed: int = 0
-    replicate: int = 0  # of the layout: which place is whose, and how heavy
+    replicate: int = 0  # number of the layout: the places of the parts and their masses
 
     @cached_property
     def masses(self) -> Float[Tensor, "2 parts"]:
-        """Mass of each part in its class; which part is the r-th is drawn."""
+        """Mass of each part in its class; the order of the parts is random."""
         zipf = np.arange(1, self.n_parts + 1) ** -float(self.exponent)
         return torch.from_numpy(np.stack([self.rng("masses", c).permutation(zipf / zipf.sum()) for c in (0, 1)]))
 
     @cached_property
     def means(self) -> Float[Tensor, "2 parts d"]:
-        """Even places in a disc (Vogel's spiral), dealt to the classes at random; coordinates past the second are 0."""
+        """Even places in a disc (Vogel's spiral), given to the classes at random; coordinates from the third are 0."""
         n = 2 * self.n_parts
         radius, angle = RADIUS * np.sqrt((np.arange(n) + 0.5) / n), GOLDEN * np.arange(n)
         places = np.zeros((n, self.d))
@@ -67,23 +67,23 @@ class MixtureSetting:
         return tuple(GaussianMixture(p, m, scales) for p, m in zip(self.masses, self.means, strict=True))
 
     def logit(self, x: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
-        """log P(1 | x) / P(0 | x), exactly."""
+        """The exact log P(1 | x) / P(0 | x)."""
         return self.laws[1].log_density(x) - self.laws[0].log_density(x)
 
     def draws(self, m: int, name: str) -> Sample:
-        """m draws of every part, which then count for its mass. Any 2 n_parts in a row hold one of each."""
+        """m draws of every part, weighted by its mass. Any 2 n_parts draws in a row contain one of each part."""
         noise = self.rng(name).standard_normal((m, 2, self.n_parts, self.d))
         x = self.means + self.scale * torch.from_numpy(noise)
         classes = torch.arange(2)[:, None].expand(m, 2, self.n_parts)
         return Sample(x.flatten(0, 2), classes.flatten(), self.masses.expand(m, -1, -1).flatten() / (2 * m))
 
     def codebooks(self, K: int, n_samples: int, n_restarts: int = 2) -> tuple[Quantizer, Quantizer]:
-        """The quantizer of n_samples independent draws of each class."""
+        """The quantizers of n_samples independent draws of each class."""
         X = (law.sample(n_samples, self.rng("samples", c)) for c, law in enumerate(self.laws))
         return tuple(best_of_restarts(x, K, n_restarts=n_restarts, rng=self.rng("lloyd", c)) for c, x in enumerate(X))
 
     def rng(self, *path: int | str) -> np.random.Generator:
-        """Draws of this layout, the same for every exponent, so that differences along s are paired too."""
+        """Random numbers of this layout, the same for every exponent; this also pairs differences along s."""
         return numpy_rng(self.seed, "mixture", self.replicate, *path)
 
 
@@ -94,9 +94,9 @@ def codebook_sample(books: Sequence[Quantizer]) -> Sample:
 
 
 def cell_weights(sample: Sample, books: Sequence[Quantizer]) -> Float[Tensor, "n schemes"]:
-    """Mass of every point when each cell's mass is scaled to the weight that a scheme gives it.
+    """Mass of every point after the mass of each cell is scaled to its weight under a scheme.
 
-    Of the centroids themselves it is the weights of the schemes, over 2 K.
+    For the centroids themselves it is the weights of the schemes, over 2 K.
     """
     counts = torch.stack([book.counts for book in books])
     ratio = torch.stack([companion_weights(counts, s) / companion_weights(counts, 1.0) for s in SCHEMES.values()], -1)
@@ -106,13 +106,13 @@ def cell_weights(sample: Sample, books: Sequence[Quantizer]) -> Float[Tensor, "n
 
 
 def targets(setting: MixtureSetting, sample: Sample, temperature: float) -> Float[Tensor, "n labels"]:
-    """P(1 | x): of the teacher at this temperature, and of the class that x was drawn from."""
+    """P(1 | x) by the teacher at this temperature, and by the class from which x was drawn."""
     return torch.stack([torch.sigmoid(setting.logit(sample.x) / temperature), sample.classes.double()], 1)
 
 
 @dataclass(frozen=True)
 class Students:
-    """`variants` networks with one hidden layer, or none, for each of `groups` data sets, fitted at once."""
+    """`variants` networks with one hidden layer, or without one, for each of `groups` data sets, fitted together."""
 
     inner: Float[Tensor, "groups rows columns"]  # d + 1 rows, the last one the bias; variants * h columns
     outer: Float[Tensor, "groups variants terms"] | None  # h + 1 terms; None: the student is linear, h = 1
@@ -126,7 +126,7 @@ class Students:
 
 
 def random_students(settings: Sequence[MixtureSetting], variants: int, width: int) -> Students:
-    """Random students; those of one data set start alike. A width of 0 is a linear student, which starts at 0."""
+    """Random students, equal within one data set. A width of 0 is a linear student, which starts at 0."""
     if width == 0:
         return Students(torch.zeros(len(settings), settings[0].d + 1, variants), None)
     rngs = [setting.rng("start", width) for setting in settings]
@@ -141,7 +141,7 @@ def fit_students(
 ) -> Students:  # fmt: skip
     """Minimise the weighted KL(target || student) at a temperature, by Adam on all points, or on STEP_POINTS in turn.
 
-    Adam acts on each number alone, so no student feels another.
+    Adam acts on each number separately, so the students do not affect each other.
     """
     parameters = [a.requires_grad_() for a in vars(students).values() if a is not None]
     adam = torch.optim.Adam(parameters, LEARNING_RATE, fused=True)
@@ -162,7 +162,7 @@ def fit_students(
 def score_students(
     students: Students, settings: Sequence[MixtureSetting], tests: Sequence[Sample]
 ) -> Float[ndarray, "metrics groups variants"]:
-    """METRICS on the true law, at temperature 1: the labels are integrated by the posterior; all see one sample."""
+    """METRICS on the true law at temperature 1: the posterior integrates over labels; all students use one sample."""
     found = []
     for g, (setting, test) in enumerate(zip(settings, tests, strict=True)):
         logit = setting.logit(test.x)[:, None]

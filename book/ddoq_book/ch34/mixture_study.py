@@ -1,9 +1,10 @@
-"""When do weights matter? Two classes in the plane whose sub-populations have masses set by hand, and a known teacher.
+"""When do weights matter? Two classes in the plane with sub-populations of masses set by hand, and a known teacher.
 
-Each class is a mixture of Gaussians, the r-th of mass proportional to r^-s. Students are fitted to the K weighted
-centroids of each class, under weights that differ in nothing else, and are scored on the true law, where the Bayes
-posterior is known. The theory's part needs no codebook's points: weights w_i give the cells C_i of mu other masses, and
-the same student fitted to that law, mu within each cell and w_i among them, foretells what the weights are worth.
+Each class is a mixture of Gaussians; the r-th has mass proportional to r^-s. Students are fitted to the K weighted
+centroids of each class and differ only in the weights. They are scored on the true law, where the Bayes posterior is
+known. The prediction of the theory does not use the points of the codebook. Weights w_i change the masses of the cells
+C_i of mu. The same student is fitted to the re-weighted law, mu within each cell and w_i between cells. Its score
+predicts the effect of the weights.
 """
 
 import itertools
@@ -35,25 +36,25 @@ from .mixture import (
 )
 
 LABELS = ("soft", "hard")
-METRICS = ("accuracy", "excess KL", "agreement")  # as `score_students` gives them
+METRICS = ("accuracy", "excess KL", "agreement")  # in the order of `score_students`
 UNITS = {"accuracy": "points", "excess KL": "nats", "agreement": "points"}
-GROUPS = 16  # data sets fitted at once: as many as stay near the processor
+GROUPS = 16  # data sets fitted together: as many as fit into the processor's cache
 
 
 @dataclass(frozen=True)
 class MixtureCell:
-    """One cell of the study: METRICS of each scheme and layout, of students of centroids and of students of the law."""
+    """One cell of the study: METRICS by scheme and layout, for students of centroids and for students of the law."""
 
     exponent: float
     K: int
     width: int
     labels: str
-    effective: float  # share of K that the counts are worth as equal ones: 1 / (K sum of squared masses), a mean
+    effective: float  # effective number of equal counts as a share of K, 1 / (K sum of squared masses), a mean
     measured: Float[ndarray, "metrics schemes n"]
     predicted: Float[ndarray, "metrics schemes n"]
 
     def gap(self, method: str, metric: str = "accuracy", *, predicted: bool = False) -> Float[ndarray, " n"]:
-        """What the method's weights are worth over D4M's, in each layout."""
+        """The method's metric minus D4M's, in each layout."""
         values = (self.predicted if predicted else self.measured)[METRICS.index(metric)]
         return values[list(SCHEMES).index(method)] - values[0]
 
@@ -63,19 +64,19 @@ class MixtureCell:
         return f"width {self.width}" if self.width else "linear"
 
 
-@threads(1)  # the arrays are small: more threads cost more than they bring
+@threads(1)  # the arrays are small: more threads cost more time than they save
 def study(
     exponents: Sequence[float] = (0.0, 0.5, 1.0, 1.5, 2.0), levels: Sequence[int] = (8, 32),
     widths: Sequence[int] = (0, 4, 32), *, n_replicates: int = 16, n_parts: int = 8, d: int = 2, scale: float = 0.3,
     temperature: float = 1.0, n_samples: int = 1000, n_law: int = 64, n_test: int = 200, n_steps: int = 600,
     seed: int = 0,
 ) -> list[MixtureCell]:  # fmt: skip
-    """Every cell, for both kinds of labels. A replicate has its own layout, codebooks and starts of students.
+    """Every cell for both kinds of labels. A replicate has its own layout, codebooks and starts of students.
 
     Args:
-        widths: of the hidden layer; 0 is a linear student.
-        temperature: of the soft labels, and of the students that learn them.
-        n_samples: of each class, quantized.
+        widths: widths of the hidden layer; 0 means a linear student.
+        temperature: temperature of the soft labels and of the students that learn them.
+        n_samples: samples of each class for the quantizer.
         n_law, n_test: draws of each part, for the prediction and for the score.
     """
     settings = [MixtureSetting(s, n_parts, d, scale, seed, r) for s in exponents for r in range(n_replicates)]
@@ -101,7 +102,7 @@ def _scores(
     settings: list[MixtureSetting], samples: list[Sample], books: list, tests: list[Sample], width: int,
     temperature: float, n_steps: int,
 ) -> Float[ndarray, "metrics groups labels schemes"]:  # fmt: skip
-    """Fit students of every kind of label and scheme to the samples, one each, and score them."""
+    """Fit one student for every kind of label and scheme to the samples, and score it."""
     T, found = torch.tensor([temperature, 1.0]).repeat_interleave(len(SCHEMES)), []
     for first in range(0, len(settings), GROUPS):
         some, here = settings[first : first + GROUPS], samples[first : first + GROUPS]
@@ -127,13 +128,13 @@ def mixture_table(cells: Sequence[MixtureCell], metric: str = "accuracy") -> Tab
     columns = ("Student", "K", Column("s", "g"), Column("K effective / K", ".2f"), Column("D4M", form))
     names = "DDOQ − D4M", "predicted", "proportional − D4M", "predicted"
     note = f"n = {cells[0].measured.shape[-1]} layouts, 95 % intervals; predicted: the student of the re-weighted law."
-    caption = f"What weights are worth: {metric}, {UNITS[metric]}"
+    caption = f"The effect of weights: {metric}, {UNITS[metric]}"
     return Table.of_groups(caption, (*columns, *(Column(name, form) for name in names)), rows, (note,))
 
 
 @dataclass(frozen=True)
 class WorthOfWeights:
-    """What one weighting is worth over D4M's to one kind of student, as means over layouts."""
+    """The gain of one weighting over D4M's for one kind of student, as means over layouts."""
 
     student: str
     labels: str
@@ -145,19 +146,19 @@ class WorthOfWeights:
 
 @dataclass(frozen=True)
 class MixtureSummary:
-    """The study at the largest K and s, and how well the linear student's differences were foretold."""
+    """The study at the largest K and s, and the accuracy of the predictions for the linear student."""
 
     K: int
     exponent: float
     n: int  # layouts
-    effective: float  # share of K that the counts are worth, mean over the students' cells
+    effective: float  # effective number of equal counts as a share of K, mean over the students' cells
     worth: tuple[WorthOfWeights, ...]
     foretold: float  # correlation of measured and predicted over all layouts with unequal masses, linear, soft labels
-    root_shares: tuple[float, ...]  # of the proportional gain in KL that the square root collects, likewise, by cell
+    root_shares: tuple[float, ...]  # share of the proportional gain in KL that the square root attains, by cell
 
 
 def mixture_summary(cells: Sequence[MixtureCell]) -> MixtureSummary:
-    """What the study comes to."""
+    """Summary of the study."""
     last = [c for c in cells if (c.K, c.exponent) == (max(x.K for x in cells), max(x.exponent for x in cells))]
     methods = list(SCHEMES)[1:]
     linear = [c for c in cells if (c.width, c.labels) == (0, "soft") and c.exponent]
@@ -180,7 +181,7 @@ def _worth(cell: MixtureCell, method: str) -> WorthOfWeights:
 
 
 def mixture_texts(found: MixtureSummary) -> dict[str, str]:
-    """The summary as the prose has it."""
+    """The summary as texts for the prose."""
     texts = {
         "K": f"{found.K}",
         "s": f"{found.exponent:g}",
@@ -199,7 +200,7 @@ def mixture_texts(found: MixtureSummary) -> dict[str, str]:
 
 @figure_style()
 def mixture_figure(cells: Sequence[MixtureCell], labels: str = "soft", metric: str = "accuracy") -> Figure:
-    """Differences to D4M against s, with intervals, a row for every K and a column for every student."""
+    """Differences to D4M against s, with intervals; a row for every K and a column for every student."""
     some = [cell for cell in cells if cell.labels == labels]
     levels, students = ([*dict.fromkeys(getattr(cell, name) for cell in some)] for name in ("K", "student"))
     size = {"height": 2.3 * len(levels) + 0.3, "sharex": True, "sharey": True, "squeeze": False}
@@ -217,7 +218,7 @@ def mixture_figure(cells: Sequence[MixtureCell], labels: str = "soft", metric: s
 
 
 def _gap_lines(axes: Axes, cells: list[MixtureCell], method: str, metric: str, colour: str, marker: str) -> None:
-    """One method's measured differences, and the theory's dashed."""
+    """One method's measured differences, and the predicted ones dashed."""
     s = [cell.exponent for cell in cells]
     gaps, predicted = (np.stack([cell.gap(method, metric, predicted=p) for cell in cells]) for p in (False, True))
     mean, half = gaps.mean(1), half_width(gaps)
@@ -228,7 +229,7 @@ def _gap_lines(axes: Axes, cells: list[MixtureCell], method: str, metric: str, c
 
 @figure_style()
 def prediction_figure(cells: Sequence[MixtureCell], labels: str = "soft", metric: str = "excess KL") -> Figure:
-    """Measured against predicted difference to D4M, a point for every layout, exponent, K and method."""
+    """Measured against predicted difference to D4M, with a point for every layout, exponent, K and method."""
     students = list(dict.fromkeys(cell.student for cell in cells))
     figure, axes = subplots(1, len(students), height=2.7, squeeze=False)
     for ax, student in zip(axes[0], students, strict=True):

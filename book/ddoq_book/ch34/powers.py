@@ -1,9 +1,9 @@
-"""Which power of the masses is best for students, beside the one that the training data predict.
+"""The power of the masses that is best for students, and the power that the training data predict.
 
-In: rows and predictions of `ddoq record exponents`, `exponents_controlled` and `exponents_photographs`; for equal
-weights, eq. 33 and proportional ones rows of the studies `weights`, `controlled` and `photographs`, of the same images
-and first weights. Out: the
-declared comparisons as numbers, a table, a figure and texts. The unit is the distillation, one student of each.
+In: rows and predictions of `ddoq record exponents`, `exponents_controlled` and `exponents_photographs`. Rows with equal
+weights, eq. 33 and proportional weights are from the studies `weights`, `controlled` and `photographs`, with the same
+images and first weights. Out: the declared comparisons as numbers, a table, a figure and texts. The unit is the
+distillation, with one student each.
 """
 
 import functools
@@ -37,13 +37,13 @@ OTHERS = {"power-0": "d4m", EQ33: "ddoq", "power-1": "ddoq_proportional"}  # row
 
 @dataclass(frozen=True)
 class Problem:
-    """One or several codebooks whose students are averaged."""
+    """One codebook, or several with averaged students."""
 
     title: str
     ipc: int
-    parts: tuple[str, ...]  # how its files begin
-    others: tuple[str, ...]  # of each, the file of the other study
-    exponents: tuple[float | None, ...]  # of the test images' masses; None: all alike
+    parts: tuple[str, ...]  # prefixes of its files
+    others: tuple[str, ...]  # file of the other study for each part
+    exponents: tuple[float | None, ...]  # exponent of the test images' masses; None: equal masses
 
 
 FIRST = PHOTOGRAPH_BLOCKS[0]
@@ -77,13 +77,13 @@ class PowerComparison:
 
     @property
     def n_positive(self) -> int:
-        """Distillations in which it is above 0."""
+        """Number of distillations in which it is above 0."""
         return int((self.of_each > 0).sum())
 
 
 @functools.cache
 def grids(problem: Problem) -> dict[str, Float[ndarray, "D 1 n_test"]]:
-    """Hits by distillation and image for every weighting that is recorded, mean over the parts of the problem."""
+    """Hits by distillation and image for every recorded weighting, mean over the parts of the problem."""
     masses = image_masses(Profile.load("table"), [s for s in problem.exponents if s is not None])
     found = []
     for part, other, s in zip(problem.parts, problem.others, problem.exponents, strict=True):
@@ -97,13 +97,13 @@ def grids(problem: Problem) -> dict[str, Float[ndarray, "D 1 n_test"]]:
 
 
 def _is_first(row: dict, problem: Problem) -> bool:
-    """Whether it is the first student of its distillation, of the network of the study."""
+    """Whether the row is the first student of its distillation with the network of the study."""
     network = NETWORK if len(problem.parts) > 1 else row["student"]
     return row["student"] == network and row["seed"] == fresh_students(row["distill_seed"])[0]
 
 
 def compared_powers(problem: Problem, row: str, baseline: str, level: float = LEVEL) -> PowerComparison:
-    """Two weightings whose students have the same seeds, paired by distillation and image."""
+    """The difference of two weightings with the same seeds of students, paired by distillation and image."""
     found = grids(problem)
     if row not in found or baseline not in found:
         return PowerComparison(problem, row, baseline, None, np.empty(0))
@@ -114,13 +114,13 @@ def compared_powers(problem: Problem, row: str, baseline: str, level: float = LE
 
 
 def primary_powers() -> list[PowerComparison]:
-    """The three declared comparisons, each with an interval so wide that all three hold at 95 %."""
+    """The three declared comparisons; their intervals hold together at 95 %."""
     level = 1 - (1 - LEVEL) / len(PRIMARY)
     return [compared_powers(problem, "images", EQ33, level) for problem in PRIMARY]
 
 
 def secondary_powers() -> list[PowerComparison]:
-    """Estimated exponents against eq. 33, where that is not primary, and against every fixed power; 95 % each."""
+    """Estimated exponents against eq. 33, unless primary, and against every fixed power; 95 % each."""
     found = []
     for problem in PROBLEMS:
         found += [
@@ -131,14 +131,14 @@ def secondary_powers() -> list[PowerComparison]:
 
 
 def title_of(row: str) -> str:
-    """A weighting as tables have it."""
+    """Name of a weighting in tables."""
     if row in ESTIMATORS:
         return f"estimated from {row}"
     return row.replace("power-", "power ")
 
 
 def power_comparisons_table(found: list[PowerComparison], caption: str) -> Table:
-    """Comparisons, a block for each problem."""
+    """Comparisons, with a block for each problem."""
     rows = []
     for c in found:
         e = c.estimate
@@ -154,10 +154,10 @@ def power_comparisons_table(found: list[PowerComparison], caption: str) -> Table
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the training data say of the powers, by one estimator."""
+    """The prediction of the training data on the powers, by one estimator."""
 
     together: Float[ndarray, " distillations"]  # the exponent of all classes together
-    exponents: Float[ndarray, "distillations classes"]  # those of the classes, which the row is weighted with
+    exponents: Float[ndarray, "distillations classes"]  # one exponent per class, used for the row's weights
     errors: Float[ndarray, " powers"]  # predicted squared error at the powers of the grid, over that at power 0
 
     @property
@@ -180,8 +180,8 @@ def predicted(problem: Problem, estimator: str) -> Prediction | None:
 
 
 def realised(problem: Problem) -> Float[ndarray, " powers"] | None:
-    """Squared error of the pictures that were made, at the powers of the grid, over that at power 0: means over
-    distillations and parts; None if it is not recorded."""
+    """Squared error of the pictures at the powers of the grid, over that at power 0: means over distillations and
+    parts; None if it is not recorded."""
     files = [RESULTS / FOLDER / realised_file(part, problem.ipc) for part in problem.parts]
     if not all(file.exists() for file in files):
         return None
@@ -190,7 +190,7 @@ def realised(problem: Problem) -> Float[ndarray, " powers"] | None:
 
 
 def best_power(problem: Problem) -> tuple[float, PowerComparison] | None:
-    """The power of the grid with the best mean accuracy, and that minus the one predicted from images."""
+    """The power of the grid with the best mean accuracy, and the comparison with the one predicted from images."""
     found, foretold = grids(problem), predicted(problem, "images")
     means = {a: found[f"power-{a:g}"].mean() for a in GRID if f"power-{a:g}" in found}
     if len(means) < len(GRID) or foretold is None:
@@ -200,7 +200,7 @@ def best_power(problem: Problem) -> tuple[float, PowerComparison] | None:
 
 
 def predictions_table() -> Table:
-    """Predicted exponents and the best power that was found, a row for each problem and estimator."""
+    """Predicted exponents and the best power found, with a row for each problem and estimator."""
     rows = []
     for problem, estimator in itertools.product(PROBLEMS, ESTIMATORS):
         p, found = predicted(problem, estimator), best_power(problem)
@@ -225,7 +225,7 @@ def predictions_table() -> Table:
 
 @figure_style()
 def powers_figure() -> Figure:
-    """Above, accuracy minus that of equal weights at every power; below, the predicted error over that at power 0."""
+    """Top: accuracy minus that of equal weights at every power. Bottom: the predicted error over that at power 0."""
     shown = [problem for problem in PROBLEMS if problem in PRIMARY or grids(problem)]
     figure, axes = subplots(2, len(shown), width=WIDTH, height=4.4, sharex=True, squeeze=False)
     for (upper, lower), problem in zip(axes.T, shown, strict=True):
@@ -252,7 +252,7 @@ def powers_figure() -> Figure:
 
 
 def powers_texts() -> dict[str, str]:
-    """What the prose says: comparisons with eq. 33, and predicted against found."""
+    """Texts: comparisons with eq. 33, and predicted against found powers."""
     texts, missing = {}, "(not recorded yet)"
     for name, problem in zip(("digits", "fashion", "controlled", "photographs"), PROBLEMS, strict=True):
         for row in ESTIMATORS:

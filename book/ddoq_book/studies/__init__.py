@@ -1,1 +1,1 @@
-"""The long studies whose records the book reads: `ddoq record` finds them by the entry points of `pyproject.toml`."""
+"""The long studies of the book's records. `ddoq record` finds them by the entry points of `pyproject.toml`."""

@@ -1,10 +1,10 @@
-"""The study `baselines`: rows of the long run whose training or hyper-parameters were not enough, recorded again.
+"""The study `baselines` repeats rows of the long run that had too little training or unsuitable hyper-parameters.
 
 At one image per class every student of the long run takes 100 steps, too few for any row. RDED's own protocol had a
-third of its epochs. SRe²L and CDA did not train at one image per class, and TESLA ended below its start at ten: where
-the second searches chose other values there, they are recorded with these. A ResNet-18 whose stem is made for
-photographs halves 32 pixels twice before its first block: DDOQ and D⁴M are compared with a stem for small images too.
-Where the long run has a part of a data set only, the row of all real images is trained on the whole of it as well.
+third of its epochs. SRe²L and CDA did not train at one image per class, and TESLA ended below its start at ten. If the
+second searches chose other values there, these rows are recorded with them. A ResNet-18 with a stem for photographs
+halves 32 pixels twice before its first block; DDOQ and D⁴M are also compared with a stem for small images. If the long
+run uses only a part of a data set, the row of all real images is also trained on the whole data set.
 """
 
 from collections.abc import Iterator
@@ -26,13 +26,13 @@ PAIRED = {"n_seeds": 6, "n_student_seeds": 1}  # distillations, with one student
 
 
 def baselines_study(profile: Profile) -> Iterator[StudyPart]:
-    """A file for each part."""
+    """The parts of the study, with a file for each."""
     for name, run in baselines_runs(profile):
         yield StudyPart(f"{profile.dataset}-{name}.jsonl", run, run.plan, images_seen)
 
 
 def baselines_runs(profile: Profile) -> Iterator[tuple[str, Run]]:
-    """Name and run of every part; the levels are those of the profile, and the network its first one."""
+    """Name and run of every part, with the levels of the profile and its first network."""
     base = profile.replace(students=profile.students[:1])
     distilled = [name for name in profile.methods if METHODS[name].distill]
     one, middle, *_ = sorted(profile.ipc)

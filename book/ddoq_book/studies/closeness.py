@@ -1,9 +1,9 @@
-"""How close a distilled set lies to the real images: W_2 between latents, class by class.
+"""How close a distilled set is to the real images: W_2 between latents, class by class.
 
 In: a distilled set, the prior and the latents of the training images. Out: distances.jsonl, one row per class: `w2`
-with the weights v / sum v that the set keeps, `w2_uniform` with 1 / K each, and `w2_used` with the weights that the
-students of the method have, divided by their sum. mu is the uniform law on the class's training latents; images are
-encoded as the real ones are.
+with the weights v / sum v of the set, `w2_uniform` with 1 / K each, and `w2_used` with the weights of the method's
+students, divided by their sum. mu is the uniform law on the class's training latents. Distilled images are encoded like
+the real ones.
 """
 
 import torch
@@ -22,13 +22,13 @@ from ddoq_core.threads import threads
 
 
 def weights_used(run: Run, method: str, ipc: int, distill_seed: int = 0) -> Float[Tensor, " n"]:
-    """The weights in the loss of the students of a method, image by image."""
+    """The weight of every image in the loss of a method's students."""
     task, distilled = Student(method, ipc, "", "soft", distill_seed, 0), run.distilled(method, ipc, distill_seed)
     return image_weights(distilled, run.weights(task, distilled)).double()
 
 
 def closeness_of(run: Run, method: str, ipc: int, distill_seed: int = 0) -> Artifact:
-    """W_2 of every class's distilled latents to its training latents, for three weightings (a linear program each)."""
+    """W_2 of every class's distilled latents to its training latents for three weightings, by linear program."""
     distilled, latents, profile = run.distilled(method, ipc, distill_seed), run.latent_source, run.profile
     counts, used = distilled.counts.double(), weights_used(run, method, ipc, distill_seed)
     masses = {"w2": counts, "w2_uniform": torch.ones_like(counts), "w2_used": used}

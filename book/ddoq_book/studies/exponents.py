@@ -1,9 +1,9 @@
 """The studies `exponents`, `exponents_controlled` and `exponents_photographs`: which power of the masses is best for
 students, and which one the training data predict.
 
-The powers 0 and 1 are the rows d4m and ddoq_proportional of the studies `weights`, `controlled` and `photographs`, of
-the same images and first weights. Here are those between and the estimated ones. The predictions are kept before a
-student is trained.
+The powers 0 and 1 are the rows d4m and ddoq_proportional of the studies `weights`, `controlled` and `photographs`, with
+the same images and first weights. The studies here have the powers between, and the estimated exponents. The
+predictions are stored before a student is trained.
 """
 
 from collections.abc import Iterator
@@ -30,17 +30,17 @@ from .weightings import CODEBOOKS, OPTIMISERS
 
 POWERS = (0.25, 0.5, 0.75)
 GRID = (0.0, *POWERS, 1.0)
-BATCH = 100  # pictures that the teacher sees together
+BATCH = 100  # pictures in a batch of the teacher
 SAMPLED = 8  # draws of the sampler from every prototype
-ESTIMATORS = {"images": {}, "draws": {"adaptive_draws": SAMPLED}}  # what the exponents are estimated from
+ESTIMATORS = {"images": {}, "draws": {"adaptive_draws": SAMPLED}}  # inputs of the estimates of the exponents
 SETTINGS = {f"power-{a:g}": ("ddoq", {"weights": a}) for a in POWERS}
 SETTINGS |= {name: ("ddoq_adaptive", values) for name, values in ESTIMATORS.items()}
-NETWORK = "convnet-8"  # student of the controlled part, the one between
-SHOWN = slice(None, None, 25)  # of the exponents at which the error is predicted: 0, 1/4, 1/2, 3/4, 1
+NETWORK = "convnet-8"  # student of the controlled part, of middle size
+SHOWN = slice(None, None, 25)  # stored exponents of the predicted error: 0, 1/4, 1/2, 3/4, 1
 
 
 def exponents_study(profile: Profile) -> Iterator[StudyPart]:
-    """One pass, optimiser B, 10 images per class, decoded, soft labels: a file for each setting."""
+    """One pass, optimiser B, 10 images per class, decoded centroids, soft labels: a file for each setting."""
     run = Run(profile.replace(ipc=LEVELS, targets=["soft"], **CODEBOOKS["one pass"], **OPTIMISERS["B"]))
     yield from _parts(profile.dataset, run, 10, profile.students[0])
 
@@ -68,7 +68,7 @@ def _parts(name: str, base: Run, ipc: int, student: str) -> Iterator[StudyPart]:
 
 
 def _predict(name: str, base: Run, ipc: int, folder: Path) -> None:
-    """Keep what each estimator says of each distillation, and what its pictures will show a student, once."""
+    """Store the estimates for each distillation, and the errors of its pictures, unless they exist."""
     file, realised = predictions_file(name, ipc), realised_file(name, ipc)
     if not (folder / realised).exists():
         errors = realised_errors(base, ipc)
@@ -88,19 +88,19 @@ def _predict(name: str, base: Run, ipc: int, folder: Path) -> None:
 
 
 def predictions_file(name: str, ipc: int) -> str:
-    """Name of the file that keeps the predictions beside the records."""
+    """Name of the file with the predictions, next to the records."""
     return f"{name}-ipc{ipc:03d}-predicted.json"
 
 
 def realised_file(name: str, ipc: int) -> str:
-    """Name of the file that keeps the errors of the pictures themselves."""
+    """Name of the file with the errors of the pictures."""
     return f"{name}-ipc{ipc:03d}-realised.json"
 
 
 @torch.no_grad()
 def realised_errors(run: Run, ipc: int) -> Float[Tensor, "distillations powers"]:
-    """|sum_k W_k f(x_k) - E f|^2 of the pictures x_k that were made, W proportional to v^alpha for the powers of
-    GRID: sums over classes. f is the teacher's logits, E f their mean over the training images of the class."""
+    """|sum_k W_k f(x_k) - E f|^2 for the pictures x_k, with W proportional to v^alpha for the powers in GRID, summed
+    over classes. f is the teacher's logits, E f their mean over the training images of the class."""
     teacher, part, n = load_teacher(run.teacher, run.profile.device), run.dataset.train, run.dataset.n_classes
     goals = [predict(teacher, run.dataset, part.subset(part.of_class(c))).double().mean(0) for c in range(n)]
     found = []

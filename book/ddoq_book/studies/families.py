@@ -1,8 +1,8 @@
 """The studies `families`, `families_tuning` and `oracles`: every system that the paper names, and published settings.
 
 `families` has a file for each group of rows and number of images per class. Rows that make their sets in minutes have
-three distillations crossed with three students; the others three distillations with one student each. `oracles` trains
-rows as they were published, as far as two cores can, so that what they reach can be laid beside what was printed.
+three distillations crossed with three students; the others have three distillations with one student each. `oracles`
+trains rows as published, as far as two cores can, for a comparison with the published accuracies.
 """
 
 from collections.abc import Iterator
@@ -29,20 +29,20 @@ from .strips import keep_strips
 FAMILIES = "families"  # folder of book/results
 ORACLES = "oracles"
 FLOAT, HARD_LABEL = 4, 1  # bytes of a number that was learned, and of a class
-UNSEEN = ("latents", "tau")  # learned, and no student needs them
-REDUCED = {"dd_rate": 0.1}  # of steps fewer than published: at DD's published rate they would change nothing
-MANY = 50  # images per class from which on each distillation has one student
+UNSEEN = ("latents", "tau")  # learned values that no student needs
+REDUCED = {"dd_rate": 0.1}  # for fewer steps than published: at DD's published rate they would change nothing
+MANY = 50  # from this number of images per class on, each distillation has one student
 
 
 @dataclass(frozen=True)
 class Group:
-    """Rows that are recorded together, and how."""
+    """Rows that are recorded together, and their settings."""
 
     name: str
     methods: tuple[str, ...]
     levels: tuple[int, ...] = (1, 10)
     crossed: bool = True  # three students of each of three distillations below MANY images per class, or one
-    data: tuple[str, ...] = ("mnist5k",)  # where it is recorded; imagefolder: the photographs
+    data: tuple[str, ...] = ("mnist5k",)  # its data sets; imagefolder: the photographs
 
 
 ALL = ("mnist5k", "fashion_mnist", "imagefolder")
@@ -60,14 +60,14 @@ GROUPS = (
     Group("features", ("rfad", "frepo"), crossed=False),
     Group("meta", ("dd", "rtp"), crossed=False),
     Group("ld3m", ("ld3m",), (1,), crossed=False),
-)  # in the order in which they are recorded and broken off where the time ends
+)  # in the order of recording, which stops when the time is over
 
 
 def families_study(profile: Profile) -> Iterator[StudyPart]:
-    """Soft and hard labels of every row, and its own protocol where it was published with another one.
+    """Soft and hard labels of every row, and its own protocol if it was published with another one.
 
-    At one image per class students of soft and hard labels take the steps that those of the study `baselines` take; a
-    method's own protocol has its published length.
+    At one image per class students of soft and hard labels take as many steps as in the study `baselines`. A method's
+    own protocol has its published length.
     """
     base = profile.replace(**REDUCED, students=profile.students[:1], n_seeds=3)
     for group in GROUPS:
@@ -86,15 +86,15 @@ def families_study(profile: Profile) -> Iterator[StudyPart]:
 
 
 def images_and_bytes(run: Run, task: Student) -> dict:
-    """What `images_seen` tells, and the bytes that a student of these labels needs."""
+    """The fields of `images_seen`, and the bytes that a student of these labels needs."""
     return images_seen(run, task) | {"stored": stored_bytes(run, task)}
 
 
 def stored_bytes(run: Run, task: Student) -> dict[str, int]:
-    """Bytes of pixels, labels and whatever else was learned (rates, bases), before they are packed.
+    """Bytes of pixels, labels and other learned values (rates, bases), before compression.
 
-    A method's own protocol takes its floats, where it keeps any, and all others the pictures at a byte a channel. Soft
-    labels are the teacher's logits of all epochs; a hard one is a byte.
+    A method's own protocol uses its floats, if it stores any; all others use the pictures at one byte per channel. Soft
+    labels are the teacher's logits of all epochs; a hard label is one byte.
     """
     distilled, p = run.distilled(task.method, task.ipc, task.distill_seed), run.profile
     n, classes = len(distilled), len(distilled.classes)
@@ -102,7 +102,7 @@ def stored_bytes(run: Run, task: Student) -> dict[str, int]:
     if task.labels == OWN and (distilled.artifact.path / FLOATS).exists():
         kept = {name: FLOAT * t.numel() for name, t in floats_of(distilled).items() if name not in UNSEEN}
         images = kept.pop("images")
-        pixels = images if not {"bases", "addresses"} & set(kept) else 0  # made of the rest, where that is so
+        pixels = images if not {"bases", "addresses"} & set(kept) else 0  # bases and addresses make the images
         labels = kept.pop("labels", labels)
         more = sum(kept.values())
     elif task.labels == "soft" or (task.labels == OWN and METHODS[task.method].protocol(p, distilled)[0] == "soft"):
@@ -110,7 +110,7 @@ def stored_bytes(run: Run, task: Student) -> dict[str, int]:
     return {"pixels": pixels, "labels": labels, "more": more}
 
 
-# one knob of a row at a time, around the published value; what is chosen enters REDUCED or becomes the default
+# one knob of a row at a time, around the published value; the chosen value goes to REDUCED or becomes the default
 FAMILY_SEARCHES = (
     Search("dm", "dm_rate", (0.3, 1.0, 3.0)),
     Search("dsa", "dc_rate", (0.03, 0.1, 0.3)),
@@ -132,7 +132,7 @@ FAMILY_SEARCHES = (
 
 
 def families_tuning(profile: Profile) -> Iterator[StudyPart]:
-    """The search of the rows' hyper-parameters on validation images, a file for each value."""
+    """The search of the rows' hyper-parameters on validation images, with a file for each value."""
     for search in FAMILY_SEARCHES:
         for value in search.values:
             shared = {"methods": [search.method], "ipc": [search.ipc], "hard_ipc": [search.ipc]}
@@ -144,7 +144,7 @@ def families_tuning(profile: Profile) -> Iterator[StudyPart]:
 
 @dataclass(frozen=True)
 class Oracle:
-    """A published setting, and what was printed of it."""
+    """A published setting, and its published accuracy."""
 
     dataset: str
     method: str
@@ -152,13 +152,13 @@ class Oracle:
     quoted: float  # percent
     source: str
     student: str = "convnet-128"
-    kernel: bool = False  # what is quoted is the kernel's accuracy, not a network's
+    kernel: bool = False  # whether the quoted accuracy is that of a kernel, not of a network
     values: dict = field(default_factory=dict)
-    reduced: str = ""  # what is smaller than published
+    reduced: str = ""  # parts that are smaller than published
 
     @property
     def file(self) -> str:
-        """Of its records."""
+        """File of its records."""
         return f"{self.dataset}-{self.method}-{self.student}-ipc{self.ipc:03d}.jsonl"
 
 
@@ -195,7 +195,7 @@ ORACLE_RUNS = (
 
 
 def oracles_study(profile: Profile) -> Iterator[StudyPart]:
-    """The published settings on the profile's data set, a file for each: three students of one distillation."""
+    """The published settings on the profile's data set, with a file for each: three students of one distillation."""
     for oracle in (o for o in ORACLE_RUNS if o.dataset == profile.dataset):
         labels = OWN if METHODS[oracle.method].protocol else "hard"
         run = Run(
@@ -214,7 +214,7 @@ def kernel_beside(run: Run, task: Student) -> dict:
 
 
 def kernel_accuracy(run: Run, task: Student) -> float:
-    """Percent of the test images whose largest prediction under KIP's kernel is their class."""
+    """Percentage of the test images that regression with KIP's kernel classifies correctly."""
     data, distilled = run.dataset, run.distilled(task.method, task.ipc, task.distill_seed)
     kept = floats_of(distilled)
     own = data.normalise(kept["images"]).double().flatten(1)

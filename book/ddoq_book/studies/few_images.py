@@ -1,8 +1,8 @@
 """The study `few_images`: how many images a fitted prior needs before its pictures show their class.
 
 No student is trained. In: a profile of digits. Out: one row for each number of training images, prior, method and
-distillation: which share of the distilled pictures a teacher of all images recognises. That teacher judges, and nothing
-else; each run has its own few images for everything that it makes.
+distillation: the share of the distilled pictures that a teacher of all images recognises. That teacher only judges;
+each run makes everything from its own few images.
 """
 
 import itertools
@@ -23,7 +23,7 @@ from ddoq_core.store.artifacts import Workspace
 FOLDER, FILE = "few_images", "recognised.jsonl"  # of book/results
 SIZES = (160, 400, 800, 1600, 0)  # training and validation images; 0: all
 LONGER = (160, 400)  # sizes whose prior is fitted a second time, for longer
-TIMES = 4  # as many epochs
+TIMES = 4  # factor of the epochs for LONGER
 IPC = 10
 FITTED = ("random_generated", "d4m")  # rows whose pictures the fitted prior draws
 REAL = ("d4m_medoid", "rded")  # rows of real pictures
@@ -32,16 +32,16 @@ SHARED = {"ipc": [IPC], "hard_ipc": [IPC], "targets": ["soft"], "n_seeds": 2, "m
 
 @dataclass(frozen=True)
 class FewImages:
-    """Pictures made from this number of real images."""
+    """Pictures made from a given number of real images."""
 
     size: int  # train_size
     prior: str
-    times: int  # epochs of the prior, over those of the profile
+    times: int  # epochs of the prior over those of the profile
     methods: tuple[str, ...]
 
     def run(self, judge: Run) -> Run:
-        """The run of its pictures. The exact score has an autoencoder that has seen all images, as one that was trained
-        elsewhere has seen many."""
+        """The run of its pictures. The exact score has an autoencoder fitted to all images, to stand for one that was
+        trained elsewhere on many images."""
         p = judge.profile
         epochs = {name: self.times * getattr(p, name) for name in ("vae_epochs", "diffusion_epochs")}
         given = {"autoencoder_path": str(judge.prior.path / "vae")} if self.prior == "exact" else {}
@@ -56,13 +56,13 @@ ARMS = (
 
 
 def few_images_study(profile: Profile) -> Iterator[StudyPart]:
-    """One file of shares."""
+    """The study, with one file of shares."""
     run = Run(profile.replace(**SHARED))
     yield StudyPart(FILE, run, [], lambda run, task: {}, before=lambda folder: keep_shares(run, folder / FILE))
 
 
 def keep_shares(run: Run, path: Path) -> None:
-    """Write the rows that the file lacks, each as soon as it is there."""
+    """Write the missing rows to the file, each as soon as it is computed."""
     rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     there = {_name(row) for row in rows}
     for arm in ARMS:
@@ -82,7 +82,7 @@ def _name(row: dict) -> tuple:
 
 
 def recognised_pictures(judge: Run, distilled: DistilledDataset) -> int:
-    """Number of pictures that the teacher of a run gives their class."""
+    """Number of pictures that the teacher of a run classifies correctly."""
     network, device = load_teacher(judge.teacher, judge.profile.device), judge.profile.device
     with torch.no_grad():
         logits = network(judge.dataset.normalise(distilled.images()).to(device))

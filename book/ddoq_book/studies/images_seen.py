@@ -1,4 +1,4 @@
-"""What a row of a long run tells of its images: how near they are to the real ones, what their weights are worth."""
+"""Fields on the images in a row of a long run: their distance to the real images, and the spread of their weights."""
 
 import functools
 import itertools
@@ -18,8 +18,8 @@ from .closeness import closeness_of, weights_used
 
 
 def images_seen(run: Run, task: Student) -> dict:
-    """Class by class: W_2 to the training latents by the counts (`w2`), with equal weights (`w2_uniform`), with those
-    of the student (`w2_used`); and the share of K that the counts are worth as equal ones, (sum v)^2 / (K sum v^2)."""
+    """Class by class: W_2 to the training latents with the counts (`w2`), with equal weights (`w2_uniform`), and with
+    the student's weights (`w2_used`); effective number of equal counts over K, (sum v)^2 / (K sum v^2)."""
     if task.ipc is None:
         return {}
     which = (task.method, task.ipc, task.distill_seed)
@@ -31,7 +31,7 @@ def images_seen(run: Run, task: Student) -> dict:
 
 
 def sub_populations(profile: Profile) -> dict[str, int]:
-    """The class that every image had before classes were merged, by the image's identity."""
+    """The class of every image before classes were merged, by the image's identity."""
     whole = load_dataset(profile.replace(superclasses=0, train_size=0, zipf=0.0))
     parts = (whole.train, whole.validation, whole.test)
     return dict(itertools.chain.from_iterable(zip(p.ids, p.labels.tolist(), strict=True) for p in parts))
@@ -47,7 +47,7 @@ def _cells(run: Run, ipc: int, distill_seed: int) -> tuple[ndarray, ndarray]:
     for c in range(len(points)):
         latents, index = run.class_latents(c)
         part = np.array([origin[run.dataset.train.ids[i]] for i in index.tolist()])
-        if run.profile.quantizer == "stratified":  # the points of each part in turn, and cells within it
+        if run.profile.quantizer == "stratified":  # points are ordered by part, and cells do not cross parts
             each = ipc // len(np.unique(part))
             parts[c, np.arange(ipc), np.repeat(np.unique(part), each)] = counts[c]
             continue
@@ -57,8 +57,8 @@ def _cells(run: Run, ipc: int, distill_seed: int) -> tuple[ndarray, ndarray]:
 
 
 def law_seen(run: Run, task: Student) -> dict:
-    """What `images_seen` tells, and `tv`: the total variation distance, class by class, between the masses of the
-    sub-populations and those that the student's weights give to them, each image counted for the images of its cell."""
+    """The fields of `images_seen`, and `tv`: the total variation distance, class by class, between the masses of the
+    sub-populations and their masses under the student's weights, where each image represents the images of its cell."""
     counts, parts = _cells(run, task.ipc, task.distill_seed)
     weights = weights_used(run, task.method, task.ipc, task.distill_seed).reshape(-1, task.ipc).numpy()
     given = np.einsum("ck,ckp->cp", weights / weights.sum(1, keepdims=True), parts / counts[..., None])

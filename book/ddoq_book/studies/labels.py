@@ -1,7 +1,7 @@
-"""The study `labels`: what it costs students that soft labels are kept in fewer bytes, on digits and on photographs.
+"""The study `labels`: the accuracy that students lose with fewer bytes of soft labels, on digits and on photographs.
 
-The same sets, seeds and first weights for every form, so that differences are paired. `online` keeps nothing and trains
-the same students to the byte as float16 does, so it has no row.
+Every form has the same sets, seeds and first weights, so differences are paired. `online` stores nothing and trains the
+same students as float16, byte for byte; it has no row.
 """
 
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ from .images_seen import images_seen
 
 FOLDER = "labels"  # of book/results
 IPC = 10
-DISTILLATIONS = range(200, 206)  # which no earlier run has used, with one student each
-FEWER = 10  # times fewer epochs of views, shown in turn
+DISTILLATIONS = range(200, 206)  # not used by earlier runs, with one student each
+FEWER = 10  # factor by which there are fewer epochs of views, used in turn
 LABEL_FORMS = {
     "float16": {},
     "int8": {"label_form": "int8"},
@@ -29,7 +29,7 @@ LABEL_FORMS = {
 
 
 def labels_study(profile: Profile) -> Iterator[StudyPart]:
-    """A file for each form of labels, of D4M's and DDOQ's students."""
+    """D4M's and DDOQ's students, with a file for each form of labels."""
     base = profile.replace(ipc=[IPC], hard_ipc=[IPC], methods=["d4m", "ddoq"], targets=["soft"])
     for name, run in label_runs(base):
         tasks = [

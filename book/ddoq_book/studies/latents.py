@@ -1,6 +1,6 @@
-"""The study `latents`: what the latents of a data set tell about the weights, and the prior's pictures about the data.
+"""The study `latents` measures the latents of a data set, its codebooks and weights, and the prior's pictures.
 
-No student is trained. In: a profile. Out: one JSON file of numbers, class by class, of one distillation.
+No student is trained. In: a profile. Out: one JSON file with numbers of one distillation, class by class.
 """
 
 import itertools
@@ -30,16 +30,16 @@ from .unequal_masses import FRESH
 from .weightings import CODEBOOKS
 
 FOLDER = "latents"  # of book/results
-NEIGHBOURS = 20  # of a latent, from whose distances the dimension is estimated
-CURVE = (1, 2, 5, 10, 20, 50, 100)  # points of the codebooks whose distortion is measured
+NEIGHBOURS = 20  # nearest neighbours of a latent; their distances give the dimension
+CURVE = (1, 2, 5, 10, 20, 50, 100)  # numbers of points of the codebooks for the curve of the distortion
 STRENGTHS = (0.0, 0.3, 0.5, 0.7, 0.9)
-KINDS = {"exact": ("local", "global"), "pretrain": ("learned",)}  # what pictures each prior makes
+KINDS = {"exact": ("local", "global"), "pretrain": ("learned",)}  # kinds of pictures by prior
 LEVEL, WEIGHED = 10, (10, 50)  # images per class of the pictures, and of the weighted codebooks
-Cloud = tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]]  # latents of a class, for training and held out
+Cloud = tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]]  # training and held-out latents of a class
 
 
 def latents_study(profile: Profile) -> Iterator[StudyPart]:
-    """One file of measures, of the codebooks of one pass."""
+    """The study, with one file of measurements for the codebooks of one pass."""
     run = Run(profile.replace(ipc=list(WEIGHED), **CODEBOOKS["one pass"]))
     file = measured_file(profile.profile)
     yield StudyPart(file, run, [], lambda run, task: {}, before=lambda folder: keep_measures(run, folder / file))
@@ -51,7 +51,7 @@ def measured_file(profile: str) -> str:
 
 
 def keep_measures(run: Run, path: Path) -> None:
-    """Measure latents and codebooks, then pictures of every kind, and write it all, once."""
+    """Measure latents and codebooks, then pictures of every kind, and write all results, unless the file exists."""
     if path.exists():
         return
     clouds = latent_clouds(run)
@@ -68,7 +68,7 @@ def keep_measures(run: Run, path: Path) -> None:
 
 
 def latent_clouds(run: Run) -> list[Cloud]:
-    """Latents of the training and of the validation images of every class."""
+    """Latents of the training and validation images of every class."""
     model, p, part = load_prior(run.prior.path, **run.profile.subset(*KNOBS)), run.profile, run.dataset.validation
     held_out = [encode_images(model, part, part.of_class(c), **p.subset("seed", "resize")) for c in _classes(run)]
     return [(run.class_latents(c)[0].flatten(1), held_out[c].flatten(1)) for c in _classes(run)]
@@ -88,7 +88,7 @@ def dimension(X: Float[Tensor, "n d"]) -> float:
 
 
 def curve(X: Float[Tensor, "n d"], held_out: Float[Tensor, "m d"], label: int) -> dict[str, list[float]]:
-    """Distortion of Lloyd's codebooks of a class at every level of CURVE: of the training latents, and of others."""
+    """Distortion of Lloyd's codebooks of a class at every level of CURVE, on the training and on held-out latents."""
     levels = [K for K in CURVE if len(X) // 2 >= K]
     found = best_of_restarts(X, levels, n_restarts=2, rng=numpy_rng(0, "latents", "curve", label))
     other = [distortion(held_out.double(), q.points.double()) for q in found]
@@ -96,8 +96,8 @@ def curve(X: Float[Tensor, "n d"], held_out: Float[Tensor, "m d"], label: int) -
 
 
 def _codebooks(run: Run, clouds: list[Cloud], ipc: int) -> list[dict]:
-    """Of each class's codebook: W_2 by its counts and by equal weights, to training and to held-out latents; and the
-    variance of the teacher's logits within the cells and between them (*Sharper results*, section 14)."""
+    """For each class's codebook: W_2 with its counts and with equal weights, to training and to held-out latents; the
+    variance of the teacher's logits within and between the cells (*Sharper results*, section 14)."""
     points, counts = load_prototypes(run.prototypes(FRESH[0]), ipc)
     teacher, rows = load_teacher(run.teacher, run.profile.device), []
     for c, (X, Y) in enumerate(clouds):
@@ -113,8 +113,8 @@ def _codebooks(run: Run, clouds: list[Cloud], ipc: int) -> list[dict]:
 
 
 def variances(values: Float[Tensor, "n c"], cell: Int64[Tensor, " n"], K: int) -> dict[str, float]:
-    """Variance of f within the cells, and of its means between them, each cell counted for its mass; an empty cell has
-    none. The noise of the means is taken off the second."""
+    """Variance of f within the cells, and of its means between the cells. Each cell is weighted by its mass, which is 0
+    for an empty cell. The noise of the means is subtracted from the second variance."""
     sizes = cell.bincount(minlength=K).double()
     means = torch.zeros(K, values.shape[1], dtype=torch.float64).index_add(0, cell, values) / sizes.clip(1)[:, None]
     within = (values - means[cell]).square().sum(1)
@@ -125,8 +125,8 @@ def variances(values: Float[Tensor, "n c"], cell: Int64[Tensor, " n"], K: int) -
 
 
 def pictures(run: Run, clouds: list[Cloud], ipc: int, distill_seed: int, strengths: Sequence[float]) -> Iterator[dict]:
-    """Of every kind and strength, class by class: which share the teacher recognises; the distance to the nearest
-    training latent, over that of held-out latents; and W_2 to the held-out latents, by counts."""
+    """For every kind and strength, class by class: the share that the teacher recognises; the distance to the nearest
+    training latent, over that of held-out latents; and W_2 to the held-out latents, with the counts."""
     model, teacher = load_prior(run.prior.path, **run.profile.subset(*KNOBS)), load_teacher(run.teacher)
     usual = [_to_nearest(Y, X) for X, Y in clouds]
     for kind, strength in itertools.product(KINDS.get(run.profile.prior, ()), strengths):
@@ -147,7 +147,7 @@ def pictures(run: Run, clouds: list[Cloud], ipc: int, distill_seed: int, strengt
 
 
 def of_kind(run: Run, kind: str, strength: float) -> Run:
-    """The same run, whose prior makes pictures of this kind."""
+    """The same run with a prior for pictures of this kind."""
     where = {"locality": kind} if run.profile.prior == "exact" else {}
     return Run(run.profile.replace(strength=strength, **where))
 
@@ -158,7 +158,7 @@ def _to_nearest(z: Float[Tensor, "k d"], X: Float[Tensor, "n d"]) -> float:
 
 
 def _rounded(found: object) -> object:
-    """Six digits of every number."""
+    """The same with every number rounded to six digits."""
     if isinstance(found, dict):
         return {name: _rounded(value) for name, value in found.items()}
     if isinstance(found, list):

@@ -12,11 +12,11 @@ from ddoq_core.runs.run import Run
 from .images_seen import images_seen
 from .strips import keep_strips
 
-OWN_PROTOCOLS = ("rded", "tesla")  # of the long run, as the protocol declares it
+OWN_PROTOCOLS = ("rded", "tesla")  # methods whose own protocol is declared for the long run
 
 
 def table_study(profile: Profile) -> Iterator[StudyPart]:
-    """The students of the profile, a file for each network and number of images per class."""
+    """The students of the profile, with a file for each network and number of images per class."""
     run = Run(profile)
     for student in profile.students:
         for ipc in sorted({t.ipc for t in run.plan}, key=lambda ipc: ipc or 0):
@@ -27,11 +27,11 @@ def table_study(profile: Profile) -> Iterator[StudyPart]:
 
 
 def _declared(task: Student) -> bool:
-    """D4M's own protocol came after the long run was declared."""
+    """Whether the student was declared: D4M's own protocol came after the declaration of the long run."""
     return task.labels != OWN or task.method in OWN_PROTOCOLS
 
 
 def _keep_strips(run: Run, done: list[Student], ipc: int | None, folder: Path) -> None:
-    """Pictures of the sets that the students of a file were trained on, beside it."""
+    """Store pictures of the sets behind a file's students next to the file."""
     if ipc is not None:
         keep_strips(run, [task.method for task in done], ipc, folder)

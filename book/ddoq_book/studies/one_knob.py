@@ -14,7 +14,7 @@ ABLATED_AT = 10, "soft"  # images per class and labels
 
 @dataclass(frozen=True)
 class Ablation:
-    """One knob: its settings by name, the first being that of the long run, and the rows it is tried on."""
+    """One knob: its settings by name, of which the first is that of the long run, and the rows that are tested."""
 
     title: str
     settings: dict[str, dict]
@@ -62,5 +62,5 @@ def ablation_runs(profile: Profile) -> Iterator[tuple[str, Run]]:
 
 
 def ablations_study(profile: Profile) -> Iterator[StudyPart]:
-    """One knob of Algorithm 4 at a time, a file for each setting."""
+    """One knob of Algorithm 4 at a time, with a file for each setting."""
     return (StudyPart(file, run, run.plan, images_seen) for file, run in ablation_runs(profile))

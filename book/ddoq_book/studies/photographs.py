@@ -1,7 +1,7 @@
-"""The study `photographs`: what weights are worth on real photographs, as the protocol declares it.
+"""The study `photographs`: the effect of weights on real photographs, as the protocol declares.
 
-Its pictures come from the exact score of the training latents, over windows that grow with the noise, or are real ones;
-a cell whose counts are nearly equal trains no student.
+Its pictures come from the exact score of the training latents, over windows that grow with the noise, or are real ones.
+A cell with nearly equal counts trains no student.
 """
 
 import functools
@@ -25,17 +25,17 @@ from .strips import distilled_images, heaviest
 from .unequal_masses import FRESH, fresh_students
 from .weightings import CODEBOOKS, OPTIMISERS, keep_spreads, spreads_of
 
-NAME = "photographs"  # of its files, and of their folder in book/results
-CLEAN = "ILSVRC2012_val_"  # how the files of ImageNet's own validation images are called
-CLEAN_FILE = f"{NAME}-clean.json"  # their places among the test images
+NAME = "photographs"  # prefix of its files, and name of their folder in book/results
+CLEAN = "ILSVRC2012_val_"  # prefix of the files of ImageNet's own validation images
+CLEAN_FILE = f"{NAME}-clean.json"  # their positions among the test images
 STRIPS = f"{NAME}-heaviest.png", f"{NAME}-class.png"  # twenty distilled pictures in all
-STRIP_FILE, SIDE = f"{NAME}-class.json", 64  # whose they are; pixels of a picture there
+STRIP_FILE, SIDE = f"{NAME}-class.json", 64  # class and masses of the strip; pixels of a side of a picture
 LEVELS = [10, 50]  # images per class
 PAIR, MEDOIDS = ("d4m", "ddoq"), ("d4m_medoid", "ddoq_medoid", "ddoq_medoid_permuted")
 PICTURES = {"local": {}, "medoids": {}, "global": {"locality": "global"}, "decoded": {"strength": 0.0}}
 FEWER = 6  # distillations of the further rows
 FURTHER = ("random_real", "random_generated", "rded")
-TEMPERATURES = (1.0, 4.0, 20.0)  # of the soft labels, tried on validation images with weights 1
+TEMPERATURES = (1.0, 4.0, 20.0)  # temperatures of soft labels, tried on validation images with weights 1
 
 
 @dataclass(frozen=True)
@@ -51,22 +51,22 @@ class PhotographBlock:
     student: str = "convnet-32"
     temperature: float = 20.0
     distillations: int = len(FRESH)
-    students: int = 2  # of each distillation
+    students: int = 2  # students of each distillation
 
     @property
     def name(self) -> str:
-        """As its file is called."""
+        """Name of its file."""
         kind = "further" if self.methods == FURTHER else f"{self.codebook.replace(' ', '-').lower()}-{self.pictures}"
         return f"{kind}-{self.optimiser}-{self.lessons}-{self.student}-ipc{self.ipc:03d}"
 
     @property
     def lessons(self) -> str:
-        """Kind of the labels, and their temperature where it is not the paper's."""
+        """Kind of the labels, and their temperature if it is not the paper's."""
         return self.labels if self.temperature == 20 else f"{self.labels}-T{self.temperature:g}"
 
     @property
     def knobs(self) -> dict:
-        """What differs from the profile."""
+        """The knobs that differ from the profile."""
         shown = CODEBOOKS[self.codebook] | PICTURES[self.pictures] | OPTIMISERS[self.optimiser]
         return shown | {"temperature": self.temperature}
 
@@ -84,11 +84,11 @@ PHOTOGRAPH_BLOCKS = (
     PhotographBlock((*PAIR, "ddoq_permuted"), ipc=50, students=1),
     PhotographBlock(PAIR, student="resnet18-small", students=1),
     PhotographBlock(FURTHER, distillations=FEWER, students=1),
-)  # in the order in which they are recorded
+)  # in the order of recording
 
 
 def photographs_study(profile: Profile) -> Iterator[StudyPart]:
-    """The declared blocks that can test the weights, a file for each, and all real images at the end."""
+    """The declared blocks that can test the weights, with a file for each, and all real images at the end."""
     runs = {name: Run(profile.replace(ipc=LEVELS, hard_ipc=LEVELS, **found)) for name, found in CODEBOOKS.items()}
     spreads = spreads_of(NAME, runs, LEVELS, NAME)
     for block in PHOTOGRAPH_BLOCKS:
@@ -110,7 +110,7 @@ def photographs_study(profile: Profile) -> Iterator[StudyPart]:
 
 
 def temperature_parts(profile: Profile) -> Iterator[StudyPart]:
-    """The search of the temperature, a file for each: the first block's weights 1, in a distillation of its own."""
+    """The search of the temperature, with a file for each: the first block's weights 1, in a separate distillation."""
     block = PHOTOGRAPH_BLOCKS[0]
     for t in TEMPERATURES:
         run = Run(profile.replace(ipc=LEVELS, hard_ipc=LEVELS, **block.knobs | {"temperature": t}))
@@ -119,15 +119,15 @@ def temperature_parts(profile: Profile) -> Iterator[StudyPart]:
 
 
 def _keep_beside(run: Run, spreads: list[dict], folder: Path) -> None:
-    """How equal the counts are; and which test images no classifier of ImageNet was trained on."""
+    """Store how equal the counts are, and which test images are not in ImageNet's training part."""
     keep_spreads(NAME, spreads, folder)
     ids = run.dataset.test.ids
     Workspace(folder).json(CLEAN_FILE, [i for i, name in enumerate(ids) if Path(name).name.startswith(CLEAN)])
 
 
 def _keep_pictures(run: Run, done: list[Student], folder: Path) -> None:
-    """Two strips of distilled pictures of the first distillation, new ones and no photographs: the heaviest of every
-    class, and all of the class whose weights differ most, heaviest first; the masses of these in a file beside."""
+    """Store two strips of new distilled pictures, not photographs, of the first distillation: the heaviest of every
+    class, and all of the class with the most unequal weights, heaviest first, with a file of the masses of these."""
     distilled, ipc = run.distilled(done[0].method, done[0].ipc, FRESH[0]), done[0].ipc
     masses = distilled.counts.double().reshape(-1, ipc)
     masses = masses / masses.sum(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""One picture of every class of a distilled set, side by side in a PNG: what a long run keeps beside its records."""
+"""Strips: a PNG with one picture of every class of a distilled set, which a long run stores next to its records."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,9 +14,9 @@ from ddoq_core.store.artifacts import Workspace
 
 
 def keep_strips(run: Run, methods: list[str], ipc: int, folder: Path) -> None:
-    """The gallery's row of each distilled set, side by side in one PNG named by data, level and method.
+    """Write the gallery's row of each distilled set to one PNG named by data, level and method.
 
-    Of a row that is there nothing is made again, as of the records beside it.
+    An existing row is not made again, like the records next to it.
     """
     for first, *_ in sharing(methods):
         name = strip_name(run.profile.dataset, ipc, first)
@@ -27,7 +27,7 @@ def keep_strips(run: Run, methods: list[str], ipc: int, folder: Path) -> None:
 
 
 def sharing(methods: list[str]) -> list[list[str]]:
-    """Methods that have distilled sets, those that share one together, in the order of the table."""
+    """Methods with distilled sets in the order of the table; methods that share a set are together."""
     found: dict[str, list[str]] = {}
     for name, method in METHODS.items():
         if name in methods and method.distill:
@@ -36,17 +36,17 @@ def sharing(methods: list[str]) -> list[list[str]]:
 
 
 def strip_name(dataset: str, ipc: int, method: str) -> str:
-    """File of the strip of a method's set."""
+    """File name of the strip of a method's set."""
     return f"{dataset}-ipc{ipc:03d}-{method}.png"
 
 
 def heaviest(distilled: DistilledDataset) -> list[int]:
-    """The image of every class that stands for most real ones; the first of equals."""
+    """The heaviest image of every class, which represents the most real images; the first if several are equal."""
     order = distilled.counts.reshape(-1, distilled.ipc).argsort(dim=1, descending=True, stable=True)
     return (order[:, 0] + distilled.ipc * torch.arange(len(order))).tolist()
 
 
 def distilled_images(distilled: DistilledDataset, items: Iterable[int]) -> Float[Tensor, "k C H W"]:
-    """Some images of a distilled set in [0, 1]; the others stay on the disk."""
+    """Some images of a distilled set in [0, 1]; the others are not read."""
     files = [distilled.artifact.path / distilled.metadata[i]["file_name"] for i in items]
     return torch.stack([read_pixels(path) for path in files]).float() / 255

@@ -1,5 +1,5 @@
-"""Super-classes whose sub-populations have unequal masses, set by hand: the exploratory study `zipf`, and the study
-`controlled`, whose comparisons the protocol has declared before it was run."""
+"""Super-classes with sub-populations of unequal masses, set by hand: the exploratory study `zipf`, and the study
+`controlled`, whose comparisons the protocol declared before it was run."""
 
 import itertools
 from collections.abc import Iterator
@@ -12,18 +12,18 @@ from ddoq_core.runs.run import Run
 from .images_seen import law_seen
 
 CODEBOOKS = ("stratified", "lloyd")
-EXPONENTS = (0.0, 1.0, 2.0, 0.5, 1.5)  # the ends first: a run that is broken off shows them
+EXPONENTS = (0.0, 1.0, 2.0, 0.5, 1.5)  # the ends first, for interrupted runs
 SUPERCLASSES = 2
-STUDENTS = ["convnet-2", "convnet-8", "convnet-32"]  # capacity, from hardly any to that of the teacher
-IMBALANCE_LEVELS = [5, 20]  # as many points as sub-populations, and four times as many
+STUDENTS = ["convnet-2", "convnet-8", "convnet-32"]  # capacity from very small to that of the teacher
+IMBALANCE_LEVELS = [5, 20]  # one point per sub-population, and four points
 TRAIN_SIZE = 1000
-STRENGTH = 0.3  # of the noise: at the pipeline's 0.7 a centroid may come back as another digit of its super-class
+STRENGTH = 0.3  # of the noise: at the pipeline's 0.7 a centroid may become another digit of its super-class
 
-WEIGHTINGS = ("d4m", "ddoq", "ddoq_proportional", "ddoq_permuted")  # of the declared study
+WEIGHTINGS = ("d4m", "ddoq", "ddoq_proportional", "ddoq_permuted")  # rows of the declared study
 BLOCKS = ((5, "soft"), (5, "hard"), (20, "soft"))  # images per class and labels of the declared study
 UNEQUAL = (1.0, 1.5, 2.0)  # its exponents
-FRESH = range(100, 112)  # its distillations, which no earlier run has used
-STUDENTS_OF_EACH = 2  # students of each distillation, whose seeds no other distillation has
+FRESH = range(100, 112)  # its distillations, not used by earlier runs
+STUDENTS_OF_EACH = 2  # students of each distillation, with seeds that no other distillation has
 
 
 def imbalance_runs(profile: Profile) -> Iterator[tuple[str, Run]]:
@@ -35,7 +35,7 @@ def imbalance_runs(profile: Profile) -> Iterator[tuple[str, Run]]:
 
 
 def unequal_run(base: Run, codebook: str, exponent: float, methods: list[str]) -> Run:
-    """A run on few images whose sub-populations have the masses k^-exponent, with the prior and teacher of all."""
+    """A run on few images with sub-populations of masses k^-exponent, and with the prior and teacher of all images."""
     return Run(
         base.profile.replace(
             train_size=TRAIN_SIZE, zipf=exponent, strength=STRENGTH, quantizer=codebook, ipc=IMBALANCE_LEVELS,
@@ -46,12 +46,12 @@ def unequal_run(base: Run, codebook: str, exponent: float, methods: list[str]) -
 
 
 def imbalance_study(profile: Profile) -> Iterator[StudyPart]:
-    """The controlled study of unequal sub-populations, a file for each codebook and exponent."""
+    """The study `zipf` of unequal sub-populations, with a file for each codebook and exponent."""
     return (StudyPart(file, run, run.plan, law_seen) for file, run in imbalance_runs(profile))
 
 
 def controlled_study(profile: Profile) -> Iterator[StudyPart]:
-    """The declared study, a file for each block and exponent: stratified codebooks, 12 distillations of 2 students."""
+    """The declared study: stratified codebooks, 12 distillations of 2 students, a file for each block and exponent."""
     base = Run(profile.replace(superclasses=SUPERCLASSES))
     for (ipc, labels), exponent in itertools.product(BLOCKS, UNEQUAL):
         run = unequal_run(base, "stratified", exponent, list(WEIGHTINGS))
@@ -65,5 +65,5 @@ def controlled_study(profile: Profile) -> Iterator[StudyPart]:
 
 
 def fresh_students(distillation: int) -> range:
-    """Seeds of the students of a distillation: no two distillations share one, so that they are independent."""
+    """Seeds of the students of a distillation. Distillations share no seed and are therefore independent."""
     return range(STUDENTS_OF_EACH * distillation, STUDENTS_OF_EACH * (distillation + 1))

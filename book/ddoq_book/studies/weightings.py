@@ -1,7 +1,7 @@
-"""The study `weights`: what weights are worth with the paper's codebook and optimiser, as the protocol declares it.
+"""The study `weights`: the effect of weights with the paper's codebook and optimiser, as the protocol declares.
 
-A cell of the study is a codebook at a number of images per class. Where its counts are nearly equal it cannot test the
-weights, and none of its students is trained; how equal they are is kept beside the records.
+A cell of the study is a codebook at a number of images per class. If its counts are nearly equal it cannot test the
+weights, and none of its students is trained. The spread of the counts is stored next to the records.
 """
 
 import itertools
@@ -41,11 +41,11 @@ class Block:
     optimiser: str
     ipc: int
     methods: tuple[str, ...]
-    students: int = 2  # of each distillation
+    students: int = 2  # students of each distillation
 
     @property
     def name(self) -> str:
-        """As its file is called."""
+        """Name of its file."""
         images = "medoids" if "d4m_medoid" in self.methods else "decoded"
         codebook = self.codebook.replace(" ", "-").lower()
         return f"{codebook}-{images}-{self.optimiser}-ipc{self.ipc:03d}"
@@ -63,11 +63,11 @@ BLOCKS = (
     Block("one pass", "A", 5, PAIR),
     Block("one pass", "B", 5, MEDOIDS),
     Block("Lloyd", "B", 5, PAIR),
-)  # the primary ones first
+)  # the primary blocks first
 
 
 def weights_study(profile: Profile) -> Iterator[StudyPart]:
-    """The declared blocks that can test the weights, a file for each."""
+    """The declared blocks that can test the weights, with a file for each."""
     runs = {name: Run(profile.replace(ipc=LEVELS, targets=["soft"], **found)) for name, found in CODEBOOKS.items()}
     spreads = spreads_of(profile.dataset, runs, LEVELS)
     for block in BLOCKS:
@@ -85,7 +85,7 @@ def weights_study(profile: Profile) -> Iterator[StudyPart]:
 
 
 def spreads_of(name: str, runs: dict[str, Run], levels: list[int], folder: str = FOLDER) -> list[dict]:
-    """How equal the counts are, for every codebook, level and distillation: as kept beside the records, or measured."""
+    """Spread of the counts for every codebook, level and distillation: stored next to the records, or measured."""
     if kept := kept_spreads(name, folder):
         return kept
     cells = itertools.product(runs.items(), FRESH, levels)
@@ -93,7 +93,7 @@ def spreads_of(name: str, runs: dict[str, Run], levels: list[int], folder: str =
 
 
 def _spread(codebook: str, prototypes: Artifact, distillation: int, ipc: int) -> Iterator[dict]:
-    """A row for the exact cell counts, and one for the masses that an online quantizer estimated on its way."""
+    """A row for the exact cell counts, and a row for the masses that an online quantizer estimated."""
     masses = {"cells": load_counts(prototypes, ipc)}
     if codebook != "Lloyd":
         masses["own"] = load_companion(prototypes, ipc)
@@ -109,5 +109,5 @@ def _spread(codebook: str, prototypes: Artifact, distillation: int, ipc: int) ->
 
 
 def keep_spreads(name: str, spreads: list[dict], folder: Path) -> None:
-    """Write them beside the records."""
+    """Write the spreads next to the records."""
     Workspace(folder).json(spreads_file(name), spreads)

@@ -17,7 +17,9 @@ def traces():
 
 
 def test_a_law_that_is_not_log_concave_is_refused_with_the_ones_that_are():
-    with pytest.raises(InputError, match=r"learning_law = 'cauchy', but it is one of expon, .*, norm, .*, uniform"):
+    with pytest.raises(
+        InputError, match=r"learning_law = 'cauchy', but it must be one of expon, .*, norm, .*, uniform"
+    ):
         learning.law_of("cauchy")
 
 

@@ -72,7 +72,7 @@ def test_divergences_only_fall_along_the_reverse_process(process):
 
 
 def test_what_has_no_density_or_is_not_normal_is_refused():
-    with pytest.raises(InputError, match="variances are 0 and 1, but a density needs one above 0"):
+    with pytest.raises(InputError, match="variances are 0 and 1, but a density needs variances above 0"):
         kl_normal(0.0, 0.0)
-    with pytest.raises(InputError, match=r"4 components in R\^1; a normal law stays normal for one, on a line"):
+    with pytest.raises(InputError, match=r"4 components in R\^1; give a normal law, one component on a line"):
         pushed_normal(FOUR_ATOMS, BROWNIAN, 0.0, 1.0, 0.1, 1.0)

@@ -85,7 +85,7 @@ def test_differences_stand_wherever_both_methods_were_run(records):
 
 def test_a_difference_with_a_method_that_was_not_run_says_so(records):
     table = differences_table(differences(records, "ddoq", "random_generated"))
-    assert table.blocks == () and "not both" in table.notes[0]
+    assert table.blocks == () and "not have both" in table.notes[0]
 
 
 def test_the_claim_is_of_the_largest_level_and_the_first_student(records):

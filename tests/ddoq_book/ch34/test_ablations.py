@@ -141,7 +141,7 @@ def test_a_student_that_two_rows_share_counts_once():
 
 
 def test_too_few_sets_for_a_correlation_are_refused():
-    with pytest.raises(InputError, match="says nothing"):
+    with pytest.raises(InputError, match="needs at least 3"):
         sets_by_distance(rows_of(0.5, "d4m")[:2], CLASSES, 10)
 
 
