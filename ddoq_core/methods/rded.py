@@ -42,8 +42,8 @@ class Knobs:
     """The crops."""
 
     rded_images: int = knob(300, "images of a class from which RDED cuts crops", low=1)
-    rded_crops: int = knob(5, "crops of each of them", low=1)
-    rded_factor: int = knob(1, "RDED tiles factor x factor crops to an image", low=1)
+    rded_crops: int = knob(5, "random crops of each such image (RDED)", low=1)
+    rded_factor: int = knob(1, "each image is tiled from factor x factor crops (RDED)", low=1)
 
 
 def best_crops(store: Store, dataset: Dataset, teacher: Artifact, profile: Profile, *, distill_seed: int) -> Artifact:

@@ -49,34 +49,34 @@ class Knobs:
     """The trajectories, and how they are matched."""
 
     tesla_ipc: list[int] = knob(
-        [1, 10], "images per class at which TESLA is run", low=1, methods=("tesla", "mtt", "haba")
+        [1, 10], "images per class for which TESLA is run", low=1, methods=("tesla", "mtt", "haba")
     )
     tesla_network: str = knob(
         "convnet-32", "network whose trajectories TESLA matches", like=NETWORK,
         methods=("tesla", "mtt", "haba", "el2n", "grand", "easy"),
     )  # fmt: skip
     tesla_experts: int = knob(
-        6, "trajectories on the real images", low=1, methods=("tesla", "mtt", "haba", "el2n", "grand", "easy")
+        6, "number of trajectories on the real images", low=1, methods=("tesla", "mtt", "haba", "el2n", "grand", "easy")
     )
     tesla_epochs: int = knob(
         3, "epochs of a trajectory", low=1, methods=("tesla", "mtt", "haba", "el2n", "grand", "easy")
     )
-    tesla_iterations: int = knob(200, "optimisation steps for the images", low=1)
-    tesla_steps: int = knob(10, "student steps matched in one of them", low=1, methods=("tesla", "mtt", "haba"))
-    tesla_rate: float = knob(10.0, "rate of the steps on the images", low=0.0)
+    tesla_iterations: int = knob(200, "optimisation steps for the images (TESLA)", low=1)
+    tesla_steps: int = knob(10, "student steps in each optimisation step", low=1, methods=("tesla", "mtt", "haba"))
+    tesla_rate: float = knob(10.0, "rate of the optimisation steps (TESLA)", low=0.0)
     tesla_matched: int = knob(
-        1, "epochs of a trajectory that are matched at once, M", low=1, methods=("tesla", "mtt", "haba"), since="0.2"
+        1, "epochs of a trajectory that student steps match, M", low=1, methods=("tesla", "mtt", "haba"), since="0.2"
     )
     tesla_starts: int = knob(
         2,
-        "epochs at which a matched part may begin, from the first on",
+        "number of epochs, from the first, at which a matched part may begin",
         low=1,
         methods=("tesla", "mtt", "haba"),
         since="0.2",
     )
     tesla_first_rate: float = knob(
         0.03,
-        "initial rate of the student's steps, which is learned",
+        "initial rate of the student's steps; the rate is learned",
         low=0.0,
         methods=("tesla", "mtt", "haba"),
         since="0.2",
