@@ -50,10 +50,10 @@ class Knobs:
 
 
 def addresses_of_class(ipc: int, n_classes: int, pixels: int, bases: int) -> int:
-    """Rows r of a class's address matrix: all floats together are those of ipc images of `pixels` floats a class.
+    """Rows r of a class's address matrix: the total of floats is that of ipc images of `pixels` floats per class.
 
     Raises:
-        InputError: the bases alone need more, or leave less than ipc images of a class.
+        InputError: the bases alone need more floats, or leave less than ipc images of a class.
     """
     r = (ipc * pixels * n_classes - bases * pixels // FACTOR**2) // (n_classes * bases)
     if r < ipc:
@@ -141,7 +141,7 @@ def _fit(work: Workspace, network: nn.Module, *told) -> None:
 
 
 def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
-    """300 epochs for profile.epochs = 100 on all its images, batches of 640, no decay; the rate is constant there."""
+    """300 epochs for profile.epochs = 100 on all its images, batches of 640, no decay; published: a constant rate."""
     return LEARNED_LABELS, {
         "optimiser": "sgd", "learning_rate": 0.01, "lr_schedule": "step", "batch_size": 640, "weight_decay": 0.0,
         "cutmix": False, "epochs": 3 * profile.epochs,

@@ -1,4 +1,4 @@
-"""TESLA (Cui et al., 2023): images on which a student follows in a few steps the trajectory of experts on real data.
+"""TESLA (Cui et al., 2023): images on which a few steps of a student follow the trajectory of experts on real data.
 
 In: trajectories theta_t of experts on the real training images, and random real images as a start. Out: the images,
 changed so that N steps of rate a on them lead from theta_t to theta_(t+M), and the learned rate a. The objective is
@@ -37,11 +37,11 @@ from .shared.unroll import distance_to, unrolled
 
 BATCH = 50  # images per step, so that its cost does not grow with the set
 RATE_OF_RATE = 1e-4
-LOWEST_RATE = 1e-3  # lower bound of the learned rate, so that steps go downhill
+LOWEST_RATE = 1e-3  # lower bound of the learned rate, so that steps descend
 MOMENTUM = 0.5  # of the updates of images and rate, as published
 CHECKPOINT = "checkpoint.pt"
 
-# of parameters, images and the number of the step
+# function of parameters, images and the number of the step
 StepLoss = Callable[[Float[Tensor, " P"], Float[Tensor, "n C H W"], int], Float[Tensor, ""]]
 
 
@@ -112,10 +112,10 @@ def matching(
 
 
 def tesla(store: Store, dataset: Dataset, profile: Profile, *, ipc: int, distill_seed: int) -> DistilledDataset:
-    """Images that start as random_real's and move by their gradient of eq. 4; with `learned.json`.
+    """The images of `random_real`, changed by descent on eq. 4; with `learned.json`.
 
     Every update draws an expert, a start on its trajectory, mini-batches and one small affine map per image and step.
-    After it the images are projected to [0, 1], since they are stored as PNG.
+    Then the images are projected to [0, 1], since they are stored as PNG.
     """
     taught = experts(store, dataset, profile)
     first = random_real(store, dataset, profile, ipc=ipc, distill_seed=distill_seed)
@@ -207,7 +207,7 @@ def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
 
 
 def _cost(account: Account) -> Iterator[Cost]:
-    """The trajectories; then, per matched step, its gradient and the gradient of that: four passes."""
+    """The trajectories; then, for each matched step, its gradient and the gradient of that: four passes."""
     p, images, network = account.profile, account.images, account.classifier(account.profile.tesla_network)
     weight = NETWORK_WEIGHT * network.parameters
     yield account.trajectories("tesla_experts")
