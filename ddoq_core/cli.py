@@ -1,6 +1,6 @@
 """The `ddoq` command: Algorithm 4 step by step, or all of it, for a profile.
 
-All outputs go to the folder `artifacts` and are used again; after an interruption, the same command resumes.
+All outputs go to the folder `artifacts` and are reused; after an interruption, the same command resumes.
 """
 
 import os

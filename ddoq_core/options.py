@@ -32,7 +32,7 @@ def _print_version(wanted: bool) -> bool:
 ProfileName = Annotated[str, typer.Option("--profile", metavar="NAME|FILE", help="a shipped profile, or a YAML file")]
 Parameters = Annotated[
     list[str] | None,
-    typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="change one parameter; repeat it; see `ddoq knobs`"),
+    typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="change one parameter; repeatable; see `ddoq knobs`"),
 ]
 DataRoot, PriorPath, Artifacts = (
     Annotated[str, typer.Option(metavar="FOLDER", help=Profile.knobs()[name].metadata["meaning"])]

@@ -99,15 +99,15 @@ def _transport_facts(measured: list[dict], n_classes: int) -> dict[str, Fact]:
     lost = means["W2_pictures"]["n"] < len(measured)
     said = {
         "W2_codebook": (
-            "W_2 of the codebook", f"below the {random:.3g} of as many random training latents; falls as ipc grows",
+            "W_2 of the codebook", f"below {random:.3g}, that of K random training latents; falls as ipc grows",
             all(row["ratio"] < 1 for row in measured), "the line on the distortion, since this is its root",
         ),
         "W2_uniform": (
-            "W_2 of it with equal weights", "not below the codebook's (Proposition 2); the higher above it, the more "
-            "the weights are worth", ordered, "the prototypes, since the two values cannot both be distances",
+            "W_2 of it with equal weights", "not below the codebook's (Proposition 2); the larger the difference, the "
+            "more the weights matter", ordered, "the prototypes, since the two values cannot both be distances",
         ),
         "W2_pictures": (
-            "W_2 of the pictures", f"above the codebook's, near the {random:.3g} of as many random training latents",
+            "W_2 of the pictures", f"above the codebook's, near {random:.3g}, that of K random training latents",
             False if lost else None, "the pictures whose latents are not finite, and precision",
         ),
     }  # fmt: skip

@@ -112,8 +112,8 @@ class SharedKnobs:
     keep_latents: bool = knob(True, "store the latents, for reports and other codebooks; off: one pass, none stored")
     quantizer: str = knob(
         "lloyd",
-        "how the codebook is computed; d4m: by scikit-learn, as in D4M; stratified: by Lloyd, with as many points in "
-        "each class of a super-class",
+        "how the codebook is computed; d4m: by scikit-learn, as in D4M; stratified: by Lloyd, with the same number of "
+        "points in each class of a super-class",
         of=("lloyd", "minibatch", "clvq", "d4m", "stratified"),
     )
     start: str = knob(

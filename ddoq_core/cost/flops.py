@@ -1,7 +1,7 @@
 """Operations and parameters of the networks of a profile, for one image.
 
 In: the names of a profile. Out: counts, with a multiply-add as two operations. Counts of the published networks, at the
-sizes of the shipped profiles, are in `counts.json`, for which the light core is enough. Others are counted when needed
+sizes of the shipped profiles, are in `counts.json`, which needs only the light core. Others are counted when needed
 (`counting`), with the extra `pipeline`.
 """
 

@@ -237,8 +237,8 @@ class _Counted:
 def clustering(n: int, d: int, levels: list[int], quantizer: str, n_restarts: int, n_passes: int) -> int:
     """Operations on the n latents of one class, in d dimensions, for all its codebooks.
 
-    A pass over the samples costs 2 n K d. Lloyd's algorithm is assumed to make as many passes as `best_of_restarts`
-    plans with; if inner products are cheaper it costs n^2 d operations once, and n^2 in a pass.
+    A pass over the samples costs 2 n K d. Lloyd's algorithm is assumed to make the number of passes that
+    `best_of_restarts` plans with; if inner products are cheaper, it costs n^2 d operations once, and n^2 in a pass.
     """
     if quantizer not in OFFLINE:
         return 2 * n * d * sum(levels) * (n_passes + SEEDING)

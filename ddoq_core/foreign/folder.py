@@ -141,7 +141,7 @@ def _images(folder: Path, left_out: LeftOut) -> list[Path]:
     """Images of a class, at any depth, in the order of the numbers in their names."""
     files = images_in(folder, left_out)
     if not files:
-        raise InputError(f"class folder {folder} holds no image; a distilled set needs some of every class")
+        raise InputError(f"class folder {folder} holds no image; a distilled set needs images of every class")
     return sorted(files, key=_numbers)
 
 

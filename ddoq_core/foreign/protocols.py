@@ -34,9 +34,9 @@ TOP = 5  # top-5 accuracy
 TEST_CROP = 0.875  # Resize 256, CenterCrop 224, bilinear: published by all of them for ImageNet
 MATCHING = {"students": ["convnet-128"], "epochs": 1000}  # for trajectory matching
 NOT_AS_PUBLISHED = {
-    "d4m": "each image has a crop and a CutMix box of its own (one box for a batch there)",
-    "rded": "the last epoch is scored (the best of the late ones there); patches are not shuffled",
-    "tesla": "crops and mirroring (DSA there); images of 8 bits",
+    "d4m": "each image has its own crop and CutMix box (published: one box per batch)",
+    "rded": "the last epoch is scored (published: the best of the late ones); patches are not shuffled",
+    "tesla": "crops and mirroring (published: DSA); images of 8 bits",
 }
 
 
@@ -151,7 +151,7 @@ def _teacher(run: Run) -> str:
     metrics = run.teacher.json("metrics.json")
     return (
         f"teacher: {run.profile.teacher}, right on {metrics['top1']:.1f} % of the {metrics['n_test']:,} test images of "
-        f"{run.dataset.name}; asked for the label of every view"
+        f"{run.dataset.name}; it labels every view"
     )
 
 

@@ -162,7 +162,7 @@ def _rate(file: Path) -> tuple[float, str]:
 def _pixels(
     file: Path, images: Tensor, dataset: Dataset, mean: Sequence[float], std: Sequence[float]
 ) -> tuple[UInt8[Tensor, "n C S S"], str]:
-    """8-bit images at the data set's size, made like its own; and how they were mapped to [0, 1]."""
+    """8-bit images, resized like the data set's own; and how they were mapped to [0, 1]."""
     given, whitened = bool(mean or std), "zca" in file.name
     if images.dtype == torch.uint8:
         found, text = images.float() / 255, "bytes"

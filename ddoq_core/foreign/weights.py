@@ -44,7 +44,7 @@ def read_weights(folder: Path, rows: list[dict], n_classes: int) -> ForeignWeigh
     """Read counts or weights of the images of a folder.
 
     Args:
-        rows: file and sha256 of each image, class by class, equally many of each.
+        rows: file and sha256 of each image, class by class, the same number of each.
     Raises:
         InputError: lines that do not fit the images; an invalid weight; a label or checksum of another image.
     """
@@ -56,7 +56,7 @@ def read_weights(folder: Path, rows: list[dict], n_classes: int) -> ForeignWeigh
             valid = all(type(v) is int and 0 <= v < MOST for v in counts)
             if not valid or not (table := torch.tensor(counts).reshape(shape)).any(1).all():
                 raise InputError(
-                    f"{folder / METADATA}: counts must be whole numbers >= 0, with one above 0 in every class"
+                    f"{folder / METADATA}: counts must be whole numbers >= 0, with at least one above 0 in every class"
                 )
             return ForeignWeights(METADATA, table)
         if None not in weights:

@@ -41,7 +41,7 @@ class Knobs:
     dream_steps: int = knob(600, "optimisation steps for the images (DREAM)", low=1, since="0.2")
     dream_network_steps: int = knob(20, "steps under one network (DREAM)", low=1, since="0.2")
     dream_representatives: int = knob(32, "representatives of a class (DREAM)", low=1, since="0.2")
-    dream_real: int = knob(500, "real images on which the network is trained after a step (DREAM)", low=1, since="0.2")
+    dream_real: int = knob(500, "real images to train the network on after a step (DREAM)", low=1, since="0.2")
     dream_rate: float = knob(
         1e-4, "rate on pixels at ten images per class; proportional to ipc (DREAM)", low=0.0, since="0.2"
     )

@@ -6,7 +6,7 @@ DD's, with momentum in the unrolled training and a fixed rate; each step draws i
 augmentation serves the whole training and the real batch. As published: K = 16, d = 2, rate 0.01, momentum 0.9, descent
 on the tables at 0.1 with momentum 0.5, gradients clipped at norm 2, Xavier's start. Different in the publication: 150
 unrolled steps of 32 images per class and up to 500,000 steps on the tables (CIFAR-10, one image per class); see the
-knobs. A penalty on the addresses has no gradient there, and is left out.
+knobs. The published penalty on the addresses has no gradient, and is left out.
 """
 
 from collections.abc import Iterator

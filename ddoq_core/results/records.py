@@ -128,7 +128,7 @@ class Records:
         """Number of test images, the same for every row."""
         sizes = {(row["dataset"], row["n_test"]) for row in self.rows}
         if len(sizes) != 1:
-            raise InputError(f"results of {len(sizes)} test sets, but one table compares rows of one; give one run")
+            raise InputError(f"the rows are of {len(sizes)} test sets, but a table compares rows of one; give one run")
         return sizes.pop()[1]
 
     @cached_property
