@@ -1,6 +1,6 @@
 """The `ddoq` command: Algorithm 4 step by step, or all of it, for a profile.
 
-All outputs go to the folder `artifacts` and are used again; after an interruption, the same command resumes.
+All outputs go to the folder `artifacts` and are reused; after an interruption, the same command resumes.
 """
 
 import os
@@ -35,7 +35,7 @@ from .tools import tools
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(tools)
 
-EXTRAS = {  # packages that the light core does without, and what brings them
+EXTRAS = {  # packages that the light core does not install, by the extra that does
     "pipeline": ("accelerate", "diffusers", "huggingface_hub", "matplotlib", "mlxtend", "torchvision", "transformers"),
     "bench": ("faiss", "kmeans1d"),
     "book": ("IPython",),
@@ -63,7 +63,7 @@ def run(
 ) -> None:
     """Run everything: prior, teacher, distilled sets, students.
 
-    Algorithm 4 for every method, IPC and distillation seed. Ends with the table; report.html shows the pictures too.
+    Algorithm 4 for every method, IPC and distillation seed. Prints the table; report.html also shows the pictures.
     """
     whole = given_run(profile, parameter, data_root=data_root, prior_path=prior_path, artifacts=artifacts)
     with silence(quiet):
@@ -86,11 +86,12 @@ def teacher(
     profile: ProfileName = "laptop",
     parameter: Parameters = None,
     data_root: DataRoot = "",
-    published: Annotated[bool, typer.Option("--published", help="Compare it with torchvision's own accuracy.")] = False,
+    published: Annotated[bool, typer.Option("--published", help="Compare with the published accuracy.")] = False,
 ) -> None:
     """Train the teacher, or load the one of teacher_path.
 
-    With --published: its accuracy on ImageNet beside torchvision's, 69.76 % for a ResNet-18; an error if they differ.
+    With --published, compares its accuracy on ImageNet with torchvision's, 69.76 % for a ResNet-18, and fails if they
+    differ.
     """
     whole = given_run(profile, parameter, data_root=data_root)
     _made(whole.teacher)
@@ -104,7 +105,7 @@ def teacher(
 def assess(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
     """Measure the prior: reconstruction and recognition.
 
-    The error of reconstructed images, and the share of generated images that the teacher gives their class.
+    Prints the error of reconstructed images, and the share of generated images that the teacher recognises.
     """
     artifact = given_run(profile, parameter).assessment
     tell(*(f"{name}: {value}" for name, value in artifact.json("metrics.json").items()))
@@ -134,7 +135,7 @@ def synthesize(profile: ProfileName = "laptop", parameter: Parameters = None) ->
 def check(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
     """Check the distilled sets before students are trained.
 
-    Prints each measurement with the range that is expected of it.
+    Prints each measurement with its healthy range.
     """
     whole = given_run(profile, parameter)
     from .checks.check_lines import fact_lines
@@ -172,8 +173,8 @@ def evaluate(
     parameter: Parameters = None,
     data_root: DataRoot = "",
     artifacts: Artifacts = "",
-    mean: Annotated[str, typer.Option(metavar="N,N,N", help="Mean of each channel, taken from a .pt's images.")] = "",
-    std: Annotated[str, typer.Option(metavar="N,N,N", help="Deviation of each channel, likewise.")] = "",
+    mean: Annotated[str, typer.Option(metavar="N,N,N", help="Channel means subtracted from a .pt's images.")] = "",
+    std: Annotated[str, typer.Option(metavar="N,N,N", help="Channel deviations they were divided by.")] = "",
     quiet: Quiet = False,
 ) -> None:
     """Train and score students on any distilled set.
@@ -189,7 +190,7 @@ def evaluate(
     try:
         scale = [[float(number) for number in text.split(",") if number] for text in (mean, std)]
     except ValueError as error:
-        raise InputError(f"--mean {mean} and --std {std} are numbers, one for each channel ({error})") from error
+        raise InputError(f"--mean {mean} and --std {std} must be one number for each channel ({error})") from error
     named = [parse_assignment(text)[0] for text in parameter or []]
     with silence(quiet):
         done = evaluate_folder(folder, preset, given, named, mean=scale[0], std=scale[1])
@@ -199,8 +200,8 @@ def evaluate(
 
 @app.command()
 def record(
-    study: Annotated[str, typer.Argument(help="For instance table; an unknown name lists all.")],
-    out: Annotated[Path, typer.Option(parser=path_of, metavar="FOLDER", help="Folder of the records; they are kept.")],
+    study: Annotated[str, typer.Argument(help="For example table; an unknown name lists all studies.")],
+    out: Annotated[Path, typer.Option(parser=path_of, metavar="FOLDER", help="Folder of the records; keeps old ones.")],
     profile: ProfileName = "table",
     parameter: Parameters = None,
     data_root: DataRoot = "",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # torch takes seconds to import
 
 
 def path_of(text: str) -> Path:
-    """A path of the command line; `~` is the home folder, also where the shell leaves it (--out=~/records)."""
+    """A path of the command line; `~` is the home folder, even if the shell does not expand it (--out=~/records)."""
     return Path(text).expanduser()
 
 
@@ -32,34 +32,34 @@ def _print_version(wanted: bool) -> bool:
 ProfileName = Annotated[str, typer.Option("--profile", metavar="NAME|FILE", help="a shipped profile, or a YAML file")]
 Parameters = Annotated[
     list[str] | None,
-    typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="change one parameter; repeat it; see `ddoq knobs`"),
+    typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="change one parameter; repeatable; see `ddoq knobs`"),
 ]
 DataRoot, PriorPath, Artifacts = (
     Annotated[str, typer.Option(metavar="FOLDER", help=Profile.knobs()[name].metadata["meaning"])]
     for name in ("data_root", "prior_path", "artifacts")
 )
 ForeignSet = Annotated[
-    Path, typer.Argument(parser=path_of, help="A folder of images for each class, or images_best.pt, of anybody.")
+    Path, typer.Argument(parser=path_of, help="A folder with a folder of images for each class, or images_best.pt.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the path of the results and nothing else.")]
 Version = Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")]
 
-# of `ddoq cost`
+# options of `ddoq cost`
 Classes = Annotated[int | None, typer.Option(help="Classes, with --images-per-class instead of a data set.")]
 ImagesPerClass = Annotated[int | None, typer.Option(help="Images of a class, validation included.")]
 Peak = Annotated[
     float | None,
-    typer.Option(help="TFLOP/s of another device. Default: an A6000's 154.8; a processor is measured."),
+    typer.Option(help="TFLOP/s of another device. Default: 154.8 (A6000) for a GPU; a processor is measured."),
 ]
-Efficiency = Annotated[float | None, typer.Option(help="Share of the peak that is reached. Default: 0.4.")]
+Efficiency = Annotated[float | None, typer.Option(help="Share of the peak that a step reaches. Default: 0.4.")]
 Calibrate = Annotated[
-    Path | None, typer.Option(parser=path_of, metavar="RECORD", help="Take the speeds of a record of prove.sh.")
+    Path | None, typer.Option(parser=path_of, metavar="RECORD", help="Use the speeds in a record of prove.sh.")
 ]
-Measured = Annotated[bool, typer.Option("--measured", help="Seconds of the finished run instead.")]
+Measured = Annotated[bool, typer.Option("--measured", help="Print the measured seconds of the finished run instead.")]
 
 
 def given_profile(profile: str, parameters: list[str] | None, **folders: str) -> Profile:
-    """The profile of a command, with the parameters and folders that were given with it."""
+    """The profile of a command, with its parameters and folders."""
     values = dict(parse_assignment(text) for text in parameters or []) | {n: f for n, f in folders.items() if f}
     return Profile.load(profile, values)
 
@@ -74,17 +74,17 @@ def given_run(profile: str, parameters: list[str] | None, **folders: str) -> "Ru
 
 @contextlib.contextmanager
 def silence(wanted: bool) -> Iterator[None]:
-    """Nothing is said on standard error meanwhile, if that is wanted; an error that ends the command is said after."""
+    """If `wanted`, suppress standard error inside the block; an error that ends the command is printed after it."""
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere if wanted else sys.stderr):
         yield
 
 
 def reported(kind: str, made: object) -> list[str]:
-    """What the terminal shows of a finished run or evaluation, when its report is written (group `ddoq.report`)."""
+    """Write the report of a finished run or evaluation (group `ddoq.report`); return its lines for the terminal."""
     return [line for entry in entry_points(group="ddoq.report", name=kind) for line in entry.load()(made)]
 
 
 def tell(*lines: object) -> None:
-    """Results on standard output, of several processes once."""
+    """Print results on standard output, once for all processes."""
     if world().main:
         print(*lines, sep="\n")

@@ -37,11 +37,11 @@ def bench(
     task: Annotated[list[str] | None, typer.Option(help="One task; may be repeated. All by default.")] = None,
     reps: Annotated[int, typer.Option(min=1, help="Repetitions, each with its own seed.")] = 5,
     threads: Annotated[int, typer.Option(min=1, help="Threads of every method.")] = 1,
-    out: Annotated[Path | None, typer.Option(parser=path_of, metavar="FILE", help="File that keeps the rows.")] = None,
+    out: Annotated[Path | None, typer.Option(parser=path_of, metavar="FILE", help="File to save the rows in.")] = None,
 ) -> None:
-    """Time the quantizers beside those of other libraries.
+    """Time the quantizers against other libraries.
 
-    scikit-learn, faiss, kmeans1d and plain torch; prints a Markdown table.
+    They are scikit-learn, faiss, kmeans1d and plain torch. Prints a Markdown table.
     """
     import torch
 
@@ -57,7 +57,7 @@ tools.command()(grid)
 
 @tools.command()
 def against_d4m(profile: ProfileName = "laptop", parameter: Parameters = None) -> None:
-    """Time this pipeline beside D4M's procedure."""
+    """Time this pipeline against D4M's procedure."""
     whole = given_run(profile, parameter)
     from ddoq_benchmarks.against_d4m import beside_d4m, d4m_table
 
@@ -66,18 +66,18 @@ def against_d4m(profile: ProfileName = "laptop", parameter: Parameters = None) -
 
 @tools.command()
 def export_labels(
-    out: Annotated[Path, typer.Argument(parser=path_of, help="Folder of the labels; what is there is kept.")],
+    out: Annotated[Path, typer.Argument(parser=path_of, help="Folder of the labels; existing files are kept.")],
     ipc: Annotated[int, typer.Option(help="Images per class of the set.")],
-    method: Annotated[str, typer.Option(help="Whose set.")] = "ddoq",
+    method: Annotated[str, typer.Option(help="Method of the set.")] = "ddoq",
     distill_seed: Annotated[int, typer.Option(help="Seed of the distillation.")] = 0,
     profile: ProfileName = "laptop",
     parameter: Parameters = None,
     data_root: DataRoot = "",
     prior_path: PriorPath = "",
 ) -> None:
-    """Write soft labels as SRe2L and D4M read them.
+    """Write soft labels for the programs of SRe2L and D4M.
 
-    The layout of FKD, epoch_E/batch_B.tar, for the images of a set, whose folder their programs take as --data.
+    The layout is that of FKD, epoch_E/batch_B.tar. Give the printed folder of images to these programs as --data.
     """
     whole = given_run(profile, parameter, data_root=data_root, prior_path=prior_path)
     from .foreign.fkd import write_fkd
@@ -105,10 +105,10 @@ def cost(
 ) -> None:
     """Estimate operations, disk and hours of `ddoq run`.
 
-    On a processor the speed of this machine is measured first, in a few seconds. --peak describes another device.
+    For device = cpu it first measures the speed of this machine, in a few seconds. --peak describes another device.
     """
     given = given_profile(profile, parameter, data_root=data_root, prior_path=prior_path, artifacts=artifacts)
-    from .cost.sizes import Images, device_of  # checks what is given before torch is imported
+    from .cost.sizes import Images, device_of  # checks the options before torch is imported
 
     if calibrate and (peak or efficiency):
         raise InputError("--calibrate has the speeds of each step; leave out --peak and --efficiency")
@@ -122,13 +122,13 @@ def cost(
         from .cost.model import costs
         from .cost.this_machine import machine_of
 
-        costs(given, images)  # says what cannot be, before anything is measured
+        costs(given, images)  # raises errors before anything is measured
         device = machine_of(given, images)
         device = dataclasses.replace(device, start=time.process_time() if device.workers else 0.0)
     if measured:
         from importlib.metadata import entry_points
 
-        (table,) = entry_points(group="ddoq.cost", name="measured")  # the book's chapter on cost has it
+        (table,) = entry_points(group="ddoq.cost", name="measured")  # in the book's package, for the chapter on cost
         print(table.load()(given, device).markdown())
         return
     from .cost import tables

@@ -286,4 +286,4 @@ def test_a_study_that_is_none_and_a_choice_without_students_are_one_line(ddoq, d
     known += ", families_tuning, few_images, labels, latents, oracles, photographs, table, tuning, weights, zipf"
     assert code == 2 and err == f"ddoq: no study 'tables'; studies: {known}\n"
     code, _, err = ddoq("record", "table", "--out", str(tmp_path), "--ipc", "7", "--method", "d4m")
-    assert code == 2 and "has no student of these" in err and not list(tmp_path.glob("*.jsonl"))
+    assert code == 2 and "has no student with" in err and not list(tmp_path.glob("*.jsonl"))

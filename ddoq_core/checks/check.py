@@ -34,9 +34,9 @@ CLASSES, MEASURED = "classes.jsonl", "measured.json"
 FEW = 5  # images of a class to reconstruct
 DRAWS = 5  # draws of K random training latents
 LOOKED_AT = 20  # classes to measure if latents are not kept and have to be encoded again
-ENTRIES = 1300 * 200  # of a transport plan; if there would be more,
+ENTRIES = 1300 * 200  # largest transport plan; above it,
 SUBSAMPLE = 500  # this many latents represent a class
-ROUNDING = 1e-9  # of a distortion; the entries of a latent have about unit variance
+ROUNDING = 1e-9  # rounding error of a distortion; the entries of a latent have about unit variance
 
 
 def check(
@@ -109,7 +109,7 @@ def _pictures(distilled: DistilledDataset, dataset: Dataset, label: int, ipc: in
 
 
 def _reconstruction(model: GenerativePrior, dataset: Dataset, label: int, profile: Profile) -> dict:
-    """Mean squared error of a few images of a class, from validation if possible; and that of one flat colour."""
+    """Mean squared error for a few images of a class, from validation if possible; and the error of a flat colour."""
     split = dataset.validation if len(dataset.validation.of_class(label)) else dataset.train
     images = split.images(split.of_class(label)[:FEW], model.image_size, profile.resize)
     flat = (2 * (images - images.mean((2, 3), keepdim=True))).square().mean().item()

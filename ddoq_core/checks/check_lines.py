@@ -1,7 +1,6 @@
-"""What a check found, fact by fact: the value, what is healthy, and what to look at where it is not.
+"""The results of a check as facts: the value, its healthy range, and where to look if the value is outside it.
 
-In: one row per class, as `check` measures them. Out: a `Fact` by name for each thing measured, and the lines that a
-run prints of them.
+In: one row per class, from `check`. Out: a `Fact` by name for each measured quantity, and the lines that a run prints.
 """
 
 import math
@@ -14,20 +13,20 @@ import scipy.stats
 from ..store.artifacts import Artifact
 from .check import CLASSES, MEASURED
 
-WORST = 10  # classes that are named
+WORST = 10  # classes to name
 DISTANCES = ("W2_codebook", "W2_uniform", "W2_pictures")
 
 
 @dataclass(frozen=True)
 class Fact:
-    """One thing that was measured, and what is healthy."""
+    """One measured quantity, and its healthy range."""
 
     title: str
     value: float | None  # None: not finite
-    text: str  # the value as it is printed, with its n
+    text: str  # the printed value, with its n
     healthy: str
-    ok: bool | None  # None: no rule is sound, compare with `healthy`
-    look: str = ""  # at what, when it is not healthy
+    ok: bool | None  # None: no sound rule exists; compare with `healthy`
+    look: str = ""  # where to look if it is not healthy
     detail: dict = field(default_factory=dict)
 
 
@@ -49,7 +48,7 @@ def _reconstruction_fact(measured: list[dict]) -> Fact:
     value = None if None in errors else float(np.dot(weights, errors))
     return Fact(
         "reconstruction error", value, f"{_shown(value)} (mean square on [-1, 1], {n:,} images)",
-        f"far below {flat:.3g}, what one flat colour for each picture would lose", value is not None and value < flat,
+        f"far below {flat:.3g}, the error of one flat colour for each picture", value is not None and value < flat,
         "the prior: prior_path, vae_epochs, and precision, as half precision can overflow", {"n": n, "flat": flat},
     )  # fmt: skip
 
@@ -57,7 +56,7 @@ def _reconstruction_fact(measured: list[dict]) -> Fact:
 def _recognised_fact(rows: list[dict], teacher_top1: float) -> Fact:
     n, chance = sum(row["n_pictures"] for row in rows), 100 / len(rows)
     value = float(np.mean([row["recognised"] for row in rows]))
-    least = min(2 * chance, (100 + chance) / 2)  # of one class or two, twice chance is more than there is
+    least = min(2 * chance, (100 + chance) / 2)  # with one or two classes, twice chance is 100 % or more
     worst = sorted(rows, key=lambda row: (row["recognised"], row["class"]))[:WORST]
     return Fact(
         "recognised", value, f"{value:.1f} % of {n:,} pictures",
@@ -100,15 +99,15 @@ def _transport_facts(measured: list[dict], n_classes: int) -> dict[str, Fact]:
     lost = means["W2_pictures"]["n"] < len(measured)
     said = {
         "W2_codebook": (
-            "W_2 of the codebook", f"below the {random:.3g} of as many random training latents; falls as ipc grows",
-            all(row["ratio"] < 1 for row in measured), "what is said of the distortion, whose root it is",
+            "W_2 of the codebook", f"below {random:.3g}, that of K random training latents; falls as ipc grows",
+            all(row["ratio"] < 1 for row in measured), "the line on the distortion, since this is its root",
         ),
         "W2_uniform": (
-            "W_2 of it with equal weights", "not below the codebook's (Proposition 2); the more above it, the more "
-            "the weights are worth", ordered, "the prototypes: these are no distances",
+            "W_2 of it with equal weights", "not below the codebook's (Proposition 2); the larger the difference, the "
+            "more the weights matter", ordered, "the prototypes, since the two values cannot both be distances",
         ),
         "W2_pictures": (
-            "W_2 of the pictures", f"above the codebook's, near the {random:.3g} of as many random training latents",
+            "W_2 of the pictures", f"above the codebook's, near {random:.3g}, that of K random training latents",
             False if lost else None, "the pictures whose latents are not finite, and precision",
         ),
     }  # fmt: skip
@@ -120,7 +119,7 @@ def _transport_facts(measured: list[dict], n_classes: int) -> dict[str, Fact]:
 
 
 def _mean(values: Sequence[float | None]) -> dict:
-    """Mean over classes and half its 95 % interval; None for what cannot be had."""
+    """Mean over classes and half its 95 % interval; None for a value that does not exist."""
     found = [value for value in values if value is not None]
     if len(found) < 2:
         return {"value": found[0] if found else None, "half_width": None, "n": len(found)}
@@ -146,12 +145,13 @@ def facts_of(checked: Artifact) -> dict[str, Fact]:
 
 
 def brief_lines(checked: Artifact, told: set[str]) -> list[str]:
-    """What a run says of a set before it trains on it: all values in a line, the worst classes, what is not healthy.
+    """The lines that a run prints about a set before it trains on it.
 
-    The first distillation stands for the others; what is not healthy is said once.
+    For the first distillation they are all values in a line, and the worst classes. A fact that is not healthy has a
+    line for any distillation, but only once.
 
     Args:
-        told: names of the facts that an earlier set was found wrong in; those of this set are added.
+        told: names of the facts already reported as not healthy; those of this set are added.
     """
     made, facts = checked.manifest["parameters"], facts_of(checked)
     values = "; ".join(f"{fact.title} {fact.text}" for fact in facts.values())
@@ -165,7 +165,7 @@ def brief_lines(checked: Artifact, told: set[str]) -> list[str]:
 
 
 def fact_lines(checked: Artifact) -> list[str]:
-    """One line per fact, with what is healthy, and the worst classes."""
+    """One line per fact, with its healthy range, and a line with the worst classes."""
     lines, facts, verdicts = [], [*facts_of(checked).values()], {True: "ok     ", False: "LOOK   ", None: "compare"}
     for fact in facts:
         mend = f"; look at {fact.look}" if fact.ok is False else ""

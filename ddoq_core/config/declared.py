@@ -1,7 +1,7 @@
 """Declarations in the files of this package, read without running them: methods, data sets, priors and their knobs.
 
-A file that defines METHOD is a row of Table 1, one that defines SIZES a data set, one that defines PIPELINE a prior. A
-profile knows their names before torch is imported, which takes seconds. A new file needs no registration.
+A file that defines METHOD is a row of Table 1, one with SIZES is a data set, and one with PIPELINE is a prior. So a
+profile knows their names without importing torch, which takes seconds. A new file needs no registration.
 """
 
 import ast
@@ -51,7 +51,7 @@ def method_knobs() -> type:
 
 
 def _knobs_of(method: str) -> list[tuple]:
-    """Name, type and field of the knobs of a method; unless they say otherwise, they shape only its row."""
+    """Name, type and field of the knobs of a method; without `methods`, a knob shapes only this row."""
     body = _body(METHODS / f"{method}.py")
     found: list[ast.stmt] = [node for node in body if isinstance(node, ast.ClassDef) and node.name == "Knobs"]
     if not found:

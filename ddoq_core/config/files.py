@@ -1,4 +1,4 @@
-"""The profile files: YAML files of yours, and those that ship with the package."""
+"""The profile files: your own YAML files, and those that ship with the package."""
 
 from pathlib import Path
 

@@ -29,8 +29,8 @@ def knob(
 
     Args:
         methods: rows of Table 1 that it shapes, if not all of them.
-        since: version that introduced it, if that is after the first records (0.1). Its default must keep the behaviour
-            of earlier versions, as keys leave it out there (`Profile.keyed`).
+        since: version that introduced it, if later than the first records (0.1). Its default must keep the behaviour of
+            earlier versions, since keys leave it out at its default (`Profile.keyed`).
     """
     allowed = {"of": of, "like": like, "low": low, "high": high, "path": path}
     metadata = {"meaning": meaning, **allowed, "methods": methods, "since": since}
@@ -51,9 +51,9 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def checked_value(knob: dataclasses.Field, value: Any) -> Any:
-    """The value, in the knob's type and range; an InputError says what it must be if it is not.
+    """The value in the knob's type, checked; InputError if its type or range is wrong.
 
-    A text is read according to the knob's type ("1e-3", "[10, 50]"), and a single value becomes a list of one.
+    Text is read according to the knob's type ("1e-3", "[10, 50]"), and a single value becomes a list of one.
     """
     value = _typed(knob.name, knob.type, value)
     m = knob.metadata
@@ -62,7 +62,7 @@ def checked_value(knob: dataclasses.Field, value: Any) -> Any:
     items = value if isinstance(value, list) else [value]
     for item in items:
         if items.count(item) > 1:
-            raise InputError(f"{knob.name} = {value}, but {item} is in it twice; give it once")
+            raise InputError(f"{knob.name} = {value}, but it has {item} twice; give it once")
         if m["of"] and item not in m["of"]:
             raise InputError(
                 f"{knob.name} = {item!r}, but it must be one of {', '.join(m['of'])}{suggestion(str(item), m['of'])}"
@@ -100,7 +100,7 @@ def _typed(name: str, kind: Any, value: Any) -> Any:
 
 
 def _read(text: str) -> Any:
-    """The text as YAML, and as a number where YAML reads a text, as for 1e-3."""
+    """The text as YAML; as a number if YAML reads a number as text, such as 1e-3."""
     try:
         value = yaml.safe_load(text)
         return float(value) if isinstance(value, str) else value
@@ -111,4 +111,4 @@ def _read(text: str) -> Any:
 def _type_name(kind: Any) -> str:
     if isinstance(kind, types.GenericAlias):
         return f"a list of {typing.get_args(kind)[0].__name__}, not empty"
-    return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}.get(kind, str(kind))
+    return {int: "a whole number", float: "a number", str: "text", bool: "true or false"}.get(kind, str(kind))

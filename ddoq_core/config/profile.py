@@ -1,8 +1,8 @@
 """Every knob of a run: name, type, default, range, meaning. An undeclared name is an error.
 
-The knobs that all rows of Table 1 share are here; those of one method are in its file, in the class `Knobs`. The
-defaults are the `laptop` profile. A profile is a YAML file with these names (`profiles/` beside this module); the
-`parameters` cells of notebooks have the same names, and `ddoq run` takes them after -p.
+This module has the knobs that all rows of Table 1 share. The file of a method has its own knobs, in a class `Knobs`.
+The defaults are the `laptop` profile. A profile is a YAML file with these names (see `profiles/`); the `parameters`
+cells of notebooks have the same names, and `ddoq run` takes them after -p.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from .files import find_profile
 from .knobs import NETWORK, checked_value, knob, unknown_name
 
 FOLLOWS_IPC = "hard_ipc"
-NOTEBOOKS = "notebooks"  # section of a profile with sizes for single notebooks, which a run ignores
+NOTEBOOKS = "notebooks"  # section of a profile with sizes for single notebooks; a run ignores it
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,12 @@ class SharedKnobs:
     )
     teacher_path: str = knob("", "state dict of the teacher; 'pretrained': torchvision's; empty: train it", path=True)
     teacher_size: int = knob(
-        0, "side of the pictures for the teacher, if students see them smaller, at image_size; 0: image_size",
+        0, "side of the teacher's pictures, if larger than the students' image_size; 0: image_size",
         low=0, high=1024, since="0.2",
     )  # fmt: skip
     teacher_normalisation: str = knob(
         "data",
-        "mean and deviation with which teacher_path was trained: the data's; imagenet; half, to [-1, 1]; none, [0, 1]",
+        "input normalisation of teacher_path: data, by the data set; imagenet; half, to [-1, 1]; none, [0, 1]",
         of=("data", "imagenet", "half", "none"), since="0.2",
     )  # fmt: skip
     teacher_epochs: int = knob(12, "epochs of the teacher on the real images", low=1)
@@ -109,11 +109,11 @@ class SharedKnobs:
         of=("center-crop", "squash"),
     )
     encode_sample: bool = knob(False, "encode by a keyed draw from the posterior (as in D4M) instead of its mean")
-    keep_latents: bool = knob(True, "store the latents, for reports and further clusterings; off: one pass, none kept")
+    keep_latents: bool = knob(True, "store the latents, for reports and other codebooks; off: one pass, none stored")
     quantizer: str = knob(
         "lloyd",
-        "how the codebook is computed; d4m: by scikit-learn, as in D4M; stratified: by Lloyd, with as many points in "
-        "each class of a super-class",
+        "how the codebook is computed; d4m: by scikit-learn, as in D4M; stratified: by Lloyd, with the same number of "
+        "points in each class of a super-class",
         of=("lloyd", "minibatch", "clvq", "d4m", "stratified"),
     )
     start: str = knob(
@@ -143,7 +143,7 @@ class SharedKnobs:
     )  # fmt: skip
     label_form: str = knob(
         "float16",
-        "storage of soft labels: float16 logits; topk: the largest, the rest spread; int8: 8 bits a logit",
+        "storage of soft labels: float16 logits; topk: the largest, the rest spread; int8: 8 bits per logit",
         of=("float16", "topk", "int8"), since="0.2",
     )  # fmt: skip
     label_top: int = knob(10, "number of logits per label that topk keeps", low=1, since="0.2")
@@ -153,7 +153,7 @@ class SharedKnobs:
         of=("soft", "hard", "own"),
     )
     hard_ipc: list[int] = knob(
-        [10], "images per class that are also trained with hard labels; the largest of ipc unless you set it", low=1
+        [10], "images per class that are also trained with hard labels; default: the largest of ipc", low=1
     )
     students: list[str] = knob(["convnet-32"], "networks of the students", like=NETWORK)
     n_seeds: int = knob(3, "distillations, each with its own seed", low=1)
@@ -170,7 +170,7 @@ class SharedKnobs:
     weight_decay: float = knob(0.01, "weight decay", low=0.0)
     lr_schedule: str = knob(
         "cosine",
-        "cosine to 0, half-cosine to a half, step: a quarter after 5/6 of the epochs, or tenth: a tenth after half",
+        "cosine to 0; half-cosine to a half; step: a quarter after 5/6 of the epochs; tenth: a tenth after half",
         of=("cosine", "half-cosine", "step", "tenth"),
     )
     crop_scale: float = knob(0.5, "smallest area of a RandomResizedCrop", low=0.01, high=1.0)
@@ -182,7 +182,7 @@ class SharedKnobs:
     device: str = knob("cpu", "device of all networks", of=("cpu", "cuda"))
     precision: str = knob(
         "float32",
-        "number format of the prior; less than float32 is for a GPU",
+        "number format of the prior; on a CPU use float32",
         of=("float32", "float16", "bfloat16"),
     )
     training_precision: str = knob(
@@ -199,10 +199,10 @@ class Profile(method_knobs(), SharedKnobs):
 
     @classmethod
     def load(cls, name: str | Path = "laptop", overrides: dict | None = None) -> "Profile":
-        """The profile of a file (a path, or the name of one that ships with the package) with `overrides` on top.
+        """The profile of a file (a path, or the name of one that ships with the package) with `overrides`.
 
         Raises:
-            InputError: a missing file, an unknown name, a wrong type or range.
+            InputError: a missing file, an unknown name, a wrong type, or a value out of range.
         """
         content = read_profile(find_profile(name))
         content.pop(NOTEBOOKS, None)
@@ -210,12 +210,12 @@ class Profile(method_knobs(), SharedKnobs):
 
     @classmethod
     def of(cls, values: dict) -> "Profile":
-        """A profile with these values on top of the defaults, each checked.
+        """A profile with these values, each checked, and the defaults of the others.
 
-        `hard_ipc` follows `ipc`: where it is empty or not given it is the largest of it.
+        If `hard_ipc` is empty or missing, it is the largest of `ipc`.
 
         Raises:
-            InputError: an unknown name, a wrong type, a value out of range.
+            InputError: an unknown name, a wrong type, or a value out of range.
         """
         for name in set(values) - set(cls.knobs()):
             raise unknown_name(name, cls.knobs(), "the parameters")
@@ -232,12 +232,12 @@ class Profile(method_knobs(), SharedKnobs):
 
     @property
     def labelled_epochs(self) -> int:
-        """Number of different epochs of views for which soft labels are made."""
+        """Number of epochs of views that have soft labels."""
         return min(self.epochs, self.label_epochs or self.epochs)
 
     @property
     def picture_size(self) -> int:
-        """Side of the distilled pictures, and of what prior and teacher see."""
+        """Side of the distilled pictures, and of the images that prior and teacher see."""
         return self.teacher_size or self.image_size
 
     @property
@@ -254,10 +254,10 @@ class Profile(method_knobs(), SharedKnobs):
         return {name: getattr(self, name) for name in names}
 
     def keyed(self, *names: str) -> dict:
-        """Values of some knobs for a key of an artifact, a run or a record.
+        """Values of some knobs for the key of an artifact, a run or a record.
 
-        A knob that came after the first records (`since`) is left out at its default, which is the old behaviour, so it
-        invalidates nothing.
+        A knob with `since` is left out if it has its default, which is the old behaviour, so that earlier artifacts and
+        records stay valid.
         """
         return {
             name: value
@@ -287,7 +287,7 @@ def read_profile(path: Path) -> dict:
 
 
 def parse_assignment(text: str) -> tuple[str, str]:
-    """`name=value` from a command line, a quoted value without its quotes; the knob's type decides how it is read."""
+    """The name and the value of `name=value` from a command line, without quotes; the knob's type decides its form."""
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise InputError(f"'{text}' is not name=value; write for example -p ipc=[1,10]")

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import InputError
 from .sizes import Device
 
-# steps of a run by the measured step that they resemble: mostly they compute the same networks
+# for each measured step, the steps of a run that resemble it: mostly they run the same networks
 LIKE = {
     "encode": ("encode", "cluster"),
     "synthesize": ("synthesize", "generate"),
@@ -30,13 +30,13 @@ class Speed:
     images: int
     seconds: float
     operations: float  # of one image
-    peak: int  # bytes of memory, at most
+    peak: int  # largest memory in bytes
 
     @classmethod
     def of(
         cls, step: str, precision: str, batch: int, images: int, seconds: float, operations: float, peak: int
     ) -> "Speed":
-        """The measurement, rounded as in a record."""
+        """A measurement, rounded as in a record."""
         return cls(step, precision, batch, images, float(f"{seconds:.4g}"), float(operations), peak)
 
     @property
@@ -47,11 +47,11 @@ class Speed:
 
 @dataclass(frozen=True)
 class GpuRecord:
-    """A record as it was written."""
+    """The content of a record."""
 
     device: str
     date: str
-    small: bool  # sizes of a trial, which gives no cost estimate
+    small: bool  # whether its sizes are too small for a cost estimate
     versions: dict[str, str]
     seconds: float
     peaks: dict[str, float]  # operations per second of the fastest matrix product, by precision
@@ -73,7 +73,7 @@ def read_record(path: Path) -> GpuRecord:
     """Read a record from its file.
 
     Raises:
-        InputError: a missing file, or one of another kind.
+        InputError: the file is missing, or is not a record.
     """
     try:
         content = json.loads(path.read_text())
@@ -88,27 +88,27 @@ def read_record(path: Path) -> GpuRecord:
 
 
 def calibrated(path: Path) -> Device:
-    """The device of a record: a step takes what the fastest measurement of its like took, others the slowest share.
+    """The device of a record: a step has the fastest measured speed of its kind, or the lowest share if none is known.
 
     Raises:
-        InputError: no record, one of small sizes, or one without speeds.
+        InputError: the file is not a record, has small sizes, or has no speeds.
     """
     found = read_record(path)
     if found.small or not found.speeds:
         kind = "small sizes" if found.small else "no speeds"
-        raise InputError(f"{path} is a record of {kind}, which tells no cost; run tests/gpu/prove.sh on a GPU")
+        raise InputError(f"{path} is a record of {kind}, so it gives no estimate; run tests/gpu/prove.sh on a GPU")
     fastest = {name: max((s.rate for s in found.speeds if s.step == name), default=math.nan) for name in LIKE}
     speeds = {step: fastest[name] for name, steps in LIKE.items() for step in steps if fastest[name] > 0}
     return device_of_speeds(found.device, speeds, max(found.peaks.values()))
 
 
 def device_of_speeds(name: str, speeds: dict[str, float], peak: float = 0.0, **seconds: float) -> Device:
-    """A device of measured speeds; a step that has none takes the lowest share of the peak.
+    """A device with measured speeds; a step without one gets the lowest share of the peak.
 
     Args:
-        speeds: operations a second, by step.
-        peak: in operations a second, if it is above all of them.
-        seconds: of Device, beside its speeds.
+        speeds: operations per second, by step.
+        peak: operations per second, if higher than all speeds.
+        seconds: `artifact`, `start` and `workers` of Device.
     """
     peak = max(peak, *speeds.values())
     share = min(1.0, min(speeds.values()) / peak)

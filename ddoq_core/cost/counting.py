@@ -37,7 +37,7 @@ from .counts import Classifier, Prior
 
 META = torch.device("meta")
 STEPS = 50  # of the schedule whose timesteps are counted
-TRAINED_TOGETHER = 2  # images of a counted training step, since batch norm needs more than one value of a channel
+TRAINED_TOGETHER = 2  # images in a counted training step, since batch norm needs more than one value per channel
 
 
 def flops(call: Callable[[], object]) -> int:
@@ -57,7 +57,7 @@ def n_parameters(*modules: nn.Module) -> int:
 
 
 def activations(network: nn.Module, images: torch.Tensor) -> int:
-    """Bytes that autograd keeps from a forward pass: every storage once, without those of the network itself."""
+    """Bytes that autograd keeps from a forward pass: each storage once, without those of the network itself."""
     own = {tensor.untyped_storage()._cdata for tensor in [*network.parameters(), *network.buffers()]}
     kept = {}
 
@@ -73,7 +73,7 @@ def activations(network: nn.Module, images: torch.Tensor) -> int:
 
 
 def count_classifier(name: str, n_classes: int, channels: int, image_size: int) -> Classifier:
-    """Costs of the network with this name; InputError if there is none, or none for images of this size."""
+    """Costs of the network with this name; InputError for an unknown name, or images of a size it does not take."""
     with META:
         network = make_network(name, n_classes, channels, image_size, torch_rng(0, "never drawn"))
         images = torch.empty(TRAINED_TOGETHER, channels, image_size, image_size)
@@ -112,7 +112,7 @@ def count_parts(name: str, prior: LatentDiffusion) -> Prior:
 
 
 def count_prior(profile: Profile, channels: int) -> Prior:
-    """The prior of a profile: the one that is trained, or that of its folder; InputError as `flops.prior_of`."""
+    """The prior of a profile, fitted by the run or read from its folder; InputError as in `flops.prior_of`."""
     if profile.prior == "pretrain":
         return count_parts("fitted during the run", fitted_prior(profile, channels, META))
     if profile.prior == "exact":
@@ -134,7 +134,7 @@ def count_prior(profile: Profile, channels: int) -> Prior:
 
 
 def _exact(profile: Profile, channels: int) -> Prior:
-    """The autoencoder of autoencoder_path, or TAEF2 if none is named; the score is counted with the data."""
+    """The autoencoder of autoencoder_path, or TAEF2 if that is empty; the score is counted with the data."""
     side = profile.picture_size
     vae = _given_autoencoder(profile)
     if vae is None:
@@ -162,7 +162,7 @@ def fitted_prior(profile: Profile, channels: int, device: torch.device) -> DiTPr
     known = {"name": "", "class_ids": [], "class_names": [], "prompts": [], "mean": (), "std": (), "key": ""}
     images = Dataset(
         train=none, validation=none, test=none, image_size=profile.picture_size, channels=channels, **known
-    )  # of which only the sizes matter
+    )  # only its sizes matter
     here, side = profile.replace(device="cpu"), profile.picture_size
     given = _given_autoencoder(profile)
     vae = given or pretrain.make_autoencoder(images, here).to(device)
@@ -173,7 +173,7 @@ def fitted_prior(profile: Profile, channels: int, device: torch.device) -> DiTPr
 
 
 class _Shapes(PriorFolder):
-    """A folder from which configurations are read, but no weights."""
+    """A folder of a prior; only its configurations are read, not its weights."""
 
     def part(self, kind: type[N], name: str, *, channels_last: bool = True) -> N:
         where = {"pretrained_model_name_or_path": self.path / name, "local_files_only": True}

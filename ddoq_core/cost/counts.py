@@ -36,11 +36,11 @@ class Prior:
     embed: int  # the conditioning of one class; a row of a table costs nothing
     train_autoencoder: int  # a training step of each, as in `pretrain`
     train_network: int
-    order: int  # timesteps of its own scheduler in a step
-    extra: int  # and those beyond that: PNDM runs its first step twice
+    order: int  # timesteps per step of its own scheduler
+    extra: int  # additional timesteps: PNDM runs its first step twice
 
     def calls(self, profile: Profile, *, from_noise: bool = False) -> int:
-        """Calls of the network for one image, with guidance: the timesteps that `LatentDiffusion.denoise` runs."""
+        """Network calls for one image, with guidance: the timesteps that `LatentDiffusion.denoise` runs."""
         run = profile.n_steps if from_noise else min(int(profile.n_steps * profile.strength), profile.n_steps)
         own = profile.sampler == "checkpoint"
         timesteps = run * self.order + self.extra if own and run else run

@@ -1,7 +1,7 @@
 """Operations and parameters of the networks of a profile, for one image.
 
 In: the names of a profile. Out: counts, with a multiply-add as two operations. Counts of the published networks, at the
-sizes of the shipped profiles, are in `counts.json`, for which the light core is enough. Others are counted when needed
+sizes of the shipped profiles, are in `counts.json`, which needs only the light core. Others are counted when needed
 (`counting`), with the extra `pipeline`.
 """
 
@@ -19,7 +19,7 @@ COUNTS = Path(__file__).with_name("counts.json")
 
 
 def classifier(name: str, n_classes: int, channels: int, image_size: int) -> Classifier:
-    """Costs of the network with this name; InputError if there is none, or none for images of this size."""
+    """Costs of the network with this name; InputError for an unknown name, or images of a size it does not take."""
 
     def count() -> Classifier:
         from .counting import count_classifier
@@ -30,11 +30,11 @@ def classifier(name: str, n_classes: int, channels: int, image_size: int) -> Cla
 
 
 def prior_of(profile: Profile, channels: int) -> Prior:
-    """The prior of a profile: the one that is trained, that of its folder, or the published one.
+    """The prior of a profile: fitted by the run, read from its folder, or the published one.
 
     Raises:
-        InputError: prior_path is a folder of another layout, or missing for a prior without published counts; an image
-            size that the trained prior does not take.
+        InputError: prior_path is a folder of another layout, or is missing for a prior without published counts; or
+            the fitted prior does not take images of this size.
     """
 
     def count() -> Prior:

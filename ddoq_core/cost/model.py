@@ -1,8 +1,8 @@
 """Cost of a run, estimated in advance: operations and bytes of every step of Algorithm 4.
 
-In: a profile, and the sizes of its data set. Out: one Cost for every kind of artifact in the run. Networks are the real
-ones, on the meta device: nothing is computed. Scoring on test images is not a step of Algorithm 4 and is not counted,
-nor are students with their own protocol.
+In: a profile, and the sizes of its data set. Out: one Cost for every kind of artifact in the run. The real networks are
+counted on the meta device, so nothing is computed. Scoring on test images, which is not a step of Algorithm 4, and
+students with their own protocol are not counted.
 """
 
 import math
@@ -35,13 +35,13 @@ from .counts import Classifier, Prior, exact_score
 from .flops import classifier, prior_of
 from .sizes import Images
 
-COMPUTED = 4  # bytes of a number of a latent in memory, since latents are clustered in float32
+COMPUTED = 4  # bytes per number of a latent in memory, since latents are clustered in float32
 
 
 def costs(profile: Profile, images: Images) -> list[Cost]:
-    """The cost of every artifact in a run of this profile, in the order in which it makes them.
+    """The cost of every artifact of a run of this profile, in the order in which the run makes them.
 
-    Equal costs of several methods belong to one artifact that they share.
+    If several methods have equal costs, they share one artifact.
 
     Raises:
         InputError: an unknown network in the profile, an IPC above the size of a class, or the exact score without
@@ -70,11 +70,11 @@ class _Counted:
         found, p, n = prior_of(self.profile, self.images.channels), self.profile, self.images.per_class
         if p.prior != "exact":
             return found
-        points = (n + self.images.n) // 2 if p.guidance_scale > 1 else n  # the mean of two calls: the class, and all
+        points = (n + self.images.n) // 2 if p.guidance_scale > 1 else n  # mean of two calls: one class, all classes
         return replace(found, call=exact_score(points, found.latent_shape, p.locality != "global"))
 
     def all(self) -> Iterator[Cost]:
-        """Every step, in order, including those that are never made."""
+        """Every step, in order, including those that this run does not make."""
         yield from (*self.fitted(), *self.on_real_images(), *self.encoded(), *self.clustered())
         for method in {m.images: m for m in self._accounts}.values():
             yield from method.cost(self._accounts[method])
@@ -99,7 +99,7 @@ class _Counted:
         )  # fmt: skip
 
     def on_real_images(self) -> Iterator[Cost]:
-        """The teacher, if it is trained here, and classifiers that methods train on all real images by its recipe."""
+        """The teacher, if the run trains it, and classifiers that methods train by its recipe on all real images."""
         p = self.profile
         whole = set() if p.teacher_path else {(p.teacher, 0)}
         whole = whole.union(*(method.fits(account) for method, account in self._accounts.items()))
@@ -209,7 +209,7 @@ class _Counted:
         return any(step in METHODS[t.method].uses for t in self.plan)
 
     def _classifier(self, name: str, size: int | None = None) -> Classifier:
-        """A network at its input size: that of the pictures for the teacher, that of students for the others."""
+        """A network at its input size: the teacher's, or that of students for other networks."""
         p = self.profile
         size = size or (p.picture_size if name == p.teacher else p.image_size)
         return classifier(name, self.images.n_classes, self.images.channels, size)
@@ -237,8 +237,8 @@ class _Counted:
 def clustering(n: int, d: int, levels: list[int], quantizer: str, n_restarts: int, n_passes: int) -> int:
     """Operations on the n latents of one class, in d dimensions, for all its codebooks.
 
-    A pass over the samples costs 2 n K d. Lloyd's algorithm is assumed to make as many passes as `best_of_restarts`
-    plans with; if inner products are cheaper it costs n^2 d operations once, and n^2 in a pass.
+    A pass over the samples costs 2 n K d. Lloyd's algorithm is assumed to make the number of passes that
+    `best_of_restarts` plans with; if inner products are cheaper, it costs n^2 d operations once, and n^2 in a pass.
     """
     if quantizer not in OFFLINE:
         return 2 * n * d * sum(levels) * (n_passes + SEEDING)

@@ -11,7 +11,7 @@ from ..data.imagenet import listed_classes
 from ..errors import InputError
 
 FILE = 115_440  # bytes of an image file: the mean of ImageNet-1K's training images
-WEIGHED = 10_000  # files of a folder at most, evenly over its classes, whose mean size stands for all
+WEIGHED = 10_000  # largest number of files of a folder, evenly over its classes, from which a mean size is taken
 KNOWN = {  # training images, classes, channels, bytes of an image
     "imagenet": (1_281_167, 1000, 3, FILE),
     "imagenet_dit": (1_281_167, 1000, 3, FILE),
@@ -29,21 +29,21 @@ class Images:
     n_classes: int
     channels: int
     bytes: float  # of one image as stored
-    files: bool  # read from files in every pass, or once
+    files: bool  # whether files are read again in every pass
 
     @classmethod
     def of(cls, profile: Profile, n_classes: int | None = None, per_class: int | None = None) -> "Images":
-        """Sizes of a profile's data set: as given, counted in data_root, or known by name.
+        """Sizes of a profile's data set: the given ones, those counted in data_root, or those known by its name.
 
-        `imagefolder` without data_root is known by its class_list, or the name of the profile. Validation images, and
-        what `train_size` leaves out, are not counted.
+        `imagefolder` without data_root is known by its class_list, or by the name of the profile. Validation images,
+        and images that `train_size` leaves out, are not counted.
 
         Raises:
-            InputError: a size below 1, one given without the other, no folder, or sizes that are not known.
+            InputError: a size is below 1, only one is given, the folder is missing, or the sizes are unknown.
         """
         for name, value in (("classes", n_classes), ("images-per-class", per_class)):
             if value is not None and value < 1:
-                raise InputError(f"--{name} = {value}, but it is at least 1")
+                raise InputError(f"--{name} = {value}, but it must be at least 1")
         if (n_classes is None) != (per_class is None):
             raise InputError("--classes and --images-per-class go together; give both, or neither")
         n, classes, channels, size = _sizes(profile, n_classes, per_class)
@@ -69,14 +69,14 @@ def _sizes(profile: Profile, n_classes: int | None, per_class: int | None) -> tu
         return _counted(Path(profile.data_root) / "train", profile.class_list)
     if known is None:
         raise InputError(
-            f"how many images profile {profile.profile} has is not known; set data_root, or give --classes and "
+            f"the number of images of profile {profile.profile} is not known; set data_root, or give --classes and "
             "--images-per-class"
         )
     return known
 
 
 def _counted(folder: Path, class_list: str) -> tuple[int, int, int, float]:
-    """Sizes of a folder of one folder per class; no image is opened, and of many files only some are measured."""
+    """Sizes of a folder with one folder per class; no image is opened, and only some of many files are measured."""
     if not folder.is_dir():
         raise InputError(f"no folder {folder}; check data_root, or empty it and give --classes and --images-per-class")
     left_out = LeftOut()
@@ -90,42 +90,42 @@ def _counted(folder: Path, class_list: str) -> tuple[int, int, int, float]:
 
 @dataclass(frozen=True)
 class Device:
-    """A machine as a cost sees it; InputError for a peak that is not positive, or an efficiency outside (0, 1]."""
+    """The speed of a machine; InputError for a peak that is not positive, or an efficiency outside (0, 1]."""
 
     name: str
     peak: float  # TFLOP/s of its data sheet
-    efficiency: float  # share of the peak that a step is taken to reach
-    speeds: tuple[tuple[str, float], ...] = ()  # operations a second of single steps, where they were measured
-    artifact: float = 0.0  # seconds that an artifact takes besides: its folder, its checksums
-    start: float = 0.0  # seconds in which a process of a run starts
-    workers: int = 0  # students that are trained side by side, each at the speed of one; 0: a speed is of all together
+    efficiency: float  # assumed share of the peak that a step reaches
+    speeds: tuple[tuple[str, float], ...] = ()  # measured operations per second, by step
+    artifact: float = 0.0  # additional seconds for each artifact: its folder and checksums
+    start: float = 0.0  # seconds that a process of a run takes to start
+    workers: int = 0  # students trained in parallel, each at the speed of one; 0: the speed is that of all together
 
     def __post_init__(self) -> None:
         if not (0 < self.peak < math.inf):
-            raise InputError(f"--peak = {self.peak:g}, but a device has a positive peak, in TFLOP/s")
+            raise InputError(f"--peak = {self.peak:g}, but it must be above 0, in TFLOP/s")
         if not 0 < self.efficiency <= 1:
-            raise InputError(f"--efficiency = {self.efficiency:g}, but it is a share above 0 and at most 1")
+            raise InputError(f"--efficiency = {self.efficiency:g}, but it must be above 0 and at most 1")
 
     def seconds(self, flops: float, step: str = "") -> float:
-        """Of operations of a step."""
+        """Seconds for a number of operations of a step."""
         return flops / dict(self.speeds).get(step, self.peak * 1e12 * self.efficiency)
 
     def seconds_of_artifact(self, flops: float, step: str) -> float:
-        """Of operations of a step, and of what an artifact takes besides."""
+        """Seconds for the operations of a step, and the additional seconds of its artifact."""
         return self.artifact + self.seconds(flops, step)
 
     def __str__(self) -> str:
         if self.speeds:
-            return f"{self.name}, by the speeds that were measured on it"
-        return f"{self.name}, {self.peak:g} TFLOP/s, of which {100 * self.efficiency:g} % are reached"
+            return f"{self.name}, at its measured speeds"
+        return f"{self.name}, {self.peak:g} TFLOP/s, of which a step reaches {100 * self.efficiency:g} %"
 
 
-CARDS = (8, 12, 16, 24, 32, 40, 48, 80, 96, 141)  # GB of memory that GPUs are sold with
-SPARE = 0.9  # of a card's memory: the rest is the context's and the libraries'
+CARDS = (8, 12, 16, 24, 32, 40, 48, 80, 96, 141)  # common memory sizes of GPUs, in GB
+SPARE = 0.9  # usable share of a card's memory; the context and the libraries need the rest
 
 
 def card_for(size: float) -> int | None:
-    """GB of the smallest card on which so many bytes fit; None if they fit on none."""
+    """GB of the smallest card that holds this many bytes; None if none does."""
     return next((card for card in CARDS if size <= SPARE * card * 1e9), None)
 
 
@@ -139,7 +139,7 @@ TWO_CORES = Device("two cores of 2.5 GHz with AVX2, float32", 0.16, 0.4)
 
 
 def device_of(profile: Profile, peak: float | None = None, efficiency: float | None = None) -> Device:
-    """The default device of `device` in the profile, with another peak or share where one is given."""
+    """The default device for `device` of the profile, with another peak or share if given."""
     device = A6000 if profile.device == "cuda" else TWO_CORES
     device = device if peak is None else replace(device, name="the given device", peak=peak)
     return device if efficiency is None else replace(device, efficiency=efficiency)

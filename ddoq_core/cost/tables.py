@@ -1,7 +1,7 @@
-"""What a run costs, told before it is paid, and the paper's setting beside its Table 2.
+"""The estimated cost of a run, and of the paper's setting next to its Table 2.
 
-In: a profile with the sizes of its data set, and a device. Out: operations, bytes and seconds, and the tables of them
-that notebooks show and `ddoq cost` prints.
+In: a profile with the sizes of its data set, and a device. Out: operations, bytes and seconds, and the tables that
+notebooks show and `ddoq cost` prints.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from .flops import prior_of
 from .model import costs
 from .sizes import A6000, A6000_FLOAT32, Device, Images, card_for
 
-FLOAT = 4  # bytes of a number of a batch
+FLOAT = 4  # bytes per number of a batch
 PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")
 
 # Table 2 of the paper, as printed: hours on NVIDIA A6000 at IPC 10 and at IPC 100.
 QUOTED_HOURS = {"1 Latent clustering": (8, 8), "2 Synthesis": (2, 24), "3 Soft label": (1, 16), "4 Training": (2.5, 9)}
-# Its setting. Steps, strength and guidance are not in the paper: they are those of D4M's code, which it builds on.
+# Its setting. Steps, strength and guidance are not in the paper, so they are those of D4M's code, which it builds on.
 PAPER = Profile(
     profile="imagenet", dataset="imagefolder", image_size=224, validation_fraction=0.0, prior="stable-diffusion",
     precision="float16", teacher="resnet18", teacher_path="pretrained", ipc=[10, 100], methods=["ddoq"],
@@ -30,7 +30,7 @@ LEVELS = (10, 50, 100, 200)  # of the paper's Table 1
 
 @dataclass(frozen=True)
 class RunCost:
-    """What a run of a profile costs on a device, artifact by artifact."""
+    """The estimated cost of a run of a profile on a device, artifact by artifact."""
 
     profile: Profile
     images: Images
@@ -55,12 +55,12 @@ class RunCost:
 
 
 def run_cost(profile: Profile, images: Images, device: Device) -> RunCost:
-    """The cost of a run of this profile; InputError as `costs`."""
+    """The cost of a run of this profile; InputError as in `costs`."""
     return RunCost(profile, images, device, tuple(costs(profile, images)))
 
 
 def cost_table(found: RunCost) -> Table:
-    """What every step of a run costs, and the time that follows for a device from its operations alone."""
+    """The estimated cost of every step of a run, with the time on a device for its operations alone."""
     profile, images, device = found.profile, found.images, found.device
     rows = [
         (stage, *names(cost), cost.times, cost.flops, *(value or None for value in (cost.reads, cost.writes)),
@@ -70,52 +70,51 @@ def cost_table(found: RunCost) -> Table:
     totals = (found.total(name) for name in ("flops", "reads", "writes"))
     rows.append(("All", "", "", "", *totals, max(cost.memory for cost in found.costs), found.seconds))
     return Table.of_groups(
-        f"Cost of profile {profile.profile}, told before it is paid: {images.n:,} training images of "
-        f"{images.n_classes:,} classes",
+        f"Estimated cost of profile {profile.profile}: {images.n:,} training images of {images.n_classes:,} classes",
         (
             "Step", "What", "IPC", "Times", Column("Operations", flops_form), Column("Read", bytes_form),
             Column("Written", bytes_form), Column("Memory", bytes_form), Column("Time", duration),
         ),
         rows,
         (
-            "Each row is one artifact, of which the run makes as many as “Times” says; the last row is all of them. "
+            "Each row is one artifact, which the run makes “Times” times; the last row is the total. "
             "Operations: a multiply-add is two. Memory: parameters (in training with gradient and moments), or the "
-            "latents of a class; activations stand in the table of memory.",
+            "latents of a class; the table of memory has the activations.",
             _note_on_time(device),
             f"Prior: {prior_of(profile, images.channels).name}.",
-            *(["Students with a protocol of their own are not counted."] if "own" in profile.targets else []),
+            *(["Students with their own protocol are not counted."] if "own" in profile.targets else []),
         ),
     )  # fmt: skip
 
 
 def _note_on_time(device: Device) -> str:
-    """What the times are, and what they leave out."""
+    """What the times include, and what they leave out."""
     if not device.workers:
         return (
-            f"Time: operations alone, on {device}. Reading, decoding and augmenting images come on top, and a GPU is "
-            "slower where it computes in float32, as classifiers do by default."
+            f"Time: operations alone, on {device}. It does not include reading, decoding and augmenting images. A GPU "
+            "is slower in float32, which classifiers use by default."
         )
     together = (
-        f"{device.workers} students are trained side by side"
+        f"{device.workers} students are trained in parallel"
         if device.workers > 1
-        else "students are trained one by one"
+        else "students are trained one after the other"
     )
     return (
         f"Time: on {device}, and {duration(device.artifact)} for each artifact. The last row is wall time: "
         f"{together}, and the program starts in {duration(device.start)}. "
-        "Scoring, checks and the decoding of photographs come on top."
+        "It does not include scoring, checks and the decoding of photographs."
     )
 
 
 @dataclass(frozen=True)
 class TrainingMemory:
-    """What a network takes on the device while it is trained."""
+    """The memory of a network in training."""
 
     network: str
     ipc: int
     together: int
     of_one: float
-    whole: float  # weights with gradient and moments, the batch, and what its images keep
+    whole: float  # weights with gradient and moments, the batch, and its activations
     mapped: float
 
 
@@ -132,35 +131,35 @@ def training_memory(found: RunCost) -> list[TrainingMemory]:
 
 
 def memory_table(found: RunCost) -> Table:
-    """What students take in training, what stays on the disk, and the card that they fit on."""
+    """The memory of students in training, on the disk and on the device, and the smallest card that holds it."""
     rows = [
         (m.network, m.ipc, m.mapped, m.together, m.of_one, m.whole, card_for(m.whole)) for m in training_memory(found)
     ]
     return Table.of_groups(
-        f"Memory of training at profile {found.profile.profile}",
+        f"Estimated memory of training for profile {found.profile.profile}",
         (
-            *("Student", "IPC", Column("Pixels, mapped", bytes_form), "Images at once"),
-            *(Column("Kept of an image", bytes_form), Column("On the device", bytes_form)),
+            *("Student", "IPC", Column("File of pixels", bytes_form), "Images at once"),
+            *(Column("Kept per image", bytes_form), Column("On the device", bytes_form)),
             Column("Fits on a card of", lambda card: f"{card} GB"),
         ),
         rows,
         (
-            "Pixels are one file, of which no more than a batch is in memory. Kept of an image: activations for the "
-            f"backward pass, in {found.profile.training_precision}. On the device: they, the batch, the weights with "
-            "gradient and moments. Cards: a tenth is left over; – if it fits on none, and accumulate must be raised.",
+            "Only a batch of the file of pixels is in memory. Kept per image: activations for the backward pass, in "
+            f"{found.profile.training_precision}. On the device: activations, the batch, and the weights with gradient "
+            "and moments. Cards: a tenth is left free; – if none is large enough: raise accumulate.",
         ),
     )
 
 
 def names(cost: Cost) -> tuple[str, int | str]:
-    """What is made, and for which IPC."""
+    """The name of an artifact, and its IPC."""
     what = cost.title + (f" {cost.network}" if cost.network else "")
     return what, "all" if cost.ipc is None else cost.ipc
 
 
 @dataclass(frozen=True)
 class PaperStep:
-    """One cell of the paper's Table 2, counted."""
+    """One cell of the paper's Table 2, with the operations counted here."""
 
     title: str
     ipc: int
@@ -169,12 +168,12 @@ class PaperStep:
 
     @property
     def implied(self) -> float:
-        """Share of the A6000's peak at which the counted operations take the quoted hours."""
+        """Share of the A6000's peak with which the counted operations take the quoted hours."""
         return self.flops / (A6000.peak * 1e12 * 3600 * self.quoted)
 
     @property
     def implied_float32(self) -> float:
-        """The same of its peak in float32."""
+        """The same share of its peak in float32."""
         return self.implied * A6000.peak / A6000_FLOAT32
 
 
@@ -190,17 +189,17 @@ def paper_steps() -> list[PaperStep]:
 
 
 def paper_table(steps: list[PaperStep], device: Device) -> Table:
-    """The paper's setting counted: operations, the hours that follow for a device, and the paper's own hours."""
+    """The paper's setting: operations counted here, the hours they take on a device, and the paper's own hours."""
     return Table.of_groups(
         "ImageNet-1K by the paper's setting: hours counted here, and hours quoted from its Table 2",
         (
             "Step", "IPC", Column("Operations", flops_form), Column("Hours counted", ".2g"),
-            Column("Quoted: hours, A6000", "g"), Column("Share of its peak that they imply", percent_form),
+            Column("Quoted: hours, A6000", "g"), Column("Implied share of its peak", percent_form),
         ),
         [(s.title, s.ipc, s.flops, device.seconds(s.flops) / 3600, s.quoted, s.implied) for s in steps],
         (
-            f"Counted: {device}. Quoted: Table 2 of the paper, not measured here; it does not say on how many GPUs, "
-            "and one is taken.",
+            f"Counted: {device}. Quoted: Table 2 of the paper, not measured here. It does not give the number of GPUs; "
+            "one is assumed.",
             "Steps (50), strength (0.7) and guidance (8) are not in the paper; they are those of D4M's code.",
         ),
     )  # fmt: skip

@@ -1,8 +1,8 @@
-"""The speed of this machine, measured in a few seconds: what a run computes most, in small, with random numbers.
+"""The speed of this machine, measured in a few seconds on small copies of the main steps of a run, with random numbers.
 
-In: a profile and the sizes of its data. Out: a Device with the speed of each step that was measured, the seconds that
-an artifact takes whatever is in it. Each step runs at the batch of the run, since small batches are slow; what was not
-measured is told at the lowest of these speeds.
+In: a profile and the sizes of its data. Out: a Device with the speeds of the measured steps, and the seconds that each
+artifact takes in addition. Each step runs at the batch size of the run, since small batches are slow. Other steps are
+estimated at the lowest measured speed.
 """
 
 import functools
@@ -34,9 +34,9 @@ from .calibration import device_of_speeds
 from .flops import classifier, prior_of
 from .sizes import Device, Images, device_of
 
-EACH = 0.15  # seconds, at least, that a step is repeated
-MOST = 2e10  # operations of a batch that is measured, so that a large network does not take long
-ALSO = {  # steps that compute what a measured one does
+EACH = 0.15  # shortest time in seconds over which a step is repeated
+MOST = 2e10  # most operations of a measured batch, so that a large network does not take long
+ALSO = {  # steps that compute the same as a measured one
     "train": ("sre2l", "cda", "tesla"),
     "relabel": ("rded", "rded_crops"),
     "synthesize": ("generate",),
@@ -44,7 +44,7 @@ ALSO = {  # steps that compute what a measured one does
 
 
 def machine_of(profile: Profile, images: Images) -> Device:
-    """The device of a profile: this processor, measured, or the GPU that `device_of` names.
+    """The device of a profile: this processor with its measured speeds, or the GPU of `device_of`.
 
     A prior is measured if the run fits it and its packages are installed.
     """
@@ -65,7 +65,7 @@ def machine_of(profile: Profile, images: Images) -> Device:
 
 
 def _seconds(call: Callable[[], object]) -> float:
-    """Of one call, when it has been made before."""
+    """Seconds of a call, after a first call that is not timed."""
     call()
     began, n = time.perf_counter(), 0
     while not n or time.perf_counter() - began < EACH:
@@ -75,7 +75,7 @@ def _seconds(call: Callable[[], object]) -> float:
 
 
 def _batch(wanted: int, operations: float) -> int:
-    """Images of a measured batch."""
+    """Number of images in a measured batch."""
     return max(2, min(wanted, int(MOST / operations)))
 
 
@@ -92,7 +92,7 @@ def _network(name: str, images: Images, side: int) -> nn.Module:
 
 
 def _student(work: Workspace, p: Profile, images: Images) -> float:
-    """Operations a second of the student that takes most, views and optimiser included."""
+    """Operations per second of the costliest student, including views and optimiser."""
     shape = (images.n_classes, images.channels, p.image_size)
     name = max(p.students, key=lambda name: classifier(name, *shape).training)
     operations = classifier(name, *shape).training
@@ -110,7 +110,7 @@ def _student(work: Workspace, p: Profile, images: Images) -> float:
 
 
 def _labels(p: Profile, images: Images) -> float:
-    """Operations a second of the teacher on views, on one thread."""
+    """Operations per second of the teacher on views, on one thread."""
     side, operations = p.picture_size, classifier(p.teacher, images.n_classes, images.channels, p.picture_size).forward
     n = _batch(PIECE, operations)
     data, network = _noise(n, p, images, side), _network(p.teacher, images, side).eval()
@@ -120,7 +120,7 @@ def _labels(p: Profile, images: Images) -> float:
 
 
 def _teacher(work: Workspace, p: Profile, images: Images) -> float:
-    """Operations a second of a classifier that is trained on real images."""
+    """Operations per second of training a classifier on real images."""
     operations = classifier(p.teacher, images.n_classes, images.channels, p.picture_size).training
     recipe = teacher.RECIPE
     n = _batch(min(recipe.batch, images.n), operations)
@@ -133,13 +133,13 @@ def _teacher(work: Workspace, p: Profile, images: Images) -> float:
 
 
 def _epoch(work: Workspace, network: nn.Module, loss: BatchLoss, n: int, recipe: Recipe) -> Callable[[], None]:
-    """One step of a training."""
+    """A call that trains for one epoch."""
     return lambda: train_network(work, network, lambda epoch: loss, n, recipe, epochs=1, name="cost", key=(0, "cost"))
 
 
 def _prior(work: Workspace, p: Profile, images: Images) -> dict[str, float]:
-    """Operations a second of fitting the prior, of encoding with it, and of drawing pictures."""
-    from ..priors import pretrain  # imports diffusers, of the extra `pipeline`
+    """Operations per second of fitting the prior, of encoding with it, and of drawing pictures."""
+    from ..priors import pretrain  # imports diffusers, which needs the extra `pipeline`
     from .counting import fitted_prior
 
     prior, counts = fitted_prior(p, images.channels, torch.device("cpu")), prior_of(p, images.channels)
@@ -168,5 +168,5 @@ def _prior(work: Workspace, p: Profile, images: Images) -> dict[str, float]:
 
 
 def _empty(store: Store) -> None:
-    """An artifact of one small file, never the same."""
+    """A new artifact with one small file."""
     store.make("empty", lambda work: work.json("made.json", {}), parameters={"at": time.perf_counter_ns()})

@@ -2,8 +2,8 @@
 
 In: a distilled set and a teacher. Out: a folder of batches, each a list saved by `torch.save`: crops as shares of
 height and width [b, 4], mirrored or not [b], the image to paste from [b], lambda, the box of the batch, the teacher's
-logits [b, classes]. Each batch has one box there, so the views are drawn for this layout, by key, and differ from those
-of `relabel`. As in those programs, a seed decides which images a batch holds; no file names them.
+logits [b, classes]. In this layout each batch has one box, so the views are drawn for it, by key, and differ from those
+of `relabel`. As in those programs, a seed decides which images are in a batch, and no file names them.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from ..processes import bar
 from ..randomness import numpy_rng
 from ..store.artifacts import Artifact, Store, Workspace
 
-FKD_SEED = 42  # --fkd-seed of those programs, which gives them the images of a batch
+FKD_SEED = 42  # --fkd-seed of those programs, which selects the images of a batch
 
 
 def write_fkd(
@@ -52,7 +52,7 @@ def write_fkd(
 
 
 def batches_of(n: int, size: int, epochs: int) -> Iterator[list[list[int]]]:
-    """Rows of the images of every batch, epoch after epoch, in the order in which those programs draw them."""
+    """Rows of the images of every batch, epoch by epoch, in the order in which those programs draw them."""
     sampler = RandomSampler(range(n), generator=torch.Generator().manual_seed(FKD_SEED))
     return (list(BatchSampler(sampler, size, drop_last=False)) for _ in range(epochs))
 
@@ -60,7 +60,7 @@ def batches_of(n: int, size: int, epochs: int) -> Iterator[list[list[int]]]:
 def _batch(
     network: nn.Module, dataset: Dataset, pixels: UInt8[Tensor, "b C H W"], profile: Profile, epoch: int, number: int
 ) -> list:
-    """One batch in the saved form."""
+    """One batch as it is saved."""
     rng, n, side = numpy_rng(profile.seed, "fkd", epoch, number), len(pixels), pixels.shape[-1]
     crop = torch.from_numpy(random_resized_crop(rng, n, side, profile.crop_scale)).float()
     mirrored = torch.from_numpy((rng.random(n) < 0.5) & profile.flip)

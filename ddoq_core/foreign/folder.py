@@ -1,8 +1,8 @@
 """Any distilled folder as a distilled set of this package: the class of each folder, the weight of each image.
 
-In: a folder of class folders. Out: the same images in the canonical layout and at the data set's size, which all later
-steps treat like a set that was made here; and every assumption as a line of text. Nothing in the folder is written, and
-nothing outside it is read: links that lead out are an error, since a downloaded folder may contain some.
+In: a folder of class folders. Out: the same images in the canonical layout and at the data set's size, which later
+steps treat like a set of this package; and every assumption as a line of text. The folder is not changed, and nothing
+outside it is read: links that lead out of it are an error, since a downloaded folder may contain some.
 """
 
 import collections
@@ -38,7 +38,7 @@ SIZES = "sizes.json"  # number of images for each width and height
 
 @dataclass(frozen=True)
 class ForeignSet:
-    """Images from elsewhere after reading: the set, the weights of its images, and the assumptions."""
+    """A distilled set from elsewhere: the set, the weights of its images, and the assumptions."""
 
     distilled: DistilledDataset
     weights: str | float
@@ -50,8 +50,8 @@ def read_foreign(store: Store, folder: Path, dataset: Dataset, profile: Profile)
     """Read a folder with K images for each class of the data set, from any source, as a distilled set.
 
     Raises:
-        InputError: classes that are not the data set's; an empty class, or one of another size; an unreadable image;
-            weights that do not fit the images; a link that leads out of the folder.
+        InputError: classes that differ from the data set's; an empty class, or one of another size; an unreadable
+            image; weights that do not fit the images; a link that leads out of the folder.
     """
     _stay_inside(folder, [*folder.iterdir()])
     left_out = LeftOut()
@@ -84,9 +84,8 @@ def _stay_inside(folder: Path, paths: list[Path]) -> None:
 def class_order(folder: Path, dataset: Dataset, left_out: LeftOut) -> tuple[list[str], str]:
     """Names of the class folders, in the order of the data set's classes, and how the order was found.
 
-    They are the data set's own folder names, or its classes' names, or end in the index of the class. Indices are
-    sorted as numbers, since as text 10 comes before 2 (D4M's unpadded folders, for which ImageFolder has another
-    order).
+    They are the data set's own folder names or the names of its classes, or they end in the index of the class. Indices
+    are sorted as numbers; as text, 10 would come before 2 (as in ImageFolder's order of D4M's unpadded folders).
 
     Raises:
         InputError: they are none of these, or one is missing; the folder's manifest names other classes.
@@ -142,12 +141,12 @@ def _images(folder: Path, left_out: LeftOut) -> list[Path]:
     """Images of a class, at any depth, in the order of the numbers in their names."""
     files = images_in(folder, left_out)
     if not files:
-        raise InputError(f"class folder {folder} holds no image; a distilled set needs some of every class")
+        raise InputError(f"class folder {folder} holds no image; a distilled set needs images of every class")
     return sorted(files, key=_numbers)
 
 
 def _numbers(path: Path) -> list[str | int]:
-    """The name split at its numbers, which are at every other place."""
+    """The name split at its numbers, so that every second part is a number."""
     return [int(part) if i % 2 else part for i, part in enumerate(re.split("([0-9]+)", str(path)))]
 
 
@@ -207,7 +206,7 @@ def _fitting(path: Path, dataset: Dataset, resize: str) -> UInt8[Tensor, "C S S"
 
 
 def _sizes(distilled: DistilledDataset, dataset: Dataset, profile: Profile) -> str:
-    """Original sizes of the images, and what was done to them."""
+    """Original sizes of the images, and how they were resized."""
     sizes = [tuple(map(int, text.split(" x "))) for text in distilled.artifact.json(SIZES)]
     width, height = min(sizes)
     text = f"{width} x {height} pixels" if len(sizes) == 1 else f"{len(sizes)} sizes from {width} x {height} pixels"

@@ -1,8 +1,8 @@
-"""`ddoq eval`: students of anybody's distilled images, by a published protocol, scored on the data set's test images.
+"""`ddoq eval`: train students on any distilled images by a published protocol, and score them on the test images.
 
-In: a folder or a file of tensors, a preset, a profile. Out: one row per student, as in `results.jsonl`, and what was
-assumed, line by line. A preset sets what its protocol fixes; the profile gives the data set, the teacher, the networks
-of the students, and what the preset leaves open; what the user has set by name wins over both.
+In: a folder or a file of tensors, a preset, a profile. Out: one row per student, as in `results.jsonl`, and every
+assumption as a line. A preset sets what its protocol fixes. The profile gives the data set, the teacher, the networks
+of the students, and all that the preset leaves open. Parameters that the user sets override both.
 """
 
 import hashlib
@@ -29,24 +29,24 @@ from .folder import read_foreign
 from .tensors import read_foreign_tensors
 
 PROTOCOLS: dict[str, TrainingProtocol] = {"d4m": d4m.protocol, "rded": rded.protocol, "tesla": tesla.protocol}
-LEFT_OPEN = {"students": ["resnet18"], "epochs": 300, "flip": True}  # by every preset; what is published
-TOP = 5  # guesses of which one may be right
-TEST_CROP = 0.875  # Resize 256, CenterCrop 224, bilinear: all of them, on ImageNet
-MATCHING = {"students": ["convnet-128"], "epochs": 1000}  # of trajectory matching
+LEFT_OPEN = {"students": ["resnet18"], "epochs": 300, "flip": True}  # published values that no preset sets
+TOP = 5  # top-5 accuracy
+TEST_CROP = 0.875  # Resize 256, CenterCrop 224, bilinear: published by all of them for ImageNet
+MATCHING = {"students": ["convnet-128"], "epochs": 1000}  # for trajectory matching
 NOT_AS_PUBLISHED = {
-    "d4m": "each image has a crop and a CutMix box of its own (one box for a batch there)",
-    "rded": "the last epoch is scored (the best of the late ones there); patches are not shuffled",
-    "tesla": "crops and mirroring (DSA there); images of 8 bits",
+    "d4m": "each image has its own crop and CutMix box (published: one box per batch)",
+    "rded": "the last epoch is scored (published: the best of the late ones); patches are not shuffled",
+    "tesla": "crops and mirroring (published: DSA); images of 8 bits",
 }
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Rows of the students of a folder, and what was assumed of it."""
+    """Rows of the students of a folder, and the assumptions about it."""
 
     rows: list[dict]
     assumed: list[str]
-    file: Path  # where both are kept: the rows in results.jsonl, the lines beside it
+    file: Path  # results.jsonl with the rows; the assumptions are next to it
     distilled: DistilledDataset
     profile: Profile  # as the students were trained
 
@@ -57,15 +57,15 @@ def evaluate_folder(
 ) -> Evaluation:  # fmt: skip
     """Train and score `n_student_seeds` students of each network on a folder, or a file of tensors.
 
-    What is finished is not redone. Soft labels that have come with tensors are the targets where the preset has no
-    teacher.
+    Finished students are not trained again. If the preset has no teacher, soft labels that come with tensors are the
+    targets.
 
     Args:
         preset: a key of PROTOCOLS; '' is d4m for a folder, tesla for tensors.
-        named: knobs that the user has set, which the preset leaves alone.
+        named: knobs set by the user, which the preset does not change.
         mean, std: of the channels of tensors, see `read_foreign_tensors`.
     Raises:
-        InputError: no such folder or file, or one that is no distilled set of the profile's data set.
+        InputError: the folder or file is missing, or is not a distilled set of the profile's data set.
     """
     if not folder.exists():
         raise InputError(
@@ -114,9 +114,9 @@ def evaluate_folder(
 
 
 def evaluation_table(evaluation: Evaluation) -> Table:
-    """A row for each network; the interval is over test images, and students if several."""
+    """A row for each network; the interval is over test images, and over students if there are several."""
     records = Records.of(evaluation.rows)
-    many = len(evaluation.distilled.classes) > TOP  # else every student is right among as many
+    many = len(evaluation.distilled.classes) > TOP  # with fewer classes, top-5 accuracy is 100 %
     rows = []
     for cell, members in records.cells.items():
         top5 = [float(np.mean([evaluation.rows[i]["top5"] for i in members]))] if many else []
@@ -125,12 +125,12 @@ def evaluation_table(evaluation: Evaluation) -> Table:
         f"Accuracy in percent on {records.n_test:,} test images of {evaluation.profile.dataset}: mean [95 % interval]",
         ("Set", "IPC", "Student", Column("Top-1", ".1f"), *([Column("Top-5", ".1f")] if many else []), "n"),
         rows,
-        ("n: students. Interval: over test images, and over students where there are several.",),
+        ("n: students. Interval: over test images, and over students if there are several.",),
     )
 
 
 def _protocol(preset: str, trained: Profile, fixed: dict, named: Collection[str]) -> list[str]:
-    """What the preset has set, what the user has set instead, what is the profile's."""
+    """The knobs set by the preset, those set by the user instead, and those left to the profile."""
     lines = [f"preset {preset}: {_listed(fixed)}; {NOT_AS_PUBLISHED[preset]}"]
     if named:
         lines.append(f"set by you: {_listed(trained.subset(*named))}")
@@ -151,12 +151,12 @@ def _teacher(run: Run) -> str:
     metrics = run.teacher.json("metrics.json")
     return (
         f"teacher: {run.profile.teacher}, right on {metrics['top1']:.1f} % of the {metrics['n_test']:,} test images of "
-        f"{run.dataset.name}; asked for the label of every view"
+        f"{run.dataset.name}; it labels every view"
     )
 
 
 def _place(run: Run, distilled: DistilledDataset, preset: str, trained: Profile) -> Path:
-    """Folder of the rows: named by the folder that was read, the preset, and all that shapes the rows."""
+    """Folder of the rows, named by the distilled folder, the preset, and all that shapes the rows."""
     values = [shaping_values(trained), run.dataset.key, distilled.artifact.key]
     key = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
     return run.store.root / "runs" / f"eval-{preset}-{distilled.artifact.path.name}-{key.hexdigest()[:12]}"

@@ -1,9 +1,9 @@
-"""Distilled tensors as others publish them, `images_best.pt` and similar files, as a distilled set of this package.
+"""Published files of distilled tensors (`images_best.pt` and similar ones) as a distilled set of this package.
 
-In: a file of images [n, C, h, w]. Beside it, with another word instead of `images`, may be labels [n] or [n, classes]
-and a learned rate, as MTT, TESLA and DATM save them. One file of DC, DSA or DM (`res_*.pt`) holds images and labels of
-several experiments; the first is read. Files are loaded as weights only, so no code in them runs. Out: the images in
-[0, 1] in the canonical layout, their soft labels and the rate; and every assumption as a line of text.
+In: a file of images [n, C, h, w]. Files next to it, with another word instead of `images`, may hold labels [n] or
+[n, classes] and a learned rate, as MTT, TESLA and DATM save them. One file of DC, DSA or DM (`res_*.pt`) holds images
+and labels of several experiments; the first is read. Files are loaded as weights only, so no code in them runs. Out:
+the images in [0, 1] in the canonical layout, their soft labels and the rate; and every assumption as a line of text.
 """
 
 import hashlib
@@ -49,11 +49,12 @@ def read_foreign_tensors(
     """Read a file with K images for each class of the data set as a distilled set.
 
     Args:
-        mean: of each channel, or one for all: it was subtracted from the images before they were distilled.
-        std: they were then divided by it; give both or none. None: those of `NORMALISED`, unless images are in [0, 1].
+        mean: of each channel, or one for all; it was subtracted from the images before distillation.
+        std: the images were then divided by it. Give both or neither; the default is that of `NORMALISED`, unless the
+            images are in [0, 1].
     Raises:
-        InputError: not a valid file of tensors; images or labels that do not fit the data set's classes, equally many
-            of each; a value that is not finite; a rate that is not positive.
+        InputError: not a valid file of tensors; not the same number of images or labels for each class of the data set;
+            a value that is not finite; a rate that is not positive.
     """
     images, labels, of_experiment = _images_and_labels(file)
     _check_images(file, images, dataset)
@@ -84,7 +85,7 @@ def _load(path: Path) -> object:
     try:
         with torch.serialization.safe_globals(NUMBERS):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of many kinds: cut off, not an archive, a pickle of other things than tensors
+    except Exception as error:  # many kinds: a file cut off, not an archive, a pickle of other things than tensors
         reason = brief(" ".join(str(error).split()))
         raise InputError(
             f"{path} is not a valid file of tensors ({reason}); download it again, or save tensors"
@@ -113,8 +114,8 @@ def _check_images(file: Path, images: object, dataset: Dataset) -> None:
     square = len(shape) == 4 and shape[1] == dataset.channels and shape[2] == shape[3] > 0
     if not square or not shape[0] or shape[0] % dataset.n_classes:
         raise InputError(
-            f"{file} holds {brief(shape)}, not square images of {dataset.channels} channels, as many of each of the "
-            f"{dataset.n_classes} classes of {dataset.name}; give their own data set"
+            f"{file} holds {brief(shape)}, not square images of {dataset.channels} channels, the same number of each "
+            f"of the {dataset.n_classes} classes of {dataset.name}; set dataset to that of the images"
         )
     broken = torch.nonzero(~images.isfinite().flatten(1).all(1)).flatten()
     if len(broken):
@@ -127,7 +128,7 @@ def _by_class(
     """Rows of the images class by class; the classes' shares in each label, if labels are soft; and a description."""
     in_turn = torch.arange(n) // (n // n_classes)
     if labels is None:
-        return torch.arange(n), None, "none beside; as these programs save them, all of class 0 first, then of class 1"
+        return torch.arange(n), None, "no file; assumed in the order of these programs, class 0 first, then class 1"
     known = isinstance(labels, Tensor) and labels.shape in ((n,), (n, n_classes)) and bool(labels.isfinite().all())
     soft = known and labels.ndim == 2
     labels = labels.detach().float() if known else None
@@ -135,33 +136,33 @@ def _by_class(
     even = known and classes.min() >= 0 and (classes.bincount(minlength=n_classes) * n_classes == n).all()
     if not soft and not (even and (classes == labels).all()):
         raise InputError(
-            f"the labels of {file} are neither {n} classes of 0 to {n_classes - 1}, as many of each, nor numbers "
-            f"[{n}, {n_classes}]; put its own labels beside it"
+            f"the labels of {file} are neither {n} classes from 0 to {n_classes - 1}, the same number of each, nor "
+            f"numbers [{n}, {n_classes}]; put the labels of these images next to it"
         )
     if not soft:
         return classes.argsort(stable=True), None, "hard"
-    first = classes if even else in_turn  # learned labels may have left the class of their image
+    first = classes if even else in_turn  # the largest learned label may differ from the class of the image
     are_shares = (labels >= 0).all() and ((labels.sum(1) - 1).abs() < 1e-3).all()
     text = f"soft, {'shares' if are_shares else 'logits, taken through a softmax'}; "
-    text += f"in {int((classes != first).sum())} of {n} the largest is of another class than the image"
+    text += f"in {int((classes != first).sum())} of {n} the largest is not that of the image's class"
     return first.argsort(stable=True), labels if are_shares else labels.softmax(1), text
 
 
 def _rate(file: Path) -> tuple[float, str]:
     path = _beside(file, "lr", "syn_lr")
     if path is None:
-        return PUBLISHED_RATE, f"{PUBLISHED_RATE}, that of DC and DM, since none that was learned is beside"
+        return PUBLISHED_RATE, f"{PUBLISHED_RATE}, that of DC and DM, since no learned rate is next to it"
     read = _load(path)
     value = read.item() if isinstance(read, Tensor) and read.numel() == 1 else read
     if not isinstance(value, float) or not 0 < value < math.inf:
-        raise InputError(f"{path} holds {brief(read)}, but a learned rate is one positive number; remove or replace it")
-    return value, f"{value:.4g}, learned, of {path.name}"
+        raise InputError(f"{path} holds {brief(read)}, but a learned rate is one positive number; replace or remove it")
+    return value, f"{value:.4g}, learned, from {path.name}"
 
 
 def _pixels(
     file: Path, images: Tensor, dataset: Dataset, mean: Sequence[float], std: Sequence[float]
 ) -> tuple[UInt8[Tensor, "n C S S"], str]:
-    """8-bit images at the data set's size, made like its own; and how they were mapped to [0, 1]."""
+    """8-bit images, resized like the data set's own; and how they were mapped to [0, 1]."""
     given, whitened = bool(mean or std), "zca" in file.name
     if images.dtype == torch.uint8:
         found, text = images.float() / 255, "bytes"
@@ -171,8 +172,8 @@ def _pixels(
         mean, std = (mean, std) if given else NORMALISED.get(dataset.name, (dataset.mean, dataset.std))
         if {len(mean), len(std)} - {1, images.shape[1]} or not all(map(math.isfinite, [*mean, *std])) or min(std) <= 0:
             raise InputError(
-                f"--mean {list(mean)} and --std {list(std)} are not one number, or one for each of {images.shape[1]} "
-                f"channels, with positive deviations; give both in this form, or none"
+                f"--mean {list(mean)} and --std {list(std)} must each be one number, or one for each of "
+                f"{images.shape[1]} channels, with positive deviations; give both, or neither"
             )
         shift, factor = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
         found, source = (

@@ -1,7 +1,7 @@
 """Weights in a foreign distilled folder: by image in `metadata.jsonl`, or in `sample_weights.txt`.
 
 `sample_weights.txt` is WMDD's (relabel/utils_fkd.py, recover/data_synthesis_new.py): a line for each class, in class
-order, with a number for each of its images, in the order of their ids. There each line adds up to 1, and a batch's
+order, with a number for each of its images, in the order of their ids. In WMDD each line adds up to 1, and a batch's
 weights are divided by their mean; so here all weights are divided by their mean.
 """
 
@@ -17,12 +17,12 @@ from ..data.folders import unified
 from ..errors import InputError
 from ..pipeline.distilled import GIVEN, METADATA, MOST, WEIGHTS
 
-LARGEST_WEIGHT = torch.finfo(torch.float32).max  # in double precision the mean of such weights is still finite
+LARGEST_WEIGHT = torch.finfo(torch.float32).max  # the mean of such weights is finite in double precision
 
 
 @dataclass(frozen=True)
 class ForeignWeights:
-    """What a folder says about its images: the number of real images that each represents, or a weight, or nothing."""
+    """The weighting in a folder: for each image the number of real images that it represents, a weight, or nothing."""
 
     file: str  # its source; '' if there is none
     counts: Int64[Tensor, "classes ipc"]  # all 1 if not known
@@ -31,9 +31,9 @@ class ForeignWeights:
     def scheme(self, wanted: str | float) -> tuple[str | float, str]:
         """How a student's loss weights the images if the profile has `weights = wanted`, and a description."""
         if not self.file:
-            return "uniform", f"uniform; neither {METADATA} nor {WEIGHTS} gives any"
+            return "uniform", f"uniform; neither {METADATA} nor {WEIGHTS} has weights"
         if wanted == "uniform":
-            return wanted, f"uniform, as weights = uniform says; those of {self.file} are left out"
+            return wanted, f"uniform, since weights = uniform; those of {self.file} are not used"
         if self.weights is not None:
             return GIVEN, f"those of {self.file}, divided by their mean"
         equal = "; the counts of each class are equal" if (self.counts == self.counts[:, :1]).all() else ""
@@ -44,7 +44,7 @@ def read_weights(folder: Path, rows: list[dict], n_classes: int) -> ForeignWeigh
     """Read counts or weights of the images of a folder.
 
     Args:
-        rows: file and sha256 of each image, class by class, equally many of each.
+        rows: file and sha256 of each image, class by class, the same number of each.
     Raises:
         InputError: lines that do not fit the images; an invalid weight; a label or checksum of another image.
     """
@@ -56,7 +56,7 @@ def read_weights(folder: Path, rows: list[dict], n_classes: int) -> ForeignWeigh
             valid = all(type(v) is int and 0 <= v < MOST for v in counts)
             if not valid or not (table := torch.tensor(counts).reshape(shape)).any(1).all():
                 raise InputError(
-                    f"{folder / METADATA}: counts must be whole numbers >= 0, with one above 0 in every class"
+                    f"{folder / METADATA}: counts must be whole numbers >= 0, with at least one above 0 in every class"
                 )
             return ForeignWeights(METADATA, table)
         if None not in weights:
@@ -69,7 +69,7 @@ def read_weights(folder: Path, rows: list[dict], n_classes: int) -> ForeignWeigh
 
 
 def _lines_of_images(path: Path, rows: list[dict], ipc: int) -> list[dict]:
-    """The line of each image, after a check that it belongs to this image."""
+    """The line of each image, checked to belong to this image."""
     try:
         read = [json.loads(line) for line in path.read_bytes().splitlines()]
         lines = {unified(str(line["file_name"])): line for line in read}
@@ -78,7 +78,7 @@ def _lines_of_images(path: Path, rows: list[dict], ipc: int) -> list[dict]:
     files = [unified(row["file"]) for row in rows]
     different = sorted(set(lines) ^ set(files))
     if different or len(read) != len(lines):
-        what = f"'{brief(different[0])}' is in one of the two only" if different else "one has two lines"
+        what = f"only one of them has '{brief(different[0])}'" if different else "one image has two lines"
         raise InputError(f"{path} does not describe the images of its folder: {what}; fix or remove it")
     for i, row in enumerate(rows):
         line, label = lines[files[i]], i // ipc
@@ -111,5 +111,5 @@ def _of_mean_1(path: Path, weights: list, shape: tuple[int, int]) -> ForeignWeig
 
 
 def brief(foreign: object) -> str:
-    """Foreign text as part of a message: without control characters, and not too long."""
+    """Foreign text for a message: without control characters, and shortened."""
     return repr(str(foreign)[:80])[1:-1]

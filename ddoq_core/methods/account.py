@@ -1,7 +1,7 @@
 """The cost of a method: one Cost for every kind of artifact that it makes, computed from an account of the run.
 
-A method that fits a network on real images, or starts from another method's images, declares them in `fits` and `uses`
-and does not count them.
+If a method fits a network on real images, or starts from another method's images, it declares them in `fits` and
+`uses`, and does not count them.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 from ..config.profile import Profile
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
-NETWORK_WEIGHT, TRAINED_WEIGHT = 4, 16  # bytes of a classifier's parameter: alone; with its gradient and two moments
+NETWORK_WEIGHT, TRAINED_WEIGHT = 4, 16  # bytes per parameter of a classifier: alone; with gradient and two moments
 BEFORE, CLUSTERING, SYNTHESIS, LABELLING, TRAINING = STAGES = (  # a preparation, and the steps of the paper's Table 2
     "Before",
     "1 Latent clustering",
@@ -36,7 +36,7 @@ class Cost:
     reads: float = 0  # bytes from disk
     writes: float = 0  # bytes to disk
     memory: float = 0  # bytes of parameters (prior, classifiers) or of the latents of a class (cluster)
-    together: int = 0  # images in a part of a batch, on which a network is trained at once
+    together: int = 0  # images in a part of a batch, which a network is trained on at once
     activations: float = 0  # bytes kept by the network for the backward pass, per image
     mapped: float = 0  # bytes of the file of pixels; only a batch of it is in memory
 
@@ -82,7 +82,7 @@ class CountedPrior(Protocol):
 
 @dataclass(frozen=True)
 class Account:
-    """The data from which the cost of one method follows."""
+    """The data that determine the cost of one method."""
 
     profile: Profile
     images: RealImages
@@ -111,7 +111,7 @@ class Account:
 
     @property
     def number(self) -> int:
-        """Bytes of a number in the prior's weights, or in a latent on disk."""
+        """Bytes per number in the prior's weights, or in a latent on disk."""
         return BYTES[self.profile.precision]
 
     def denoised(self, step: str, title: str) -> Iterator[Cost]:
@@ -148,7 +148,7 @@ class Account:
             )  # fmt: skip
 
     def learned(self, step: str, title: str, ipc: int, flops: float, memory: float, more: int = 0) -> Cost:
-        """A learned set at one level: its pictures, the same as floats, and `more` further numbers."""
+        """A learned set at one level: its pictures, the same images as floats, and `more` other numbers."""
         kept = self.pictures(ipc)
         return Cost(
             step=step, stage=SYNTHESIS, title=f"{title}: learn", ipc=ipc, times=self.times(ipc), flops=flops,
@@ -156,7 +156,7 @@ class Account:
         )  # fmt: skip
 
     def put_together(self, step: str, title: str) -> Iterator[Cost]:
-        """Sets of all levels that are copied from parts, without operations."""
+        """Sets of all levels, copied from parts without any operations."""
         for ipc in self.levels:
             size = self.pictures(ipc)
             yield Cost(step=step, stage=SYNTHESIS, title=title, ipc=ipc, times=self.times(ipc), reads=size, writes=size)

@@ -1,9 +1,9 @@
 """CRAIG (Mirzasoleiman et al. 2020): real images whose weighted gradients approximate those of all images.
 
-Per class, facility location on the gradients of the last layer, softmax - one-hot, under a network trained on all real
-images; the weight of an image is the number of images that it serves. This is k-medoids on gradients: its weights have
-the role of the masses of Voronoi cells in DDOQ. Published: subsets of 10 % and more, chosen again in every epoch; here
-they are chosen once, at the end of the network's training.
+It solves facility location in each class on the gradients of the last layer, softmax - one-hot, of a network trained on
+all real images; the weight of an image is the number of images that it serves. This is k-medoids on gradients: its
+weights have the role of the masses of Voronoi cells in DDOQ. As published, subsets have 10 % of the images or more and
+are chosen again in every epoch; here they are chosen once, at the end of the network's training.
 """
 
 from collections.abc import Iterator

@@ -21,8 +21,8 @@ def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
     """D4M's labels and training, as in its released code (validate/train_FKD.py, matching/matching.sh).
 
     AdamW from 1e-3 along a cosine to 0; views of at least 0.08 of the area; CutMix; KL(teacher || student) at T = 20.
-    The batch, 1024 for a thousand classes, is proportional to the classes: about one image of each. From the profile:
-    epochs (300 there), mirroring (always there), parts of a batch (2 there).
+    The batch is 1024 for a thousand classes, and proportional to their number: about one image of each. The profile
+    sets epochs (published: 300), mirroring (published: always), and parts of a batch (published: 2).
     """
     changes = {
         "batch_size": min(round(1.024 * len(distilled.classes)), len(distilled)),

@@ -1,7 +1,7 @@
 """D4M with real pictures: each decoded centroid is replaced by the nearest real image in its cell.
 
-The pictures do not depend on a decoder or on diffusion, so rows with these images show what prototypes and weights
-alone are worth. Cells are disjoint, so no image is taken twice; an empty cell has no image.
+The pictures do not depend on a decoder or on diffusion, so rows with these images show the effect of prototypes and
+weights alone. Cells are disjoint, so no image is taken twice; an empty cell has no image.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Gradient matching, DC (Zhao, Mopuri & Bilen, 2021): as DSA, without augmentation and from noise.
 
-As published: images start from N(0, 1) in normalised space; students are trained for 300 epochs (three times the
-profile's 100), on digits with crops, scales and rotations, on other data without augmentation.
+As published, images start from N(0, 1) in normalised space. Students are trained for 300 epochs (three times the
+profile's 100); digits are augmented by crops, scales and rotations, other data are not.
 """
 
 from collections.abc import Iterator

@@ -4,10 +4,10 @@ min E L_real(theta_T) over images and rates, theta_(t+1) = theta_t - eta_t grad 
 image of each class are shown in order, E times, each step with its own rate, from newly drawn networks. These T = S E
 steps are the whole training of the student; with another schedule the images do badly. The gradient is the exact one of
 the unrolled training. As published: E = 3, images from N(0, 1), rates from 0.02 through a softplus, Adam with betas
-(0.5, 0.999) halved after every tenth of the steps, 1,024 real images. Different in the publication: 400 epochs (23,600
-steps on MNIST) with LeNet; see the knobs. Adam changes the logarithm of a small rate by its own rate in a step, so a
-run of few steps needs a larger rate than the published 0.01: with 0.01 the student's rates would stay near their start,
-and it would learn nothing. With `dd_known` the network is always the same.
+(0.5, 0.999) and a rate halved after every tenth of the steps, 1,024 real images. Different in the publication: 400
+epochs (23,600 steps on MNIST) with LeNet; see the knobs. In a step, Adam changes the logarithm of a small rate by its
+own rate. So a run of few steps needs a larger rate than the published 0.01: with 0.01 the student's rates would stay
+near their start, and it would learn nothing. With `dd_known` the network is always the same.
 """
 
 from collections.abc import Iterator
@@ -33,11 +33,11 @@ from .shared.unroll import End, PartsLoss, unrolled
 
 PASSES, REAL = 3, 1024
 FIRST_RATE, BETAS = 0.02, (0.5, 0.999)
-UNROLLED = 4  # cost of a step with its gradient, in trainings of an image
+UNROLLED = 4  # cost of a step with its gradient, in units of training on an image
 
 
 class Knobs:
-    """The length of the learning."""
+    """The network, and the length and rate of the learning."""
 
     dd_network: str = knob("convnet-32", "network that DD trains", like=NETWORK, since="0.2")
     dd_steps: int = knob(1000, "optimisation steps for images and rates (DD)", low=1, since="0.2")
@@ -53,7 +53,7 @@ def step_loss(network: nn.Module, labels: Tensor, ipc: int) -> PartsLoss:
 
 
 def loss_on(network: nn.Module, images: Float[Tensor, "n C H W"], labels: Tensor) -> End:
-    """The aim of the training: a low loss on normalised real images."""
+    """The objective of the training: the loss on normalised real images."""
 
     def end(theta: Float[Tensor, " P"]) -> tuple[float, Float[Tensor, " P"]]:
         here = theta.detach().requires_grad_()
@@ -126,7 +126,7 @@ def learned_steps(
 
 
 def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
-    """The learned steps at the learned rates; no knob of the shared training applies."""
+    """The learned steps at the learned rates; the knobs of the shared training have no effect."""
     return LEARNED_LABELS, {"optimiser": "sgd", "cutmix": False}
 
 

@@ -7,7 +7,7 @@ from .d4m import METHOD as D4M
 
 
 class Knobs:
-    """The weights of the images."""
+    """The rule for the weights of the images."""
 
     weights: str | float = knob(
         "sqrt",

@@ -1,9 +1,9 @@
 """DDOQ with estimated powers of the cell masses instead of the square root of eq. 33.
 
-f is the teacher's logits. The mean and variance of each cell come from its training images, or from several draws of
-the sampler; `quantization/exponents.py` has the criterion, *Sharper results*, section 14, the theorem. Every class and
-level has an exponent, which is shrunk towards that of all classes according to its uncertainty. No test or validation
-image and no student is used.
+The function f is the teacher's logits. The mean and variance of each cell come from its training images, or from
+several draws of the sampler. `quantization/exponents.py` has the criterion; *Sharper results*, section 14, has the
+theorem. Every class and level has an exponent, which is shrunk towards that of all classes according to its
+uncertainty. The method uses no test or validation images, and no students.
 """
 
 import functools
@@ -48,9 +48,9 @@ class Knobs:
 def exponents(run: MethodRun, ipc: int, distill_seed: int) -> Artifact:
     """The exponent of every class at one level.
 
-    Each row: `exponent`, the shrunk exponent of the class; `own`, before shrinking; `deviation`, of `own`, by the
-    bootstrap; `together`, the exponent of all classes; `between`, the variance between classes; `errors`, the estimated
-    mean squared error at every exponent.
+    Each row has `exponent`, the shrunk exponent of the class; `own`, the exponent before shrinking; `deviation` of
+    `own`, by the bootstrap; `together`, the exponent of all classes; `between`, the variance between classes; `errors`,
+    the estimated mean squared error at every exponent.
     """
     profile, dataset, prototypes = run.profile, run.dataset, run.prototypes(distill_seed)
     draws = profile.adaptive_draws
@@ -93,7 +93,7 @@ def exponents(run: MethodRun, ipc: int, distill_seed: int) -> Artifact:
 
 
 def _of_images(run: MethodRun, network: nn.Module, points: Float[Tensor, "C K c h w"]) -> Callable[[int], Values]:
-    """For a class: the teacher's logits of its training images, and the cells of their latents."""
+    """A function of a class: the teacher's logits of its training images, and the cells of their latents."""
 
     def of_class(label: int) -> Values:
         latents, index = run.class_latents(label)
@@ -120,7 +120,7 @@ def _cells(
 def _of_draws(
     run: MethodRun, network: nn.Module, points: Float[Tensor, "C K c h w"], draws: int, distill_seed: int
 ) -> Callable[[int], Values]:
-    """For a class: the teacher's logits of several pictures of every prototype, with noise of their own."""
+    """A function of a class: the teacher's logits of several pictures of every prototype, each with its own noise."""
     profile, dataset = run.profile, run.dataset
     model = load_prior(run.prior.path, **profile.subset(*KNOBS))
     classes, knobs, K = model.embed(dataset.classes), profile.subset(*DENOISE_KNOBS), points.shape[1]

@@ -1,7 +1,7 @@
 """DDOQ with the masses that the quantizer estimated along the way, instead of the exact cell counts.
 
 With quantizer = d4m they are scikit-learn's own counts, most likely those of the paper. A quantizer that sees all
-samples at once (lloyd) has only the exact counts.
+samples at once (lloyd) only has the exact counts.
 """
 
 from dataclasses import replace

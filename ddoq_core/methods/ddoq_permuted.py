@@ -1,7 +1,7 @@
 """A control for DDOQ: the weights of eq. 33, assigned to the images of each class at random.
 
-The sum and the spread of the weights are DDOQ's, and so are the mean loss and the effective number of images. Only the
-distribution that the weights give to the images is lost, so DDOQ's gain over this row comes from that distribution.
+The sum and the spread of the weights are those of DDOQ, and so are the mean loss and the effective number of images.
+Only the distribution of the weights over the images differs, so DDOQ's gain over this row comes from that distribution.
 """
 
 from dataclasses import replace

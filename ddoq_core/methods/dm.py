@@ -3,7 +3,7 @@
 min_S E sum_c |mean psi(A x) - mean psi(A s)|^2: psi gives the features before the classifier of a random, untrained
 network, drawn anew in every step; A is a Siamese augmentation, drawn anew for every class; x is a batch of real images
 of class c; s its distilled images. As published: gradient descent with momentum 0.5 on normalised pixels, rate 1 (10
-from 100 images per class on), start from real images. Different in the publication: 20,000 steps, 256 real images,
+for 100 images per class or more), start from real images. Different in the publication: 20,000 steps, 256 real images,
 width 128; see the knobs.
 """
 
@@ -38,7 +38,7 @@ MATCHING = ("matching_network", "matching_batch")  # knobs of all rows that matc
 
 
 class Knobs:
-    """The networks and the length of the matching."""
+    """The networks, and the length and rate of the matching."""
 
     matching_network: str = knob(
         "convnet-32", "network in which DM, DC, DSA, DREAM, GLaD, LD3M and the robust row match", like=NETWORK,

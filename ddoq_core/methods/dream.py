@@ -2,11 +2,11 @@
 
 The representatives of a class are the images nearest to the k-means centres of its features in the current network,
 found anew every ten steps; D is the sum of absolute differences of the gradients of the kernels (squares on colour
-images there). Clustering of real features is only the *sampler* here, while in DDOQ it is the codebook. As published:
-start from the representatives of an untrained network, pixels clamped to [0, 1], the network trained on some real
-images after every step by descent at 0.01 with momentum 0.9 and decay 5e-4, rate 1e-4 IPC/10 (digits), one augmentation
-of colour, shift and hole for both sides. Different in the publication: 128 representatives, a new network after 100
-steps, 4 pictures of half the side in an image, CutMix of the real images; see the knobs.
+images in the publication). Clustering of real features is only the *sampler* here, while in DDOQ it is the codebook. As
+published: start from the representatives of an untrained network, pixels clamped to [0, 1], the network trained on some
+real images after every step by descent at 0.01 with momentum 0.9 and decay 5e-4, rate 1e-4 IPC/10 (digits), the same
+augmentation of colour, shift and hole for real and distilled images. Different in the publication: 128 representatives,
+a new network after 100 steps, 4 pictures of half the side in an image, CutMix of the real images; see the knobs.
 """
 
 from collections.abc import Iterator
@@ -41,21 +41,21 @@ class Knobs:
     dream_steps: int = knob(600, "optimisation steps for the images (DREAM)", low=1, since="0.2")
     dream_network_steps: int = knob(20, "steps under one network (DREAM)", low=1, since="0.2")
     dream_representatives: int = knob(32, "representatives of a class (DREAM)", low=1, since="0.2")
-    dream_real: int = knob(500, "real images on which the network is trained after a step (DREAM)", low=1, since="0.2")
+    dream_real: int = knob(500, "real images to train the network on after a step (DREAM)", low=1, since="0.2")
     dream_rate: float = knob(
         1e-4, "rate on pixels at ten images per class; proportional to ipc (DREAM)", low=0.0, since="0.2"
     )
 
 
 def representatives(features: Float[Tensor, "n d"], k: int, key: tuple) -> Int64[Tensor, " k"]:
-    """The nearest sample to every k-means centre; two centres may share one."""
+    """The nearest sample to every k-means centre; two centres may have the same one."""
     centres = best_of_restarts(features, k, n_restarts=1, rng=keyed(key, "representatives")).points
     return squared_distances(features, centres).argmin(0)
 
 
 @torch.no_grad()
 def _representatives(network: nn.Module, real: RealBatches, k: int, key: tuple) -> Int64[Tensor, "classes k"]:
-    """Rows of each class's images; in a class with too few images some are taken twice."""
+    """Rows of each class's images; a class with too few images repeats some."""
     found = []
     for label, pixels in enumerate(real.pixels):
         features = torch.cat([embedded(network, real.shown(some)).cpu() for some in pixels.split(256)])

@@ -39,9 +39,9 @@ from .shared.siamese import augmented, drawn, families_of
 LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}  # outer, inner, as published
 INNER_RATE, INNER_BATCH = 0.01, 256
 KNOBS = (*MATCHING, "dc_steps", "dc_rate", "dc_inner")
-SECOND_ORDER = 3  # cost of a gradient of a gradient, in trainings of an image
+SECOND_ORDER = 3  # cost of a gradient of a gradient, in units of training on an image
 
-# trains the network in place between two steps; of the network, the real images, the distilled images, epochs and a key
+# trains the network in place between two steps, given the network, real images, distilled images, epochs and a key
 Inner = Callable[[nn.Module, RealBatches, Tensor, int, tuple], None]
 
 
@@ -56,13 +56,13 @@ class Knobs:
         since="0.2",
     )  # fmt: skip
     dc_inner: int = knob(
-        10, "most epochs of the network between two steps (DC, DSA, robust)", low=1, methods=("dc", "dsa", "robust"),
+        10, "most network epochs between two steps (DC, DSA, robust)", low=1, methods=("dc", "dsa", "robust"),
         since="0.2",
     )  # fmt: skip
 
 
 def loops(profile: Profile, ipc: int) -> tuple[int, int]:
-    """Image steps per network, and the network's epochs between two; between two levels the lower one applies."""
+    """Image steps per network, and the network's epochs between two steps; between two levels, those of the lower."""
     outer, inner = LOOPS[max(level for level in LOOPS if level <= ipc)]
     return outer, min(inner, profile.dc_inner)
 
@@ -110,9 +110,9 @@ def match_gradients(
     """The set of DSA, or of DC without augmentation; an interrupted run resumes with its network.
 
     Args:
-        start: of run, ipc and distillation seed: the initial images, normalised.
-        inner: trains the network between two steps, if not the distilled images do.
-        loops_of: image steps per network, and epochs between two; None uses the published ones.
+        start: function of run, ipc and distillation seed for the initial images, normalised.
+        inner: trains the network between two steps; by default it is trained on the distilled images.
+        loops_of: image steps per network, and epochs between two steps; None uses the published numbers.
     """
     p = run.profile
     families = families_of(p.flip) if siamese else ()

@@ -1,8 +1,8 @@
 """The easiest images, the same number from each class, several whole images per picture (after Xiao et al. 2025).
 
-Prune by a score, class by class, keeping easy images at small budgets; combine shrunken images in one picture; augment.
-The score here is the lowest EL2N. Published for ImageNet with hard labels and a stronger augmentation of the students,
-whose code is not public; here the students are trained like those of all rows.
+The method prunes each class by a score, keeps easy images at small budgets, and combines shrunken images in one
+picture. The score here is the lowest EL2N. It was published for ImageNet with hard labels and a stronger augmentation
+of the students, whose code is not public; here the students are trained like those of all rows.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from .method import Method, MethodRun
 class Knobs:
     """The number of images in a picture."""
 
-    easy_factor: int = knob(2, "factor x factor whole images are tiled to a picture (easy)", low=1, since="0.2")
+    easy_factor: int = knob(2, "a picture is tiled from factor x factor whole images (easy)", low=1, since="0.2")
 
 
 def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:

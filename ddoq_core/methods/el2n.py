@@ -1,8 +1,8 @@
 """EL2N (Paul et al. 2021): the training images with the largest errors early in training.
 
-The score of an image is the mean over networks of |softmax - one-hot|; published after 10 to 20 of 200 epochs, over ten
-networks, keeping the hardest images. With a few images per class the hardest are outliers: see the row `easy`. The
-networks are the trajectories that TESLA matches, after `score_epoch` epochs; each distillation uses its own half.
+The score of an image is the mean over networks of |softmax - one-hot|. As published, it is taken after 10 to 20 of 200
+epochs over ten networks, and the hardest images are kept. With a few images per class the hardest are outliers: see the
+row `easy`. The networks are TESLA's trajectories after `score_epoch` epochs; each distillation uses its own half.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,12 +21,12 @@ from .method import Method, MethodRun
 from .shared.coreset import chosen_set, last_layer_gradients
 from .shared.trajectories import called_with, experts, trajectory, vector_network
 
-# of a network, its parameters, normalised images and their class: a score for each image
+# a score for each image, given a network, its parameters, normalised images and their class
 Score = Callable[[nn.Module, Float[Tensor, " P"], Float[Tensor, "n C H W"], int], Float[Tensor, " n"]]
 
 
 class Knobs:
-    """The time at which images are scored."""
+    """When images are scored."""
 
     score_epoch: int = knob(
         1, "epoch of the trajectories at which EL2N and GraNd score the images", low=0,

@@ -3,7 +3,7 @@
 f(X) = K_XS (K_SS + lambda)^-1 Y with K = phi phi^T, phi a network's features. The loss, half the squared error on real
 images plus a margin on the learned labels, is differentiated only with respect to images and labels. A pool of networks
 of staggered ages supplies phi: each step draws one, uses it, and trains it for one step on S; a network that is too old
-is replaced by a new one. As published: pool of 10, age below 100, lambda 1e-6, the networks' Adam at 3e-4, labels
+is replaced by a new one. As published: pool of 10, age below 100, lambda 1e-6, Adam at 3e-4 for the networks, labels
 (one-hot - 1/C) / sqrt(C / 10), a cosine decay of the rate to a tenth. Different in the publication: LAMB at 3e-4,
 500,000 steps, 1,024 real images, networks of 128 to 512 channels with batch norm; see the knobs.
 """

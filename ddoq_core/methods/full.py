@@ -1,6 +1,6 @@
-"""The full data set: the upper reference. The teacher's recipe on all real images, with the student's architecture.
+"""The full data set: the upper reference. A student trained on all real images by the teacher's recipe.
 
-If the teacher has torchvision's weights, so has this row: trained on all of ImageNet, and measured here.
+If the teacher has torchvision's weights, so has this student: it was trained on all of ImageNet, and is measured here.
 """
 
 from ..config.profile import Profile
@@ -20,7 +20,7 @@ def full(store: Store, dataset: Dataset, profile: Profile, student: str, seed: i
 
 
 def _fits(account: Account) -> set[tuple[str, int]]:
-    """With torchvision's weights for the teacher, these students have them too and are not trained."""
+    """If the teacher has torchvision's weights, these students have them too and are not trained."""
     return set() if account.profile.teacher_path == PRETRAINED else set(account.students)
 
 

@@ -1,9 +1,9 @@
 """GLaD (Cazenavette et al., 2023) with the run's own prior: latents whose decoded images match the real ones.
 
 min_Z L(G(Z)), with a frozen generator G and the loss L of a pixel method: here the prior's decoder and DM's loss, whose
-gradient is computed in two stages. Latents start as those of random real images. Different in the publication: layers
-within StyleGAN-XL as G, also gradient and trajectory matching as L. As published: descent with momentum 0.5; published
-rates depend on the layer.
+gradient is computed in two stages. Latents start as those of random real images. As published: descent with momentum
+0.5. Different in the publication: layers within StyleGAN-XL as G, with rates that depend on the layer; also gradient
+and trajectory matching as L.
 """
 
 import math
@@ -45,9 +45,9 @@ def matched_latents(
     """The set whose decoded latents match real images in DM's loss.
 
     Args:
-        start: of the prior: the initial latents.
-        decode_of: of the prior: a function from latents to images.
-        knobs: first those of the number of steps and of the rate, then others that shape the set.
+        start: function of the prior for the initial latents.
+        decode_of: function of the prior that returns a function from latents to images.
+        knobs: those for the number of steps and the rate, then others that shape the set.
     """
     p, data = run.profile, run.dataset
     steps, rate = p.subset(*knobs[:2]).values()

@@ -1,6 +1,6 @@
 """GLaD from DDOQ's codebook: the latents start as the centroids of their class.
 
-Shows what matching adds to quantization, on the same prior and with equal weights; see the row `glad`.
+It shows what matching adds to quantization, on the same prior and with equal weights; see the row `glad`.
 """
 
 from collections.abc import Iterator

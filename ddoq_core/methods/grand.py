@@ -1,7 +1,7 @@
 """GraNd (Paul et al. 2021): the training images whose loss has the largest gradient early in training.
 
-The score of an image is the mean over networks of the norm of the gradient of its loss with respect to all parameters;
-for only the last layer it would be EL2N times the norm of the features (with a 1 for the bias). The hardest images are
+The score of an image is the mean over networks of the norm of the gradient of its loss with respect to all parameters.
+For the last layer alone it would be EL2N times the norm of the features (with a 1 for the bias). The hardest images are
 kept, as published; networks and epoch are those of the row `el2n`.
 """
 

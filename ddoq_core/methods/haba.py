@@ -6,7 +6,7 @@ batch, plus a contrast: the features of two hallucinations of the same bases sho
 cos) / 2 in an extractor that alternately learns the hallucinated images' classes. As published: H = 5, contrast at 0.1,
 the extractor at 1e-3 with momentum 0.9, bases and hallucinators at one rate with momentum 0.95. Different in the
 publication: random initial hallucinators, an extractor that learns two more contrasts, 15,000 steps, inputs
-standardised batch by batch. Hallucinators count as storage, and do not reduce the number of bases.
+standardised for each batch. Hallucinators count as storage, and do not reduce the number of bases.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ from .tesla import LOWEST_RATE, RATE_OF_RATE
 
 MOMENTUM, EXTRACTOR = 0.95, {"lr": 1e-3, "momentum": 0.9}
 NAMES = ("bases", "conv", "scale", "shift", "deconv")
-APART = 0.05  # standard deviation of an initial hallucinator from the identity
+APART = 0.05  # standard deviation of an initial hallucinator around the identity
 
 
 class Knobs:

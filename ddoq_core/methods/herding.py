@@ -1,7 +1,7 @@
 """Herding (Welling 2009): real images whose mean feature follows the mean of their class.
 
-As in the table of Zhao et al. (2021): per class, features before the last layer of a network trained on all real
-images; greedy; hard labels. Each distillation has its own network, trained by the teacher's recipe.
+As in Zhao et al.'s table (2021), it chooses greedily in each class, on features before the last layer of a network
+trained on all real images; labels are hard. Each distillation has its own network, trained by the teacher's recipe.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from .shared.representatives import herded
 
 
 class Knobs:
-    """The features."""
+    """The network for the features."""
 
     coreset_network: str = knob(
         "convnet-32", "network whose features select the core-sets", like=NETWORK,

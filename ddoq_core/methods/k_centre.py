@@ -1,7 +1,7 @@
 """k-centre greedy (Sener & Savarese 2018): real images such that no image of their class is far from them.
 
-Per class, with the features of herding: first the image nearest to the mean, then repeatedly the one farthest from the
-chosen. Published tables differ in the first image, which matters at one image per class.
+In each class, with the features of herding, it takes the image nearest to the mean, and then repeatedly the one
+farthest from the chosen images. Published tables differ in the first image, which matters at one image per class.
 """
 
 from collections.abc import Iterator

@@ -25,7 +25,7 @@ from .shared.ridge import centred_one_hot, half_squares, ridge_prediction, wide_
 
 RIDGE = 1e-6
 DOUBLE = 3 * 2  # forward and backward, multiply and add
-REGRESSION = {  # for students of learned labels, with profile.epochs = 100: FRePo's 1,000 steps
+REGRESSION = {  # for students of learned labels: FRePo's 1,000 steps, if profile.epochs = 100
     "optimiser": "adamw", "learning_rate": 3e-4, "lr_schedule": "cosine", "batch_size": 500, "weight_decay": 0.0,
     "cutmix": False,
 }  # fmt: skip

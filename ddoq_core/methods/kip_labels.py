@@ -1,4 +1,4 @@
-"""KIP with learned labels (Nguyen et al., 2021). This helps the kernel and may harm networks; see `kip`."""
+"""KIP with learned labels (Nguyen et al., 2021). They help the kernel and may harm networks; see `kip`."""
 
 from collections.abc import Iterator
 from dataclasses import replace

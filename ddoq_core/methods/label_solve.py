@@ -1,8 +1,7 @@
 """Label solve (Nguyen, Chen & Lee, 2021): random real images with the best labels for kernel regression.
 
-The pixels are those of random real images. The labels minimise the squared error on a batch of other real images under
-KIP's
-kernel: one linear system, no descent. See the row `kip` for the kernel.
+The pixels are those of random real images. The labels minimise the squared error on a batch of other real images with
+KIP's kernel: one linear system, without descent. See the row `kip` for the kernel.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """LD3M (Moser et al., 2024) with the run's own prior: GLaD through the whole reverse process.
 
-An image is D(U(z)): the latent z is noised to the end of the schedule and denoised in S steps. At the step with the
-share i/S left, the predicted clean latent is replaced by (1 - i/S) of itself and i/S of z, so gradients reach z from
-every step and do not vanish. Noise is keyed by image and the same in every call. As published: S = 10, start from real
+An image is D(U(z)): the latent z is noised to the end of the schedule and denoised in S steps. At the step with a share
+i/S left, the predicted clean latent is replaced by (1 - i/S) of itself plus i/S of z, so gradients reach z from every
+step and do not vanish. Noise is keyed by image and the same in every call. As published: S = 10, start from real
 images, momentum 0.5, DM at rate 1. Different in the publication: guidance 3, a Stable-Diffusion-like prior for
 ImageNet, and a class vector learned with z; here classes are rows of tables in every block of the prior, and stay
 fixed.
@@ -42,7 +42,7 @@ def skipping(latents: Float[Tensor, "b c h w"]) -> Guide:
 
 
 def chained(run: MethodRun, ipc: int, distill_seed: int) -> Callable[[GenerativePrior], Decode]:
-    """For a prior: its reverse process followed by its decoder, for classes in order."""
+    """The reverse process of a prior, followed by its decoder, for classes in order."""
     p, data = run.profile, run.dataset
 
     def of(prior: GenerativePrior) -> Decode:
@@ -64,7 +64,7 @@ def chained(run: MethodRun, ipc: int, distill_seed: int) -> Callable[[Generative
 
 def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
     if run.profile.prior == "exact":
-        raise InputError("ld3m learns through the network of a prior, but prior = exact has none; leave ld3m out")
+        raise InputError("ld3m needs the network of a prior, but prior = exact has none; remove ld3m from methods")
     first = random_real(run.store, run.dataset, run.profile, ipc=ipc, distill_seed=distill_seed)
     return matched_latents(
         run, "ld3m", ipc, distill_seed, start=lambda prior: real_latents(run, prior, first),

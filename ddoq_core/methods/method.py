@@ -1,8 +1,8 @@
 """A row of Table 1: a way to distil, and a weighting. One file of this package defines one row.
 
-Its knobs are in the same file, in a class `Knobs` with lines as in `Profile`: they shape only this row, unless
-`methods` names several. A profile reads them without running the file; they may use `NETWORK` and the literal constants
-of the file.
+Its knobs are in the same file, in a class `Knobs` with lines as in `Profile`. They shape only this row, unless
+`methods` names several rows. A profile reads them without running the file, so they may only use `NETWORK` and the
+literal constants of the file.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ from .account import Account, Cost
 
 OWN = "own"  # the method's own weights, or its own labels and training
 
-# shared by the released codes of D4M and RDED, both from SRe2L: a student of the teacher's softened logits
+# training on the teacher's softened logits, which the released codes of D4M and RDED have from SRe2L
 SRE2L_TRAINING = {
     "cutmix": True,
     "temperature": 20.0,
@@ -33,7 +33,7 @@ SRE2L_TRAINING = {
 class MethodRun:
     """The parts of a run that a method may use; every step is made on first use.
 
-    A class and not a Protocol, since checking an object against a Protocol would make its steps.
+    It is a class and not a Protocol, since checking an object against a Protocol would make its steps.
     """
 
     profile: Profile
@@ -50,8 +50,8 @@ class MethodRun:
         """Latents of a class, and the indices of their images in the training part."""
 
 
-# labels and training, for a profile and a distilled set: the kind of target and the knobs that differ; the kind is
-# soft, hard, or learned, for which the method's own loop trains on its learned set
+# kind of target and knobs that differ, for a profile and a distilled set; the kind is soft, hard, or learned, for which
+# the method's own loop trains on its learned set
 TrainingProtocol = Callable[[Profile, DistilledDataset], tuple[str, dict]]
 WeightsOf = Callable[
     [MethodRun, DistilledDataset, int], Float[Tensor, " n"]
@@ -72,7 +72,7 @@ class Method:
 
     # its images
     distill: Callable[[MethodRun, int, int], DistilledDataset] | None = (
-        None  # of a run, images per class, distillation seed
+        None  # called with a run, images per class and a distillation seed
     )
     images: str = ""  # name of its sets of images, if other methods share them; else the method's own
     ipc: str = ""  # knob with its levels, if it does not run at all levels
@@ -82,9 +82,9 @@ class Method:
     protocol: TrainingProtocol | None = None  # as published, if it differs from the shared one
     loss: StudentLoss | None = None  # instead of `weighted_kl`
     schedule: Callable[[float], float] | None = None  # share of the learning rate after a share of the epochs
-    fit: Callable[..., None] | None = None  # loop of its protocol: of workspace, network, set, data, profile, key
+    fit: Callable[..., None] | None = None  # its protocol's loop; takes workspace, network, set, data, profile, key
 
-    # without a distilled set: of store, data set, profile, student, seed
+    # without a distilled set: called with store, data set, profile, student, seed
     train: Callable[[Store, Dataset, Profile, str, int], Artifact] | None = None
     result: str = "result.json"  # file with the score, in the artifact that `train` makes
 

@@ -1,8 +1,8 @@
 """MGD3 (Chan-Santiago et al., 2025): each image is pulled to its own mode while it is sampled from noise.
 
 Modes are the K centroids of the class. The predicted clean latent is pulled towards its mode by a share of the
-distance, until half of the steps are left. DDOQ starts at the mode; MGD3 is pulled to it. Published: a share of 0.1,
-times the step's noise; the code was not available, and here the share is the same at every step. Masses are not used.
+distance, until half of the steps are left. DDOQ starts at the mode; MGD3 is pulled to it. As published, the share is
+0.1 times the step's noise. The code was not available; here the share is the same at every step. Masses are not used.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ class Knobs:
     """The strength of the pull."""
 
     mgd3_pull: float = knob(
-        0.1, "share of the distance to its mode that a step pulls (MGD3)", low=0.0, high=1.0, since="0.2"
+        0.1, "share of the distance to the mode in each step (MGD3)", low=0.0, high=1.0, since="0.2"
     )
 
 

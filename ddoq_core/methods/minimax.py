@@ -1,6 +1,6 @@
 """Minimax diffusion (Gu et al., 2024): the prior is tuned to make images that are typical and differ from each other.
 
-The denoising loss of a class-conditional transformer gets two terms, class by class of a batch: r (1 - min_m cos(p, m))
+The denoising loss of a class-conditional transformer gets two terms for each class of a batch: r (1 - min_m cos(p, m))
 over a memory of real latents m, and d max_m cos(p, m) over a memory of earlier predictions. So a prediction p should be
 near the farthest real latent, and far from the nearest prediction. Images are then sampled from pure noise. As
 published: r = 0.002, d = 0.008, memories of 64 for each class, first in first out, AdamW at 1e-3 without decay, only on
@@ -85,7 +85,7 @@ def tuned_prior(run: MethodRun) -> Artifact:
     p, data = run.profile, run.dataset
     if p.prior not in ("pretrain", "dit"):
         raise InputError(
-            f"minimax tunes a DiT, but prior = {p.prior} is not one; set prior=pretrain, or leave minimax out"
+            f"minimax tunes a DiT, but prior = {p.prior} is not one; set prior=pretrain, or remove minimax from methods"
         )
 
     def build(work: Workspace) -> None:
@@ -94,7 +94,7 @@ def tuned_prior(run: MethodRun) -> Artifact:
         others = shutil.ignore_patterns("run.json", "manifest.json")
         shutil.copytree(run.prior.path, work.path, dirs_exist_ok=True, ignore=others)
         prior.transformer.save_pretrained(work.path / "transformer", safe_serialization=True)
-        config = Path("transformer", "config.json")  # if saved, it would name the folder of the original prior
+        config = Path("transformer", "config.json")  # a saved one would name the folder of the original prior
         shutil.copyfile(run.prior.path / config, work.path / config)
         work.discard(CHECKPOINT)
 
@@ -107,7 +107,7 @@ def tuned_prior(run: MethodRun) -> Artifact:
 
 
 def _tune(run: MethodRun, work: Workspace, prior: GenerativePrior) -> None:
-    """In place and in evaluation mode, since diffusers would drop labels with the global generator in every block."""
+    """Tune in place and in evaluation mode, since otherwise diffusers drops labels by the global generator."""
     p, data, network, schedule = run.profile, run.dataset, prior.transformer, noise_schedule()
     of_class = [run.class_latents(label)[0].float() for label in range(data.n_classes)]
     latents = torch.cat(of_class)
@@ -152,7 +152,7 @@ def _tune(run: MethodRun, work: Workspace, prior: GenerativePrior) -> None:
 
 def noise_schedule() -> Any:
     """Stable Diffusion's noise schedule, which the pretrained prior and DiT share."""
-    from diffusers import DDIMScheduler  # of the extra `pipeline`
+    from diffusers import DDIMScheduler  # in the extra `pipeline`
 
     from ..priors.latent_diffusion import SCHEDULE
 

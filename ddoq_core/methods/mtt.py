@@ -1,10 +1,9 @@
 """Trajectory matching, MTT (Cazenavette et al., 2022): eq. 4 with its exact gradient, on the floats.
 
-The gradient is also that of the row `tesla`, computed from one graph after the other: same gradient, less memory. The
-rows
-differ in what their authors published: here trajectories and student steps are augmented by DSA, the batches of a step
-are cut from one order of the whole set, pixels may leave [0, 1], and students are trained on them at the learned rate.
-Trajectories, matched part, steps and first rate are those of TESLA's knobs.
+The row `tesla` has the same gradient, and both compute it one graph at a time, with less memory. The rows differ in
+what their authors published. Here trajectories and student steps are augmented by DSA, the batches of a step are cut
+from one order of the whole set, pixels may leave [0, 1], and students are trained on them at the learned rate. TESLA's
+knobs set trajectories, matched part, steps and first rate.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,7 +36,7 @@ from .shared.trajectories import called_with, experts, trajectory, vector_networ
 from .shared.unroll import PartsLoss, distance_to, unrolled
 from .tesla import BATCH, LOWEST_RATE, RATE_OF_RATE, batches
 
-Images = Callable[[tuple[Tensor, ...], int], Tensor]  # of the learned parts and a step: all images
+Images = Callable[[tuple[Tensor, ...], int], Tensor]  # all images, given the learned parts and a step
 MATCHED = ("tesla_network", "tesla_steps", "tesla_matched", "tesla_starts", "tesla_first_rate")
 
 
@@ -120,7 +119,7 @@ def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
 
 
 def unrolled_cost(account: Account, ipc: int, steps: int) -> float:
-    """Operations of steps on the images: a matched step costs four trainings of its batch."""
+    """Operations of steps on the images: a matched step costs as much as four trainings on its batch."""
     p, network = account.profile, account.classifier(account.profile.tesla_network)
     return steps * p.tesla_steps * min(ipc * account.images.n_classes, BATCH) * 4 * network.training
 

@@ -2,11 +2,11 @@
 
 Images of a class are sampled from pure noise. In the middle of the reverse process their predicted clean latents, with
 mass 1/K each, move down the gradient of the transport cost to the codebook of the class with the masses v / n of its
-cells. After DMGD (arXiv:2605.03877), guided by k-means' counts, and Cui et al. (2025), by real latents. As published
-(DMGD): Euclidean cost, steps 30 to 45 of 50, scale 0.05 to 0.5, no tuning. Different here: all images of a class move
-together (there one after another with the earlier ones fixed); the plan is exact instead of 5 Sinkhorn iterations,
-since entropy would share the points among nearby images and keep them together; labels are hard or the teacher's; the
-codebook has K points (10 there).
+cells. The method follows DMGD (arXiv:2605.03877), guided by k-means' counts, and Cui et al. (2025), guided by real
+latents. As published (DMGD): Euclidean cost, steps 30 to 45 of 50, scale 0.05 to 0.5, no tuning. Different here: all
+images of a class move together (in DMGD one after another with the earlier ones fixed); the plan is exact instead of 5
+Sinkhorn iterations, since entropy would share the points among nearby images and keep them together; labels are hard or
+the teacher's; the codebook has K points (in DMGD 10).
 """
 
 from collections.abc import Iterator

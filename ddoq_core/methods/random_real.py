@@ -14,7 +14,7 @@ from .method import Method, MethodRun
 
 
 def random_real(store: Store, dataset: Dataset, profile: Profile, *, ipc: int, distill_seed: int) -> DistilledDataset:
-    """K = ipc real images of every class, without replacement; a larger K includes those of a smaller one.
+    """K = ipc real images of every class, without replacement; a larger K includes the images of a smaller K.
 
     Raises:
         InputError: a class has fewer images.

@@ -1,8 +1,9 @@
 """RDED (Sun et al., 2024): the crops of real training images whose class the teacher recognises most surely.
 
-Of every class, random training images; of each, a few random square crops, resized to side / factor; of these the one
-with the lowest cross-entropy under the teacher, padded with zeros to the full side (after normalisation, as published);
-over all images the ipc factor^2 lowest; factor x factor of them per picture, which the teacher labels as in all rows.
+From every class it draws random training images, and from each a few random square crops, resized to side / factor. Of
+these it keeps the one with the lowest cross-entropy under the teacher, padded with zeros to the full side (after
+normalisation, as published). It takes the ipc factor^2 lowest over all images, tiles factor x factor of them to a
+picture, and the teacher labels the pictures as in all rows.
 
 As published: 300 images of a class and 5 crops of each (the knobs' defaults), crops of 0.08 to 1 of the area, bilinear
 resizing, factor 1 for small images and 2 for photographs. On validation images, crops of 0.5 or more of a digit made no
@@ -42,8 +43,8 @@ class Knobs:
     """The crops."""
 
     rded_images: int = knob(300, "images of a class from which RDED cuts crops", low=1)
-    rded_crops: int = knob(5, "crops of each of them", low=1)
-    rded_factor: int = knob(1, "RDED tiles factor x factor crops to an image", low=1)
+    rded_crops: int = knob(5, "random crops of each such image (RDED)", low=1)
+    rded_factor: int = knob(1, "each image is tiled from factor x factor crops (RDED)", low=1)
 
 
 def best_crops(store: Store, dataset: Dataset, teacher: Artifact, profile: Profile, *, distill_seed: int) -> Artifact:
@@ -162,11 +163,10 @@ def tiled(crops: Float[Tensor, "n C s s"], factor: int) -> Float[Tensor, "k C S 
 def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
     """RDED's labels and training: the teacher labels every view, and the rate ends at a half of its start.
 
-    From its released code: the batch by images per class, double from 100 classes on and at most the whole set (between
-    two published numbers the lower one's); views of at least 1 / factor of the area; 1e-3, the rate of ResNets and
-    ConvNets; decay; CutMix; T; 300 epochs, which are three times the shared 100 and those of any profile. From the
-    profile: mirroring (always there). Left out: each view there shuffles the factor x factor crops, which has no effect
-    for factor 1.
+    From its released code: the batch by images per class, doubled for 100 classes or more, at most the whole set (for
+    other numbers of images, that of the next lower one); views of at least 1 / factor of the area; 1e-3, the rate of
+    ResNets and ConvNets; decay; CutMix; T; 300 epochs, as three times profile.epochs. The profile sets mirroring
+    (published: always). The shuffling of crops in each view is left out; it has no effect for factor 1.
     """
     batch = BATCHES[max(level for level in BATCHES if level <= distilled.ipc)]
     batch *= 2 if len(distilled.classes) >= 100 else 1
@@ -189,7 +189,7 @@ def _side(dataset: Dataset, profile: Profile) -> int:
     if dataset.image_size % factor:
         raise InputError(
             f"rded_factor = {factor} does not divide images of {dataset.image_size} pixels; "
-            f"set rded_factor or image_size so that it does"
+            f"change rded_factor or image_size"
         )
     return dataset.image_size // factor
 

@@ -1,6 +1,6 @@
 """RFAD (Loo et al., 2022): KIP's objective with a convolutional kernel approximated by random features.
 
-Every step draws m new networks; phi(x) are their last features side by side, divided by the root of their number, and
+Every step draws m new networks; phi(x) has the last features of all, divided by the root of their number, and
 K = 2 phi phi^T + 0.01. The prediction is scored by cross-entropy (Platt's) with a learned scale exp(tau). As published:
 no norms, kernels N(0, 2 / fan-in), biases N(0, 0.01), ridge 5e-3, solved in float64, real images and labels one-hot -
 1/C at the start, rates 1e-3 and 0.01 (tau). Different in the publication: m = 8 networks of 256 channels, 5,120 real
@@ -56,7 +56,7 @@ def random_kernels(width: int, channels: int, rng: torch.Generator) -> list[tupl
 def random_features(
     images: Float[Tensor, "n C S S"], networks: list[list[tuple[Tensor, Tensor]]]
 ) -> Float[Tensor, "n D"]:
-    """Last features of all networks; their inner products are means that tend to an expectation with more networks."""
+    """Last features of all networks; with more networks, their inner products converge to an expectation."""
     found = []
     for network in networks:
         x = images

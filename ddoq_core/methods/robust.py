@@ -2,8 +2,8 @@
 
 The Voronoi cells of the distilled images in the network's features divide a real batch into groups. Each group has its
 CVaR, the mean of its worst share alpha of losses; the risk is the mean over the groups plus the largest. Between two
-steps of the images the network is trained on this risk, on real images. As published: alpha 0.8, two steps of the
-images per network and two of the network between them, batches of 256. The released code appears to differ: its risk
+steps of the images the network is trained on this risk with real images. As published: alpha 0.8, two image steps per
+network and two network steps between them, batches of 256. The released code appears to differ: its risk
 goes through numpy, so it is a constant without gradient, and its tail is that of the smallest losses. This file follows
 the paper; the evaluation is DSA's.
 """

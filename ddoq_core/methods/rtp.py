@@ -6,7 +6,7 @@ DD's, with momentum in the unrolled training and a fixed rate; each step draws i
 augmentation serves the whole training and the real batch. As published: K = 16, d = 2, rate 0.01, momentum 0.9, descent
 on the tables at 0.1 with momentum 0.5, gradients clipped at norm 2, Xavier's start. Different in the publication: 150
 unrolled steps of 32 images per class and up to 500,000 steps on the tables (CIFAR-10, one image per class); see the
-knobs. A penalty on the addresses has no gradient there, and is left out.
+knobs. The published penalty on the addresses has no gradient, and is left out.
 """
 
 from collections.abc import Iterator
@@ -50,10 +50,10 @@ class Knobs:
 
 
 def addresses_of_class(ipc: int, n_classes: int, pixels: int, bases: int) -> int:
-    """Rows r of a class's address matrix: all floats together are those of ipc images of `pixels` floats a class.
+    """Rows r of a class's address matrix: the total of floats is that of ipc images of `pixels` floats per class.
 
     Raises:
-        InputError: the bases alone need more, or leave less than ipc images of a class.
+        InputError: the bases alone need more floats, or leave less than ipc images of a class.
     """
     r = (ipc * pixels * n_classes - bases * pixels // FACTOR**2) // (n_classes * bases)
     if r < ipc:
@@ -141,7 +141,7 @@ def _fit(work: Workspace, network: nn.Module, *told) -> None:
 
 
 def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
-    """300 epochs for profile.epochs = 100 on all its images, batches of 640, no decay; the rate is constant there."""
+    """300 epochs for profile.epochs = 100 on all its images, batches of 640, no decay; published: a constant rate."""
     return LEARNED_LABELS, {
         "optimiser": "sgd", "learning_rate": 0.01, "lr_schedule": "step", "batch_size": 640, "weight_decay": 0.0,
         "cutmix": False, "epochs": 3 * profile.epochs,

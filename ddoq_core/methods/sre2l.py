@@ -1,18 +1,17 @@
 """SRe²L (Yin et al., 2023): images that a trained network assigns to their class, with matching BatchNorm statistics.
 
-Squeeze a network f out of the real training images; recover images x of every class y, from noise, by
+Squeeze: train a network f on the real training images. Recover: find images x of every class y, from noise, by
 min_x CE(f(x), y) + a sum_l s_l (|mean_l - mean_l(x)|_2 + |var_l - var_l(x)|_2) over the BatchNorm layers l, where
 mean_l and var_l are f's running statistics of the real images, mean_l(x) and var_l(x) (biased, as published) those of
-the batch, s_1 = 10 and s_l = 1 otherwise; relabel them with the teacher, as in all rows.
+the batch, s_1 = 10 and s_l = 1 otherwise. Relabel: the teacher labels them, as in all rows.
 
 As published: pixels start from N(0, 1); Adam with betas (0.5, 0.9) and a cosine decay of its rate from 0.25 to 0; every
 step sees the whole batch through one crop, one mirroring (if the data set has them) and one roll, by up to 32 pixels of
 224 and 4 of 32; images are clamped to the valid range. Crops have at least 0.08 of the area for ImageNet and Tiny
-ImageNet, and CIFAR has no
-crops: so none below 64 pixels. A batch there is one image of each of 100 classes; with fewer classes, a batch of about
-100 has several images of each, all made for any ipc, so a larger set includes a smaller one. On mnist5k's validation
-images (10 images per class, means of three students) a = 1 gave 97% with soft labels, as did ten batches of ten, and
-63% against their 53% with hard labels; a = 0.1 gave 95% and 44%.
+ImageNet, and CIFAR has no crops, so there are none below 64 pixels here. A published batch is one image of each of 100
+classes. With fewer classes, a batch of about 100 has several images of each, all made for any ipc, so a larger set
+includes a smaller one. On mnist5k's validation images (10 images per class, means of three students) a = 1 gave 97%
+with soft labels, as did ten batches of ten, and 63% against their 53% with hard labels; a = 0.1 gave 95% and 44%.
 """
 
 import functools
@@ -46,10 +45,10 @@ INVERSION = ("seed", "flip", "inversion_iterations", "inversion_rate", "inversio
 BETAS = (0.5, 0.9)
 FIRST = 10.0  # factor of the first layer's statistics
 SMALLEST_CROP = 0.08
-PHOTOGRAPH = 64  # pixels from which images are cropped, as published for Tiny ImageNet and ImageNet
-JITTER = 7  # the largest roll is this part of the side
+PHOTOGRAPH = 64  # smallest side in pixels of images that are cropped, as published for Tiny ImageNet and ImageNet
+JITTER = 7  # the largest roll is the side divided by this
 
-Bound = Callable[[float], float]  # the smallest area of a crop after a share of the steps
+Bound = Callable[[float], float]  # smallest area of a crop after a share of the steps
 Image = tuple[int, int]  # class and item
 
 

@@ -1,4 +1,4 @@
-"""TESLA (Cui et al., 2023): images on which a student follows in a few steps the trajectory of experts on real data.
+"""TESLA (Cui et al., 2023): images on which a few steps of a student follow the trajectory of experts on real data.
 
 In: trajectories theta_t of experts on the real training images, and random real images as a start. Out: the images,
 changed so that N steps of rate a on them lead from theta_t to theta_(t+M), and the learned rate a. The objective is
@@ -37,11 +37,11 @@ from .shared.unroll import distance_to, unrolled
 
 BATCH = 50  # images per step, so that its cost does not grow with the set
 RATE_OF_RATE = 1e-4
-LOWEST_RATE = 1e-3  # lower bound of the learned rate, so that steps go downhill
+LOWEST_RATE = 1e-3  # lower bound of the learned rate, so that steps descend
 MOMENTUM = 0.5  # of the updates of images and rate, as published
 CHECKPOINT = "checkpoint.pt"
 
-# of parameters, images and the number of the step
+# function of parameters, images and the number of the step
 StepLoss = Callable[[Float[Tensor, " P"], Float[Tensor, "n C H W"], int], Float[Tensor, ""]]
 
 
@@ -49,34 +49,34 @@ class Knobs:
     """The trajectories, and how they are matched."""
 
     tesla_ipc: list[int] = knob(
-        [1, 10], "images per class at which TESLA is run", low=1, methods=("tesla", "mtt", "haba")
+        [1, 10], "images per class for which TESLA is run", low=1, methods=("tesla", "mtt", "haba")
     )
     tesla_network: str = knob(
         "convnet-32", "network whose trajectories TESLA matches", like=NETWORK,
         methods=("tesla", "mtt", "haba", "el2n", "grand", "easy"),
     )  # fmt: skip
     tesla_experts: int = knob(
-        6, "trajectories on the real images", low=1, methods=("tesla", "mtt", "haba", "el2n", "grand", "easy")
+        6, "number of trajectories on the real images", low=1, methods=("tesla", "mtt", "haba", "el2n", "grand", "easy")
     )
     tesla_epochs: int = knob(
         3, "epochs of a trajectory", low=1, methods=("tesla", "mtt", "haba", "el2n", "grand", "easy")
     )
-    tesla_iterations: int = knob(200, "optimisation steps for the images", low=1)
-    tesla_steps: int = knob(10, "student steps matched in one of them", low=1, methods=("tesla", "mtt", "haba"))
-    tesla_rate: float = knob(10.0, "rate of the steps on the images", low=0.0)
+    tesla_iterations: int = knob(200, "optimisation steps for the images (TESLA)", low=1)
+    tesla_steps: int = knob(10, "student steps in each optimisation step", low=1, methods=("tesla", "mtt", "haba"))
+    tesla_rate: float = knob(10.0, "rate of the optimisation steps (TESLA)", low=0.0)
     tesla_matched: int = knob(
-        1, "epochs of a trajectory that are matched at once, M", low=1, methods=("tesla", "mtt", "haba"), since="0.2"
+        1, "epochs of a trajectory that student steps match, M", low=1, methods=("tesla", "mtt", "haba"), since="0.2"
     )
     tesla_starts: int = knob(
         2,
-        "epochs at which a matched part may begin, from the first on",
+        "number of epochs, from the first, at which a matched part may begin",
         low=1,
         methods=("tesla", "mtt", "haba"),
         since="0.2",
     )
     tesla_first_rate: float = knob(
         0.03,
-        "initial rate of the student's steps, which is learned",
+        "initial rate of the student's steps; the rate is learned",
         low=0.0,
         methods=("tesla", "mtt", "haba"),
         since="0.2",
@@ -112,10 +112,10 @@ def matching(
 
 
 def tesla(store: Store, dataset: Dataset, profile: Profile, *, ipc: int, distill_seed: int) -> DistilledDataset:
-    """Images that start as random_real's and move by their gradient of eq. 4; with `learned.json`.
+    """The images of `random_real`, changed by descent on eq. 4; with `learned.json`.
 
     Every update draws an expert, a start on its trajectory, mini-batches and one small affine map per image and step.
-    After it the images are projected to [0, 1], since they are stored as PNG.
+    Then the images are projected to [0, 1], since they are stored as PNG.
     """
     taught = experts(store, dataset, profile)
     first = random_real(store, dataset, profile, ipc=ipc, distill_seed=distill_seed)
@@ -207,7 +207,7 @@ def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
 
 
 def _cost(account: Account) -> Iterator[Cost]:
-    """The trajectories; then, per matched step, its gradient and the gradient of that: four passes."""
+    """The trajectories; then, for each matched step, its gradient and the gradient of that: four passes."""
     p, images, network = account.profile, account.images, account.classifier(account.profile.tesla_network)
     weight = NETWORK_WEIGHT * network.parameters
     yield account.trajectories("tesla_experts")

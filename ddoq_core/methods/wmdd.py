@@ -1,12 +1,12 @@
 """WMDD (Liu et al., 2025): images whose features are the Wasserstein barycentre of their class.
 
-Step 1: the measure on K points of equal mass that is nearest in W_2 to the features of a class under a trained network.
-For one measure this is k-means with cells of equal mass. Step 2: from noise, images whose features are these points,
-whose statistics in every BatchNorm layer are those of the class, and which the network assigns to their class. Step 3,
-soft labels, is as in all rows. As published: Adam at 0.25, betas (0.5, 0.9); distance of features as a norm over the
-batch, not squared; the first layer's statistics ten times; batches of whole classes; statistics at 10 (ImageNette). Not
-as published: 2,000 steps, points found by POT from noise, crops and mirror images of photographs. The network is the
-one that SRe2L inverts. The row `wmdd_masses` also learns masses.
+Step 1 finds the measure on K points of equal mass that is nearest in W_2 to a trained network's features of a class.
+For one measure this is k-means with cells of equal mass. Step 2 finds, from noise, images whose features are these
+points, whose statistics in every BatchNorm layer are those of the class, and which the network assigns to their class.
+Step 3, soft labels, is as in all rows. As published: Adam at 0.25, betas (0.5, 0.9); distance of features as a norm
+over the batch, not squared; the first layer's statistics ten times; batches of whole classes; statistics at 10
+(ImageNette). Different in the publication: 2,000 steps, points found by POT from noise, crops and mirror images of
+photographs. The network is the one that SRe2L inverts. The row `wmdd_masses` also learns masses.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ Moments = list[tuple[Float[Tensor, " c"], Float[Tensor, " c"]]]  # mean and vari
 
 
 class Knobs:
-    """The images."""
+    """The length and rate of the learning, and the factor of the statistics."""
 
     wmdd_steps: int = knob(
         500, "steps of Adam on the images (WMDD)", low=1, methods=("wmdd", "wmdd_masses"), since="0.2"
@@ -99,7 +99,7 @@ def class_moments(network: nn.Module, dataset: Dataset, label: int, device: str)
 
 
 def statistics_gap(inputs: list[Tensor], wanted: Moments) -> Float[Tensor, ""]:
-    """Distance of the statistics of a batch from the wanted ones, with the first layer's ten times."""
+    """Distance of the statistics of a batch from the wanted ones; the first layer counts ten times."""
     gaps = []
     for x, (mean, var) in zip(inputs, wanted, strict=True):
         own_var, own_mean = torch.var_mean(x, (0, 2, 3), correction=0)

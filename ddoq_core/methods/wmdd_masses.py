@@ -1,7 +1,7 @@
 """WMDD with learned masses of its barycentre, used as weights: DDOQ's weights in another space.
 
-For one measure the optimum is k-means with the masses of its cells. Published as an option that is off by default; the
-loss of an image is weighted by its mass over their mean, that is, proportionally. See the row `wmdd`.
+For one measure the optimum is k-means with the masses of its cells. It was published as an option that is off by
+default. The loss of an image is weighted by its mass divided by the mean mass. See the row `wmdd`.
 """
 
 from collections.abc import Iterator

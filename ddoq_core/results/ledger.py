@@ -1,7 +1,7 @@
-"""A long run recorded row by row, in a JSON Lines file that is sufficient to resume it, here or elsewhere.
+"""A long run recorded row by row in a JSON Lines file, from which any machine can resume it.
 
-In: a run and the students wanted of it. Out: one row per student, as in `results.jsonl`, with the values of all knobs
-that shape it. A row in the file is not computed again, so the artifacts behind it need not exist.
+In: a run, and the students to train. Out: one row per student, as in `results.jsonl`, with the values of all knobs that
+shape it. A row in the file is not computed again, even if its artifacts no longer exist.
 """
 
 import collections
@@ -29,7 +29,7 @@ def record(
     """Train the students that `out` lacks, and write the row of each when it finishes.
 
     Args:
-        beside: more values for a row, about the images that its student saw.
+        beside: additional values for a row, about the images that its student saw.
     Returns:
         The rows of `tasks`, in their order.
     Raises:
@@ -72,7 +72,7 @@ def read(out: Path) -> list[dict]:
 
 
 def shaping(run: Run, method: str) -> dict:
-    """The values in a method's row besides its score: the data, and every knob that differs from `laptop`."""
+    """The values in a method's row apart from its score: the data, and every knob that differs from `laptop`."""
     knobs = Profile.knobs()
     paths = {name for name, knob in knobs.items() if knob.metadata["path"]}  # of one machine; the key has their content
     left_out = {*CHOICE, *paths}

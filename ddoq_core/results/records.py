@@ -1,8 +1,8 @@
-"""From rows of `results.jsonl` to accuracies with intervals, and paired differences.
+"""Accuracies with intervals, and paired differences, from rows of `results.jsonl`.
 
 A row holds one student and, as bits, which test images it got right. Test images, distillation seeds and student seeds
-are all random, and an interval is for the mean of their crossed design. A difference is first taken image by image and
-seed by seed, so it is paired.
+are all random, and an interval is for the mean of their crossed design. A difference is taken for each image and seed
+first, so it is paired.
 """
 
 import base64
@@ -29,8 +29,8 @@ POWER = 0.8  # of the test that defines the smallest detectable effect
 class Estimate:
     """A mean in percent (or a difference in points), its interval (usually 95 %), and the n behind it.
 
-    Number formats write it as `mean [low, high]`; a plus sign in the format applies only to the mean. It has as many
-    additional digits as the ends of the interval need to differ.
+    Number formats write it as `mean [low, high]`; a plus sign in the format applies only to the mean. If the ends of
+    the interval would look equal, it gets more digits.
     """
 
     mean: float
@@ -51,9 +51,9 @@ class Estimate:
 
     @classmethod
     def of_accuracy(cls, y: Float[ndarray, "D S n_test"], n_runs: int) -> "Estimate":
-        """The mean of shares of right answers; its interval is that of its logit, and so between 0 and 100.
+        """The mean of shares of right answers; its interval is computed for the logit, so it is between 0 and 100.
 
-        Where no image or every image is right, it is the exact one (Clopper and Pearson) of as many images.
+        If no image or every image is right, it is the exact interval (Clopper and Pearson) for this number of images.
         """
         found = cls.of(y, n_runs)
         p, far = found.mean / 100, 100 * ((1 - LEVEL) / 2) ** (1 / found.n_test)
@@ -65,7 +65,7 @@ class Estimate:
 
     @property
     def detectable(self) -> float:
-        """The smallest true difference that this design finds with a power of 80 %, given its standard error."""
+        """The smallest true difference that this design detects with a power of 80 %, given its standard error."""
         return self._times_error((1 + self.level) / 2) + self._times_error(POWER)
 
     def within(self, margin: float) -> bool:
@@ -128,7 +128,7 @@ class Records:
         """Number of test images, the same for every row."""
         sizes = {(row["dataset"], row["n_test"]) for row in self.rows}
         if len(sizes) != 1:
-            raise InputError(f"results of {len(sizes)} test sets, but one table compares rows of one; give one run")
+            raise InputError(f"the rows are of {len(sizes)} test sets, but a table compares rows of one; give one run")
         return sizes.pop()[1]
 
     @cached_property

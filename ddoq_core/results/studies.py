@@ -24,17 +24,17 @@ class StudyPart:
     file: str
     run: Run
     tasks: list[Student]  # none if `before` alone writes the file
-    beside: Callable[[Run, Student], dict]  # more values for a row, about the images that its student saw
-    finished: Callable[[list[Student], Path], None] = lambda done, folder: None  # with the students in the file
-    before: Callable[[Path], None] = lambda folder: None  # with the folder of the file, before students are trained
+    beside: Callable[[Run, Student], dict]  # additional values for a row, about the images that its student saw
+    finished: Callable[[list[Student], Path], None] = lambda done, folder: None  # called with the students in the file
+    before: Callable[[Path], None] = lambda folder: None  # called with the folder of the file, before training
 
 
 def record_study(study: str, profile: Profile, out: Path, wanted: dict[str, list]) -> Iterator[Path]:
     """Train the missing students of a study, part by part; yields each part's file when it is complete.
 
     Args:
-        wanted: values of a student's ipc, method, student or labels that restrict the study; all real images (ipc None)
-            belong to every level.
+        wanted: the values of ipc, method, student or labels to train; students on all real images (ipc None) belong to
+            every level.
     Raises:
         InputError: an unknown study, or one without the wanted students.
     """
@@ -54,4 +54,4 @@ def record_study(study: str, profile: Profile, out: Path, wanted: dict[str, list
             part.finished(tasks, out)
         yield out / part.file
     if not found:
-        raise InputError(f"study '{study}' at profile {profile.profile} has no student of these: {wanted}")
+        raise InputError(f"study '{study}' at profile {profile.profile} has no student with {wanted}; change them")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-ONE_LINE = 30  # characters of a number with its interval: longer texts that begin with a digit are broken
+ONE_LINE = 30  # most characters of a number with its interval; longer text that begins with a digit is broken
 NOTHING = "–"  # for a value that was not part of the run
 MINUS = re.compile(r"(?<![\w.])-(?=[\d.in])")  # the sign of a number, not of an exponent
 LATEX = str.maketrans({
@@ -38,8 +38,8 @@ class As:
 class Table:
     """Values under a caption; `blocks` are groups of rows, each with its name in the first column.
 
-    A value is a number, or an object with number formats such as `Mean`; or a text, shown as it is; or None if it was
-    not part of the run. Only this class turns numbers into text.
+    A value is a number, an object with number formats such as `Mean`, text, or None if it was not part of the run. Only
+    this class turns numbers into text.
     """
 
     caption: str
@@ -133,7 +133,7 @@ class Table:
 
 
 def written(value: Any, form: str | Callable[[Any], str] = "") -> str:
-    """The text of a cell: a dash for None, a text as it is, a number by its format with a true minus sign."""
+    """The text of a cell: a dash for None, text unchanged, a number by its format with a true minus sign."""
     if value is None:
         return NOTHING
     if isinstance(value, As):
@@ -144,7 +144,7 @@ def written(value: Any, form: str | Callable[[Any], str] = "") -> str:
 
 
 def _html_block(name: str, rows: list[tuple[str, ...]]) -> str:
-    """The block's name in its own column, beside its rows."""
+    """The block's name in its own column, next to its rows."""
     lead = f'<th scope="rowgroup" rowspan="{len(rows)}">{name}</th>'
     return "".join(f"<tr>{lead if i == 0 else ''}{_html_cells(row)}</tr>" for i, row in enumerate(rows))
 

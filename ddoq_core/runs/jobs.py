@@ -50,7 +50,7 @@ class Job:
     distilled: Artifact | None = None  # None: all real images
     teacher: Artifact | None = None
     labels: Artifact | None = None
-    method: str = ""  # its loss and schedule replace the shared ones, if it has any
+    method: str = ""  # if it has its own loss or schedule, they replace the shared ones
 
     @property
     def identity(self) -> tuple:
@@ -78,8 +78,7 @@ def train_all(
     """Train every student, level after level, `workers` at a time; rows with equal students share one.
 
     Args:
-        levels: jobs that may start together; each level is made after the one before it is finished; long jobs go
-            first.
+        levels: groups of jobs; a group starts when the one before it is finished, and its long jobs start first.
         finished: called with every student, in order, when it and those before it are finished.
     Returns:
         The students, in the order of the jobs.
@@ -103,7 +102,7 @@ def train_all(
                     made[job.identity] = artifact
             except concurrent.futures.BrokenExecutor as error:
                 raise InputError(
-                    f"a process that trained a student was ended, often for lack of memory; finished work is kept: "
+                    f"a process that trained a student was killed, often for lack of memory; finished work is kept: "
                     f"lower workers (here {workers}) and run the same command again"
                 ) from error
     return [made[job.identity] for job in asked]
@@ -127,7 +126,7 @@ def train_student(job: Job) -> Artifact:
 def result_row(
     profile: Profile, task: Student, artifact: Artifact, weights: str | float, result: str, n_classes: int
 ) -> dict:
-    """The record of a trained student: task, weighting, score (from the file `result`), and what made it."""
+    """The record of a trained student: task, weighting, score (from the file `result`), and origin."""
     run = artifact.run
     made = {name: run[name] for name in ("seconds", "date", "device", "commit", "versions")}
     named = profile.subset("dataset", "profile") | {"key": artifact.key, "teacher_size": profile.picture_size}
@@ -189,7 +188,7 @@ def _pool(workers: int) -> Iterator[concurrent.futures.ProcessPoolExecutor]:
 
 @contextlib.contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Handle Ctrl-C after the block; a process that starts inside never sees it, and so prints nothing about it."""
+    """Handle Ctrl-C after the block. A process that starts in the block never sees it, so it prints nothing."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

@@ -43,7 +43,7 @@ def students_of(profile: Profile) -> list[Student]:
 def _seeds(profile: Profile, whole: bool) -> list[tuple[int, int]]:
     """Seeds of distillation and student: crossed, or one student with its own initial weights for each."""
     n, m = profile.n_seeds, profile.n_student_seeds
-    if whole:  # torchvision's weights are one network for all seeds
+    if whole:  # torchvision's weights are the same network for all seeds
         return [(0, seed) for seed in range(1 if profile.teacher_path == PRETRAINED else n * m)]
     return [(i, s) for i in range(n) for s in ([i] if m == 1 else range(m))]
 
@@ -52,7 +52,7 @@ def check_levels(plan: Iterable[Student], profile: Profile, dataset: Dataset) ->
     """Check before the run that every class has at least as many images as its codebooks have points.
 
     Raises:
-        InputError: it has fewer; the message names the knob.
+        InputError: a class has fewer; the message names the knob.
     """
     if not any("cluster" in METHODS[task.method].uses for task in plan):
         return
@@ -67,8 +67,8 @@ def warning_of_few(plan: Iterable[Student], profile: Profile, dataset: Dataset) 
     if profile.prior != "pretrain" or n >= ENOUGH or not any("prior" in METHODS[task.method].uses for task in plan):
         return ""
     return (
-        f"{n:,} training images are too few for prior = pretrain, which needs about {ENOUGH:,}: with a few hundred its "
-        "pictures show no class. Use prior=exact with an autoencoder_path, or real pictures, "
+        f"{n:,} training images are too few for prior = pretrain, which needs about {ENOUGH:,}: with a few hundred, "
+        "its pictures show no class. Use prior=exact with an autoencoder_path, or real pictures, "
         "methods=[random_real,rded,d4m_medoid]; the page 'Run it on your own data' has the numbers"
     )
 

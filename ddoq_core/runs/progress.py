@@ -1,6 +1,6 @@
-"""How far the students of a run are: "student 12 of 57, about 14 min left".
+"""The progress of the students of a run: "student 12 of 57, about 14 min left".
 
-At a terminal it is one line that is renewed; elsewhere, as in the log of a queue, a line a minute.
+On a terminal it is one line that changes; elsewhere, as in the log of a queue, it is a line per minute.
 """
 
 import collections
@@ -16,16 +16,16 @@ from ..store.artifacts import DATE
 from .jobs import Student, task_of
 from .plan import image_passes
 
-EVERY = 60  # seconds between two lines where there is no terminal
+EVERY = 60  # seconds between two lines without a terminal
 
 
 class Progress:
-    """Counts the students that are there, and tells from their seconds how long the others will take.
+    """Counts the finished students, and estimates from their seconds how long the others will take.
 
     Args:
-        tasks: all students that are waited for. Among those of a network, time is taken to be in proportion to the
-            images that they are shown.
-        say: takes the lines where there is no terminal.
+        tasks: all students to wait for. For students with the same network, time is assumed to be proportional to the
+            number of images that they see.
+        say: receives the lines if there is no terminal.
     """
 
     def __init__(
@@ -35,12 +35,12 @@ class Progress:
         self._left = {task: self._passes(task) for task in tasks}
         self._say, self._n = say, len(self._left)
         self._seen: dict[str, list[float]] = collections.defaultdict(lambda: [0.0, 0.0])  # passes, seconds by network
-        self._trained = 0.0  # seconds of students that were trained since this began
+        self._trained = 0.0  # seconds of the students trained since the start
         self._began, self._date, self._said = time.monotonic(), time.strftime(DATE, time.gmtime()), -math.inf
         self._line = renewed_line()
 
     def done(self, rows: Iterable[dict]) -> None:
-        """The rows of a student are there, which it may share."""
+        """Note the rows of a finished student; equal students share one training, and have a row each."""
         first, *_ = rows = list(rows)
         task, seconds = task_of(first), first["seconds"]
         for total, more in enumerate((self._passes(task), seconds)):
@@ -75,7 +75,7 @@ class Progress:
 
 
 def about(seconds: float) -> str:
-    """A time that is not known well, in the unit that reads best."""
+    """An estimated time, in the unit that reads best."""
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= 1.5 * size:
             return f"about {seconds / size:.0f} {unit}"

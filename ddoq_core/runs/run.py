@@ -40,7 +40,7 @@ from .jobs import Job, Student, of_whole_cells, read_rows, result_row, train_all
 from .plan import check_levels, students_of, warning_of_few
 from .progress import Progress
 
-ANOTHER_SCALE = 100  # classes; above it a notebook reads a finished run and never starts one
+ANOTHER_SCALE = 100  # with more classes, a notebook reads a finished run and never starts one
 # knobs that change no result, or whose content is in the key of the data set
 MACHINE = (
     "artifacts", "data_root", "class_list", "val_mapping", "download", "device", "threads", "workers", "compiled",
@@ -66,7 +66,7 @@ class Run(MethodRun):
         """The latent diffusion model: encoder, decoder, denoiser."""
         p = self.profile
         if p.prior == "exact":
-            from ..priors.exact import exact_prior  # imports diffusers, of the extra `pipeline`
+            from ..priors.exact import exact_prior  # imports diffusers, which needs the extra `pipeline`
 
             return exact_prior(self.store, self.encoder, self.latents, p)
         if p.prior == "pretrain":
@@ -88,7 +88,7 @@ class Run(MethodRun):
 
     @cached_property
     def teacher(self) -> Artifact:
-        """The classifier that labels."""
+        """The classifier that makes the soft labels."""
         return teacher(self.store, self.dataset, self.profile)
 
     @cached_property
@@ -132,7 +132,7 @@ class Run(MethodRun):
         )  # fmt: skip
 
     def checks(self, levels: Collection[int | None] = ()) -> Iterator[Artifact]:
-        """The check of every distilled set made from prototypes, for the plan or for some levels, one by one."""
+        """Yield the check of every distilled set made from prototypes, for the plan or for some levels."""
         tasks = [t for t in self.plan if METHODS[t.method].images == PROTOTYPES and (not levels or t.ipc in levels)]
         sets = dict.fromkeys((t.ipc, t.distill_seed) for t in tasks)
         return (self.check(*one) for one in sets)
@@ -190,7 +190,7 @@ class Run(MethodRun):
             InputError: there are more than 100 classes, and no cell has all its students.
         """
         if self.dataset.n_classes <= ANOTHER_SCALE:
-            return self.train_students(say=lambda line: None)  # a page prints only what it wants
+            return self.train_students(say=lambda line: None)  # a page prints only its own output
         found = of_whole_cells(self.plan, read_rows(self.file))
         if not found:
             raise self._unfinished()
@@ -223,7 +223,7 @@ class Run(MethodRun):
         A row is written as soon as its student and those before it are finished.
 
         Args:
-            say: takes the lines that tell, before the students of a level are trained, whether their sets are right.
+            say: receives the lines of the checks, before the students of a level are trained.
         """
         check_levels(self.plan, self.profile, self.dataset)
         rows, same = read_rows(self.file), collections.defaultdict(list)
@@ -236,7 +236,7 @@ class Run(MethodRun):
             for level in self._levels:
                 if missing := [task for task in self.plan if task.ipc in level and task not in rows]:
                     shown = " and ".join("all real images" if ipc is None else f"ipc {ipc}" for ipc in level)
-                    say(f"ddoq: making what {len(missing)} students of {shown} are trained on")
+                    say(f"ddoq: making the sets and labels for {len(missing)} students of {shown}")
                 jobs = self._made_ready(level, say, told)
                 for job in jobs:
                     same[job.identity].append(job.task)
@@ -260,7 +260,7 @@ class Run(MethodRun):
         return [{None, *levels[:1]}, *({ipc} for ipc in levels[1:])]
 
     def _made_ready(self, level: set[int | None], say: Callable[[str], None], told: set[str]) -> list[Job]:
-        """The jobs of a level, after its sets, their checks and labels are made; `told`: what was found not healthy."""
+        """The jobs of a level, after its sets, checks and labels are made; `told`: facts reported as not healthy."""
         self.distilled_sets(levels=level)
         for checked in self.checks(level):
             for line in brief_lines(checked, told):
@@ -270,7 +270,7 @@ class Run(MethodRun):
         return [self.job(task) for task in self.plan if task.ipc in level]
 
     def row(self, task: Student, artifact: Artifact) -> dict:
-        """The record of a trained student: task, score, and what made it."""
+        """The record of a trained student: task, score, and origin."""
         method = METHODS[task.method]
         weights = method.weights_of(self.profile) if method.distill else "uniform"
         return result_row(self.profile, task, artifact, weights, method.result, self.dataset.n_classes)

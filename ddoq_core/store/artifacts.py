@@ -1,9 +1,9 @@
 """Artifacts on disk: made once, named by content, verified by checksum, resumed after any interruption.
 
 An artifact is a folder `<root>/<step>/<label>-<key>/`. Its key is the SHA-256 of the step's parameters, the content of
-its inputs and the source of the modules that make it. So an input that is made again with the same bytes changes
-nothing after it. Every file except `run.json` belongs to the content; `manifest.json` lists them with checksums.
-`run.json` holds what may differ between two identical runs.
+its inputs and the source of the modules that make it. So if an input is made again with the same bytes, later steps are
+not. Every file except `run.json` belongs to the content; `manifest.json` lists them with checksums. `run.json` holds
+what may differ between two identical runs.
 """
 
 import functools
@@ -24,7 +24,7 @@ from .locks import held
 from .manifest import content_of, damaged, files_of, sha256_of, sifted, stamps
 from .source import source_key
 
-DATE = "%Y-%m-%d %H:%M:%S UTC"  # as run.json has it
+DATE = "%Y-%m-%d %H:%M:%S UTC"  # format in run.json
 KEY_VERSION = 2  # of the rule above
 _SOUND: dict[Path, tuple[str, tuple, str]] = {}  # artifacts that this process verified: identity, stamps, content
 
@@ -83,7 +83,7 @@ class Workspace:
             try:
                 write(temporary)
                 with open(temporary, "r+b") as file:
-                    os.fsync(file.fileno())  # the content is on disk before the file has its name, also in a power cut
+                    os.fsync(file.fileno())  # writes the content before the file gets its name, even in a power cut
                 os.replace(temporary, final)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -102,7 +102,7 @@ class Workspace:
 
 
 def _nothing(work: Workspace) -> None:
-    """Stands in for a missing half of a step."""
+    """Does nothing, for a step without `build` or `share`."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class Store:
         return Artifact(final, step, key, everyone.broadcast(lambda: _sound_content(final, identity)))
 
     def _open(self, final: Path, partial: Path, identity: dict) -> bool:
-        """Whether anything has to be made; if so, `partial` is ready for it."""
+        """Whether anything must be made; if so, `partial` is prepared."""
         with disk_errors(partial):
             if final.exists():
                 faults = damaged(final, identity)
@@ -208,14 +208,14 @@ def _sound_content(folder: Path, identity: dict) -> str:
 
 
 def _remember(folder: Path, identity: dict) -> str:
-    """Record that an artifact is sound in its present state; returns its content."""
+    """Record that an artifact is undamaged in its present state; returns its content."""
     content = content_of(folder)
     _SOUND[folder] = (json.dumps(identity, sort_keys=True), stamps(folder), content)
     return content
 
 
 def machine_facts() -> dict:
-    """The environment of this process: recorded beside results, never part of their identity."""
+    """The environment of this process: recorded with results, never part of their identity."""
     import torch
 
     cpu = f"CPU {platform.machine()}, {os.cpu_count()} cores"

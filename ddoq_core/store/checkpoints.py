@@ -9,7 +9,7 @@ import torch
 from .artifacts import Workspace
 from .safe_files import read_checkpoint
 
-EVERY = 30  # seconds, at least, between two checkpoints, so that a small network writes none
+EVERY = 30  # shortest time in seconds between two checkpoints, so that a small network writes none
 
 
 @dataclass

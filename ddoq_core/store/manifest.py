@@ -1,4 +1,4 @@
-"""The manifest of an artifact: its files with their sizes and checksums, and what made them.
+"""The manifest of an artifact: its files with their sizes and checksums, and their origin.
 
 An artifact may come from elsewhere, so its manifest is not trusted. A name that leads out of the folder, by `..`, from
 the root or through a link, is neither read nor removed, and a manifest with other parameters is ignored.
@@ -30,13 +30,13 @@ def content_of(folder: Path) -> str:
 
 
 def stamps(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """Name, size and date of every file of a folder; they change when a file does, and need no reading."""
+    """Name, size and date of every file of a folder; they change with a file, and the file need not be read."""
     found = ((p, p.stat()) for p in sorted(folder.rglob("*")) if p.is_file())
     return tuple((str(p.relative_to(folder)), s.st_size, s.st_mtime_ns) for p, s in found)
 
 
 def damaged(folder: Path, identity: dict) -> list[str]:
-    """Files that differ from the manifest, each with the reason; empty if all is well. The identity must match."""
+    """Files that differ from the manifest, each with the reason; empty if none does. The identity must match."""
     try:
         manifest = _json(folder / "manifest.json")
         files = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest.pop("files").items()}
@@ -64,7 +64,7 @@ def _json(path: Path) -> object:
 
 
 def _fault(folder: Path, name: str, size: int, sha256: str) -> str:
-    """What is wrong with a file of a manifest, '' if nothing; looks at nothing outside the folder."""
+    """What is wrong with a file of a manifest, or ''; reads nothing outside the folder."""
     try:
         path = (folder / name).resolve()
         if not path.is_relative_to(folder.resolve()):
@@ -79,7 +79,7 @@ def _fault(folder: Path, name: str, size: int, sha256: str) -> str:
 def sifted(partial: Path, identity: dict) -> bool:
     """Whether an unfinished artifact is complete and lacks only its name.
 
-    A manifest in it shows that it was once finished: files that do not match go, and the manifest last of all.
+    If it has a manifest, it was once finished. Then files that do not match are deleted, and the manifest last.
     """
     manifest = partial / "manifest.json"
     if not manifest.exists():

@@ -29,12 +29,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_checkpoint(path: Path) -> dict | None:
-    """State of an interrupted training; None if there is none, or it cannot be read, which is reported."""
+    """State of an interrupted training; None if there is none. If it cannot be read, report that and return None."""
     if not path.exists():
         return None
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of many kinds: cut off, not an archive, a pickle of other things than tensors
+    except Exception as error:  # many kinds: a file cut off, not an archive, a pickle of other things than tensors
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:80]
         report_line(f"ddoq: the checkpoint {path} cannot be read ({reason}); its training starts over")
         return None

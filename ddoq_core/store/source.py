@@ -1,7 +1,7 @@
 """The source that makes an artifact: part of its key, so that changed code never gets an old result.
 
 Words for people do not shape an artifact and are left out: comments, docstrings, type annotations, and the texts of
-errors, reports and progress bars, also if a function assembles them before.
+errors, reports and progress bars, even if a function assembles them first.
 """
 
 import ast
@@ -19,7 +19,7 @@ PLUMBING = {
 }
 PLUMBING |= {f"{PACKAGE}.methods.{name}" for name in ("method", "account")}
 PLUMBING |= {f"{PACKAGE}.store.{name}" for name in ("artifacts", "locks", "manifest", "source")}
-# functions that are called with words for people
+# functions whose arguments are words for people
 SAYING = {"InputError", "OwnError", "report_line", "bar", "opened", "data_root", "finite"}
 DECLARED = {"METHOD", "Knobs", "protocol", "SIZES"}  # declarations of a method or a data set
 

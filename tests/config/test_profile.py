@@ -103,12 +103,12 @@ def test_what_stands_twice_in_a_list_is_refused_and_never_counted_twice(tmp_path
         lambda: Profile().replace(**{name: [*LISTS[name], first]}),
     )
     for way in ways:
-        with pytest.raises(InputError, match=rf"{name} = \[.*\], but {first} is in it twice; give it once"):
+        with pytest.raises(InputError, match=rf"{name} = \[.*\], but it has {first} twice; give it once"):
             way()
 
 
 def test_a_value_that_is_written_in_two_ways_stands_there_twice():
-    with pytest.raises(InputError, match=r"ipc .* 10 is in it twice"):
+    with pytest.raises(InputError, match=r"ipc .* it has 10 twice"):
         Profile.of(dict([parse_assignment("ipc=[10, 0xa]")]))
 
 

@@ -1,4 +1,4 @@
-"""What a run costs, told before it is paid: published sizes of networks, bytes and artifacts as a run makes them."""
+"""The estimated cost of a run: published sizes of networks, bytes and artifacts as a run makes them."""
 
 import json
 import re
@@ -407,7 +407,7 @@ def test_of_many_files_some_are_weighed_of_every_class(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "sizes", "message"),
     [
-        ({}, (0, 5), "--classes = 0, but it is at least 1"),
+        ({}, (0, 5), "--classes = 0, but it must be at least 1"),
         ({}, (5, None), "go together"),
         ({"dataset": "imagefolder"}, (), "is not known; set data_root"),
         ({"dataset": "imagefolder", "data_root": "nowhere"}, (), "no folder nowhere/train"),

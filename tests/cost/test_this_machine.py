@@ -58,7 +58,7 @@ def test_the_time_of_a_run_is_by_the_clock_students_side_by_side(machine):
     students = sum(c.times * machine[0].seconds_of_artifact(c.flops, c.step) for c in found.costs if c.step == "train")
     others = sum(c.times * machine[0].seconds_of_artifact(c.flops, c.step) for c in found.costs if c.step != "train")
     assert found.seconds == pytest.approx(others + students / 2)
-    assert "2 students are trained side by side" in cost_table(found).markdown()
+    assert "2 students are trained in parallel" in cost_table(found).markdown()
 
 
 @pytest.mark.slow

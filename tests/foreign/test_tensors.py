@@ -102,7 +102,7 @@ def test_images_in_any_order_are_sorted_by_their_labels(published):
 
 def test_images_without_labels_are_taken_class_after_class_and_it_is_said(published):
     found = published(normalised())
-    assert torch.equal(found.distilled.pixels(), levels()) and "none beside" in said(found, "labels")
+    assert torch.equal(found.distilled.pixels(), levels()) and "no file" in said(found, "labels")
 
 
 @pytest.mark.parametrize("kind", ["logits", "shares"])
@@ -140,7 +140,7 @@ def test_a_learned_rate_is_read_and_the_published_one_taken_without(published, t
         torch.save(lr, tmp_path / "theirs" / name)
     found = published(normalised(), CLASSES)
     assert found.distilled.artifact.json("learned.json")["rate"] == pytest.approx(value)
-    assert (f"learned, of {name}" if name else "that of DC and DM") in said(found, "learning rate")
+    assert (f"learned, from {name}" if name else "that of DC and DM") in said(found, "learning rate")
 
 
 def test_the_file_that_dm_saves_is_read_with_its_numbers_of_numpy(published):
@@ -211,12 +211,12 @@ def test_a_file_that_would_run_code_is_refused_and_nothing_runs(published, tmp_p
         (torch.zeros(22, 1, 16, 8), CLASSES, None, "not square images"),
         (torch.zeros(22, 256), CLASSES, None, "not square images"),
         (torch.zeros(0, 1, 16, 16), None, None, "not square images"),
-        (torch.zeros(23, 1, 16, 16), None, None, "as many of each of the 11 classes of squares"),
+        (torch.zeros(23, 1, 16, 16), None, None, "the same number of each of the 11 classes of squares"),
         ([1, 2], None, None, r"holds \['list'\]"),
         ({"model": 1}, None, None, "holds model, but no images"),
         ({"data": []}, None, None, "holds data, but no images"),
         (torch.full((22, 1, 16, 16), float("nan")), CLASSES, None, "image 0 has a value that is not finite"),
-        (normalised(), CLASSES[:-1], None, "the labels of .* are neither 22 classes of 0 to 10"),
+        (normalised(), CLASSES[:-1], None, "the labels of .* are neither 22 classes from 0 to 10"),
         (normalised(), CLASSES + 1, None, "the labels of .* are neither 22 classes"),
         (normalised(), CLASSES - 1, None, "the labels of .* are neither 22 classes"),
         (normalised(), CLASSES * 0, None, "the labels of .* are neither 22 classes"),
@@ -239,7 +239,7 @@ def test_what_does_not_belong_to_the_data_set_or_together_is_one_line(published,
     "scale", [((0.5,), ()), ((0.5,), (0.0,)), ((0.5,), (-1.0,)), ((0.5, 0.5), (1.0,)), ((float("nan"),), (1.0,))]
 )
 def test_options_that_do_not_fit_the_channels_are_one_line(published, scale):
-    with pytest.raises(InputError, match=r"--mean .* and --std .* are not one number, or one for each of 1 channels"):
+    with pytest.raises(InputError, match=r"--mean .* and --std .* must each be one number, .* of 1 channels"):
         published(normalised(), CLASSES, scale=scale)
 
 
@@ -289,7 +289,7 @@ def test_a_student_learns_the_soft_labels_at_the_learned_rate_without_a_teacher(
     (row,) = done.rows
     assert row["top1"] < 20 and row["preset"] == "tesla" and row["labels"] == "given" and row["method"] == "run-name"
     assert row["learning_rate"] == pytest.approx(0.03) and row["epochs"] == 40
-    assert any("learning rate: 0.03, learned, of lr_best.pt" in line for line in done.assumed)
+    assert any("learning rate: 0.03, learned, from lr_best.pt" in line for line in done.assumed)
     assert any("students = ['convnet-8'] (published: ['convnet-128'])" in line for line in done.assumed)
     (best.parent / "labels_best.pt").unlink()
     (hard,) = evaluate_folder(best, "", two).rows
@@ -337,5 +337,5 @@ def test_the_command_takes_mean_and_deviation(two, best, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert stop.value.code == 0 and "mean [0.5] and deviation [0.5, 0.25, 0.5], given" in out and " Top-1 " in out
     monkeypatch.setattr("sys.argv", ["ddoq", "eval", str(best), "--mean", "half"])
-    with pytest.raises(InputError, match="--mean half and --std  are numbers"):
+    with pytest.raises(InputError, match="--mean half and --std  must be one number"):
         cli.app(standalone_mode=False)

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# What a GPU proves in minutes, on a bare machine that has Python with PyTorch and torchvision, and no network.
+# Check a GPU in minutes, on a machine that has only Python with PyTorch and torchvision, and no network.
 #
-#   tests/gpu/prove.sh carry WHEELS     where there is a network: fetch the wheels that the proof needs beside PyTorch
-#   tests/gpu/prove.sh WHEELS RECORD    on the machine: install them into an environment of its own, prove, write RECORD
-#   tests/gpu/prove.sh "" RECORD        the same where everything is installed
+#   tests/gpu/prove.sh carry WHEELS     with a network: download the wheels that the check needs besides PyTorch
+#   tests/gpu/prove.sh WHEELS RECORD    on the machine: install them into a new environment, check, and write RECORD
+#   tests/gpu/prove.sh "" RECORD        the same, if everything is installed
 #
-# PYTHON is the interpreter (python3); what follows RECORD goes to tests/gpu/prove.py, such as --device cpu --small.
+# PYTHON is the interpreter (python3). Options after RECORD go to tests/gpu/prove.py, such as --device cpu --small.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -19,7 +19,7 @@ if [[ $# -lt 2 ]]; then
 fi
 
 if [[ $1 == carry ]]; then
-  # the tested versions of all packages but PyTorch's own and CUDA's, which the machine has
+  # the tested versions of all packages except PyTorch and CUDA, which the machine has
   lock=$(mktemp)
   trap 'rm -f "$lock"' EXIT
   grep -vE '^(torch|torchvision|triton|nvidia|cuda)' "$here/constraints.txt" > "$lock"
@@ -35,11 +35,11 @@ if [[ -n $wheels ]]; then
   "$python" -m venv --system-site-packages "$place/env"
   beside=$("$python" -c 'import pathlib, torch; print(pathlib.Path(torch.__file__).parents[1])')
   python=$place/env/bin/python
-  # PyTorch may itself stand in an environment, which one made from there does not see
+  # PyTorch may be in an environment itself, which a new environment does not see
   echo "$beside" > "$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torch.pth"
-  "$python" -m pip uninstall --quiet --yes setuptools  # an old one, which would hide that of PyTorch
+  "$python" -m pip uninstall --quiet --yes setuptools  # an old version would hide that of PyTorch
   "$python" -m pip install --quiet --no-index --find-links "$wheels" "${needed[@]}"
 fi
 export PYTHONPATH="$here:$here/book" HF_HUB_OFFLINE=1 CUBLAS_WORKSPACE_CONFIG=:4096:8
 cd "$here"
-"$python" -m tests.gpu.prove "$record" --limit $((300 - SECONDS)) "$@"  # the time of installing is part of it
+"$python" -m tests.gpu.prove "$record" --limit $((300 - SECONDS)) "$@"  # the limit includes the installation

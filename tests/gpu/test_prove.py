@@ -185,7 +185,7 @@ def test_a_cost_is_told_by_the_speeds_of_a_record(tmp_path):
     assert told["encode", None] == pytest.approx(operations["encode", None] / 1e14)
     assert told["synthesize", 10] == pytest.approx(operations["synthesize", 10] / 2e14)
     assert told["train", 10] == pytest.approx(operations["train", 10] / 5e13)  # the faster of both precisions
-    assert str(device) == "a GPU, by the speeds that were measured on it"
+    assert str(device) == "a GPU, at its measured speeds"
     assert device.seconds(1e14, "another step") == pytest.approx(1e14 / min(1e14, 2e14, 5e13))
 
 

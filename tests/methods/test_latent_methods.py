@@ -115,7 +115,7 @@ def test_an_image_of_ld3m_has_the_same_noise_in_every_call_and_company(run, prio
 
 
 def test_ld3m_is_refused_where_the_prior_is_no_network(run_on_squares):
-    with pytest.raises(InputError, match="prior = exact has none; leave ld3m out"):
+    with pytest.raises(InputError, match="prior = exact has none; remove ld3m"):
         run_on_squares(prior="exact").distilled("ld3m", 2)
 
 

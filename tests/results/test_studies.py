@@ -54,7 +54,7 @@ def test_a_part_without_students_is_written_before_any_and_trains_none(recorded,
 
 
 def test_nothing_that_is_wanted_and_no_such_study_are_one_line(recorded, tmp_path):
-    with pytest.raises(InputError, match="study 'one' at profile laptop has no student of these"):
+    with pytest.raises(InputError, match="study 'one' at profile laptop has no student with"):
         list(record_study("one", Profile(), tmp_path, {"ipc": [7]}))
     with pytest.raises(InputError, match=r"^no study 'two'; studies: one$"):
         list(record_study("two", Profile(), tmp_path, {}))

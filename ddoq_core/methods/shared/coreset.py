@@ -15,7 +15,7 @@ from ...store.artifacts import Artifact, Workspace
 from ..method import MethodRun
 from ..rded import tiled
 
-# for a class: indices of the chosen training images, and how many images each represents
+# indices of the chosen training images of a class, and how many images each represents
 Choice = Callable[[int], tuple[Int64[Tensor, " k"], Int64[Tensor, " k"]]]
 
 
@@ -30,7 +30,7 @@ def chosen_set(
         inputs: other inputs of the rule, besides the images.
         module: the module that defines the rule.
         parameters: knobs of the rule.
-        factor: factor x factor whole images are shrunk to make a picture; the rule chooses this many for each.
+        factor: a picture is tiled from factor x factor shrunken images; the rule chooses this many for each.
     Raises:
         InputError: a class has fewer images, or factor does not divide their side.
     """

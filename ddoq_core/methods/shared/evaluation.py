@@ -1,4 +1,4 @@
-"""The field's evaluation, with which methods that learn pixels were published: students of the floats.
+"""The usual evaluation of methods that learn pixels, as they were published: students are trained on the floats.
 
 Gradient descent with momentum 0.9 and decay 5e-4, batches of 256 (or all), a tenth of the rate after half of the
 epochs, hard or learned labels, DSA drawn separately for each image, no crops and no CutMix; the result is that of the
@@ -26,7 +26,7 @@ from .learned import floats_of
 from .siamese import augmented, drawn, families_of
 
 Shown = tuple[Float[Tensor, "n C H W"], Int64[Tensor, " n"]]  # images and their classes
-DC_EVALUATION = {  # for profile.epochs = 100; 1,000 epochs there
+DC_EVALUATION = {  # 1,000 epochs as published, for profile.epochs = 100
     "optimiser": "sgd",
     "learning_rate": 0.01,
     "lr_schedule": "tenth",
@@ -46,13 +46,13 @@ def train_on_floats(
     families: Callable[[bool], tuple[str, ...]] = families_of,
     shown_of: Callable[[dict[str, Tensor], Dataset, int, tuple], Shown] | None = None,
 ) -> None:  # fmt: skip
-    """Train a student in place on what a learned set keeps as floats; on its labels by squares, where it has some.
+    """Train a student in place on the floats of a learned set; on its learned labels by squared error, if it has any.
 
     Args:
         key: of the draws.
-        families: of the augmentation, for a data set with mirror images or without.
-        shown_of: of what was learned, the data set, ipc and the key of an epoch: images of the epoch, in units in which
-            pixels go from 0 to 1, and their classes, where images are made of other things.
+        families: of the augmentation, for a data set with or without mirror images.
+        shown_of: for sets that do not hold images: a function of the learned tensors, the data set, ipc and the key of
+            an epoch that returns the images of the epoch (with pixels from 0 to 1) and their classes.
     """
     kept = {name: t.to(profile.device) for name, t in floats_of(distilled).items()}
     images, hard = kept["images"], distilled.labels.to(profile.device)
@@ -79,5 +79,5 @@ def train_on_floats(
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-        if world().main:  # of several processes each trains the same student
+        if world().main:  # all processes train the same student
             checkpoint.keep(epoch + 1)

@@ -36,12 +36,12 @@ def through_decoder(
 ) -> tuple[float, Float[Tensor, "n c h w"]]:  # fmt: skip
     """A loss of decoded images, and its gradient with respect to their latents, in two stages (GLaD).
 
-    The images are decoded without a graph; the loss gives its gradient with respect to them. Then they are decoded
-    again, a
-    few at a time, and that gradient is propagated to the latents: the chain rule with the memory of a few images.
+    The images are decoded without a graph, and the loss is differentiated with respect to them. Then they are decoded
+    again, a few at a time, and that gradient is propagated to the latents: the chain rule with the memory of a few
+    images.
 
     Args:
-        matched: of all images: the loss, and its gradient.
+        matched: function of all images that returns the loss and its gradient.
     """
     parts = [slice(i, min(i + TOGETHER, len(latents))) for i in range(0, len(latents), TOGETHER)]
     with torch.no_grad():
@@ -64,7 +64,7 @@ def guided_set(
     run: MethodRun, step: str, ipc: int, distill_seed: int, guide_of: Callable[[int], Guide], *, module: str,
     knobs: tuple[str, ...], inputs: tuple[Artifact, ...],
 ) -> DistilledDataset:  # fmt: skip
-    """Images of every class from pure noise, with their predicted clean latents changed by a guide of their class.
+    """Images of every class from pure noise; the guide of a class changes their predicted clean latents.
 
     All images of a class are sampled together, so that the guide sees them all.
 

@@ -1,9 +1,9 @@
 """A learned distilled set: its loop, and the data stored with its pictures.
 
-Pictures are PNG, so clamped to [0, 1] and rounded; students of the shared protocol see these. With them,
+Pictures are PNG, so they are clamped to [0, 1] and rounded; students of the shared protocol see these. In addition,
 `learned.safetensors` holds the learned values unchanged, for the method's own protocol: `images` as floats that may
 leave [0, 1], and possibly `labels`, `rates` and others. `learned.json` has the objective's mean over the first and the
-last tenth of the steps, which shows whether it fell.
+last tenth of the steps, which shows whether it decreased.
 """
 
 from collections.abc import Callable
@@ -31,17 +31,17 @@ from ..random_real import random_real
 
 FLOATS, SUMMARY, CHECKPOINT = "learned.safetensors", "learned.json", "checkpoint.pt"
 MOMENTUM = 0.5  # of gradient descent on pixels, as in most of the field
-HELD = 2**30  # bytes of real images in memory
+HELD = 2**30  # most bytes of real images in memory
 
 
 @dataclass(frozen=True)
 class Learned:
     """The result of a method, image by image in the order of the classes."""
 
-    images: Float[Tensor, "n C H W"]  # in units in which pixels go from 0 to 1
+    images: Float[Tensor, "n C H W"]  # in units of pixels from 0 to 1
     losses: list[float]  # the objective at each step
     more: dict[str, Tensor] = field(default_factory=dict)  # labels, rates, bases, ...
-    counts: list[Int64[Tensor, " ipc"]] | None = None  # by class, real images that each represents; None: 1 each
+    counts: list[Int64[Tensor, " ipc"]] | None = None  # by class, number of real images behind each; None: 1 each
 
 
 def learned_set(
@@ -102,19 +102,19 @@ def descend(work: Workspace, steps: int, name: str, step: Callable[[int], float]
 
 
 def floats_of(distilled: DistilledDataset) -> dict[str, Tensor]:
-    """The floats of a learned set; the pictures of another set."""
+    """The floats of a learned set; for other sets, the pictures."""
     path = distilled.artifact.path / FLOATS
     return read_tensors(path) if path.exists() else {"images": distilled.images()}
 
 
 def real_start(run: MethodRun, ipc: int, distill_seed: int) -> Float[Tensor, "n C H W"]:
-    """The start of most methods: the images of the row of random real images, normalised."""
+    """The start of most methods: the images of the row `random_real`, normalised."""
     first = random_real(run.store, run.dataset, run.profile, ipc=ipc, distill_seed=distill_seed)
     return run.dataset.normalise(first.images()).to(run.profile.device)
 
 
 def pixels_of(dataset: Dataset, normalised: Float[Tensor, "n C H W"]) -> Float[Tensor, "n C H W"]:
-    """Normalised images in units in which pixels go from 0 to 1: the inverse of `dataset.normalise`."""
+    """Normalised images in units of pixels from 0 to 1: the inverse of `dataset.normalise`."""
     shape = (1, -1, 1, 1)
     return normalised * normalised.new_tensor(dataset.std).view(shape) + normalised.new_tensor(dataset.mean).view(shape)
 
@@ -139,7 +139,7 @@ class RealBatches:
         return members[: max(1, room)]
 
     def batch(self, label: int, n: int, rng: np.random.Generator) -> Float[Tensor, "m C H W"]:
-        """n different images of a class, or all if it has fewer, normalised."""
+        """n different images of a class, or all of them if it has fewer, normalised."""
         pixels = self.pixels[label]
         rows = torch.from_numpy(rng.permutation(len(pixels))[:n])
         return self.shown(pixels[rows])

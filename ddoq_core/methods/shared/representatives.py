@@ -14,8 +14,8 @@ from ...quantization.voronoi import squared_distances
 def herded(features: Float[Tensor, "n d"], k: int) -> Int64[Tensor, " k"]:
     """Herding (Welling 2009): greedily keep the mean of the chosen near the mean of all.
 
-    The i-th is argmin_x |i mu - sum of the chosen - phi(x)|; the first is the point nearest to the mean. No point is
-    taken twice.
+    The i-th choice is argmin_x |i mu - sum of the chosen - phi(x)|; the first is the point nearest to the mean. No
+    point is chosen twice.
 
     Args:
         k: at most n.
@@ -54,8 +54,8 @@ def facilities(features: Float[Tensor, "n d"], k: int) -> tuple[Int64[Tensor, " 
     The objective is monotone and submodular, so the greedy value is at least 1 - 1/e of the optimum.
 
     Returns:
-        The chosen points, and the number of points that each serves: the points nearer to it than to any other chosen
-        one. These numbers sum to n, and every chosen point serves at least itself.
+        The chosen points, and the number of points that each serves, that is, to which it is the nearest chosen point.
+        These numbers sum to n, and every chosen point serves at least itself.
     """
     distance = squared_distances(features, features).sqrt()
     distance.fill_diagonal_(0)
@@ -66,5 +66,5 @@ def facilities(features: Float[Tensor, "n d"], k: int) -> tuple[Int64[Tensor, " 
         chosen.append(int(gain.argmax()))
         served = torch.minimum(served, distance[:, chosen[-1]])
     of_chosen = distance[:, chosen]
-    of_chosen[chosen, torch.arange(k)] = -1  # of points that coincide, each serves itself
+    of_chosen[chosen, torch.arange(k)] = -1  # each chosen point serves itself, even if it coincides with another
     return torch.tensor(chosen), torch.bincount(of_chosen.argmin(1), minlength=k)

@@ -24,7 +24,7 @@ from ...store.safe_files import read_tensors
 from ...threads import threads
 from .siamese import augmented, drawn, families_of
 
-EXPERT_BATCH = 50  # the published 256 would give few steps on a small data set
+EXPERT_BATCH = 50  # with the published 256, a small data set would have few steps
 EXPERT_RATE = 0.01  # as published
 
 Change = Callable[[Float[Tensor, "b C H W"]], Float[Tensor, "b C H W"]]  # of normalised images
@@ -36,7 +36,7 @@ def experts(store: Store, dataset: Dataset, profile: Profile, *, siamese: bool =
     One file per expert: `parameters` [epochs + 1, P], the first row before training.
 
     Args:
-        siamese: augmented by DSA, with a draw for each image, as published for MTT; else by small affine maps.
+        siamese: augment by DSA, with a draw for each image, as published for MTT; otherwise by small affine maps.
     Raises:
         InputError: the network has running statistics, so a step changes more than its parameters.
     """
@@ -65,8 +65,7 @@ def trajectory(made: Artifact, expert: int) -> Float[Tensor, "epochs_and_1 P"]:
 
 
 def vector_network(dataset: Dataset, profile: Profile) -> nn.Module:
-    """The network for the parameters of a trajectory; in evaluation mode, since dropout would draw from the global
-    generator."""
+    """The network of a trajectory, in evaluation mode, since dropout would draw from the global generator."""
     return _network(dataset, profile, torch_rng(0, "replaced"))
 
 

@@ -1,4 +1,4 @@
-"""An unrolled training: its end, and the derivative of the end with respect to what it learned from, step by step.
+"""An unrolled training: its last parameters, and the gradient of a loss there with respect to the learned parts.
 
 With given theta_0, momentum m and rates a_i, v_(i+1) = m v_i + g_i and theta_(i+1) = theta_i - a_i v_(i+1), where g_i
 is the gradient of the i-th step's loss at theta_i, which depends on the learned parts x. For a function L of theta_N
@@ -14,15 +14,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-# of the parameters, the learned parts and the number of the step
+# function of the parameters, the learned parts and the number of the step
 PartsLoss = Callable[[Float[Tensor, " P"], tuple[Tensor, ...], int], Float[Tensor, ""]]
-# of the last parameters: L and its gradient
+# function of the last parameters that returns L and its gradient
 End = Callable[[Float[Tensor, " P"]], tuple[float, Float[Tensor, " P"]]]
 
 
 @dataclass(frozen=True)
 class Unrolled:
-    """L at the end of a training, its gradients, and the end itself."""
+    """L at the end of a training, its gradients, and the last parameters."""
 
     value: float
     parts: tuple[Tensor, ...]  # gradient with respect to each learned part
@@ -38,8 +38,8 @@ def unrolled(
 
     Args:
         parts: the learned parts, for example images.
-        rates: of every step.
-        end: L and its gradient at the last parameters.
+        rates: the rate of every step.
+        end: function that returns L and its gradient at the last parameters.
         exact: False treats the parameters of every step as constant, as published for TESLA (momentum 0).
     """
     rates, fixed = rates.detach(), tuple(part.detach() for part in parts)
