@@ -1,6 +1,9 @@
 """How many images a prior needs if it is fitted during the run, from the record of the study `few_images`."""
 
 import json
+from dataclasses import dataclass
+
+from scipy.stats import binomtest
 
 from ddoq_core.results.table import Column, Table
 
@@ -17,11 +20,27 @@ ROWS = (  # prior, epochs over the usual number, method, and the name of the row
 )
 
 
-def recognised_share(prior: str, times: int, method: str, training: int) -> float | None:
-    """Percentage of the pictures that the judging teacher recognises; None if it was not recorded."""
+@dataclass(frozen=True)
+class RecognisedShare:
+    """Recognised pictures among n. Formats write `percent [low, high]`, the exact 95 % interval."""
+
+    recognised: int
+    n: int
+
+    @property
+    def percent(self) -> float:
+        return 100 * self.recognised / self.n
+
+    def __format__(self, form: str) -> str:
+        ends = binomtest(self.recognised, self.n).proportion_ci()
+        return f"{self.percent:{form}} [{100 * ends.low:{form}}, {100 * ends.high:{form}}]"
+
+
+def recognised_share(prior: str, times: int, method: str, training: int) -> RecognisedShare | None:
+    """Pictures that the judging teacher recognises; None if there is no record."""
     rows = [row for row in _rows() if row["training"] == training]
     kept = [row for row in rows if (row["prior"], row["times"], row["method"]) == (prior, times, method)]
-    return 100 * sum(row["recognised"] for row in kept) / sum(row["n"] for row in kept) if kept else None
+    return RecognisedShare(sum(r["recognised"] for r in kept), sum(r["n"] for r in kept)) if kept else None
 
 
 def training_sizes() -> list[int]:
@@ -34,8 +53,8 @@ def few_images_table() -> Table:
     sizes = training_sizes()
     rows = [(words, *(recognised_share(*key, size) for size in sizes)) for *key, words in ROWS]
     return Table.of_rows(
-        "Pictures that a teacher of all images recognises, in percent, by the number of training images (digits, ten "
-        "classes; 200 pictures each)",
+        "Pictures that a teacher of all images recognises, in percent with 95 % intervals, by the number of training "
+        "images (digits, ten classes; 200 pictures each, of two distillations)",
         ("Pictures", *(Column(f"{size:,}", ".0f") for size in sizes)),
         rows,
     )

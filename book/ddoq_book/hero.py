@@ -6,6 +6,7 @@ the README.
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -35,13 +36,13 @@ COLUMNS, GAP = 5, 0.25  # columns of photographs, and the gap before them as a s
 
 
 @figure_style()
-def hero_figure(run: Run, ipc: int, records: Path = RESULTS) -> Figure:
+def hero_figure(run: Run, ipc: int, records: Path | None = None) -> Figure:
     """The heaviest and the lightest cell of the classes whose cells differ most, next to photographs if recorded.
 
     Args:
-        records: folder that contains the folder of the study.
+        records: folder that contains the folder of the study; None is that of the book.
     """
-    photographs = _photographs(records / NAME)
+    photographs = _photographs((records or RESULTS) / NAME)
     digits, weights = _cells(run, ipc, CLASSES if photographs else WITHOUT)
     columns = digits[0].shape[0]
     widths = [1] * columns + ([GAP] + [1] * COLUMNS if photographs else [])
@@ -73,7 +74,7 @@ def _frame(ax: Axes) -> None:
     ax.spines[:].set_visible(False)
 
 
-def _weigh(line: list[Axes], weights: Float[Tensor, " n"]) -> None:
+def _weigh(line: Iterable[Axes], weights: Float[Tensor, " n"]) -> None:
     """The weights of eq. 33 below the pictures."""
     for ax, weight in zip(line, weights.tolist(), strict=False):
         ax.set_xlabel(f"×{weight:.2f}", fontsize=8, labelpad=2)

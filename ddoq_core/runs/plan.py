@@ -10,7 +10,7 @@ from ..methods.method import OWN
 from ..pipeline.teacher import PRETRAINED
 from .jobs import Student
 
-ENOUGH = 3000  # training images that a fitted prior needs, measured on digits by `ddoq record few_images`
+ENOUGH = 3500  # training images that a fitted prior needs, measured on digits by `ddoq record few_images`
 
 
 def students_of(profile: Profile) -> list[Student]:

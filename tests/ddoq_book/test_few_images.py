@@ -68,5 +68,5 @@ def test_the_page_has_the_recorded_shares():
 
 def test_real_pictures_are_recognised_however_few_images_there_are():
     for method in ("d4m_medoid", "rded"):
-        assert all(recognised_share("pretrain", 1, method, n) > 95 for n in training_sizes())
+        assert all(recognised_share("pretrain", 1, method, n).percent > 95 for n in training_sizes())
     assert recognised_share("pretrain", 1, "no such", 140) is None and len(ROWS) == len(few_images_table().rows)

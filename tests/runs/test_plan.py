@@ -35,7 +35,7 @@ def test_nothing_is_said_where_no_prior_is_fitted_or_images_suffice():
 
 def test_the_number_of_images_that_are_enough_is_the_recorded_one():
     shares = {n: recognised_share("pretrain", 1, "d4m", n) for n in training_sizes()}
-    assert {n for n, share in shares.items() if share > 75} == {n for n in shares if n >= ENOUGH}
+    assert {n for n, share in shares.items() if share.percent > 75} == {n for n in shares if n >= ENOUGH}
 
 
 def test_a_run_warns_before_it_makes_anything_and_not_when_all_is_there(monkeypatch, tmp_path):
