@@ -213,7 +213,7 @@ def test_nothing_depends_on_the_test_or_the_validation_images(tmp_path):
             r'ipc = 3 with rded_factor = 2 takes 12 crops, but class 1 \("dark", n02\) has 9 training images; '
             r"lower ipc or rded_factor or drop the class",
         ),
-        (1, {"rded_factor": 3}, r"rded_factor = 3 does not divide images of 8 pixels; set rded_factor"),
+        (1, {"rded_factor": 3}, r"rded_factor = 3 does not divide images of 8 pixels; change rded_factor"),
         (4, {"rded_images": 3}, r"ipc = 4, but rded_images = 3; raise rded_images or lower ipc"),
     ],
 )
