@@ -27,7 +27,7 @@ from ddoq_core.processes import world
 from ddoq_core.results.records import Records
 from ddoq_core.results.table import Table
 from ddoq_core.runs.run import Run
-from ddoq_core.store.artifacts import Artifact
+from ddoq_core.store.artifacts import Artifact, Workspace
 
 from .ch31.table1 import differences, differences_table, table1, table1_table
 from .ch32.figure1 import figure1, weighted_class
@@ -104,8 +104,9 @@ def write_report(folder: Path, title: str, tables: list[Table], parts: Mapping[s
     body += "".join(f"<h2>{html.escape(heading)}</h2>{part}" for heading, part in parts.items())
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
     page = f'<!doctype html><html lang="en"><head>{head}</head><body><h1>{html.escape(title)}</h1>{body}</body></html>'
-    (folder / REPORT).write_text(page, encoding="utf-8")
-    (folder / TABLE).write_text("\n".join(table.markdown() for table in tables), encoding="utf-8")
+    markdown = "\n".join(table.markdown() for table in tables)
+    for name, text in ((REPORT, page), (TABLE, markdown)):
+        Workspace(folder).replace(name, lambda path, text=text: path.write_text(text, encoding="utf-8"))
 
 
 def _figure1(run: Run, methods: list[str], ipc: int) -> dict[str, str]:
