@@ -67,7 +67,8 @@ def test_dc_begins_with_noise_and_dsa_with_real_images(run_on_squares):
 @pytest.mark.parametrize("name", ["dc", "dsa"])
 def test_an_interrupted_set_goes_on_with_its_network(resumes, name, monkeypatch):
     monkeypatch.setitem(LOOPS, 1, (3, 1))
-    assert resumes(name, module, "gradient_gap", dc_steps=5) == 6
+    seed = 4  # of no other test: LOOPS is no knob, so their sets would be taken for this one
+    assert resumes(name, module, "gradient_gap", dc_steps=5, seed=seed) == 6
 
 
 def test_the_evaluation_of_dc_is_three_times_as_long_as_the_profile_and_longer_on_digits(run):
