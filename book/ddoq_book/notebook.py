@@ -34,8 +34,11 @@ def listing(function: Callable) -> Markdown:
 
 
 def picture(figure: Figure, alt: str) -> HTML:
-    """A figure with its alt text, which a notebook glues and another page shows."""
+    """A figure with its alt text, which a notebook glues and another page shows.
+
+    It takes the focus, because it scrolls on a narrow screen and has no link of its own.
+    """
     file = io.BytesIO()
     figure.savefig(file, format="png", metadata={"Software": None})
     data = base64.b64encode(file.getvalue()).decode()
-    return HTML(f'<figure><img src="data:image/png;base64,{data}" alt="{html.escape(alt)}"></figure>')
+    return HTML(f'<figure tabindex="0"><img src="data:image/png;base64,{data}" alt="{html.escape(alt)}"></figure>')

@@ -134,6 +134,7 @@ def test_an_animation_stands_still_until_it_is_started(browser, smoke_book):
     page.goto((smoke_book / "chapters" / "11_optimal_quantization.html").as_uri())
     players = page.locator(".animation")
     assert players.count() == 2
+    page.locator(".admonition.dropdown", has=players.first).locator(".toggle-button").first.click()
     slider, button = players.first.locator("input[type=range]"), players.first.get_by_role("button", name="Next frame")
     page.wait_for_timeout(700)
     assert slider.input_value() == "0"
