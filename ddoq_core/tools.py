@@ -117,7 +117,7 @@ def cost(
     if calibrate:
         from .cost.calibration import calibrated
 
-        device = calibrated(calibrate)
+        device = calibrated(calibrate, given)
     elif images and not (peak or efficiency):
         from .cost.model import costs
         from .cost.this_machine import machine_of

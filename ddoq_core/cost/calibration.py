@@ -4,20 +4,22 @@ In: a record, one JSON file. Out: agreements with the CPU, speeds, and a Device 
 """
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..config.profile import Profile
 from ..errors import InputError
 from .sizes import Device
 
-# for each measured step, the steps of a run that resemble it: mostly they run the same networks
-LIKE = {
-    "encode": ("encode", "cluster"),
-    "synthesize": ("synthesize", "generate"),
-    "relabel": ("relabel", "rded"),
-    "train": ("train", "teacher", "prior", "sre2l", "cda", "tesla"),
-}
+# a measured step, the knob with its precision in a run ("" for float32), and the steps of a run that resemble it:
+# mostly they run the same networks
+LIKE = (
+    ("encode", "precision", ("encode", "cluster")),
+    ("synthesize", "precision", ("synthesize", "generate")),
+    ("relabel", "", ("relabel", "rded")),
+    ("train", "training_precision", ("train",)),
+    ("train", "", ("teacher", "prior", "sre2l", "cda", "tesla")),
+)
 
 
 @dataclass(frozen=True)
@@ -87,18 +89,25 @@ def read_record(path: Path) -> GpuRecord:
         ) from error
 
 
-def calibrated(path: Path) -> Device:
-    """The device of a record: a step has the fastest measured speed of its kind, or the lowest share if none is known.
+def calibrated(path: Path, profile: Profile) -> Device:
+    """The device of a record: the fastest measured speeds of each step in the precision that the profile gives it.
+
+    A step without such a speed gets the lowest share of the peak.
 
     Raises:
-        InputError: the file is not a record, has small sizes, or has no speeds.
+        InputError: the file is not a record, has small sizes, or has no speeds in the profile's precisions.
     """
     found = read_record(path)
     if found.small or not found.speeds:
         kind = "small sizes" if found.small else "no speeds"
         raise InputError(f"{path} is a record of {kind}, so it gives no estimate; run tests/gpu/prove.sh on a GPU")
-    fastest = {name: max((s.rate for s in found.speeds if s.step == name), default=math.nan) for name in LIKE}
-    speeds = {step: fastest[name] for name, steps in LIKE.items() for step in steps if fastest[name] > 0}
+    speeds = {}
+    for name, knob, steps in LIKE:
+        precision = getattr(profile, knob) if knob else "float32"
+        if measured := [s.rate for s in found.speeds if (s.step, s.precision) == (name, precision)]:
+            speeds |= dict.fromkeys(steps, max(measured))
+    if not speeds:
+        raise InputError(f"{path} has no speed in the precisions of profile {profile.profile}; set precision=float16")
     return device_of_speeds(found.device, speeds, max(found.peaks.values()))
 
 

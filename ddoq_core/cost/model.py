@@ -1,8 +1,7 @@
 """Cost of a run, estimated in advance: operations and bytes of every step of Algorithm 4.
 
 In: a profile, and the sizes of its data set. Out: one Cost for every kind of artifact in the run. The real networks are
-counted on the meta device, so nothing is computed. Scoring on test images, which is not a step of Algorithm 4, and
-students with their own protocol are not counted.
+counted on the meta device, so nothing is computed. Scoring on test images is not counted: it is no step of Algorithm 4.
 """
 
 import math
@@ -24,12 +23,13 @@ from ..methods.account import (
     Account,
     Cost,
 )
-from ..methods.method import Method
+from ..methods.method import OWN, Method, SetSize
 from ..pipeline.cluster import OFFLINE, levels_of
 from ..pipeline.label_forms import LabelForm, form_knobs, label_bytes
 from ..priors.load import check_kept
 from ..quantization.lloyd import ITERATIONS, SEEDING, gram_pays
 from ..runs.jobs import Student
+from ..runs.plan import own_profile
 from ..runs.run import Run
 from .counts import Classifier, Prior, exact_score
 from .flops import classifier, prior_of
@@ -63,7 +63,7 @@ class _Counted:
 
     @cached_property
     def plan(self) -> list[Student]:
-        return [task for task in Run(self.profile).plan if task.labels != "own"]
+        return Run(self.profile).plan
 
     @cached_property
     def prior(self) -> Prior:
@@ -156,12 +156,15 @@ class _Counted:
     def labelled(self, ipc: int) -> Iterator[Cost]:
         """Line 6, if labels are stored: one artifact for each distilled set with soft students."""
         p, teacher, m = self.profile, self._classifier(self.profile.teacher), ipc * self.images.n_classes
-        tasks = [t for t in self.plan if (t.ipc, t.labels) == (ipc, "soft")]
-        sets = {(METHODS[t.method].images, t.distill_seed) for t in tasks}
+        tasks = [(t, *self._training(t.method, t.labels, ipc)) for t in self.plan if t.ipc == ipc]
+        sets = {
+            (METHODS[task.method].images, task.distill_seed)
+            for task, target, q in tasks
+            if (target, q.soft_labels) == ("soft", "stored")
+        }
         yield Cost(
-            step="relabel", stage=LABELLING, title="label all views", ipc=ipc,
-            times=len(sets) if p.soft_labels == "stored" else 0, flops=m * p.labelled_epochs * teacher.forward,
-            reads=m * self._picture, writes=self._labels(m),
+            step="relabel", stage=LABELLING, title="label all views", ipc=ipc, times=len(sets),
+            flops=m * p.labelled_epochs * teacher.forward, reads=m * self._picture, writes=self._labels(m),
             memory=NETWORK_WEIGHT * teacher.parameters,
         )  # fmt: skip
 
@@ -169,24 +172,35 @@ class _Counted:
         """Line 7. A teacher that runs during training (soft_labels = online) is counted with the student."""
         p, teacher = self.profile, self._classifier(self.profile.teacher)
         made = {
-            (t.student, t.labels, t.ipc, t.distill_seed, t.seed, *METHODS[t.method].trained(p))
-            for t in self.plan
-            if t.ipc is not None
-        }
-        kinds = sorted({student[:3] for student in made}, key=lambda kind: (kind[0], kind[1] == "hard", kind[2]))
-        for name, labels, ipc in kinds:
+            (t.student, t.labels, t.method if t.labels == OWN else "", t.ipc,
+             t.distill_seed, t.seed, *METHODS[t.method].trained(p))
+            for t in self.plan if t.ipc is not None
+        }  # fmt: skip
+        order = ("soft", "hard", OWN)
+        kinds = sorted({student[:4] for student in made}, key=lambda kind: (kind[0], order.index(kind[1]), *kind[2:]))
+        for kind in kinds:
+            name, labels, method, ipc = kind
+            target, q = self._training(method, labels, ipc)
             network, m = self._classifier(name, p.image_size), ipc * self.images.n_classes
-            online = labels == "soft" and p.soft_labels == "online"
-            stored = self._labels(m) if labels == "soft" and not online else 0
+            online = target == "soft" and q.soft_labels == "online"
+            stored = self._labels(m) if target == "soft" and not online else 0
             yield Cost(
-                step="train", stage=TRAINING, title="student", network=f"{name}, {labels} labels", ipc=ipc,
-                times=sum(student[:3] == (name, labels, ipc) for student in made),
-                flops=m * p.epochs * (network.training + online * teacher.forward), reads=m * self._picture + stored,
+                step="train", stage=TRAINING, title="student", ipc=ipc,
+                network=f"{name}, {METHODS[method].title}, own protocol" if method else f"{name}, {labels} labels",
+                times=sum(student[:4] == kind for student in made),
+                flops=m * q.epochs * (network.training + online * teacher.forward), reads=m * self._picture + stored,
                 writes=NETWORK_WEIGHT * network.parameters,
                 memory=TRAINED_WEIGHT * network.parameters + online * NETWORK_WEIGHT * teacher.parameters,
-                together=-(-min(p.batch_size, m) // p.accumulate), mapped=m * self._picture,
+                together=-(-min(q.batch_size, m) // p.accumulate), mapped=m * self._picture,
                 activations=network.activations * BYTES[p.training_precision] / BYTES["float32"],
             )  # fmt: skip
+
+    def _training(self, method: str, labels: str, ipc: int) -> tuple[str, Profile]:
+        """Targets and profile of the training of a method's students: the shared ones, or those of its protocol."""
+        if labels != OWN:
+            return labels, self.profile
+        target, changes = METHODS[method].protocol(self.profile, SetSize(ipc, self.images.n_classes))
+        return target, own_profile(self.profile, changes)
 
     @cached_property
     def _accounts(self) -> dict[Method, Account]:

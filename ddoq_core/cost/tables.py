@@ -68,7 +68,7 @@ def cost_table(found: RunCost) -> Table:
         for stage in STAGES for cost in found.costs if cost.stage == stage
     ]  # fmt: skip
     totals = (found.total(name) for name in ("flops", "reads", "writes"))
-    rows.append(("All", "", "", "", *totals, max(cost.memory for cost in found.costs), found.seconds))
+    rows.append(("All", "", "", "", *totals, max((c.memory for c in found.costs), default=0), found.seconds))
     return Table.of_groups(
         f"Estimated cost of profile {profile.profile}: {images.n:,} training images of {images.n_classes:,} classes",
         (
@@ -82,7 +82,6 @@ def cost_table(found: RunCost) -> Table:
             "latents of a class; the table of memory has the activations.",
             _note_on_time(device),
             f"Prior: {prior_of(profile, images.channels).name}.",
-            *(["Students with their own protocol are not counted."] if "own" in profile.targets else []),
         ),
     )  # fmt: skip
 
@@ -90,9 +89,8 @@ def cost_table(found: RunCost) -> Table:
 def _note_on_time(device: Device) -> str:
     """What the times include, and what they leave out."""
     if not device.workers:
-        return (
-            f"Time: operations alone, on {device}. It does not include reading, decoding and augmenting images. A GPU "
-            "is slower in float32, which classifiers use by default."
+        return f"Time: operations alone, on {device}. It does not include reading, decoding and augmenting images." + (
+            "" if device.speeds else " A GPU is slower in float32, which classifiers use by default."
         )
     together = (
         f"{device.workers} students are trained in parallel"

@@ -16,7 +16,6 @@ import numpy as np
 from ..config.profile import Profile
 from ..errors import InputError
 from ..methods import d4m, rded, tesla
-from ..methods.method import TrainingProtocol
 from ..pipeline.distilled import GIVEN, DistilledDataset
 from ..processes import world
 from ..results.records import Records
@@ -28,7 +27,7 @@ from ..store.artifacts import Artifact, Workspace
 from .folder import read_foreign
 from .tensors import read_foreign_tensors
 
-PROTOCOLS: dict[str, TrainingProtocol] = {"d4m": d4m.protocol, "rded": rded.protocol, "tesla": tesla.protocol}
+PROTOCOLS = {method.name: method for method in (d4m.METHOD, rded.METHOD, tesla.METHOD)}
 LEFT_OPEN = {"students": ["resnet18"], "epochs": 300, "flip": True}  # published values that no preset sets
 TOP = 5  # top-5 accuracy
 TEST_CROP = 0.875  # Resize 256, CenterCrop 224, bilinear: published by all of them for ImageNet
@@ -78,7 +77,7 @@ def evaluate_folder(
         foreign = read_foreign(run.store, folder, run.dataset, profile)
     else:
         foreign = read_foreign_tensors(run.store, folder, run.dataset, mean, std)
-    target, fixed = PROTOCOLS[preset](profile, foreign.distilled)
+    target, fixed = PROTOCOLS[preset].own_training(profile, foreign.distilled)
     target = GIVEN if target == "hard" and foreign.soft else target
     teacher = run.teacher if target == "soft" else None
     fixed = {name: value for name, value in fixed.items() if name not in named}

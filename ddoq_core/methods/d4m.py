@@ -6,7 +6,7 @@ from ..config.profile import Profile
 from ..pipeline.distilled import DistilledDataset
 from ..pipeline.synthesize import synthesize
 from .account import Account, Cost
-from .method import SRE2L_TRAINING, Method, MethodRun
+from .method import SRE2L_TRAINING, Method, MethodRun, SetSize
 
 PROTOTYPES = "prototypes"  # the images that D4M and DDOQ share
 
@@ -17,7 +17,7 @@ def distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
     return synthesize(run.store, prototypes, run.prior, run.dataset, run.profile, ipc=ipc, distill_seed=distill_seed)
 
 
-def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
+def protocol(profile: Profile, size: SetSize) -> tuple[str, dict]:
     """D4M's labels and training, as in its released code (validate/train_FKD.py, matching/matching.sh).
 
     AdamW from 1e-3 along a cosine to 0; views of at least 0.08 of the area; CutMix; KL(teacher || student) at T = 20.
@@ -25,7 +25,7 @@ def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
     sets epochs (published: 300), mirroring (published: always), and parts of a batch (published: 2).
     """
     changes = {
-        "batch_size": min(round(1.024 * len(distilled.classes)), len(distilled)),
+        "batch_size": min(round(1.024 * size.n_classes), size.n),
         "crop_scale": 0.08,
         "lr_schedule": "cosine",
     }

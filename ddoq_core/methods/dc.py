@@ -17,7 +17,7 @@ from ..pipeline.train_student import LEARNED_LABELS
 from ..randomness import torch_rng
 from .account import Account, Cost
 from .dsa import match_gradients, matching_cost
-from .method import Method, MethodRun
+from .method import Method, MethodRun, SetSize, published_epochs
 from .shared.evaluation import DC_EVALUATION, train_on_floats
 from .shared.siamese import OF_DC
 
@@ -32,9 +32,9 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
     return match_gradients(run, "dc", ipc, distill_seed, __name__, siamese=False, start=_noise)
 
 
-def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
-    """DC's evaluation: 300 epochs for profile.epochs = 100, and 1,000 on digits, which have no mirror images."""
-    return LEARNED_LABELS, DC_EVALUATION | {"epochs": (3 if profile.flip else 10) * profile.epochs}
+def protocol(profile: Profile, size: SetSize) -> tuple[str, dict]:
+    """DC's evaluation: 300 epochs, and 1,000 on digits, which have no mirror images."""
+    return LEARNED_LABELS, DC_EVALUATION | {"epochs": published_epochs(300 if profile.flip else 1000, profile)}
 
 
 def _families(flip: bool) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from ..pipeline.train_student import LEARNED_LABELS
 from ..randomness import torch_rng
 from ..store.artifacts import Workspace
 from .account import NETWORK_WEIGHT, Account, Cost
-from .method import Method, MethodRun
+from .method import Method, MethodRun, SetSize
 from .shared.learned import Learned, RealBatches, descend, floats_of, fresh_network, keyed, learned_set, pixels_of
 from .shared.trajectories import called_with
 from .shared.unroll import End, PartsLoss, unrolled
@@ -125,7 +125,7 @@ def learned_steps(
                 parameter -= rate * g
 
 
-def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
+def protocol(profile: Profile, size: SetSize) -> tuple[str, dict]:
     """The learned steps at the learned rates; the knobs of the shared training have no effect."""
     return LEARNED_LABELS, {"optimiser": "sgd", "cutmix": False}
 

@@ -23,9 +23,9 @@ from ..randomness import torch_rng
 from ..store.artifacts import Workspace
 from .account import NETWORK_WEIGHT, Account, Cost
 from .method import Method, MethodRun
-from .mtt import MATCHED, Ways, protocol, unrolled_cost
+from .mtt import MATCHED, Ways, learned_rate, unrolled_cost
 from .shared.distances import embedded
-from .shared.evaluation import Shown, train_on_floats
+from .shared.evaluation import Shown, dc_protocol, train_on_floats
 from .shared.learned import Learned, descend, fresh_network, keyed, learned_set, pixels_of, real_start
 from .shared.trajectories import experts
 from .shared.unroll import distance_to, unrolled
@@ -140,6 +140,6 @@ def _cost(account: Account) -> Iterator[Cost]:
 
 
 METHOD = Method(
-    name="haba", title="HaBa", reference="liu2022haba", distill=_distill, ipc="tesla_ipc", protocol=protocol, fit=_fit,
-    cost=_cost, uses=("random_real",), small={"haba_hallucinators": 2},
+    name="haba", title="HaBa", reference="liu2022haba", distill=_distill, ipc="tesla_ipc", protocol=dc_protocol,
+    rate=learned_rate, fit=_fit, cost=_cost, uses=("random_real",), small={"haba_hallucinators": 2},
 )  # fmt: skip

@@ -18,14 +18,14 @@ from ..pipeline.distilled import DistilledDataset
 from ..pipeline.train_student import LEARNED_LABELS
 from ..store.artifacts import Workspace
 from .account import Account, Cost
-from .method import Method, MethodRun
+from .method import Method, MethodRun, SetSize, published_epochs
 from .shared.evaluation import train_on_floats
 from .shared.learned import Learned, RealBatches, descend, keyed, learned_set, pixels_of, real_start
 from .shared.ridge import centred_one_hot, half_squares, ridge_prediction, wide_kernels
 
 RIDGE = 1e-6
 DOUBLE = 3 * 2  # forward and backward, multiply and add
-REGRESSION = {  # for students of learned labels: FRePo's 1,000 steps, if profile.epochs = 100
+REGRESSION = {  # for students of learned labels: FRePo's 1,000 steps
     "optimiser": "adamw", "learning_rate": 3e-4, "lr_schedule": "cosine", "batch_size": 500, "weight_decay": 0.0,
     "cutmix": False,
 }  # fmt: skip
@@ -81,9 +81,9 @@ def kernel_points(
     return learned_set(run, name, ipc, distill_seed, learn, knobs=knobs, module=module)
 
 
-def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
+def protocol(profile: Profile, size: SetSize) -> tuple[str, dict]:
     """Students of the floats by squared error on the labels; `students` selects the network (KIP: width 1,024)."""
-    return LEARNED_LABELS, REGRESSION | {"epochs": 10 * profile.epochs}
+    return LEARNED_LABELS, REGRESSION | {"epochs": published_epochs(1000, profile)}
 
 
 def kernel_cost(account: Account, step: str, title: str, steps: int) -> Iterator[Cost]:

@@ -7,6 +7,7 @@ literal constants of the file.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -30,6 +31,11 @@ SRE2L_TRAINING = {
 }
 
 
+def published_epochs(epochs: int, profile: Profile) -> int:
+    """The published number of epochs; for a profile with fewer than 100 epochs, fewer in proportion."""
+    return min(epochs, epochs * profile.epochs // 100)
+
+
 class MethodRun:
     """The parts of a run that a method may use; every step is made on first use.
 
@@ -50,9 +56,21 @@ class MethodRun:
         """Latents of a class, and the indices of their images in the training part."""
 
 
-# kind of target and knobs that differ, for a profile and a distilled set; the kind is soft, hard, or learned, for which
-# the method's own loop trains on its learned set
-TrainingProtocol = Callable[[Profile, DistilledDataset], tuple[str, dict]]
+class SetSize(NamedTuple):
+    """The size of a distilled set, known before it is made."""
+
+    ipc: int
+    n_classes: int
+
+    @property
+    def n(self) -> int:
+        """Number of images."""
+        return self.ipc * self.n_classes
+
+
+# kind of target and knobs that differ, for a profile and the size of a set; the kind is soft, hard, or learned, for
+# which the method's own loop trains on its learned set
+TrainingProtocol = Callable[[Profile, SetSize], tuple[str, dict]]
 WeightsOf = Callable[
     [MethodRun, DistilledDataset, int], Float[Tensor, " n"]
 ]  # of run, distilled set, distillation seed
@@ -80,6 +98,7 @@ class Method:
     # the training of its students
     weights: str | float | WeightsOf | None = "uniform"  # of its images in the loss; None uses the profile's
     protocol: TrainingProtocol | None = None  # as published, if it differs from the shared one
+    rate: Callable[[DistilledDataset], float] | None = None  # the learning rate of its protocol, if it is learned
     loss: StudentLoss | None = None  # instead of `weighted_kl`
     schedule: Callable[[float], float] | None = None  # share of the learning rate after a share of the epochs
     fit: Callable[..., None] | None = None  # its protocol's loop; takes workspace, network, set, data, profile, key
@@ -105,6 +124,11 @@ class Method:
     def runs_at(self, profile: Profile, ipc: int) -> bool:
         """Whether a run of this profile includes the row at this number of images per class."""
         return not self.ipc or ipc in getattr(profile, self.ipc)
+
+    def own_training(self, profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
+        """Its protocol for a distilled set, with the learned rate if there is one."""
+        target, changes = self.protocol(profile, SetSize(distilled.ipc, len(distilled.classes)))
+        return target, changes | ({"learning_rate": self.rate(distilled)} if self.rate else {})
 
     def weights_of(self, profile: Profile) -> str | float:
         """The weighting for a profile; `own` if it is a function."""

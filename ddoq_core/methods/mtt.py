@@ -14,13 +14,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ..config.profile import Profile, knob
+from ..config.profile import knob
 from ..pipeline.distilled import DistilledDataset
-from ..pipeline.train_student import LEARNED_LABELS
 from ..store.artifacts import Artifact, Workspace
 from .account import NETWORK_WEIGHT, Account, Cost
 from .method import Method, MethodRun
-from .shared.evaluation import DC_EVALUATION, train_on_floats
+from .shared.evaluation import dc_protocol, train_on_floats
 from .shared.learned import (
     MOMENTUM,
     Learned,
@@ -112,10 +111,9 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
     return learned_set(run, "mtt", ipc, distill_seed, learn, knobs=knobs, module=__name__, inputs=(taught,))
 
 
-def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
-    """The evaluation of DSA, at the learned rate."""
-    rate = float(floats_of(distilled)["rate"])
-    return LEARNED_LABELS, DC_EVALUATION | {"epochs": 10 * profile.epochs, "learning_rate": rate}
+def learned_rate(distilled: DistilledDataset) -> float:
+    """The learning rate that was learned with the images; its students start at it."""
+    return float(floats_of(distilled)["rate"])
 
 
 def unrolled_cost(account: Account, ipc: int, steps: int) -> float:
@@ -133,6 +131,6 @@ def _cost(account: Account) -> Iterator[Cost]:
 
 
 METHOD = Method(
-    name="mtt", title="MTT", reference="cazenavette2022mtt", distill=_distill, ipc="tesla_ipc", protocol=protocol,
-    fit=train_on_floats, cost=_cost, uses=("random_real",), small={"mtt_steps": 2, "mtt_rate": 1.0},
+    name="mtt", title="MTT", reference="cazenavette2022mtt", distill=_distill, ipc="tesla_ipc", protocol=dc_protocol,
+    rate=learned_rate, fit=train_on_floats, cost=_cost, uses=("random_real",), small={"mtt_steps": 2, "mtt_rate": 1.0},
 )  # fmt: skip

@@ -31,7 +31,7 @@ from ..randomness import numpy_rng
 from ..store.artifacts import Artifact, Store, Workspace
 from ..threads import threads
 from .account import NETWORK_WEIGHT, SYNTHESIS, Account, Cost
-from .method import SRE2L_TRAINING, Method, MethodRun
+from .method import SRE2L_TRAINING, Method, MethodRun, SetSize, published_epochs
 
 SMALLEST_CROP = 0.08  # of the area, as in torchvision's RandomResizedCrop
 TOGETHER = 50  # images whose crops are scored together
@@ -160,21 +160,21 @@ def tiled(crops: Float[Tensor, "n C s s"], factor: int) -> Float[Tensor, "k C S 
     return grid.permute(2, 3, 0, 4, 1, 5).reshape(k, channels, factor * side, factor * side)
 
 
-def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
+def protocol(profile: Profile, size: SetSize) -> tuple[str, dict]:
     """RDED's labels and training: the teacher labels every view, and the rate ends at a half of its start.
 
     From its released code: the batch by images per class, doubled for 100 classes or more, at most the whole set (for
     other numbers of images, that of the next lower one); views of at least 1 / factor of the area; 1e-3, the rate of
-    ResNets and ConvNets; decay; CutMix; T; 300 epochs, as three times profile.epochs. The profile sets mirroring
+    ResNets and ConvNets; decay; CutMix; T; 300 epochs (`published_epochs`). The profile sets mirroring
     (published: always). The shuffling of crops in each view is left out; it has no effect for factor 1.
     """
-    batch = BATCHES[max(level for level in BATCHES if level <= distilled.ipc)]
-    batch *= 2 if len(distilled.classes) >= 100 else 1
+    batch = BATCHES[max(level for level in BATCHES if level <= size.ipc)]
+    batch *= 2 if size.n_classes >= 100 else 1
     changes = {
-        "batch_size": min(batch, len(distilled)),
+        "batch_size": min(batch, size.n),
         "crop_scale": 1 / profile.rded_factor,
         "lr_schedule": "half-cosine",
-        "epochs": 3 * profile.epochs,
+        "epochs": published_epochs(300, profile),
     }
     return "soft", SRE2L_TRAINING | changes
 

@@ -26,7 +26,7 @@ from ..randomness import torch_rng
 from ..store.artifacts import Workspace
 from .account import NETWORK_WEIGHT, Account, Cost
 from .dd import UNROLLED, loss_on
-from .method import Method, MethodRun
+from .method import Method, MethodRun, SetSize, published_epochs
 from .shared.evaluation import Shown, train_on_floats
 from .shared.learned import MOMENTUM, Learned, RealBatches, descend, fresh_network, keyed, learned_set, pixels_of
 from .shared.siamese import augmented, drawn, families_of
@@ -140,11 +140,11 @@ def _fit(work: Workspace, network: nn.Module, *told) -> None:
     train_on_floats(work, network, *told, shown_of=_shown)
 
 
-def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
-    """300 epochs for profile.epochs = 100 on all its images, batches of 640, no decay; published: a constant rate."""
+def protocol(profile: Profile, size: SetSize) -> tuple[str, dict]:
+    """300 epochs on all its images, batches of 640, no decay; published: a constant rate."""
     return LEARNED_LABELS, {
         "optimiser": "sgd", "learning_rate": 0.01, "lr_schedule": "step", "batch_size": 640, "weight_decay": 0.0,
-        "cutmix": False, "epochs": 3 * profile.epochs,
+        "cutmix": False, "epochs": published_epochs(300, profile),
     }  # fmt: skip
 
 

@@ -30,7 +30,7 @@ from ..store.artifacts import Artifact, Store, Workspace
 from ..store.checkpoints import Checkpoint
 from ..threads import threads
 from .account import NETWORK_WEIGHT, SYNTHESIS, Account, Cost
-from .method import Method, MethodRun
+from .method import Method, MethodRun, SetSize, published_epochs
 from .random_real import random_real
 from .shared.trajectories import experts, trajectory, vector_loss, vector_network
 from .shared.unroll import distance_to, unrolled
@@ -188,22 +188,26 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
     return tesla(run.store, run.dataset, run.profile, ipc=ipc, distill_seed=distill_seed)
 
 
-def protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
-    """The public evaluation of trajectory matching, for profile.epochs = 100: 1,000 epochs of gradient descent.
+def protocol(profile: Profile, size: SetSize) -> tuple[str, dict]:
+    """The public evaluation of trajectory matching: 1,000 epochs of gradient descent.
 
     It starts at the learned rate and uses a tenth of it after half of the epochs, with batches of 256 and a decay of
     5e-4. Mild crops replace the published augmentation (crops, shifts, scales).
     """
     return "hard", {
         "optimiser": "sgd",
-        "learning_rate": distilled.artifact.json("learned.json")["rate"],
         "lr_schedule": "tenth",
-        "epochs": 10 * profile.epochs,
+        "epochs": published_epochs(1000, profile),
         "batch_size": 256,
         "weight_decay": 5e-4,
         "cutmix": False,
         "crop_scale": 0.7,
     }
+
+
+def _learned_rate(distilled: DistilledDataset) -> float:
+    """The learning rate that was learned with the images; its students start at it."""
+    return distilled.artifact.json("learned.json")["rate"]
 
 
 def _cost(account: Account) -> Iterator[Cost]:
@@ -221,7 +225,7 @@ def _cost(account: Account) -> Iterator[Cost]:
 
 METHOD = Method(
     name="tesla", title="TESLA", reference="cui2023tesla", distill=_distill, ipc="tesla_ipc", protocol=protocol,
-    cost=_cost, uses=("random_real",),
+    rate=_learned_rate, cost=_cost, uses=("random_real",),
     small={
         "tesla_ipc": [1, 2], "tesla_network": "convnet-4", "tesla_experts": 2, "tesla_epochs": 2,
         "tesla_iterations": 2, "tesla_steps": 2,

@@ -27,7 +27,7 @@ from ..store.safe_files import read_tensors
 from ..threads import threads
 
 ENCODE_KNOBS = ("seed", "resize", "encode_sample")  # knobs of a profile that `encode_images` uses
-BATCH = 50  # images encoded together; part of the plan
+BATCH = 50  # images encoded together
 
 
 def encode(store: Store, dataset: Dataset, prior: Artifact, profile: Profile) -> Artifact:
@@ -124,7 +124,7 @@ def encode_images(
 ) -> Float[Tensor, "n c h w"]:  # fmt: skip
     """Latents of some images of a split: the posterior's mean, or a draw keyed by the image's index if `encode_sample`.
 
-    The next batch is read while one is encoded.
+    The next batch is read while one is encoded. A batch for which the device lacks the memory is encoded in halves.
     """
     latents, parts = [], index.split(batch)
 
@@ -138,8 +138,25 @@ def encode_images(
             if following is not None:
                 waiting = reader.submit(read, following)
             rng = [torch_rng(seed, "encode", i) for i in part.tolist()] if encode_sample else None
-            latents.append(prior.encode(images, rng).cpu())
+            latents.append(_encoded(prior, images, rng))
     return torch.cat(latents)
+
+
+def _encoded(
+    prior: GenerativePrior, images: Float[Tensor, "b C H W"], rng: list[torch.Generator] | None
+) -> Float[Tensor, "b c h w"]:
+    """Latents of images, encoded at once or in halves."""
+    try:
+        return prior.encode(images, rng).cpu()
+    except torch.OutOfMemoryError:
+        if len(images) == 1:
+            raise InputError(
+                f"the device has not enough memory to encode one image of {prior.image_size} pixels; "
+                "set precision=float16 or device=cpu"
+            ) from None
+    half = len(images) // 2
+    parts = (slice(None, half), slice(half, None))
+    return torch.cat([_encoded(prior, images[part], rng and rng[part]) for part in parts])
 
 
 def check_fit(prior: GenerativePrior, dataset: Dataset) -> None:

@@ -1,7 +1,7 @@
 """What a student sees: views of the distilled images, epoch after epoch, with their targets and weights.
 
 In: the pixels of a set, as a mapped file, and the teacher or its stored labels. Out: this process's share of every
-batch, on the device. Memory holds one number for each image of the set, and nothing else of its size.
+batch, on the device. Of the set's size, memory holds one number for each image, and the stored labels of one epoch.
 """
 
 from collections.abc import Callable, Iterator

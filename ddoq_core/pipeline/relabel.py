@@ -31,6 +31,7 @@ from .teacher import load_teacher
 from .views import VIEW_KNOBS, Views, draw_views, views_of
 
 PIECE = 250  # images of an epoch that are made and labelled together; independent of the batch size
+ON_A_GPU = 2  # files that a GPU labels at once; each has its own views and activations in memory
 FILE_EPOCHS, FILE_BYTES = 10, 2**24  # most epochs in one file, and most bytes if that is more than one epoch
 MUCH = 1e9  # labels with more bytes are announced before they are written
 
@@ -66,7 +67,8 @@ def relabel(
             work.chunk(_file(first), write)
 
         files = world().my_share(range(0, profile.labelled_epochs, together))
-        with ThreadPoolExecutor(profile.threads) as pool:
+        at_once = profile.threads if profile.device == "cpu" else min(profile.threads, ON_A_GPU)
+        with ThreadPoolExecutor(at_once) as pool:
             list(bar(pool.map(label, files), total=len(files), desc="soft labels"))
 
     def build(work: Workspace) -> None:

@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from ..config.knobs import unknown_name
 from ..config.profile import Profile
 from ..data.dataset import Dataset, check_class_sizes
+from ..errors import InputError
 from ..methods import METHODS
 from ..methods.method import OWN
 from ..pipeline.teacher import PRETRAINED
+from ..pipeline.views import VIEW_KNOBS
 from .jobs import Student
 
 ENOUGH = 3500  # training images that a fitted prior needs, measured on digits by `ddoq record few_images`
@@ -17,7 +19,7 @@ def students_of(profile: Profile) -> list[Student]:
     """All students of a profile, in the order of the table.
 
     Raises:
-        InputError: an unknown method.
+        InputError: an unknown method, or one that runs at none of the profile's levels.
     """
     p = profile
     for name in p.methods:
@@ -26,6 +28,12 @@ def students_of(profile: Profile) -> list[Student]:
     tasks = []
     for name in (m for m in METHODS if m in p.methods):
         whole = METHODS[name].distill is None
+        if not whole and not any(METHODS[name].runs_at(p, ipc) for ipc in (*p.ipc, *p.hard_ipc)):
+            knob = METHODS[name].ipc
+            raise InputError(
+                f"{name} runs at {knob} = {getattr(p, knob)}, and none of them is in ipc = {p.ipc}; "
+                f"add one to both, or leave {name} out of methods"
+            )
         levels = {"soft": p.ipc, "hard": p.hard_ipc, OWN: p.ipc if METHODS[name].protocol else []}
         levels = {"hard": [None]} if whole else levels
         tasks += [
@@ -38,6 +46,13 @@ def students_of(profile: Profile) -> list[Student]:
             for distill_seed, seed in _seeds(p, whole)
         ]
     return tasks
+
+
+def own_profile(profile: Profile, changes: dict) -> Profile:
+    """The profile of students of a method's own protocol; stored labels serve them only if their views are the same."""
+    own = profile.replace(**changes, label_epochs=0)
+    same = not profile.label_epochs and own.keyed(*VIEW_KNOBS) == profile.keyed(*VIEW_KNOBS)
+    return own if same else own.replace(soft_labels="online")
 
 
 def _seeds(profile: Profile, whole: bool) -> list[tuple[int, int]]:

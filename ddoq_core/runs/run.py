@@ -31,13 +31,12 @@ from ..pipeline.encode import Latents, PassingLatents, StoredLatents, encode
 from ..pipeline.relabel import relabel
 from ..pipeline.teacher import teacher
 from ..pipeline.train_student import LEARNED_LABELS, Weights
-from ..pipeline.views import VIEW_KNOBS
 from ..priors.load import check_kept, prior_artifact
 from ..processes import bar, report_line, world
 from ..store.artifacts import Artifact, Store, Workspace
 from ..store.locks import held
 from .jobs import Job, Student, of_whole_cells, read_rows, result_row, train_all
-from .plan import check_levels, students_of, warning_of_few
+from .plan import check_levels, own_profile, students_of, warning_of_few
 from .progress import Progress
 
 ANOTHER_SCALE = 100  # with more classes, a notebook reads a finished run and never starts one
@@ -149,11 +148,8 @@ class Run(MethodRun):
             return Job(profile, task)
         distilled = self.distilled(task.method, task.ipc, task.distill_seed)
         if target == OWN:
-            target, changes = method.protocol(profile, distilled)
-            own = profile.replace(**changes, label_epochs=0)
-            if profile.label_epochs or own.keyed(*VIEW_KNOBS) != profile.keyed(*VIEW_KNOBS):
-                own = own.replace(soft_labels="online")  # its views are its own, so stored labels do not fit them
-            profile = own
+            target, changes = method.own_training(profile, distilled)
+            profile = own_profile(profile, changes)
         job = Job(profile, task, target, self.weights(task, distilled), distilled.artifact, method=method.name)
         if target in ("hard", LEARNED_LABELS):
             return job

@@ -290,6 +290,25 @@ def test_a_class_that_is_encoded_and_forgotten_is_paid_with_its_clusters():
     assert flops_of[0] == flops_of[1] and "encode" not in {c.step for c in passing}
 
 
+def test_students_of_an_own_protocol_are_told_with_its_epochs_and_its_views():
+    """D4M's has the views of the paper's, so stored labels serve both; RDED's has other ones."""
+    rows = Profile.load("imagenet", {"methods": ["d4m", "rded"], "n_student_seeds": 1})
+    found, network = {(c.step, c.network): c for c in costs(rows, IMAGENET)}, classifier("resnet18", 1000, 3, 224)
+    assert found["relabel", ""].times == 2
+    own = {name: found["train", f"resnet18, {METHODS[name].title}, own protocol"] for name in rows.methods}
+    assert [own[name].times for name in rows.methods] == [1, 1]
+    assert own["d4m"].flops == found["train", "resnet18, soft labels"].flops == 10_000 * 300 * network.training
+    assert own["rded"].flops == 10_000 * 300 * (network.training + network.forward)
+    assert (own["d4m"].together, own["rded"].together) == (512, 50)  # a batch has two parts
+    alone = {(c.step, c.network): c.times for c in costs(rows.replace(targets=["own"]), IMAGENET)}
+    assert alone["relabel", ""] == 1 and ("train", "resnet18, soft labels") not in alone
+
+
+def test_a_run_without_a_student_costs_nothing():
+    whole = PAPER.replace(methods=["full"])
+    assert cost_table(run_cost(whole, IMAGENET, A6000)).rows[-1][4] == 0
+
+
 def test_a_teacher_that_is_asked_while_training_stores_nothing_and_works_for_every_student():
     stored, online = (
         {(c.step, c.ipc): c for c in costs(PAPER.replace(soft_labels=kind), IMAGENET)} for kind in ("stored", "online")

@@ -9,8 +9,7 @@ from ddoq_book.studies.baselines import baselines_runs, baselines_study
 from ddoq_book.studies.searches import TUNED
 from ddoq_core.config.profile import Profile
 from ddoq_core.methods import METHODS
-
-from ..stand_ins import set_of_size
+from ddoq_core.methods.method import SetSize
 
 PROFILE = Profile.load("table")
 PARTS = {"all-ipc001", "rded-own", "sre2l-ipc010", "tesla-ipc010", "small-stem-ipc010"}
@@ -78,8 +77,7 @@ def test_what_was_searched_again_is_recorded_with_the_values_that_were_chosen(ru
 def test_rdeds_own_protocol_has_the_published_share_of_epochs_at_every_level(runs):
     run = runs["rded-own"]
     assert Counter((t.method, t.labels, t.ipc) for t in run.plan) == {("rded", "own", k): 9 for k in PROFILE.ipc}
-    published = METHODS["rded"].protocol
-    assert published(run.profile, set_of_size(10, 10))[1]["epochs"] == 300
+    assert METHODS["rded"].protocol(run.profile, SetSize(10, 10))[1]["epochs"] == 300
 
 
 def test_the_small_stem_has_a_student_for_each_of_six_distillations(runs):

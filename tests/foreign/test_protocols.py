@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,10 @@ from ddoq_core.errors import InputError
 from ddoq_core.foreign import protocols as module
 from ddoq_core.foreign.protocols import PROTOCOLS, evaluate_folder, evaluation_table
 from ddoq_core.methods import METHODS
+from ddoq_core.methods.method import SetSize
 from ddoq_core.pipeline.lessons import Lessons
 from ddoq_core.randomness import numpy_rng
 from ddoq_core.runs.run import Run
-
-from ..stand_ins import set_of_size
 
 N, IPC, SIZE = 11, 2, 16  # classes: enough for 10 to come before 2
 WNIDS = ["n01440764", "n02102040", "n02979186", "n03000684", "n03028079", "n03394916", "n03417042", "n03425413"]
@@ -108,7 +108,8 @@ def test_a_set_of_ours_gets_the_student_that_a_run_trains_on_it(birds, ours):
 
 def test_a_students_labels_are_right_though_imagefolder_would_mix_up_these_folders(birds, folder, monkeypatch):
     """With labels of its own the wrong order would be seen at once: hard targets, and a student that learns them."""
-    monkeypatch.setitem(module.PROTOCOLS, "hard", lambda profile, distilled: ("hard", {"cutmix": False, "epochs": 80}))
+    hard = replace(METHODS["d4m"], protocol=lambda profile, size: ("hard", {"cutmix": False, "epochs": 80}))
+    monkeypatch.setitem(module.PROTOCOLS, "hard", hard)
     monkeypatch.setitem(module.NOT_AS_PUBLISHED, "hard", "")
     learning = birds.replace(students=["convnet-16"], learning_rate=0.01, batch_size=11)
     assert evaluate_folder(folder("D4M"), "hard", learning).rows[0]["top1"] > 60
@@ -129,11 +130,11 @@ def test_a_preset_sets_what_defines_its_protocol_and_you_win_over_it(birds, ours
 
 @pytest.mark.parametrize(("classes", "ipc", "batch"), [(1000, 10, 1024), (100, 50, 102), (10, 10, 10), (10, 1, 10)])
 def test_the_batch_of_d4m_is_1024_for_a_thousand_classes_and_in_proportion_for_fewer(classes, ipc, batch):
-    assert PROTOCOLS["d4m"](Profile(), set_of_size(ipc, classes))[1]["batch_size"] == batch
+    assert PROTOCOLS["d4m"].protocol(Profile(), SetSize(ipc, classes))[1]["batch_size"] == batch
 
 
 def test_the_protocol_of_rded_is_the_one_of_its_row_and_the_command_knows_every_preset():
-    assert PROTOCOLS["rded"] is METHODS["rded"].protocol
+    assert PROTOCOLS["rded"] is METHODS["rded"]
     assert tuple(PROTOCOLS) == cli.PRESETS and PROTOCOLS.keys() == module.NOT_AS_PUBLISHED.keys()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ddoq_core import cli
 from ddoq_core.cost.calibration import LIKE, Speed, calibrated, read_record
 from ddoq_core.cost.sizes import Images
 from ddoq_core.cost.tables import PAPER, run_cost
@@ -59,11 +60,12 @@ def test_the_whole_proof_runs_on_the_cpu_with_small_sizes(tmp_path):
     assert main([str(out), "--device", "cpu", "--small", "--limit", "600"]) == 0
     found = read_record(out)
     assert found.small and not found.failures and not found.disagreements
-    assert {s.step for s in found.speeds} == set(LIKE) and all(found.share(s) > 0 for s in found.speeds)
+    assert {s.step for s in found.speeds} == {step for step, _, _ in LIKE}
+    assert all(found.share(s) > 0 for s in found.speeds)
     assert {a["step"] for a in found.agreements} >= {"resumed student", "relabel", "exact score, local", "exact cells"}
     assert {a["precision"] for a in found.agreements} == {"float32", "float16", "bfloat16"} == set(found.peaks)
     with pytest.raises(InputError, match="a record of small sizes"):
-        calibrated(out)
+        calibrated(out, PAPER)
 
 
 def test_a_part_that_fails_and_one_that_is_too_late_are_named_and_the_rest_is_kept(tmp_path):
@@ -179,14 +181,35 @@ def test_the_script_says_how_it_is_used(tmp_path):
 
 
 def test_a_cost_is_told_by_the_speeds_of_a_record(tmp_path):
-    device, images = calibrated(record(tmp_path / "r.json")), Images.of(PAPER)
+    device, images = calibrated(record(tmp_path / "r.json"), PAPER), Images.of(PAPER)
     told = {(c.step, c.ipc): device.seconds(c.flops, c.step) for c in run_cost(PAPER, images, device).costs}
     operations = {(c.step, c.ipc): c.flops for c in run_cost(PAPER, images, device).costs}
     assert told["encode", None] == pytest.approx(operations["encode", None] / 1e14)
     assert told["synthesize", 10] == pytest.approx(operations["synthesize", 10] / 2e14)
-    assert told["train", 10] == pytest.approx(operations["train", 10] / 5e13)  # the faster of both precisions
+    assert told["train", 10] == pytest.approx(operations["train", 10] / 2.5e13)
     assert str(device) == "a GPU, at its measured speeds"
-    assert device.seconds(1e14, "another step") == pytest.approx(1e14 / min(1e14, 2e14, 5e13))
+    assert device.seconds(1e14, "another step") == pytest.approx(4)  # the lowest speed
+
+
+def test_the_precision_of_a_profile_chooses_the_speeds(tmp_path):
+    path = record(tmp_path / "r.json")
+    in_bfloat16 = calibrated(path, PAPER.replace(training_precision="bfloat16"))
+    assert in_bfloat16.seconds(1e14, "train") == pytest.approx(2)
+    assert in_bfloat16.seconds(1e14, "teacher") == pytest.approx(4)  # it is trained in float32
+    in_float32 = calibrated(path, PAPER.replace(precision="float32"))
+    assert in_float32.seconds(1e14, "encode") == pytest.approx(4)  # not measured in float32: the lowest speed
+    nothing = [vars(speed("encode", "float16"))]
+    with pytest.raises(InputError, match="has no speed in the precisions of profile imagenet"):
+        calibrated(record(tmp_path / "r.json", speeds=nothing), PAPER.replace(precision="float32"))
+
+
+def test_the_command_has_the_speeds_of_a_record(tmp_path, monkeypatch, capsys):
+    path = record(tmp_path / "r.json")
+    monkeypatch.setattr(sys, "argv", ["ddoq", "cost", "--profile", "imagenet", "--calibrate", str(path)])
+    with pytest.raises(SystemExit, match="0"):
+        cli.main()
+    out = capsys.readouterr().out
+    assert "on a GPU, at its measured speeds" in out and "slower in float32" not in out
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"device": "x"}'])

@@ -98,7 +98,7 @@ def test_another_seed_makes_another_set(run, made):
 
 
 def test_the_published_protocol_trains_on_the_floats_with_the_methods_own_loop(run, made):
-    kind, changes = METHODS["dm"].protocol(run.profile, made)
+    kind, changes = METHODS["dm"].own_training(run.profile, made)
     assert kind == LEARNED_LABELS and run.profile.replace(**changes).epochs == 10 * run.profile.epochs
     job = run.job(Student("dm", 2, "convnet-4", "own", 0, 0))
     assert job.target == LEARNED_LABELS and job.trainer.fit is METHODS["dm"].fit

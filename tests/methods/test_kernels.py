@@ -109,7 +109,7 @@ def test_students_of_its_protocol_are_trained_on_the_labels_by_squares(run_on_sq
     monkeypatch.setattr("ddoq_core.runs.jobs._dataset_of", lambda profile: squares)
     run = run_on_squares(kip_steps=40, kip_batch=36, epochs=12)
     made = run.distilled("kip_labels", 2)
-    kind, changes = METHODS["kip_labels"].protocol(run.profile, made)
+    kind, changes = METHODS["kip_labels"].own_training(run.profile, made)
     assert kind == LEARNED_LABELS and changes["epochs"] == 120
     result = train_student(run.job(Student("kip_labels", 2, "convnet-8", "own", 0, 0))).json("result.json")
     assert result["top1"] > 50

@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 
 from ddoq_core.errors import InputError
-from ddoq_core.methods import METHODS, dd, haba, mtt, rtp
+from ddoq_core.methods import METHODS, dd, haba, rtp
 from ddoq_core.methods.dd import learned_steps, step_loss
 from ddoq_core.methods.haba import hallucinated, near_identities
+from ddoq_core.methods.method import SetSize
 from ddoq_core.methods.mtt import Ways
 from ddoq_core.methods.rtp import addressed, addresses_of_class, table_loss
 from ddoq_core.methods.shared.learned import floats_of, fresh_network
@@ -184,8 +185,10 @@ def test_an_interrupted_set_goes_on_to_the_same_bytes(resumes, name, module, ste
 
 def test_the_protocols_are_the_published_ones(run_on_squares):
     run = run_on_squares(tesla_ipc=[2])
-    made = run.distilled("rtp", 2)
-    assert METHODS["rtp"].protocol(run.profile.replace(epochs=100), made)[1]["epochs"] == 300
+    assert METHODS["rtp"].protocol(run.profile.replace(epochs=100), SetSize(2, 3))[1]["epochs"] == 300
     haba_set = run.distilled("haba", 2)
-    changes = METHODS["haba"].protocol(run.profile, haba_set)[1]
-    assert changes["learning_rate"] == float(floats_of(haba_set)["rate"]) and METHODS["haba"].protocol is mtt.protocol
+    changes = METHODS["haba"].own_training(run.profile, haba_set)[1]
+    assert (
+        changes["learning_rate"] == float(floats_of(haba_set)["rate"])
+        and METHODS["haba"].protocol is METHODS["mtt"].protocol
+    )

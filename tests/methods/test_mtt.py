@@ -58,7 +58,7 @@ def test_trajectories_are_augmented_by_dsa_and_are_not_those_of_tesla(run):
 
 def test_students_of_its_protocol_have_the_learned_rate(run):
     made = run.distilled("mtt", 2)
-    assert METHODS["mtt"].protocol(run.profile, made)[1]["learning_rate"] == float(floats_of(made)["rate"])
+    assert METHODS["mtt"].own_training(run.profile, made)[1]["learning_rate"] == float(floats_of(made)["rate"])
 
 
 def test_an_interrupted_set_goes_on_to_the_same_bytes(resumes):

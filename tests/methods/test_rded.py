@@ -12,13 +12,13 @@ from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.errors import InputError
 from ddoq_core.methods import METHODS
 from ddoq_core.methods import rded as module
-from ddoq_core.methods.method import MethodRun
+from ddoq_core.methods.method import MethodRun, SetSize
 from ddoq_core.methods.rded import _scored, best_crops, cut_out, random_squares, rded, teacher_losses, tiled
 from ddoq_core.pipeline.distilled import write_image
 from ddoq_core.randomness import numpy_rng
 from ddoq_core.store.artifacts import Artifact, Store
 
-from ..stand_ins import set_of_size, stand_in
+from ..stand_ins import stand_in
 
 SIZE, SIZES = 8, [12, 9]
 PROFILE = Profile.of({"image_size": SIZE, "rded_crops": 3, "rded_images": 12, "threads": 1})
@@ -232,8 +232,13 @@ def test_a_run_is_asked_for_nothing_but_its_data_and_teacher(store):
     [(1, 10, 10), (2, 10, 10), (10, 10, 50), (20, 10, 50), (50, 10, 100), (10, 1000, 100), (50, 100, 200), (1, 5, 5)],
 )
 def test_the_batch_of_its_own_training_is_the_published_one_for_its_images_per_class(ipc, classes, batch):
-    known = set_of_size(ipc, classes)
+    known = SetSize(ipc, classes)
     target, changes = METHODS["rded"].protocol(PROFILE, known)
     assert (target, changes["batch_size"]) == ("soft", batch)
-    assert PROFILE.replace(**changes).lr_schedule == "half-cosine" and changes["epochs"] == 3 * PROFILE.epochs
+    assert PROFILE.replace(**changes).lr_schedule == "half-cosine" and changes["epochs"] == 3 * PROFILE.epochs <= 300
     assert METHODS["rded"].protocol(PROFILE.replace(rded_factor=2), known)[1]["crop_scale"] == 0.5
+
+
+@pytest.mark.parametrize("name", ["imagenet", "imagenette", "table"])
+def test_its_own_training_has_the_published_300_epochs_in_the_profiles_that_are_meant_for_results(name):
+    assert METHODS["rded"].protocol(Profile.load(name), SetSize(10, 10))[1]["epochs"] == 300

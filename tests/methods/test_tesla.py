@@ -247,7 +247,7 @@ def test_held_out_images_and_labels_change_no_byte_of_a_set(tmp_path, made):
 
 
 def test_the_published_protocol_trains_with_hard_labels_at_the_learned_rate(made):
-    target, knobs = METHOD.protocol(PROFILE, made)
+    target, knobs = METHOD.own_training(PROFILE, made)
     assert target == "hard"
     assert knobs["learning_rate"] == made.artifact.json("learned.json")["rate"]
     assert PROFILE.replace(**knobs).epochs == 10 * PROFILE.epochs

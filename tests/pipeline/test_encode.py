@@ -9,8 +9,10 @@ import torch
 from ddoq_core.errors import InputError
 from ddoq_core.pipeline import encode as module
 from ddoq_core.pipeline.encode import ENCODE_KNOBS, encode, encode_images
-from ddoq_core.priors.load import load_prior
+from ddoq_core.priors.load import GenerativePrior, load_prior
 from ddoq_core.store.artifacts import Artifact, Store
+
+from ..stand_ins import stand_in
 
 
 def test_every_training_image_is_encoded_once_under_its_class(store, squares, prior, tiny):
@@ -37,6 +39,32 @@ def test_another_batch_size_gives_the_same_draws_and_values_equal_to_rounding(sq
     model, knobs = load_prior(prior.path), tiny.replace(encode_sample=sample).subset(*ENCODE_KNOBS)
     a, b = (encode_images(model, squares.train, torch.arange(36), **knobs, batch=batch) for batch in (36, 5))
     torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
+
+
+class Little:
+    """The encoder of a prior on a device that holds a few images at once."""
+
+    def __init__(self, whole, room: int) -> None:
+        self.whole, self.room, self.asked = whole, room, []
+
+    def encode(self, images, rng=None):
+        self.asked.append(len(images))
+        if len(images) > self.room:
+            raise torch.OutOfMemoryError
+        return self.whole.encode(images, rng)
+
+
+@pytest.mark.parametrize("sample", [False, True])
+def test_a_batch_too_large_for_the_device_is_encoded_in_halves_with_the_same_draws(squares, prior, tiny, sample):
+    whole, knobs = load_prior(prior.path), tiny.replace(encode_sample=sample).subset(*ENCODE_KNOBS)
+    device = Little(whole, 3)
+    little = stand_in(GenerativePrior, image_size=16, encode=device.encode)
+    found = encode_images(little, squares.train, torch.arange(7), **knobs)
+    assert device.asked == [7, 3, 4, 2, 2]
+    torch.testing.assert_close(found, encode_images(whole, squares.train, torch.arange(7), **knobs), rtol=0, atol=1e-5)
+    none = stand_in(GenerativePrior, image_size=16, encode=Little(whole, 0).encode)
+    with pytest.raises(InputError, match="not enough memory to encode one image of 16 pixels; set precision=float16"):
+        encode_images(none, squares.train, torch.arange(7), **knobs)
 
 
 def test_drawn_latents_follow_the_seed(store, squares, prior, tiny):

@@ -8,6 +8,7 @@ from ddoq_core.config.profile import Profile
 from ddoq_core.errors import InputError
 from ddoq_core.runs import run as module
 from ddoq_core.runs.jobs import task_of
+from ddoq_core.runs.plan import students_of
 from ddoq_core.runs.run import Run
 
 SMALL = {
@@ -81,6 +82,12 @@ def test_a_table_at_the_scale_of_imagenet_shows_the_cells_that_are_there(folder,
             run.results()
     finally:
         path.write_text(whole)
+
+
+def test_a_method_that_runs_at_none_of_the_levels_is_named():
+    profile = Profile.of({"methods": ["d4m", "tesla"], "ipc": [10], "hard_ipc": [10], "tesla_ipc": [1]})
+    with pytest.raises(InputError, match=r"tesla runs at tesla_ipc = \[1\], and none of them is in ipc = \[10\]"):
+        students_of(profile)
 
 
 def test_torchvisions_weights_are_scored_once():

@@ -11,7 +11,7 @@ import numpy as np
 
 from ddoq_core.config.profile import Profile
 from ddoq_core.methods import METHODS, cda, sre2l, tesla
-from ddoq_core.methods.method import SRE2L_TRAINING
+from ddoq_core.methods.method import SRE2L_TRAINING, published_epochs
 from ddoq_core.methods.shared import trajectories
 from ddoq_core.pipeline.fit_student import RATE_KNOBS, rate
 from ddoq_core.results.table import Column, Table
@@ -157,8 +157,8 @@ def _written(value: float | str) -> str:
 
 
 def _rded_epochs(p: Profile) -> int:
-    """Three times the shared epochs (methods.rded.protocol); the first rows, until recorded again, had the shared."""
-    return 3 * p.epochs if rows_of(FOLDER, "*-rded-own.jsonl") else p.epochs
+    """The published epochs (`methods.rded.protocol`); the first rows, until recorded again, had the shared ones."""
+    return published_epochs(300, p) if rows_of(FOLDER, "*-rded-own.jsonl") else p.epochs
 
 
 def _prior(p: Profile) -> str:

@@ -13,7 +13,9 @@ from ddoq_core.config.profile import Profile
 from ddoq_core.cost.model import costs
 from ddoq_core.cost.sizes import Device, Images
 from ddoq_core.cost.tables import amount, duration, names
+from ddoq_core.methods import METHODS
 from ddoq_core.methods.account import STAGES, Cost
+from ddoq_core.methods.method import OWN
 from ddoq_core.results.intervals import Mean
 from ddoq_core.results.table import As, Column, Table
 from ddoq_core.runs.run import Run
@@ -56,7 +58,8 @@ def timings(run: Run) -> list[Timing]:
     Raises:
         InputError: the run is not finished.
     """
-    waiting = [row["key"] for row in run.finished_rows() if row["labels"] != "own"]
+    rows = {row["key"]: row for row in run.finished_rows()}
+    waiting = list(rows)
     folders = {p.parent.name[-16:]: p.parent for p in run.store.root.glob("*/*/run.json")}
     found: dict[tuple, list[float]] = {}
     seen = set()
@@ -66,16 +69,18 @@ def timings(run: Run) -> list[Timing]:
             continue
         seen.add(key)
         manifest, made = (json.loads((folders[key] / name).read_text()) for name in ("manifest.json", "run.json"))
-        kind = manifest["step"], _network(manifest), _ipc(folders[key], folders)
+        kind = manifest["step"], _network(manifest, rows.get(key)), _ipc(folders[key], folders)
         found.setdefault(kind, []).append(made["seconds"])
         waiting += made["inputs"]
     return [Timing(*kind, tuple(seconds)) for kind, seconds in found.items()]
 
 
-def _network(manifest: dict) -> str:
-    """The network, named as in `Cost.network`."""
-    made = manifest["parameters"]
-    return f"{made['student']}, {made['target']} labels" if manifest["step"] == "train" else made.get("network", "")
+def _network(manifest: dict, row: dict | None) -> str:
+    """The network, named as in `Cost.network`; students have a row."""
+    if manifest["step"] != "train":
+        return manifest["parameters"].get("network", "")
+    training = f"{row['labels']} labels" if row["labels"] != OWN else f"{METHODS[row['method']].title}, own protocol"
+    return f"{row['student']}, {training}"
 
 
 def _ipc(folder: Path, folders: dict[str, Path]) -> int | None:

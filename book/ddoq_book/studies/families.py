@@ -13,7 +13,7 @@ import torch
 from ddoq_core.config.profile import Profile
 from ddoq_core.methods import METHODS
 from ddoq_core.methods.kip import RIDGE
-from ddoq_core.methods.method import OWN
+from ddoq_core.methods.method import OWN, SetSize
 from ddoq_core.methods.shared.learned import FLOATS, floats_of
 from ddoq_core.methods.shared.ridge import centred_one_hot, ridge_prediction, wide_kernels
 from ddoq_core.pipeline.label_forms import LabelForm, form_knobs, label_bytes
@@ -105,7 +105,9 @@ def stored_bytes(run: Run, task: Student) -> dict[str, int]:
         pixels = images if not {"bases", "addresses"} & set(kept) else 0  # bases and addresses make the images
         labels = kept.pop("labels", labels)
         more = sum(kept.values())
-    elif task.labels == "soft" or (task.labels == OWN and METHODS[task.method].protocol(p, distilled)[0] == "soft"):
+    elif task.labels == "soft" or (
+        task.labels == OWN and METHODS[task.method].protocol(p, SetSize(task.ipc, classes))[0] == "soft"
+    ):
         labels = label_bytes(n, classes, p.labelled_epochs, LabelForm.of(form_knobs(p)))
     return {"pixels": pixels, "labels": labels, "more": more}
 

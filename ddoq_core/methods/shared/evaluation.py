@@ -22,11 +22,12 @@ from ...processes import bar, world
 from ...randomness import numpy_rng
 from ...store.artifacts import Workspace
 from ...store.checkpoints import Checkpoint
+from ..method import SetSize, published_epochs
 from .learned import floats_of
 from .siamese import augmented, drawn, families_of
 
 Shown = tuple[Float[Tensor, "n C H W"], Int64[Tensor, " n"]]  # images and their classes
-DC_EVALUATION = {  # 1,000 epochs as published, for profile.epochs = 100
+DC_EVALUATION = {
     "optimiser": "sgd",
     "learning_rate": 0.01,
     "lr_schedule": "tenth",
@@ -36,9 +37,9 @@ DC_EVALUATION = {  # 1,000 epochs as published, for profile.epochs = 100
 }
 
 
-def dc_protocol(profile: Profile, distilled: DistilledDataset) -> tuple[str, dict]:
-    """The evaluation of DC, DSA and DM, with 1,000 epochs of DSA for profile.epochs = 100."""
-    return LEARNED_LABELS, DC_EVALUATION | {"epochs": 10 * profile.epochs}
+def dc_protocol(profile: Profile, size: SetSize) -> tuple[str, dict]:
+    """The evaluation of DC, DSA and DM, with the 1,000 epochs of DSA."""
+    return LEARNED_LABELS, DC_EVALUATION | {"epochs": published_epochs(1000, profile)}
 
 
 def train_on_floats(
