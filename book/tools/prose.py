@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"\{term\}`([^`<]+?)(?: <([^`>]+)>)?`")
 NO_PROSE = re.compile(
     r"\A---.*?^---$"  # the head of the file
-    r"|^```\{code-cell\}.*?^```$"
+    r"|^```(?:\{code-cell\}|bash|python|text).*?^```$"
     r"|^\$\$.*?^\$\$|\$[^$\n]+(?:\n[^$\n]+)?\$"  # formulas
     r"|^#.*?$|^`+\{.*?$|^:\w+:.*?$"  # headings, first lines and options of directives
     r"|(?P<term>\{term\}`[^`]*`)|\{[\w:-]+\}`[^`]*`|`[^`\n]+`"  # links to the glossary stay; other roles and code go
