@@ -30,10 +30,10 @@ book: $(INSTALLED) ## execute the notebooks, render the book to _build/html/inde
 	$(PY) book/tools/render.py
 
 test: $(INSTALLED) ## fast tests: mathematics, promises, every notebook at smoke size, the book in a browser
-	$(PY) -m pytest -m "not slow" --numprocesses $(WORKERS)
+	$(PY) -m pytest -m "not slow" --numprocesses $(WORKERS) --durations 15
 
 test-slow: $(INSTALLED) ## tests that take longer: full-size models, kill and resume
-	$(PY) -m pytest -m slow --numprocesses $(WORKERS)
+	$(PY) -m pytest -m slow --numprocesses $(WORKERS) --durations 25
 
 test-gpu: $(INSTALLED) ## what only a GPU can prove: that it agrees with the CPU
 	$(PY) -m pytest tests/gpu -ra

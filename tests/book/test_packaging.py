@@ -118,12 +118,12 @@ def test_the_code_is_lint_free(tool):
 
 @pytest.mark.slow
 def test_types_reach_the_script_of_a_user(tmp_path):
-    """The package is typed: a wrong argument and an unknown attribute are found in a script that imports it."""
+    """The package is typed: a wrong argument and a wrong result are found in a script that imports it."""
     (tmp_path / "script.py").write_text(
-        "from ddoq_core import Profile\n"
-        "from ddoq_core.quantization import OptimalQuantizer\n"
+        "import torch; from ddoq_core import Profile\n"
+        "from ddoq_core.quantization import distortion\n"
         "profile: Profile = Profile.load(name=3.5)\n"
-        "OptimalQuantizer(n_clusters=3).transmogrify()\n"
+        "points: list = distortion(torch.zeros(2, 1), torch.zeros(1, 1))\n"
     )
     check = [sys.executable, "-m", "mypy", "--follow-imports", "silent", "--ignore-missing-imports", "script.py"]
     environment = os.environ | {"MYPYPATH": str(ROOT)}

@@ -144,7 +144,12 @@ def of_prior(device: str, sizes: Sizes, precision: str) -> Iterator[Speed]:
 
 def counts_of(sizes: Sizes) -> Prior:
     """The operations of such a prior: known at full size, as counting them takes longer than a GPU."""
-    return prior_of(PAPER, 3) if sizes is FULL else count_parts("", untrained_prior(sizes, "meta", torch.float32))
+    if sizes is FULL:
+        return prior_of(PAPER, 3)
+    prior = untrained_prior(sizes, "meta", torch.float32)
+    for network in (prior.vae, prior.network):
+        network.requires_grad_()  # training is counted too
+    return count_parts("", prior)
 
 
 def of_networks(device: str, sizes: Sizes) -> Iterator[Speed]:
