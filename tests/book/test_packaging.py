@@ -118,18 +118,19 @@ def test_the_code_is_lint_free(tool):
 
 @pytest.mark.slow
 def test_types_reach_the_script_of_a_user(tmp_path):
-    """The package is typed: a wrong argument and a wrong result are found in a script that imports it."""
+    """The package is typed: wrong arguments are found in a script that imports it."""
     (tmp_path / "script.py").write_text(
-        "import torch; from ddoq_core import Profile\n"
+        "from ddoq_core import Profile\n"
         "from ddoq_core.quantization import distortion\n"
         "profile: Profile = Profile.load(name=3.5)\n"
-        "points: list = distortion(torch.zeros(2, 1), torch.zeros(1, 1))\n"
+        "distortion('many', points=2)\n"
     )
-    check = [sys.executable, "-m", "mypy", "--follow-imports", "silent", "--ignore-missing-imports", "script.py"]
+    same = ("--config-file", ROOT / "pyproject.toml", "--cache-dir", ROOT / ".mypy_cache")  # PyTorch is read once
+    check = [sys.executable, "-m", "mypy", *same, "script.py"]
     environment = os.environ | {"MYPYPATH": str(ROOT)}
     done = subprocess.run(check, cwd=tmp_path, env=environment, capture_output=True, text=True)
     errors = re.findall(r"^script\.py:(\d+): error:", done.stdout, re.MULTILINE)
-    assert errors == ["3", "4"], done.stdout
+    assert errors == ["3", "4", "4"], done.stdout
 
 
 def test_no_module_is_longer_than_300_lines():

@@ -167,7 +167,7 @@ def test_its_cost_is_known_before_the_run_and_so_are_the_sizes_of_the_data_set(c
 @pytest.mark.slow
 def test_the_tests_that_go_over_all_methods_go_over_it(copy):
     words = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
-    told(copy, *words, "tests/cost/test_cost.py", "-k", "exactly_the_artifacts")
+    told(copy, *words, "tests/cost/test_cost.py", "-m", "not slow", "-k", "exactly_the_artifacts")
     told(copy, *words, "tests/methods/test_one_file.py", "-k", "unknown or small_values or of_its_own")
 
 
