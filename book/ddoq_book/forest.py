@@ -45,7 +45,10 @@ def forest_figure(rows: Sequence[ForestRow], xlabel: str, beside: str = "") -> F
     to_the_right, titles = ax.get_yaxis_transform(), {}
     for y, line in enumerate(lines):
         if isinstance(line, str):
-            ax.text(0.01, y, line, transform=to_the_right, va="center", fontsize=8, fontweight="bold")
+            ax.text(
+                *(0.01, y, line), transform=to_the_right, va="center", fontsize=8, fontweight="bold", zorder=3,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+            )  # fmt: skip
             continue
         titles[y] = line.title
         e, text = line.estimate, "not recorded yet"

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable
 
 from ddoq_core.config.profile import Profile
+from ddoq_core.cost.tables import duration
 from ddoq_core.store.artifacts import Artifact, machine_facts
 
 from .data_named import data_title
@@ -70,7 +71,7 @@ def record_facts(rows: list[dict]) -> list[tuple[str, str]]:
     versions = {f"{name} {v}" for row in students for name, v in row["versions"].items()}
     return [
         ("students", f"{len(students)}, in {len(rows)} rows"),
-        ("trained for", f"{sum(row['seconds'] for row in students) / 3600:.1f} hours of one thread"),
+        ("trained for", f"{duration(sum(row['seconds'] for row in students))} of one thread"),
         ("dates", " to ".join(dict.fromkeys([dates[0], dates[-1]]))),
         ("device", "; ".join(sorted({row["device"] for row in students}))),
         ("data", data_title(rows)),

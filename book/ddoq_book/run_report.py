@@ -26,6 +26,7 @@ from ddoq_core.pipeline.distilled import DistilledDataset
 from ddoq_core.processes import world
 from ddoq_core.results.records import Records
 from ddoq_core.results.table import Table
+from ddoq_core.runs.plan import warning_of_few
 from ddoq_core.runs.run import Run
 from ddoq_core.store.artifacts import Artifact, Workspace
 
@@ -69,7 +70,9 @@ def report_run(run: Run) -> list[str]:
     if world().main:
         for (name, ipc, seed), found in made.items():
             name_pictures(found, folder / PICTURES / f"{name}-ipc{ipc:03d}-seed{seed}")
-        write_report(folder, f"Run of profile {run.profile.profile}", tables, parts)
+        few = warning_of_few(run.plan, run.profile, run.dataset)
+        title = f"Run of profile {run.profile.profile} on {Path(run.profile.data_root).name or run.dataset.name}"
+        write_report(folder, title, tables, {"Warning": html.escape(few)} | parts if few else parts)
     places = {"pictures": PICTURES} if made else {}
     return [*lines, *(f"{what}: {folder / name}" for what, name in (places | PLACES).items())]
 
@@ -118,7 +121,11 @@ def _figure1(run: Run, methods: list[str], ipc: int) -> dict[str, str]:
     picture = io.BytesIO()
     figure1(found).savefig(picture, format="png")
     words = f"Pictures of {found.class_name}, heaviest first, each with its share of the class"
-    return {f"Figure 1: {METHODS[method].title}": _image(picture, "png", f"{words}; below each the nearest real image")}
+    return {
+        f"Figure 1, {METHODS[method].title}: {words}": _image(
+            picture, "png", f"{words}; below each the nearest real image"
+        )
+    }
 
 
 def contact_sheets(sets: Mapping[str, DistilledDataset]) -> str:
@@ -177,7 +184,10 @@ def unhealthy_lines(checked: Iterable[Artifact]) -> list[str]:
 
 def _facts(profile: Profile, rows: list[dict]) -> str:
     """Provenance of the rows, as HTML."""
-    lines = [*record_facts(rows), ("differs from laptop in", ", ".join(changed_knobs(profile)) or "nothing")]
+    lines = [
+        *((name, value.replace("`", "")) for name, value in record_facts(rows)),
+        ("differs from laptop in", ", ".join(changed_knobs(profile)) or "nothing"),
+    ]
     return Table.of_rows("", ("", ""), lines)._repr_html_()
 
 

@@ -1,7 +1,8 @@
 """Sphinx extension: parts of a chapter that are closed until the reader opens them.
 
 In: an executed notebook as Sphinx reads it. Out: the same, with parameters and imports folded under these names. After
-each box "Predict" there is a closed box "Answer" with all that follows, up to the first text after a result.
+each box "Predict" there is a closed box "Answer" with all that follows, up to the first text after a result; a box of
+class "shown" is followed by a main result of the page, which stays open.
 """
 
 import json
@@ -9,7 +10,7 @@ import json
 from docutils import nodes
 from sphinx.application import Sphinx
 
-QUESTION = "Predict"
+QUESTION, SHOWN = "Predict", "shown"
 TEXT = (nodes.paragraph, nodes.bullet_list, nodes.enumerated_list)
 
 
@@ -40,7 +41,7 @@ def _name(cell: dict) -> str | None:
 def fold_answers(app: Sphinx, doctree: nodes.document) -> None:
     """Called by Sphinx for every page after reading: put the answer to each question into a closed box."""
     for box in list(doctree.findall(nodes.admonition)):
-        if box[0].astext() == QUESTION:
+        if box[0].astext() == QUESTION and SHOWN not in box["classes"]:
             start = box.parent.index(box) + 1
             end = start + _length(box.parent[start:])
             if end > start:

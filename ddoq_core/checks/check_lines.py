@@ -58,10 +58,12 @@ def _recognised_fact(rows: list[dict], teacher_top1: float) -> Fact:
     value = float(np.mean([row["recognised"] for row in rows]))
     least = min(2 * chance, (100 + chance) / 2)  # with one or two classes, twice chance is 100 % or more
     worst = sorted(rows, key=lambda row: (row["recognised"], row["class"]))[:WORST]
+    wanted = f"at least {least:.3g} %, {'twice' if least == 2 * chance else 'well above'} chance"
+    healthy, ok = f"{wanted}; good pictures come near the {teacher_top1:.1f} % of real test images", value >= least
+    if teacher_top1 < least:
+        healthy, ok = f"unknown: the teacher itself recognises only {teacher_top1:.1f} % of real test images", None
     return Fact(
-        "recognised", value, f"{value:.1f} % of {n:,} pictures",
-        f"at least {least:.3g} %, {'twice' if least == 2 * chance else 'well above'} chance; good pictures come near "
-        f"the {teacher_top1:.1f} % of real test images", value >= least,
+        "recognised", value, f"{value:.1f} % of {n:,} pictures", healthy, ok,
         "the pictures of the classes least recognised, their prompts, strength and guidance_scale, and the teacher",
         {"n": n, "worst": [{k: row[k] for k in ("class", "name", "directory", "recognised")} for row in worst]},
     )  # fmt: skip

@@ -49,7 +49,9 @@ def costs(profile: Profile, images: Images) -> list[Cost]:
     """
     highest = max(levels_of(profile))
     if highest > images.per_class:
-        raise InputError(f"ipc = {highest}, but a class has {images.per_class} training images; lower ipc")
+        raise InputError(
+            f"ipc = {highest}, but a class has {images.per_class} training images that are not held out; lower ipc"
+        )
     check_kept(profile)
     return [cost for cost in dict.fromkeys(_Counted(profile, images).all()) if cost.times]
 

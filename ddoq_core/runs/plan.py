@@ -7,6 +7,7 @@ from ..config.profile import Profile
 from ..data.dataset import Dataset, check_class_sizes
 from ..errors import InputError
 from ..methods import METHODS
+from ..methods.d4m_medoid import MEDOIDS
 from ..methods.method import OWN
 from ..pipeline.teacher import PRETRAINED
 from ..pipeline.views import VIEW_KNOBS
@@ -78,8 +79,8 @@ def check_levels(plan: Iterable[Student], profile: Profile, dataset: Dataset) ->
 
 def warning_of_few(plan: Iterable[Student], profile: Profile, dataset: Dataset) -> str:
     """A warning if the prior would be fitted to too few images for recognisable pictures; else ''."""
-    n = len(dataset.train)
-    if profile.prior != "pretrain" or n >= ENOUGH or not any("prior" in METHODS[task.method].uses for task in plan):
+    n, drawn = len(dataset.train), {task.method for task in plan if "prior" in METHODS[task.method].uses}
+    if profile.prior != "pretrain" or n >= ENOUGH or all(METHODS[name].images == MEDOIDS for name in drawn):
         return ""
     return (
         f"{n:,} training images are too few for prior = pretrain, which needs about {ENOUGH:,}: with a few hundred, "

@@ -21,8 +21,8 @@ def cell(source: str, *tags: str) -> dict:
     return {"cell_type": "code", "metadata": {"tags": list(tags)} if tags else {}, "source": source.splitlines(True)}
 
 
-def question(title: str = "Predict") -> nodes.admonition:
-    return nodes.admonition("", nodes.title("", title), TEXT("", "How many?"), classes=["tip"])
+def question(title: str = "Predict", kind: str = "tip") -> nodes.admonition:
+    return nodes.admonition("", nodes.title("", title), TEXT("", "How many?"), classes=kind.split())
 
 
 def folded(*following: nodes.Node) -> list[str]:
@@ -57,9 +57,10 @@ def test_without_a_result_and_a_text_nothing_is_folded(following):
     assert len(folded(*following)) == len(following)
 
 
-def test_a_box_that_asks_nothing_folds_nothing():
+@pytest.mark.parametrize("box", [("Try",), ("Predict", "tip shown")])
+def test_a_box_that_asks_nothing_or_is_answered_by_a_main_result_folds_nothing(box):
     doctree = nodes.document(None, None)
-    doctree += nodes.section("", question("Try"), TABLE.deepcopy(), TEXT("", "Next."))
+    doctree += nodes.section("", question(*box), TABLE.deepcopy(), TEXT("", "Next."))
     folds.fold_answers(None, doctree)
     assert len(doctree[0]) == 3
 
@@ -68,7 +69,7 @@ def test_every_question_of_a_chapter_is_followed_by_a_box_that_opens(smoke_book)
     n_questions = 0
     for page in sorted((smoke_book / "chapters").glob("*.html")):
         for title in BeautifulSoup(page.read_text(), "html.parser").select("article .admonition-title"):
-            if title.get_text() == folds.QUESTION:
+            if title.get_text() == folds.QUESTION and folds.SHOWN not in title.parent["class"]:
                 following = title.parent.find_next_sibling("div")
                 closed = following is not None and {"dropdown", "admonition"} <= set(following["class"])
                 assert closed, (page.name, title.parent.get_text())

@@ -242,9 +242,12 @@ def test_every_image_a_point_is_healthy(squares, made, tiny):
 def test_pictures_are_to_be_recognised_at_twice_chance_or_halfway_to_certainty(n_classes, least):
     def fact(recognised: float) -> Fact:
         row = {"class": 0, "name": "a", "directory": "a", "n_pictures": 10, "recognised": recognised}
-        return _recognised_fact([row] * n_classes, 90)
+        return _recognised_fact([row] * n_classes, teacher)
 
-    assert fact(least + 1e-9).ok and not fact(least - 0.1).ok
+    teacher = 100
+    assert fact(least + 1e-9).ok and fact(least - 0.1).ok is False
+    teacher = least - 0.05  # a teacher that fails on real images itself judges nothing
+    assert fact(least + 1e-9).ok is None and "unknown: the teacher itself recognises only" in fact(least).healthy
 
 
 def test_there_is_one_line_per_fact_with_what_is_healthy(checked):

@@ -30,7 +30,9 @@ def test_few_photographs_for_a_prior_that_is_fitted_are_told_with_what_works_ins
 
 def test_nothing_is_said_where_no_prior_is_fitted_or_images_suffice():
     assert warned(stand_in(Dataset, train=range(ENOUGH), n_classes=2)) == ""
-    assert warned(prior="exact", autoencoder_path="vae") == "" and warned(methods=["random_real", "rded", "full"]) == ""
+    assert warned(prior="exact", autoencoder_path="vae") == ""
+    assert warned(methods=["random_real", "rded", "d4m_medoid", "ddoq_medoid", "full"]) == ""  # real pictures
+    assert warned(methods=["d4m_medoid", "d4m"])
 
 
 def test_the_number_of_images_that_are_enough_is_the_recorded_one():

@@ -108,11 +108,12 @@ def bytes_of(row: dict) -> int:
 def families_table(found: FamilyTable) -> Table:
     """The families as blocks: hard labels first, then soft labels, then each method's own, with kilobytes."""
     rows = []
-    for row in found.rows:
-        cells = [row.accuracies.get(labels) for labels in LABELS] if row.accuracies else [NOT_YET, None, None]
+    for row in found.recorded:
+        cells = [row.accuracies.get(labels) for labels in LABELS]
         kilobytes = [row.stored[labels] / 1e3 if labels in row.stored else None for labels in LABELS]
         rows.append((row.family, METHODS[row.method].title, *cells, *kilobytes))
     n = {e.n_runs for row in found.rows for e in row.accuracies.values()}
+    missing = [METHODS[row.method].title for row in found.rows if not row.accuracies]
     return Table.of_groups(
         f"All families at {found.ipc} images per class on {found.dataset or 'data without records'}, {found.student}: "
         "top-1 accuracy in percent, mean [95 % interval], and kilobytes that a student needs",
@@ -126,6 +127,7 @@ def families_table(found: FamilyTable) -> Table:
             f"Students behind a mean: {', '.join(map(str, sorted(n))) or 'none yet'}.",
             "Bytes before compression: pictures at one byte per channel, learned values as floats of four bytes, soft "
             "labels as the teacher's logits of all epochs.",
+            *([f"Not recorded yet: {', '.join(missing)}."] if missing else []),
         ),
     )
 

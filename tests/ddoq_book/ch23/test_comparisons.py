@@ -9,12 +9,13 @@ from ddoq_book.ch23 import comparisons
 from ddoq_book.ch23.comparisons import (
     accuracies_table,
     photograph_records,
-    photograph_texts,
+    photographs_text,
     primary_photographs,
     secondary_photographs,
 )
 from ddoq_book.studies.photographs import CLEAN_FILE, FURTHER, NAME, PHOTOGRAPH_BLOCKS
 from ddoq_core.randomness import numpy_rng
+from ddoq_core.results.table import written
 
 from ...rows import row
 
@@ -75,7 +76,7 @@ def test_secondary_ones_compare_within_blocks_and_pictures_with_those_of_the_loc
 
 def test_what_is_not_recorded_is_left_out_and_said(recorded):
     assert [c.estimate for c in primary_photographs()] == [None] * 4 and secondary_photographs() == []
-    assert photograph_texts()["P1"] == "(not recorded yet)"
+    assert photographs_text().startswith("No student has been trained on photographs yet")
     assert accuracies_table().notes == ("Nothing is recorded yet; ddoq record photographs does it.",)
 
 
@@ -85,4 +86,7 @@ def test_accuracies_are_told_for_all_and_for_clean_images_apart(recorded):
     assert table.heads[4] == "On 100 clean images" and {e.mean for e in table.column(table.heads[4])} == {0.0}
     d4m, ddoq, *_ = table.column("Top-1, %")
     assert d4m.mean == pytest.approx(45, abs=1) and ddoq.mean - d4m.mean == pytest.approx(1.8, abs=0.3)
-    assert photograph_texts()["law_10"] == f"{secondary_photographs()[-1].estimate:+.2f}"
+    text, (p1, *_) = photographs_text(), primary_photographs()
+    assert f"P1 is {written(p1.estimate, '+.2f')} points (higher), above 0 in 12 of 12 distillations." in text
+    assert f"adds, at 95 %: {written(secondary_photographs()[-1].estimate, '+.2f')} (one pass, K = 10)." in text
+    assert "P2" not in text and "K = 50" not in text
