@@ -120,7 +120,7 @@ def test_the_report_is_one_page_without_a_request(finished):
     parts = (
         "Top-1 accuracy",
         "Figure 1, DDOQ: Pictures of ",
-        "are too few for prior = pretrain",
+        "laptop on birds",
         "Are the sets healthy?",
         "What made this run",
         "Kohlmeise &lt;m&gt;",
