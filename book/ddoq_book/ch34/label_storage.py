@@ -6,9 +6,10 @@ from ddoq_core.config.profile import Profile
 from ddoq_core.results.records import Cell, Estimate, Records
 from ddoq_core.results.table import Column, Table
 
-from ..paired import verdict
+from ..paired import TOLD, verdict
 from ..recorded import rows_of
 from ..studies.labels import FOLDER, IPC, bytes_per_image, label_runs
+from .controlled import MARGIN
 
 DATA = {
     "mnist5k": ("digits", "table", 10),
@@ -31,6 +32,14 @@ class FormResult:
     share: float  # share of the bytes of float16
     accuracy: Estimate | None  # None: not recorded yet
     change: Estimate | None  # against float16, paired
+
+    @property
+    def verdict(self) -> str | None:
+        """Lower, higher, not told apart, or none (within the margin by two one-sided tests)."""
+        if self.change is None:
+            return None
+        found = verdict(self.change)
+        return "none" if found not in TOLD and self.change.within(MARGIN) else found
 
 
 def label_results() -> list[FormResult]:
@@ -68,6 +77,8 @@ def label_table(found: list[FormResult]) -> Table:
     """Bytes of an image's labels by form, and the change in accuracy."""
     missing = [r for r in found if r.accuracy is None]
     notes = ["Asking the teacher during training takes 0 bytes and gives the same students as float16, byte for byte."]
+    if any(r.verdict == "none" for r in found):
+        notes.append(f"none: two one-sided tests at 5 % place the difference within ±{MARGIN:g} points.")
     if missing:
         notes.append("–: not recorded yet, by ddoq record labels.")
     return Table.of_groups(
@@ -76,9 +87,6 @@ def label_table(found: list[FormResult]) -> Table:
             *("Data", "Labels", Column("Bytes an image", ","), Column("Share", ".1%")),
             *(Column("Top-1", ".1f"), Column("Minus float16", "+.2f"), "It is"),
         ),
-        [
-            (r.data, FORM_TITLES[r.form], r.bytes, r.share, r.accuracy, r.change, r.change and verdict(r.change))
-            for r in found
-        ],
+        [(r.data, FORM_TITLES[r.form], r.bytes, r.share, r.accuracy, r.change, r.verdict) for r in found],
         notes,
     )

@@ -38,6 +38,17 @@ def test_what_a_form_costs_is_its_paired_difference_to_float16(folder):
     found = {r.form: r for r in label_results() if r.data == "digits"}
     assert found["float16"].accuracy.mean == pytest.approx(90) and found["float16"].change is None
     assert found["top1"].change.mean == pytest.approx(-10) and found["int8"].accuracy is None
+    assert found["top1"].verdict == "not told apart" and found["int8"].verdict is None
+
+
+def test_a_form_costs_nothing_if_its_difference_is_within_half_a_point(folder):
+    of_image = [1] * 900 + [0] * 100
+    for form, changed in (("float16", 0), ("int8", 1)):
+        rows = [row(of_image[changed:] + [0] * changed, distill_seed=s, seed=s) for s in DISTILLATIONS]
+        Workspace(folder).jsonl(f"mnist5k-{form}.jsonl", rows)
+    found = label_results()
+    assert {r.form: r.verdict for r in found if r.data == "digits"}["int8"] == "none"
+    assert "within ±0.5 points" in label_table(found).markdown()
 
 
 def test_the_study_has_the_same_students_for_every_form():
