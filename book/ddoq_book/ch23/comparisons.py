@@ -129,5 +129,5 @@ def photographs_text() -> str:
     if of_law:
         parts.append(f"Against the same weights in another order eq. 33 adds, at 95 %: {', '.join(of_law)}.")
     return " ".join(parts) or (
-        "No student has been trained on photographs yet; `ddoq record photographs --profile imagenette_cpu` does it."
+        "No student of this study is recorded yet; `ddoq record photographs --profile imagenette_cpu` does it."
     )

@@ -76,7 +76,7 @@ def test_secondary_ones_compare_within_blocks_and_pictures_with_those_of_the_loc
 
 def test_what_is_not_recorded_is_left_out_and_said(recorded):
     assert [c.estimate for c in primary_photographs()] == [None] * 4 and secondary_photographs() == []
-    assert photographs_text().startswith("No student has been trained on photographs yet")
+    assert photographs_text().startswith("No student of this study is recorded yet")
     assert accuracies_table().notes == ("Nothing is recorded yet; ddoq record photographs does it.",)
 
 
