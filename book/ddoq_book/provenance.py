@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterable
 
 from ddoq_core.config.profile import Profile
-from ddoq_core.cost.tables import duration
 from ddoq_core.store.artifacts import Artifact, machine_facts
 
 from .data_named import data_title
@@ -68,10 +67,14 @@ def record_facts(rows: list[dict]) -> list[tuple[str, str]]:
     """Provenance of rows of results: date, machine, version of the code, and training time of the students."""
     students = {(row["key"], row["device"]): row for row in rows}.values()
     dates = sorted(row["date"][:10] for row in students)
+    trained = sum(row["seconds"] for row in students)
     versions = {f"{name} {v}" for row in students for name, v in row["versions"].items()}
     return [
         ("students", f"{len(students)}, in {len(rows)} rows"),
-        ("trained for", f"{duration(sum(row['seconds'] for row in students))} of one thread"),
+        (
+            "trained for",
+            f"{trained / 3600:.1f} hours of one thread" if trained >= 3600 else f"{trained:.0f} s of one thread",
+        ),
         ("dates", " to ".join(dict.fromkeys([dates[0], dates[-1]]))),
         ("device", "; ".join(sorted({row["device"] for row in students}))),
         ("data", data_title(rows)),

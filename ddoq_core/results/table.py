@@ -11,6 +11,7 @@ from typing import Any
 
 ONE_LINE = 30  # most characters of a number with its interval; longer text that begins with a digit is broken
 NOTHING = "–"  # for a value that was not part of the run
+INTERVAL = re.compile(r"\[[^\]]*\]")
 MINUS = re.compile(r"(?<![\w.])-(?=[\d.in])")  # the sign of a number, not of an exponent
 LATEX = str.maketrans({
     "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "–": "--",
@@ -150,8 +151,12 @@ def _html_block(name: str, rows: list[tuple[str, ...]]) -> str:
 
 
 def _html_cells(row: tuple[str, ...]) -> str:
-    """A number and its interval go on one line, words after them on the next."""
+    """A number goes on one line; where there is no room, its interval goes on the next. Words after them do always."""
     numbers = ((text[:1].isdigit() or text[:1] in ("+", "−")) and len(text) <= ONE_LINE for text in row)
-    kinds = (' class="number"' if number else "" for number in numbers)
-    texts = (html.escape(text).replace("], ", "],<br>") for text in row)
+    kinds = (' class="number"' if number and "[" not in text else "" for number, text in zip(numbers, row, strict=True))
+    texts = (INTERVAL.sub(_unbroken, html.escape(text)).replace("], ", "],<br>") for text in row)
     return "".join(f"<td{kind}>{text}</td>" for kind, text in zip(kinds, texts, strict=True))
+
+
+def _unbroken(interval: re.Match) -> str:
+    return interval[0].replace(" ", "&nbsp;")

@@ -47,7 +47,7 @@ def test_records_tell_when_where_and_how_long_their_students_were_trained():
         for k, d in zip("aab", "112", strict=True)
     ]
     text = records_text(rows)
-    assert "| students | 2, in 3 rows |" in text and "| trained for | 60 min of one thread |" in text
+    assert "| students | 2, in 3 rows |" in text and "| trained for | 1.0 hours of one thread |" in text
     assert "2026-11-01 to 2026-11-02" in text and "`abc`" in text
     assert "| data | fashion_mnist (6,000 of its training images) |" in text
 
