@@ -36,8 +36,14 @@ def paired_difference(records: Records, cell: Cell, baseline: Cell, level: float
     return PairedDifference(cell, baseline, records.difference(cell, baseline, level), accuracy, headroom)
 
 
-def verdict(difference: Estimate) -> str:
-    """A difference in words: equal (the same hits), not told apart from zero, higher or lower."""
+def verdict(difference: Estimate, margin: float = 0.0) -> str:
+    """A difference in words: equal (the same hits), higher, lower, none or not told apart from zero.
+
+    Args:
+        margin: in points; a difference is none if two one-sided tests at 5 % place it within the margin.
+    """
+    if difference.low <= 0 <= difference.high and difference.within(margin):
+        return "none"
     if difference.low == difference.high == 0:
         return "equal"
     if difference.low <= 0 <= difference.high:

@@ -16,7 +16,7 @@ from ddoq_core.results.records import LEVEL, Estimate, Records
 from ddoq_core.results.table import Column, Table, written
 
 from ..codebooks import DATASETS, FOLDER
-from ..paired import TOLD, verdict
+from ..paired import verdict
 from ..recorded import RESULTS
 from ..studies.weightings import BLOCKS, Block
 
@@ -101,8 +101,7 @@ class WeightComparison:
         """Higher, lower, not told apart, or none (within the margin by two one-sided tests)."""
         if self.estimate is None:
             return None
-        found = verdict(self.estimate)
-        return "none" if found not in TOLD and self.estimate.within(self.margin) else found
+        return verdict(self.estimate, self.margin)
 
 
 def compared(arm: Compared, baseline: Compared, level: float = LEVEL) -> WeightComparison:

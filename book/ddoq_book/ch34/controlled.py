@@ -21,7 +21,7 @@ from ddoq_core.data.loaders import load_dataset
 from ddoq_core.results.records import LEVEL, Cell, Estimate, Records
 from ddoq_core.results.table import Column, Table, written
 
-from ..paired import TOLD, verdict
+from ..paired import verdict
 from ..studies.images_seen import sub_populations
 from ..studies.unequal_masses import BLOCKS, STUDENTS, SUPERCLASSES, UNEQUAL
 from ..style import CYCLE, INK, WIDTH, figure_style, subplots
@@ -61,8 +61,7 @@ class Comparison:
         """Higher, lower, not told apart, or none (within the margin by two one-sided tests)."""
         if self.estimate is None:
             return "not recorded"
-        found = verdict(self.estimate)
-        return "none" if found not in TOLD and not self.slope and self.estimate.within(MARGIN) else found
+        return verdict(self.estimate, 0.0 if self.slope else MARGIN)
 
 
 def image_masses(profile: Profile, exponents: Sequence[float]) -> dict[float, Float[ndarray, " n_test"]]:

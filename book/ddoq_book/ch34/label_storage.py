@@ -6,7 +6,7 @@ from ddoq_core.config.profile import Profile
 from ddoq_core.results.records import Cell, Estimate, Records
 from ddoq_core.results.table import Column, Table
 
-from ..paired import TOLD, verdict
+from ..paired import verdict
 from ..recorded import rows_of
 from ..studies.labels import FOLDER, IPC, bytes_per_image, label_runs
 from .controlled import MARGIN
@@ -36,10 +36,7 @@ class FormResult:
     @property
     def verdict(self) -> str | None:
         """Lower, higher, not told apart, or none (within the margin by two one-sided tests)."""
-        if self.change is None:
-            return None
-        found = verdict(self.change)
-        return "none" if found not in TOLD and self.change.within(MARGIN) else found
+        return self.change and verdict(self.change, MARGIN)
 
 
 def label_results() -> list[FormResult]:
