@@ -14,13 +14,14 @@ from PIL import Image
 CLASSES, OF_CLASS = 100, {"train": 990, "val": 10}
 COMMAND = """
 import sys, time
+from pathlib import Path
 from ddoq_core.config.profile import Profile
 from ddoq_core.data.loaders import load_dataset
 from ddoq_core.data.sets import imagefolder
 from ddoq_core.store.artifacts import Store
 profile = Profile.of({"dataset": "imagefolder", "data_root": sys.argv[1], "image_size": 8})
 clock, spent = time.perf_counter(), time.process_time()
-found = load_dataset(profile, Store(sys.argv[2]))
+found = load_dataset(profile, Store(Path(sys.argv[2])))
 n = sum(map(len, (found.train, found.validation, found.test)))
 print(f"{n:,} files: {time.perf_counter() - clock:6.1f} s by the clock, {time.process_time() - spent:6.1f} s of work")
 """

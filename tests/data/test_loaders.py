@@ -17,7 +17,7 @@ from ddoq_core.errors import InputError
 from ddoq_core.randomness import numpy_rng
 from ddoq_core.store.artifacts import Store
 
-from .start_up import synthetic_tree
+from . import start_up
 
 
 @pytest.fixture(scope="module")
@@ -370,9 +370,17 @@ def test_a_file_that_could_not_be_read_is_looked_at_again_when_it_was_mended_in_
 @pytest.mark.slow
 def test_a_tree_of_100000_files_is_checked_once_and_found_again_soon(tmp_path):
     """Of the processor's time, since other programs take the clock's; `start_up.py` prints both."""
-    tree, store, spent = synthetic_tree(tmp_path), Store(tmp_path / "artifacts"), []
+    tree, store, spent = start_up.synthetic_tree(tmp_path), Store(tmp_path / "artifacts"), []
     for _ in range(2):
         began = time.process_time()
         assert len(load_dataset(_profile(tree), store).test) == 1000
         spent.append(time.process_time() - began)
     assert spent[1] < spent[0] / 2, f"{spent[1]:.1f} s after {spent[0]:.1f} s"
+
+
+def test_the_script_of_start_up_prints_a_line_for_each_command(monkeypatch, capsys):
+    monkeypatch.setattr(start_up, "OF_CLASS", {"train": 3, "val": 1})
+    start_up.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["first command", "later command", "later command"]
+    assert all("400 files" in line and "s by the clock" in line for line in lines)
