@@ -101,9 +101,8 @@ def photographs_study(profile: Profile) -> Iterator[StudyPart]:
             for seed in fresh_students(distillation)[: block.students]
             for method in block.methods
         ]
-        before = functools.partial(_keep_beside, run, spreads)
-        ends = {"finished": functools.partial(_keep_pictures, run)} if block is PHOTOGRAPH_BLOCKS[0] else {}
-        yield StudyPart(f"{NAME}-{block.name}.jsonl", run, tasks, images_seen, before=before, **ends)
+        before = functools.partial(_keep_beside, run, spreads, tasks[0] if block is PHOTOGRAPH_BLOCKS[0] else None)
+        yield StudyPart(f"{NAME}-{block.name}.jsonl", run, tasks, images_seen, before=before)
     yield from temperature_parts(profile)
     whole = [Student("full", None, PHOTOGRAPH_BLOCKS[0].student, "hard", 0, seed) for seed in range(FEWER)]
     yield StudyPart(f"{NAME}-all.jsonl", Run(profile), whole, images_seen)
@@ -118,17 +117,19 @@ def temperature_parts(profile: Profile) -> Iterator[StudyPart]:
         yield StudyPart(f"{NAME}-temperature-{t:g}.jsonl", run, tasks, images_seen)
 
 
-def _keep_beside(run: Run, spreads: list[dict], folder: Path) -> None:
-    """Store how equal the counts are, and which test images are not in ImageNet's training part."""
+def _keep_beside(run: Run, spreads: list[dict], shown: Student | None, folder: Path) -> None:
+    """Store the spread of the counts, the test images outside ImageNet's training part, and a student's pictures."""
     keep_spreads(NAME, spreads, folder)
     ids = run.dataset.test.ids
     Workspace(folder).json(CLEAN_FILE, [i for i, name in enumerate(ids) if Path(name).name.startswith(CLEAN)])
+    if shown is not None:
+        _keep_pictures(run, shown, folder)
 
 
-def _keep_pictures(run: Run, done: list[Student], folder: Path) -> None:
-    """Store two strips of new distilled pictures, not photographs, of the first distillation: the heaviest of every
+def _keep_pictures(run: Run, student: Student, folder: Path) -> None:
+    """Store two strips of new distilled pictures, not photographs, from the set of a student: the heaviest of every
     class, and all of the class with the most unequal weights, heaviest first, with a file of the masses of these."""
-    distilled, ipc = run.distilled(done[0].method, done[0].ipc, FRESH[0]), done[0].ipc
+    distilled, ipc = run.distilled(student.method, student.ipc, student.distill_seed), student.ipc
     masses = distilled.counts.double().reshape(-1, ipc)
     masses = masses / masses.sum(1, keepdim=True)
     order, label = masses.argsort(dim=1, descending=True, stable=True), int(masses.square().sum(1).argmax())

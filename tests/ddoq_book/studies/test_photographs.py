@@ -82,7 +82,7 @@ def test_counts_that_are_nearly_equal_train_no_student(parts):
 
 
 def test_strips_show_the_heaviest_of_every_class_and_one_class_by_weight(tmp_path, run, squares):
-    module._keep_pictures(run, [Student("d4m", 2, "convnet-8", "soft", 100, 200)], tmp_path)
+    module._keep_pictures(run, Student("d4m", 2, "convnet-8", "soft", 100, 200), tmp_path)
     found = json.loads((tmp_path / "photographs-class.json").read_text())
     assert found["class"] in squares.class_names and found["classes"] == squares.class_names
     assert found["masses"] == sorted(found["masses"], reverse=True) and sum(found["masses"]) == pytest.approx(1)
@@ -90,9 +90,20 @@ def test_strips_show_the_heaviest_of_every_class_and_one_class_by_weight(tmp_pat
     assert sizes == [(3 * module.SIDE, module.SIDE), (2 * module.SIDE, module.SIDE)]
 
 
+def test_strips_are_stored_before_a_student_of_the_first_block_is_trained(parts, tmp_path, monkeypatch):
+    stored = []
+    monkeypatch.setattr(module, "keep_spreads", lambda *args: None)
+    monkeypatch.setattr(module, "_keep_pictures", lambda run, student, folder: stored.append(student))
+    first, second = parts({})[:2]
+    for part in (first, second):
+        part.run.__dict__["dataset"] = stand_in(Dataset, test=stand_in(Split, ids=[]))
+        part.before(tmp_path)
+    assert stored == first.tasks[:1]
+
+
 def test_the_places_of_clean_images_are_kept_by_their_names(tmp_path, monkeypatch):
     names = [f"n01/{'ILSVRC2012_val_' if i % 4 == 0 else 'n01_'}{i}.JPEG" for i in range(10)]
     monkeypatch.setattr(module, "keep_spreads", lambda *args: None)
     data = stand_in(Dataset, test=stand_in(Split, ids=names))
-    module._keep_beside(stand_in(Run, dataset=data), [], tmp_path)
+    module._keep_beside(stand_in(Run, dataset=data), [], None, tmp_path)
     assert json.loads((tmp_path / "photographs-clean.json").read_text()) == [0, 4, 8]
