@@ -7,18 +7,16 @@ pictures are stored next to the records, as one strip for each set, and the figu
 import textwrap
 from pathlib import Path
 
-import torch
 from matplotlib.figure import Figure
 
 from ddoq_core.errors import InputError
 from ddoq_core.methods import METHODS
-from ddoq_core.pipeline.distilled import read_pixels
 from ddoq_core.runs.run import ANOTHER_SCALE, Run
 
 from .image_rows import image_rows
 from .recorded import RESULTS
 from .studies.families import FAMILIES
-from .studies.strips import distilled_images, heaviest, sharing, strip_name
+from .studies.strips import distilled_images, heaviest, sharing, strip_name, strip_pictures
 from .style import figure_style
 
 NAME, CLASS = 18, 10  # letters in a line of a row's name, and of a column's name
@@ -64,8 +62,7 @@ def recorded_gallery(dataset: str, ipc: int, folder: Path | None = None) -> Figu
     for names in sharing(list(METHODS)):
         kept = [path for place in folders if (path := place / strip_name(dataset, ipc, names[0])).exists()]
         if kept:
-            strip = read_pixels(kept[0]).float() / 255
-            rows.append((_joint_title(names), torch.stack(strip.split(strip.shape[1], dim=-1))))
+            rows.append((_joint_title(names), strip_pictures(kept[0])))
     if not rows:
         raise InputError(f"no pictures of {dataset} at ipc = {ipc} in {folders[0]}; run `ddoq record table`")
     return image_rows(rows)[0]

@@ -4,7 +4,6 @@ In: a run, and the strips of pictures from the study `photographs`, if they exis
 the README.
 """
 
-import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +16,6 @@ from torch import Tensor
 
 from ddoq_core.config.profile import Profile
 from ddoq_core.pipeline.cluster import load_prototypes
-from ddoq_core.pipeline.distilled import read_pixels
 from ddoq_core.priors.load import KNOBS, load_prior
 from ddoq_core.quantization.weights import companion_weights
 from ddoq_core.runs.run import Run
@@ -25,7 +23,7 @@ from ddoq_core.runs.run import Run
 from .ch32.figure1 import nearest_latents
 from .image_rows import show_image
 from .recorded import RESULTS
-from .studies.photographs import NAME, STRIP_FILE, STRIPS
+from .studies.photographs import NAME, recorded_pictures
 from .studies.strips import distilled_images
 from .style import WIDTH, figure_style, subplots
 
@@ -33,6 +31,7 @@ STEPS = ("a real image", "the mean of\nits cell", "distilled,\nand its weight")
 CLASSES, WITHOUT = 3, 5  # classes shown, with two cells each: next to photographs, and without photographs
 LARGEST = 0.9  # inches: side of a picture
 COLUMNS, GAP = 5, 0.25  # columns of photographs, and the gap before them as a share of a column
+HEADER = 0.2  # inches: height of the names of the two sides
 
 
 @figure_style()
@@ -42,11 +41,11 @@ def hero_figure(run: Run, ipc: int, records: Path | None = None) -> Figure:
     Args:
         records: folder that contains the folder of the study; None is that of the book.
     """
-    photographs = _photographs((records or RESULTS) / NAME)
+    photographs = recorded_pictures((records or RESULTS) / NAME)
     digits, weights = _cells(run, ipc, CLASSES if photographs else WITHOUT)
     columns = digits[0].shape[0]
     widths = [1] * columns + ([GAP] + [1] * COLUMNS if photographs else [])
-    height = min(WIDTH / (sum(widths) + 1.6), LARGEST) * len(STEPS) + 0.45
+    height = min(WIDTH / (sum(widths) + 1.6), LARGEST) * len(STEPS) + 0.45 + (HEADER if photographs else 0)
     shape = {"squeeze": False, "gridspec_kw": {"width_ratios": widths}}
     figure, axes = subplots(len(STEPS), len(widths), width=WIDTH, height=height, **shape)
     for ax in axes.flat:
@@ -55,16 +54,18 @@ def hero_figure(run: Run, ipc: int, records: Path | None = None) -> Figure:
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
         for ax, image in zip(line, images, strict=False):
             show_image(ax, image)
-    _weigh(axes[-1], weights)
+    _weigh(axes[-1], weights.tolist())
     if photographs:
-        images, weights = photographs
-        for ax, image in zip(axes[:, columns + 1 :].flat, images, strict=False):
-            show_image(ax, image)
-        _weigh(axes[-1, columns + 1 :], weights)
-        over = {"xytext": (0, 4), "textcoords": "offset points", "fontsize": 9, "annotation_clip": False}
-        axes[0, columns + 1].annotate("distilled photographs", (0, 1), xycoords="axes fraction", **over).set_in_layout(
-            False
-        )
+        (classes, of_class), found = photographs
+        rows = [classes, classes[COLUMNS:], of_class]
+        for line, images in zip(axes[:, columns + 1 :], rows, strict=True):
+            for ax, image in zip(line, images, strict=False):
+                show_image(ax, image)
+        _weigh(axes[-1, columns + 1 :], found["weights"])
+        for column, name in ((0, "digits"), (columns + 1, "distilled photographs")):
+            place = {"xycoords": "axes fraction", "xytext": (0, 5), "textcoords": "offset points", "fontsize": 9}
+            axes[0, column].annotate(name, (0, 1), annotation_clip=False, **place).set_in_layout(False)
+        figure.get_layout_engine().set(rect=(0, 0, 1, 1 - HEADER / height))
     return figure
 
 
@@ -74,9 +75,9 @@ def _frame(ax: Axes) -> None:
     ax.spines[:].set_visible(False)
 
 
-def _weigh(line: Iterable[Axes], weights: Float[Tensor, " n"]) -> None:
+def _weigh(line: Iterable[Axes], weights: Iterable[float]) -> None:
     """The weights of eq. 33 below the pictures."""
-    for ax, weight in zip(line, weights.tolist(), strict=False):
+    for ax, weight in zip(line, weights, strict=False):
         ax.set_xlabel(f"×{weight:.2f}", fontsize=8, labelpad=2)
 
 
@@ -96,18 +97,6 @@ def _cells(run: Run, ipc: int, n_classes: int) -> tuple[list[Float[Tensor, "n C 
     weights = companion_weights(counts, "sqrt")
     decoded = prior.decode(torch.stack([points[c, k] for c, k in cells])).cpu()
     return [run.dataset.train.images(real), decoded, made], torch.stack([weights[c, k] for c, k in cells])
-
-
-def _photographs(folder: Path) -> tuple[Float[Tensor, "n C H W"], Float[Tensor, " k"]] | None:
-    """The heaviest picture of ten classes, and the five heaviest of one class with their weights; None: no strips."""
-    if not all((folder / name).exists() for name in (*STRIPS, STRIP_FILE)):
-        return None
-    strips = [read_pixels(folder / name).float() / 255 for name in STRIPS]
-    classes, of_class = (torch.stack(strip.split(strip.shape[1], dim=-1)) for strip in strips)
-    masses = torch.tensor(json.loads((folder / STRIP_FILE).read_text())["masses"])
-    weights = (len(masses) * masses).sqrt()
-    n = COLUMNS * (len(STEPS) - 1)
-    return torch.cat([classes[:n], of_class[:COLUMNS]]), weights[:COLUMNS]
 
 
 def keep_picture(path: Path, profile: Profile) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ddoq_book import hero
-from ddoq_book.studies.photographs import NAME, STRIP_FILE, STRIPS
+from ddoq_book.studies.photographs import NAME, STRIP_FILE, STRIPS, recorded_pictures
 from ddoq_core.config.profile import Profile
 from ddoq_core.methods import SMALL
 from ddoq_core.pipeline.distilled import write_picture
@@ -40,12 +40,12 @@ def test_each_picture_has_the_weight_of_its_own_cell(run, tmp_path):
     (tmp_path / NAME).mkdir()
     for name in STRIPS:
         write_picture(Workspace(tmp_path / NAME), name, torch.rand(3, 8, 80))
-    assert len(weights_below(hero.hero_figure(run, K, tmp_path))) == 2 * hero.WITHOUT  # the masses are not there yet
-    Workspace(tmp_path / NAME).json(STRIP_FILE, {"class": "church", "masses": [0.4, 0.3] + [0.0375] * 8})
+    assert len(weights_below(hero.hero_figure(run, K, tmp_path))) == 2 * hero.WITHOUT  # the weights are not there yet
+    Workspace(tmp_path / NAME).json(STRIP_FILE, {"class": "church", "weights": [2.0, 1.7] + [0.6] * 8})
     below = weights_below(hero.hero_figure(run, K, tmp_path))
-    assert below[2 * hero.CLASSES :] == [f"×{(10 * m) ** 0.5:.2f}" for m in (0.4, 0.3, *[0.0375] * 3)]
+    assert below[2 * hero.CLASSES :] == ["×2.00", "×1.70", *["×0.60"] * 3]
 
 
 def test_strips_that_are_not_complete_are_no_photographs(tmp_path):
-    (tmp_path / STRIP_FILE).write_text(json.dumps({"masses": [1.0]}))
-    assert hero._photographs(tmp_path) is None
+    (tmp_path / STRIP_FILE).write_text(json.dumps({"weights": [1.0]}))
+    assert recorded_pictures(tmp_path) is None

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int64
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ddoq_core.errors import InputError
 from ddoq_core.pipeline.cluster import load_prototypes
 from ddoq_core.priors.exact import ExactPrior
 from ddoq_core.priors.load import KNOBS, load_prior
@@ -21,7 +22,9 @@ from ddoq_core.runs.run import Run
 
 from ..ch32.figure1 import nearest_latents
 from ..image_rows import image_rows
+from ..recorded import RESULTS
 from ..studies.latents import KINDS, of_kind
+from ..studies.photographs import NAME, NEW, recorded_pictures
 from ..style import figure_style
 
 EXACT = KINDS["exact"]  # local and global
@@ -106,6 +109,30 @@ def created_figure(run: Run, label: int, ipc: int) -> Figure:
 def _pictures(run: Run, kind: str, label: int, cells: Int64[Tensor, " k"], ipc: int) -> Float[Tensor, "k C H W"]:
     distilled = of_kind(run, kind, run.profile.strength).distilled("d4m", ipc)
     return distilled.by_class(distilled.images())[label][cells]
+
+
+@figure_style()
+def recorded_figure() -> Figure:
+    """The recorded pictures of the local score: the heaviest of every class, and one class with its weights."""
+    (heaviest, of_class), about = _recorded()
+    figure, axes = image_rows([("heaviest\nof a class", heaviest), (about["class"].replace(" ", "\n"), of_class)])
+    for ax, name in zip(axes[0], about["classes"], strict=False):
+        ax.set_title(name.replace(" ", "\n"), loc="center", fontsize=8)
+    for ax, weight in zip(axes[1], about["weights"], strict=False):
+        ax.set_xlabel(f"×{weight:.2f}", fontsize=8)
+    return figure
+
+
+def recorded_counts() -> dict[str, str]:
+    """How many pictures there are, how many of them are new, and the least distance of a new one."""
+    about = _recorded()[1]
+    return {"n": str(about["n"]), "n_new": str(about["n_new"]), "least": f"{NEW:g}"}
+
+
+def _recorded() -> tuple[list[Float[Tensor, "k C H W"]], dict]:
+    if (found := recorded_pictures(RESULTS / NAME)) is None:
+        raise InputError(f"no pictures in {RESULTS / NAME}; run `ddoq record photographs`")
+    return found
 
 
 def pictures_table(rows: Sequence[dict], caption: str) -> Table:

@@ -17,7 +17,7 @@ from ddoq_core.data.image_files import resized
 from ddoq_core.pipeline.cluster import load_prototypes
 from ddoq_core.pipeline.encode import BATCH, encode_images
 from ddoq_core.pipeline.teacher import load_teacher, predict
-from ddoq_core.priors.load import KNOBS, load_prior
+from ddoq_core.priors.load import KNOBS, GenerativePrior, load_prior
 from ddoq_core.quantization.lloyd import best_of_restarts
 from ddoq_core.quantization.voronoi import assign, distortion, squared_distances
 from ddoq_core.randomness import numpy_rng
@@ -128,19 +128,18 @@ def pictures(run: Run, clouds: list[Cloud], ipc: int, distill_seed: int, strengt
     """For every kind and strength, class by class: the share that the teacher recognises; the distance to the nearest
     training latent, over that of held-out latents; and W_2 to the held-out latents, with the counts."""
     model, teacher = load_prior(run.prior.path, **run.profile.subset(*KNOBS)), load_teacher(run.teacher)
-    usual = [_to_nearest(Y, X) for X, Y in clouds]
+    usual = [nearest_distances(Y, X).mean() for X, Y in clouds]
     for kind, strength in itertools.product(KINDS.get(run.profile.prior, ()), strengths):
         distilled = of_kind(run, kind, strength).distilled("d4m", ipc, distill_seed)
         images = distilled.images()
-        encoded = [model.encode(part).cpu() for part in resized(images, model.image_size).split(BATCH)]
         with torch.no_grad():
             logits = [teacher(run.dataset.normalise(part)) for part in images.split(BATCH)]
         right = (torch.cat(logits).argmax(1) == distilled.labels).float()
         row = {"kind": kind, "strength": strength, "recognised": [], "nearest": [], "w2": []}
-        parts = map(distilled.by_class, (torch.cat(encoded).flatten(1), right, distilled.counts.double()))
+        parts = map(distilled.by_class, (encoded_pictures(model, images), right, distilled.counts.double()))
         for (X, Y), usually, z, hit, v in zip(clouds, usual, *parts, strict=True):
             row["recognised"].append(hit.mean().item())
-            row["nearest"].append(_to_nearest(z, X) / usually)
+            row["nearest"].append((nearest_distances(z, X).mean() / usually).item())
             by_counts = (v / v.sum()).numpy()[None]
             row["w2"].append(wasserstein2_of_weights(z.double(), by_counts, Y.double()).item())
         yield row
@@ -152,9 +151,14 @@ def of_kind(run: Run, kind: str, strength: float) -> Run:
     return Run(run.profile.replace(strength=strength, **where))
 
 
-def _to_nearest(z: Float[Tensor, "k d"], X: Float[Tensor, "n d"]) -> float:
-    """Mean distance to the nearest of X."""
-    return squared_distances(z, X).clamp_min(0).min(1).values.sqrt().mean().item()
+def encoded_pictures(model: GenerativePrior, images: Float[Tensor, "n C H W"]) -> Float[Tensor, "n d"]:
+    """Latents of pictures of any size."""
+    return torch.cat([model.encode(part).cpu() for part in resized(images, model.image_size).split(BATCH)]).flatten(1)
+
+
+def nearest_distances(z: Float[Tensor, "k d"], X: Float[Tensor, "n d"]) -> Float[Tensor, " k"]:
+    """Distance of each to the nearest of X."""
+    return squared_distances(z, X).clamp_min(0).min(1).values.sqrt()
 
 
 def _rounded(found: object) -> object:

@@ -5,15 +5,20 @@ A cell with nearly equal counts trains no student.
 """
 
 import functools
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from ddoq_core.config.profile import Profile
 from ddoq_core.data.image_files import resized
-from ddoq_core.pipeline.distilled import write_picture
+from ddoq_core.pipeline.distilled import DistilledDataset, write_picture
+from ddoq_core.priors.load import KNOBS, load_prior
+from ddoq_core.quantization.weights import companion_weights
 from ddoq_core.results.studies import StudyPart
 from ddoq_core.runs.jobs import Student
 from ddoq_core.runs.run import Run
@@ -21,7 +26,8 @@ from ddoq_core.store.artifacts import Workspace
 
 from ..codebooks import NEARLY_EQUAL, spread_of
 from .images_seen import images_seen
-from .strips import distilled_images, heaviest
+from .latents import encoded_pictures, latent_clouds, nearest_distances
+from .strips import distilled_images, strip_pictures
 from .unequal_masses import FRESH, fresh_students
 from .weightings import CODEBOOKS, OPTIMISERS, keep_spreads, spreads_of
 
@@ -29,7 +35,8 @@ NAME = "photographs"  # prefix of its files, and name of their folder in book/re
 CLEAN = "ILSVRC2012_val_"  # prefix of the files of ImageNet's own validation images
 CLEAN_FILE = f"{NAME}-clean.json"  # their positions among the test images
 STRIPS = f"{NAME}-heaviest.png", f"{NAME}-class.png"  # twenty distilled pictures in all
-STRIP_FILE, SIDE = f"{NAME}-class.json", 64  # class and masses of the strip; pixels of a side of a picture
+STRIP_FILE, SIDE = f"{NAME}-class.json", 64  # classes and weights of the strips; pixels of a side of a picture
+NEW = 0.5  # least distance to a training photograph, over that of a held-out one, of a picture that is shown
 LEVELS = [10, 50]  # images per class
 PAIR, MEDOIDS = ("d4m", "ddoq"), ("d4m_medoid", "ddoq_medoid", "ddoq_medoid_permuted")
 PICTURES = {"local": {}, "medoids": {}, "global": {"locality": "global"}, "decoded": {"strength": 0.0}}
@@ -101,7 +108,7 @@ def photographs_study(profile: Profile) -> Iterator[StudyPart]:
             for seed in fresh_students(distillation)[: block.students]
             for method in block.methods
         ]
-        before = functools.partial(_keep_beside, run, spreads, tasks[0] if block is PHOTOGRAPH_BLOCKS[0] else None)
+        before = functools.partial(_keep_beside, runs["Lloyd"] if block is PHOTOGRAPH_BLOCKS[0] else None, run, spreads)
         yield StudyPart(f"{NAME}-{block.name}.jsonl", run, tasks, images_seen, before=before)
     yield from temperature_parts(profile)
     whole = [Student("full", None, PHOTOGRAPH_BLOCKS[0].student, "hard", 0, seed) for seed in range(FEWER)]
@@ -117,25 +124,50 @@ def temperature_parts(profile: Profile) -> Iterator[StudyPart]:
         yield StudyPart(f"{NAME}-temperature-{t:g}.jsonl", run, tasks, images_seen)
 
 
-def _keep_beside(run: Run, spreads: list[dict], shown: Student | None, folder: Path) -> None:
-    """Store the spread of the counts, the test images outside ImageNet's training part, and a student's pictures."""
+def _keep_beside(shown: Run | None, run: Run, spreads: list[dict], folder: Path) -> None:
+    """Store the spread of the counts, the test images outside ImageNet's training part, and pictures of a run."""
     keep_spreads(NAME, spreads, folder)
     ids = run.dataset.test.ids
     Workspace(folder).json(CLEAN_FILE, [i for i, name in enumerate(ids) if Path(name).name.startswith(CLEAN)])
-    if shown is not None:
-        _keep_pictures(run, shown, folder)
+    if shown is not None and not (folder / STRIP_FILE).exists():
+        _keep_pictures(shown, min(LEVELS), folder)
 
 
-def _keep_pictures(run: Run, student: Student, folder: Path) -> None:
-    """Store two strips of new distilled pictures, not photographs, from the set of a student: the heaviest of every
-    class, and all of the class with the most unequal weights, heaviest first, with a file of the masses of these."""
-    distilled, ipc = run.distilled(student.method, student.ipc, student.distill_seed), student.ipc
-    masses = distilled.counts.double().reshape(-1, ipc)
-    masses = masses / masses.sum(1, keepdim=True)
-    order, label = masses.argsort(dim=1, descending=True, stable=True), int(masses.square().sum(1).argmax())
-    of_class = (order[label] + label * ipc).tolist()
-    for name, items in ((STRIPS[0], heaviest(distilled)), (STRIPS[1], of_class)):
-        pictures = resized(distilled_images(distilled, items), SIDE)
+def _keep_pictures(run: Run, ipc: int, folder: Path) -> None:
+    """Store two strips of distilled pictures, and a file with the weights of the second: the heaviest picture of every
+    class, and all pictures of one class, heaviest first. A picture that is nearly a photograph is not stored."""
+    distilled = run.distilled("d4m", ipc, FRESH[0])
+    newness, counts = _newness(run, distilled), distilled.counts.reshape(-1, ipc)
+    order = counts.masked_fill(newness < NEW, -1).argsort(dim=1, descending=True, stable=True)
+    n_new = (newness >= NEW).sum(1)
+    label = int(n_new.argmax())
+    kept = [[(c, int(order[c, 0])) for c in n_new.nonzero().flatten().tolist()]]
+    kept.append([(label, k) for k in order[label, : n_new[label]].tolist()])
+    for name, items in zip(STRIPS, kept, strict=True):
+        pictures = resized(distilled_images(distilled, [c * ipc + k for c, k in items]), SIDE)
         write_picture(Workspace(folder), name, torch.cat(list(pictures), dim=-1))
-    found = {"class": run.dataset.class_names[label], "masses": masses[label][order[label]].tolist()}
-    Workspace(folder).json(STRIP_FILE, found | {"classes": run.dataset.class_names})
+    weights = companion_weights(counts, "sqrt")
+    found = {
+        "classes": [run.dataset.class_names[c] for c, _ in kept[0]],
+        "class": run.dataset.class_names[label],
+        "weights": [round(weights[cell].item(), 4) for cell in kept[1]],
+        "newness": [[round(newness[cell].item(), 3) for cell in items] for items in kept],
+        "n_new": int(n_new.sum()),
+        "n": counts.numel(),
+    }
+    Workspace(folder).json(STRIP_FILE, found)
+
+
+def _newness(run: Run, distilled: DistilledDataset) -> Float[Tensor, "classes ipc"]:
+    """Distance of every picture to the nearest training latent of its class, over the mean of held-out photographs."""
+    model = load_prior(run.prior.path, **run.profile.subset(*KNOBS))
+    latents = distilled.by_class(encoded_pictures(model, distilled.images()))
+    found = zip(latent_clouds(run), latents, strict=True)
+    return torch.stack([nearest_distances(z, X) / nearest_distances(Y, X).mean() for (X, Y), z in found])
+
+
+def recorded_pictures(folder: Path) -> tuple[list[Float[Tensor, "k C H W"]], dict] | None:
+    """The pictures of the two strips, and what is stored about them; None if they are not complete."""
+    if not all((folder / name).exists() for name in (*STRIPS, STRIP_FILE)):
+        return None
+    return [strip_pictures(folder / name) for name in STRIPS], json.loads((folder / STRIP_FILE).read_text())

@@ -40,6 +40,12 @@ def strip_name(dataset: str, ipc: int, method: str) -> str:
     return f"{dataset}-ipc{ipc:03d}-{method}.png"
 
 
+def strip_pictures(path: Path) -> Float[Tensor, "k C H W"]:
+    """The pictures of a strip, in [0, 1]."""
+    strip = read_pixels(path).float() / 255
+    return torch.stack(strip.split(strip.shape[1], dim=-1))
+
+
 def heaviest(distilled: DistilledDataset) -> list[int]:
     """The heaviest image of every class, which represents the most real images; the first if several are equal."""
     order = distilled.counts.reshape(-1, distilled.ipc).argsort(dim=1, descending=True, stable=True)

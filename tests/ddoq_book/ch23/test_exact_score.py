@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from diffusers import AutoencoderTiny
 
+from ddoq_book.ch23 import exact_score
 from ddoq_book.ch23.exact_score import created_figure, estimates, estimates_figure, exact_prior_of, pictures_table
+from ddoq_book.studies.photographs import NEW
+from ddoq_core.errors import InputError
 from ddoq_core.networks.fitting import initialised
 from ddoq_core.randomness import torch_rng
 from ddoq_core.runs.run import Run
@@ -60,3 +63,19 @@ def test_a_table_of_pictures_has_intervals_where_there_are_classes_enough(n):
     (line,) = pictures_table([row], "caption").markdown().splitlines()[4:5]
     assert ("±" in line) == (n == 6) and "| local | 0.7 | 50" in line
     assert pictures_table([], "caption").notes == ("Nothing is recorded yet; ddoq record latents does it.",)
+
+
+def test_the_recorded_pictures_are_those_of_every_class_and_of_one_with_its_weights():
+    """No picture of the book is nearly a photograph."""
+    about = exact_score._recorded()[1]
+    assert min(map(min, about["newness"])) >= NEW
+    figure = exact_score.recorded_figure()
+    titles, below = [ax.get_title() for ax in figure.axes[:10]], [ax.get_xlabel() for ax in figure.axes[10:]]
+    assert [title.replace("\n", " ") for title in titles] == about["classes"]
+    assert below == [f"×{weight:.2f}" for weight in about["weights"]]
+
+
+def test_without_recorded_pictures_the_error_says_how_to_make_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(exact_score, "RESULTS", tmp_path)
+    with pytest.raises(InputError, match="ddoq record photographs"):
+        exact_score.recorded_counts()

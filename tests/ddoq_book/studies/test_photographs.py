@@ -3,14 +3,17 @@
 import json
 
 import pytest
-from PIL import Image
+import torch
 
 from ddoq_book.studies import photographs as module
 from ddoq_book.studies.photographs import FURTHER, LEVELS, MEDOIDS, PHOTOGRAPH_BLOCKS, photographs_study
+from ddoq_book.studies.strips import distilled_images
 from ddoq_book.studies.weightings import CODEBOOKS
 from ddoq_core.config.profile import Profile
 from ddoq_core.data.dataset import Dataset, Split
-from ddoq_core.runs.jobs import Student
+from ddoq_core.data.image_files import resized
+from ddoq_core.pipeline.distilled import DistilledDataset
+from ddoq_core.quantization.weights import companion_weights
 from ddoq_core.runs.run import Run
 
 from ...stand_ins import stand_in
@@ -81,29 +84,49 @@ def test_counts_that_are_nearly_equal_train_no_student(parts):
     assert len(found) == len(PHOTOGRAPH_BLOCKS) + 4 - 2 and not files & {p.file for p in found}
 
 
-def test_strips_show_the_heaviest_of_every_class_and_one_class_by_weight(tmp_path, run, squares):
-    module._keep_pictures(run, Student("d4m", 2, "convnet-8", "soft", 100, 200), tmp_path)
-    found = json.loads((tmp_path / "photographs-class.json").read_text())
-    assert found["class"] in squares.class_names and found["classes"] == squares.class_names
-    assert found["masses"] == sorted(found["masses"], reverse=True) and sum(found["masses"]) == pytest.approx(1)
-    sizes = [Image.open(tmp_path / name).size for name in module.STRIPS]
-    assert sizes == [(3 * module.SIDE, module.SIDE), (2 * module.SIDE, module.SIDE)]
+NEWNESS = torch.tensor([[0.9, 0.1], [0.6, 0.7], [0.2, 0.8]])  # of three classes
+
+
+def test_strips_show_no_picture_that_is_nearly_a_photograph(tmp_path, run, squares, monkeypatch):
+    monkeypatch.setattr(module, "_newness", lambda run, distilled: NEWNESS)
+    module._keep_pictures(run, 2, tmp_path)
+    (heaviest, of_class), found = module.recorded_pictures(tmp_path)
+    distilled = run.distilled("d4m", 2, 100)
+    counts = distilled.counts.reshape(3, 2)
+    order = counts[1].argsort(descending=True, stable=True).tolist()
+    assert found["classes"] == squares.class_names and found["class"] == squares.class_names[1]
+    assert found["newness"][0] == pytest.approx([0.9, NEWNESS[1, order[0]].item(), 0.8])
+    assert found["newness"][1] == pytest.approx(NEWNESS[1][order].tolist())
+    assert (found["n_new"], found["n"]) == (4, 6)
+    weights = companion_weights(counts, "sqrt")[1][order]
+    assert found["weights"] == pytest.approx(weights.tolist(), abs=1e-4)
+    shown = resized(distilled_images(distilled, [0, 2 + order[0], 5]), module.SIDE)
+    torch.testing.assert_close(heaviest, shown, atol=1 / 255, rtol=0)
+    assert of_class.shape == (2, 1, module.SIDE, module.SIDE)
+
+
+def test_a_training_photograph_is_not_new(run, squares):
+    """A distilled set whose pictures are the first training images of their classes."""
+    images = torch.cat([squares.train.images(squares.train.of_class(c)[:2]) for c in range(3)])
+    by_class = lambda values: values.reshape(3, 2, *values.shape[1:])  # noqa: E731
+    copies = stand_in(DistilledDataset, images=lambda: images, by_class=by_class)
+    assert module._newness(run, copies).max() < 1e-3
 
 
 def test_strips_are_stored_before_a_student_of_the_first_block_is_trained(parts, tmp_path, monkeypatch):
     stored = []
     monkeypatch.setattr(module, "keep_spreads", lambda *args: None)
-    monkeypatch.setattr(module, "_keep_pictures", lambda run, student, folder: stored.append(student))
+    monkeypatch.setattr(module, "_keep_pictures", lambda run, ipc, folder: stored.append((run.profile.quantizer, ipc)))
     first, second = parts({})[:2]
     for part in (first, second):
         part.run.__dict__["dataset"] = stand_in(Dataset, test=stand_in(Split, ids=[]))
         part.before(tmp_path)
-    assert stored == first.tasks[:1]
+    assert stored == [("lloyd", 10)]
 
 
 def test_the_places_of_clean_images_are_kept_by_their_names(tmp_path, monkeypatch):
     names = [f"n01/{'ILSVRC2012_val_' if i % 4 == 0 else 'n01_'}{i}.JPEG" for i in range(10)]
     monkeypatch.setattr(module, "keep_spreads", lambda *args: None)
     data = stand_in(Dataset, test=stand_in(Split, ids=names))
-    module._keep_beside(stand_in(Run, dataset=data), [], None, tmp_path)
+    module._keep_beside(None, stand_in(Run, dataset=data), [], tmp_path)
     assert json.loads((tmp_path / "photographs-clean.json").read_text()) == [0, 4, 8]
