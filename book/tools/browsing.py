@@ -1,5 +1,5 @@
-"""Open every page of the rendered book in a browser, and find formulas that MathJax cannot set and pages that are too
-wide for the window.
+"""Open every page of the rendered book in a browser, and find formulas that MathJax cannot set, pages that are too wide
+for the window, and tables whose last column is out of sight on a laptop.
 
 In: the folder of the HTML and a Chromium. Out: one line for each finding. It uses no network.
 """
@@ -33,6 +33,16 @@ WIDEST = """() => {
     const scrolls = n => n !== article && (getComputedStyle(n).overflowX !== 'visible' || scrolls(n.parentElement))
     const leaves = [...article.querySelectorAll('*')].filter(n => !n.children.length && !scrolls(n.parentElement))
     return leaves.sort((a, b) => right(b) - right(a))[0]?.outerHTML.slice(0, 120)
+}"""
+
+UNFOLD = """() => {
+    document.querySelectorAll('details').forEach(n => n.open = true)
+    document.querySelectorAll('.toggle-hidden').forEach(n => n.classList.remove('toggle-hidden'))
+}"""
+CUT = """() => {
+    const box = n => getComputedStyle(n).overflowX !== 'visible' || n === document.body ? n : box(n.parentElement)
+    return [...document.querySelectorAll('article table')].filter(n => n.offsetWidth > box(n).clientWidth + 1)
+        .map(n => (n.caption ?? n).innerText.slice(0, 60))
 }"""
 
 
@@ -76,3 +86,7 @@ def faults_of_page(page: Page) -> Iterator[str]:
         body = page.evaluate("document.documentElement.scrollWidth")
         if body > width + 1:
             yield f"is {body} pixels wide in a window of {width}: {page.evaluate(WIDEST)}"
+    page.evaluate(UNFOLD)
+    page.evaluate(LAID_OUT)
+    for caption in page.evaluate(CUT):
+        yield f"the last column of a table is out of sight in a window of {width}: {caption!r}"

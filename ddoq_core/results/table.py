@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-ONE_LINE = 30  # most characters of a number with its interval; longer text that begins with a digit is broken
 NOTHING = "–"  # for a value that was not part of the run
-INTERVAL = re.compile(r"\[[^\]]*\]")
+NUMBER = re.compile(r"[+−]?\d\S*( \S+)?")  # with its unit
+INTERVAL = re.compile(r"\[[^\]]*\]|± \S+")
 MINUS = re.compile(r"(?<![\w.])-(?=[\d.in])")  # the sign of a number, not of an exponent
 LATEX = str.maketrans({
     "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "–": "--",
@@ -151,10 +151,10 @@ def _html_block(name: str, rows: list[tuple[str, ...]]) -> str:
 
 
 def _html_cells(row: tuple[str, ...]) -> str:
-    """A number goes on one line; where there is no room, its interval goes on the next. Words after them do always."""
-    numbers = ((text[:1].isdigit() or text[:1] in ("+", "−")) and len(text) <= ONE_LINE for text in row)
-    kinds = (' class="number"' if number and "[" not in text else "" for number, text in zip(numbers, row, strict=True))
-    texts = (INTERVAL.sub(_unbroken, html.escape(text)).replace("], ", "],<br>") for text in row)
+    """A number is on one line with its unit. Its interval is on the next line if there is no room, further numbers
+    always. Long names break after an underscore."""
+    kinds = (' class="number"' if NUMBER.fullmatch(text) and "[" not in text else "" for text in row)
+    texts = (INTERVAL.sub(_unbroken, html.escape(text)).replace("], ", "],<br>").replace("_", "_<wbr>") for text in row)
     return "".join(f"<td{kind}>{text}</td>" for kind, text in zip(kinds, texts, strict=True))
 
 

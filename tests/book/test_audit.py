@@ -134,3 +134,14 @@ def test_a_page_that_is_wider_than_its_window_is_found_with_what_is_too_wide(sho
 
 def test_what_scrolls_in_its_own_box_makes_no_page_wide(shown):
     assert shown('<div style="overflow-x: auto"><div style="width: 2000px">Table</div></div>') == []
+
+
+@pytest.mark.parametrize("fold", ["{}", "<details><summary>More</summary>{}</details>"], ids=["open", "folded"])
+@pytest.mark.parametrize(("width", "cut"), [(900, False), (1300, True)])
+def test_a_table_whose_last_column_is_out_of_sight_on_a_laptop_is_found(shown, fold, width, cut):
+    table = f'<table style="width: {width}px"><caption>Rates</caption><tr><td>1</td></tr></table>'
+    scrolling = fold.format(f'<div style="overflow-x: auto">{table}</div>')
+    found = shown(f'<article style="max-width: 1000px">{scrolling}</article>')
+    assert [f for f in found if "table" in f] == cut * [
+        "page.html: the last column of a table is out of sight in a window of 1280: 'Rates'"
+    ]

@@ -1,5 +1,6 @@
 """A table holds numbers, and only where it is shown do they become text."""
 
+import html
 import re
 
 import numpy as np
@@ -55,6 +56,15 @@ def test_a_mean_is_that_of_its_values():
     assert (made.value, made.n) == (2.0, 3) and f"{made:.2f}" == "2.00 ± 2.48"
 
 
+def test_only_a_number_with_its_unit_may_not_be_broken():
+    """So a wide table takes two lines for an interval, and its last column stays on the page."""
+    row = ("a", "−0.50", "10.2 kB", "1,500 of 20,000 steps", "0.25 ± 0.12", "0.3 [0.1, 0.5], 0.2 [0.1, 0.3]", "of_two")
+    shown = Table.of_rows("G", tuple("abcdefg"), [row])._repr_html_()
+    assert re.findall(r'<td class="number">([^<]*)</td>', shown) == ["−0.50", "10.2 kB"]
+    assert "0.25 ±&nbsp;0.12" in shown and "0.3 [0.1,&nbsp;0.5],<br>0.2 [0.1,&nbsp;0.3]" in shown
+    assert "of_<wbr>two" in shown
+
+
 def test_neighbouring_rows_of_one_name_form_a_group():
     made = Table.of_groups("G", ("Data", "K", "G"), [("a", 1, 0.5), ("a", 2, 0.25), ("b", 1, None)])
     assert made.blocks == (("a", ((1, 0.5), (2, 0.25))), ("b", ((1, None),)))
@@ -65,8 +75,9 @@ def test_html_markdown_latex_and_csv_hold_the_same_cells():
     made = Table.of_groups("G", columns, [("a", 1, -0.5), ("a", 2, Mean(0.25, 0.125, 3)), ("b", 1, None)])
     cells = [["a", "1", "−0.50"], ["a", "2", "0.25 ± 0.12"], ["b", "1", NOTHING]]
     assert made.csv().splitlines()[1:] == [",".join(line) for line in cells]
+    shown = html.unescape(made._repr_html_()).replace("\xa0", " ")
     for line in cells:
-        assert all(f">{text}</t" in made._repr_html_() for text in line)
+        assert all(f">{text}</t" in shown for text in line)
         assert "| " + " | ".join(line) + " |" in made.markdown()
     assert made.latex().count(r"\\") == 1 + len(cells) and r"0.25 $\pm$ 0.12" in made.latex()
 

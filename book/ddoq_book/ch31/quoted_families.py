@@ -74,10 +74,10 @@ def oracle_results() -> list[OracleResult]:
 def oracles_table(found: list[OracleResult]) -> Table:
     """Published accuracies next to those reached here."""
     return Table.of_rows(
-        f"Published settings run again here: reached within {BAND:g} points, or not",
+        f"Published settings run again here, accuracy in percent: reached within {BAND:g} points, or not",
         (
-            *("Method", "Data", "IPC", "Network", Column("Quoted, %", ".1f"), Column("Here, %", ".1f"), "Verdict"),
-            *("Smaller than published", "Source"),
+            *("Method", "Data", "IPC", "Network", Column("Quoted", ".1f"), Column("Here", ".1f"), "Verdict"),
+            *("Smaller here", "Source"),
         ),
         [
             (
