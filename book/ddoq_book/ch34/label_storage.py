@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ddoq_core.config.profile import Profile
 from ddoq_core.results.records import Cell, Estimate, Records
-from ddoq_core.results.table import Column, Table
+from ddoq_core.results.table import Column, Table, written
 
 from ..paired import verdict
 from ..recorded import rows_of
@@ -28,6 +28,7 @@ class FormResult:
 
     data: str
     form: str
+    epochs: int  # epochs of views that are kept
     bytes: int  # of one image
     share: float  # share of the bytes of float16
     accuracy: Estimate | None  # None: not recorded yet
@@ -49,7 +50,7 @@ def label_results() -> list[FormResult]:
         for form, run in runs.items():
             size, rows = bytes_per_image(run.profile, n_classes), _recorded(dataset, form)
             accuracy, change = _scores(base, rows)
-            found.append(FormResult(data, form, size, size / whole, accuracy, change))
+            found.append(FormResult(data, form, run.profile.labelled_epochs, size, size / whole, accuracy, change))
     return found
 
 
@@ -81,9 +82,26 @@ def label_table(found: list[FormResult]) -> Table:
     return Table.of_groups(
         f"Soft labels in fewer bytes: DDOQ, {IPC} images per class",
         (
-            *("Data", "Labels", Column("Bytes an image", ","), Column("Share", ".1%")),
+            *("Data", "Labels", "Epochs", Column("Bytes an image", ","), Column("Share", ".1%")),
             *(Column("Top-1", ".1f"), Column("Minus float16", "+.2f"), "It is"),
         ),
-        [(r.data, FORM_TITLES[r.form], r.bytes, r.share, r.accuracy, r.change, r.verdict) for r in found],
+        [(r.data, FORM_TITLES[r.form], r.epochs, r.bytes, r.share, r.accuracy, r.change, r.verdict) for r in found],
         notes,
     )
+
+
+def label_texts(found: list[FormResult]) -> dict[str, str]:
+    """For each data set: the form with the fewest bytes that is not lower than float16, its share and verdict; the
+    epochs kept by float16 and by a tenth, and the change from the latter."""
+    texts = {}
+    for data, *_ in DATA.values():
+        of_data = {r.form: r for r in found if r.data == data}
+        kept = [r for r in of_data.values() if r.verdict not in (None, "lower")]
+        if kept:
+            least = min(kept, key=lambda r: r.bytes)
+            texts |= {f"{data}_form": FORM_TITLES[least.form], f"{data}_share": f"{least.share:.0%}".replace("%", " %")}
+            texts[f"{data}_verdict"] = str(least.verdict)
+        texts[f"{data}_epochs"] = str(of_data["float16"].epochs)
+        texts[f"{data}_fewer"] = str(of_data["reused"].epochs)
+        texts[f"{data}_change"] = written(of_data["reused"].change, "+.1f")
+    return texts

@@ -4,13 +4,14 @@ import pytest
 
 from ddoq_book import recorded
 from ddoq_book.ch31.label_column import ONLINE, label_storage, storage_form
-from ddoq_book.ch34.label_storage import DATA, label_results, label_table
+from ddoq_book.ch34.label_storage import DATA, label_results, label_table, label_texts
 from ddoq_book.studies import labels as study
 from ddoq_book.studies.labels import DISTILLATIONS, LABEL_FORMS, labels_study
 from ddoq_core.config.profile import Profile
 from ddoq_core.data.imagenet import SUBSETS
 from ddoq_core.results.ledger import read
 from ddoq_core.results.studies import record_study
+from ddoq_core.results.table import NOTHING
 from ddoq_core.runs.jobs import Student, bytes_of_labels
 from ddoq_core.store.artifacts import Workspace
 
@@ -49,6 +50,23 @@ def test_a_form_costs_nothing_if_its_difference_is_within_half_a_point(folder):
     found = label_results()
     assert {r.form: r.verdict for r in found if r.data == "digits"}["int8"] == "none"
     assert "within ±0.5 points" in label_table(found).markdown()
+
+
+def test_the_texts_name_the_form_with_the_fewest_bytes_that_loses_nothing(folder):
+    for form, changed in (("float16", 0), ("int8", 1), ("top1", 300), ("reused", 200)):
+        of_image = [1] * 900 + [0] * 100
+        rows = [row(of_image[changed:] + [0] * changed, distill_seed=s, seed=s) for s in DISTILLATIONS]
+        Workspace(folder).jsonl(f"mnist5k-{form}.jsonl", rows)
+    texts = label_texts(label_results())
+    assert (texts["digits_form"], texts["digits_share"], texts["digits_verdict"]) == (
+        "8 bits, all classes",
+        "70 %",
+        "none",
+    )
+    assert (texts["digits_epochs"], texts["digits_fewer"]) == ("100", "10") and texts["digits_change"].startswith(
+        "−20.0"
+    )
+    assert texts["photographs_change"] == NOTHING and "photographs_form" not in texts
 
 
 def test_the_study_has_the_same_students_for_every_form():
