@@ -1,5 +1,8 @@
 """Labels in FKD's layout: by torchvision's own transforms, what a reader shows the teacher is what it has labelled."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch.utils.data import BatchSampler, RandomSampler, TensorDataset
@@ -7,11 +10,13 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F
 
+from ddoq_core import cli
 from ddoq_core.errors import InputError
 from ddoq_core.foreign.fkd import FKD_SEED, write_fkd
 from ddoq_core.methods.random_real import random_real
 from ddoq_core.pipeline.teacher import load_teacher
 from ddoq_core.pipeline.teacher import teacher as make_teacher
+from ddoq_core.runs.run import Run
 
 CONFIG = {"epochs": 3, "batch_size": 4, "flip": True, "crop_scale": 0.3, "label_epochs": 2}
 
@@ -77,3 +82,36 @@ def test_without_cutmix_nothing_is_pasted_and_two_sizes_are_refused(tmp_path, st
     assert torch.load(folder / "epoch_0" / "batch_0.tar")[2:5] == [None, None, None]
     with pytest.raises(InputError, match="one size for teacher and students"):
         write_fkd(store, made, squares, judge, profile.replace(image_size=8, teacher_size=16), tmp_path / "two")
+
+
+def test_one_command_writes_them_and_prints_where_pictures_and_labels_are(tmp_path, monkeypatch, capsys, squares):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Run, "dataset", squares)
+    small = {
+        "image_size": 16,
+        "teacher": "convnet-8",
+        "teacher_epochs": 1,
+        "label_epochs": 2,
+        "epochs": 2,
+        "batch_size": 4,
+    }
+    words = ["export-labels", "labels", "--ipc", "2", "--profile", "smoke"]
+    words += [word for name, value in small.items() for word in ("-p", f"{name}={value}")]
+    cli_of([*words, "--method", "random_real"])
+    pictures, labels = capsys.readouterr().out.split()
+    assert len(ImageFolder(pictures)) == 6 and labels == "labels"
+    found = sorted(path.relative_to("labels").as_posix() for path in Path("labels").rglob("*.tar"))
+    assert found == [f"epoch_{epoch}/batch_{number}.tar" for epoch in range(2) for number in range(2)]
+    assert cli_of([*words, "--method", "ddoc"]) == 2
+    assert "no method 'ddoc' with a distilled set; did you mean 'ddoq'?" in capsys.readouterr().err
+
+
+def cli_of(words: list[str]) -> int:
+    """The exit code of `ddoq` with these words."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["ddoq", *words])
+        try:
+            cli.main()
+        except SystemExit as stop:
+            return stop.code or 0
+    return 0
