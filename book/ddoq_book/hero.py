@@ -62,7 +62,7 @@ def hero_figure(run: Run, ipc: int, records: Path | None = None) -> Figure:
             for ax, image in zip(line, images, strict=False):
                 show_image(ax, image)
         _weigh(axes[-1, columns + 1 :], found["weights"])
-        for column, name in ((0, "digits"), (columns + 1, "distilled photographs")):
+        for column, name in ((0, "digits"), (columns + 1, "fifteen distilled photographs")):
             place = {"xycoords": "axes fraction", "xytext": (0, 5), "textcoords": "offset points", "fontsize": 9}
             axes[0, column].annotate(name, (0, 1), annotation_clip=False, **place).set_in_layout(False)
         figure.get_layout_engine().set(rect=(0, 0, 1, 1 - HEADER / height))
