@@ -28,9 +28,10 @@ from .studies.strips import distilled_images
 from .style import WIDTH, figure_style, subplots
 
 STEPS = ("a real image", "the mean of\nits cell", "distilled,\nand its weight")
-CLASSES, WITHOUT = 3, 5  # classes shown, with two cells each: next to photographs, and without photographs
+KINDS = ("five classes", "five more", "one class,\nweighted")  # rows of photographs
+CLASSES, WITHOUT = 2, 5  # classes shown, with two cells each: next to photographs, and without photographs
 LARGEST = 0.9  # inches: side of a picture
-COLUMNS, GAP = 5, 0.25  # columns of photographs, and the gap before them as a share of a column
+COLUMNS, GAP = 5, 0.1  # columns of photographs, and the gap before them as a share of a column
 HEADER = 0.2  # inches: height of the names of the two sides
 
 
@@ -45,7 +46,11 @@ def hero_figure(run: Run, ipc: int, records: Path | None = None) -> Figure:
     digits, weights = _cells(run, ipc, CLASSES if photographs else WITHOUT)
     columns = digits[0].shape[0]
     widths = [1] * columns + ([GAP] + [1] * COLUMNS if photographs else [])
-    height = min(WIDTH / (sum(widths) + 1.6), LARGEST) * len(STEPS) + 0.45 + (HEADER if photographs else 0)
+    height = (
+        min(WIDTH / (sum(widths) + 1.6 * (2 if photographs else 1)), LARGEST) * len(STEPS)
+        + 0.45
+        + (HEADER if photographs else 0)
+    )
     shape = {"squeeze": False, "gridspec_kw": {"width_ratios": widths}}
     figure, axes = subplots(len(STEPS), len(widths), width=WIDTH, height=height, **shape)
     for ax in axes.flat:
@@ -62,7 +67,9 @@ def hero_figure(run: Run, ipc: int, records: Path | None = None) -> Figure:
             for ax, image in zip(line, images, strict=False):
                 show_image(ax, image)
         _weigh(axes[-1, columns + 1 :], found["weights"])
-        for column, name in ((0, "digits"), (columns + 1, "fifteen distilled photographs")):
+        for line, name in zip(axes[:, columns + 1], KINDS, strict=True):
+            line.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+        for column, name in ((0, "digits"), (columns + 1, "distilled photographs")):
             place = {"xycoords": "axes fraction", "xytext": (0, 5), "textcoords": "offset points", "fontsize": 9}
             axes[0, column].annotate(name, (0, 1), annotation_clip=False, **place).set_in_layout(False)
         figure.get_layout_engine().set(rect=(0, 0, 1, 1 - HEADER / height))

@@ -16,7 +16,7 @@ from ddoq_core.results.ledger import read
 from ddoq_core.results.records import LEVEL, Cell, Estimate, Records
 from ddoq_core.results.table import Column, Table, written
 
-from ..ch31.weightings import WeightComparison, compared
+from ..ch31.weightings import WeightComparison, compared, weights_table
 from ..recorded import RESULTS
 from ..studies.photographs import CLEAN_FILE, FURTHER, NAME, PHOTOGRAPH_BLOCKS, PhotographBlock
 
@@ -102,8 +102,6 @@ def accuracies_table() -> Table:
     columns = ("Codebook, pictures, optimiser, labels", "K", "Row", Column("Top-1, %", ".1f"))
     columns += (Column(f"On {len(clean)} clean images", ".1f"), "n students")
     notes = ("Intervals of 95 %. Clean: of ImageNet's own validation part, which the teacher has not seen.",)
-    if not rows:
-        notes = ("Nothing is recorded yet; ddoq record photographs does it.",)
     return Table.of_groups("Accuracy on ImageNette's test photographs", columns, rows, notes)
 
 
@@ -112,6 +110,19 @@ def _accuracies(records: Records, cell: Cell, clean: ndarray) -> tuple[str, Esti
     grid, n = records.grid(cell), len(records.cells[cell])
     on_clean = Estimate.of_accuracy(grid[..., clean], n) if len(clean) else None
     return METHODS[cell.method].title, records.accuracy(cell), on_clean, n
+
+
+def main_tables() -> list[Table]:
+    """The primary comparisons and the accuracies; none if no student is recorded."""
+    if not (accuracies := accuracies_table()).rows:
+        return []
+    return [weights_table(primary_photographs(), "Declared comparisons on photographs"), accuracies]
+
+
+def secondary_tables() -> list[Table]:
+    """The secondary comparisons; none if none is recorded."""
+    found = secondary_photographs()
+    return [weights_table(found, "Secondary comparisons on photographs")] if found else []
 
 
 def photographs_text() -> str:

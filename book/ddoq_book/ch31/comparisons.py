@@ -223,7 +223,6 @@ def power_texts(primaries: PrimaryComparisons, gains: Sequence[QuotedGain]) -> d
     return {
         "found": _range(found),
         "headroom": _range([row.headroom for row in measured]),
-        "found_share": _range([100 * d / row.headroom for d, row in zip(found, measured, strict=True)], ".0f"),
         "expected": _range(expected, ".2f"),
         "n_seen": f"{sum(e >= d for e, d in zip(expected, found, strict=True))}",
     }

@@ -55,6 +55,15 @@ def main_comparisons(records: Mapping[str, Records], gains: Sequence[QuotedGain]
     return sorted(rows, key=lambda row: GROUPS.index(row.group))
 
 
+def missing_text(rows: Sequence[ForestRow]) -> str:
+    """The declared comparisons without records, by group."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row.estimate is None:
+            found.setdefault(row.group, []).append(row.title)
+    return ". ".join(f"{group}: {'; '.join(titles)}" for group, titles in found.items()) or "none"
+
+
 def _place(dataset: str, ipc: int) -> str:
     return f"{DATA.get(dataset, dataset)}, K = {ipc}"
 

@@ -141,6 +141,7 @@ class AblationPower:
 
     n: int  # differences to the first settings
     n_told: int
+    n_beyond: int  # their intervals that reach beyond a point
     detectable: float  # median of the smallest differences found with a power of 80 %, in points
     headroom: float  # points from the first setting of the weights to all real images
     rising: tuple[tuple[str, AblationRow], ...]  # knobs and rows with pictures farther from the data with weights
@@ -158,7 +159,8 @@ def ablation_power(found: list[AblationResult], full: float) -> AblationPower:
     headroom = full - found[0].rows[0].accuracy.mean
     of_knobs = ((one.ablation.title, row) for one in found for row in one.rows if row.method == "ddoq")
     rising = tuple((title, row) for title, row in of_knobs if row.w2 > row.w2_uniform)
-    return AblationPower(len(against), sum(d.verdict in TOLD for d in against), detectable, headroom, rising)
+    beyond = sum(max(-d.difference.low, d.difference.high) > 1 for d in against)
+    return AblationPower(len(against), sum(d.verdict in TOLD for d in against), beyond, detectable, headroom, rising)
 
 
 def ablation_power_texts(found: AblationPower) -> dict[str, str]:
@@ -168,6 +170,7 @@ def ablation_power_texts(found: AblationPower) -> dict[str, str]:
         "ablation_n": f"{found.n}",
         "ablation_chance": f"{(1 - LEVEL) * found.n:.1f}",
         "ablation_told": f"{found.n_told}",
+        "ablation_beyond": f"{found.n_beyond}",
         "ablation_detectable": f"{found.detectable:.1f}",
         "ablation_headroom": f"{found.headroom:.1f}",
         "rising": "; ".join(rising) or "no setting",

@@ -8,10 +8,12 @@ import pytest
 from ddoq_book.ch23 import comparisons
 from ddoq_book.ch23.comparisons import (
     accuracies_table,
+    main_tables,
     photograph_records,
     photographs_text,
     primary_photographs,
     secondary_photographs,
+    secondary_tables,
 )
 from ddoq_book.studies.photographs import CLEAN_FILE, FURTHER, NAME, PHOTOGRAPH_BLOCKS
 from ddoq_core.randomness import numpy_rng
@@ -77,12 +79,13 @@ def test_secondary_ones_compare_within_blocks_and_pictures_with_those_of_the_loc
 def test_what_is_not_recorded_is_left_out_and_said(recorded):
     assert [c.estimate for c in primary_photographs()] == [None] * 4 and secondary_photographs() == []
     assert photographs_text().startswith("No student of this study is recorded yet")
-    assert accuracies_table().notes == ("Nothing is recorded yet; ddoq record photographs does it.",)
+    assert main_tables() == secondary_tables() == []
 
 
 def test_accuracies_are_told_for_all_and_for_clean_images_apart(recorded):
     recorded(PHOTOGRAPH_BLOCKS[:1])
     table = accuracies_table()
+    assert [t.caption for t in main_tables()][1] == table.caption and len(secondary_tables()) == 1
     assert table.heads[4] == "On 100 clean images" and {e.mean for e in table.column(table.heads[4])} == {0.0}
     d4m, ddoq, *_ = table.column("Top-1, %")
     assert d4m.mean == pytest.approx(45, abs=1) and ddoq.mean - d4m.mean == pytest.approx(1.8, abs=0.3)

@@ -3,7 +3,7 @@
 import pytest
 
 from ddoq_book.ch31.comparisons import primary
-from ddoq_book.ch31.overview import BESIDE_REAL, GROUPS, LLOYD, claim_figure, main_comparisons
+from ddoq_book.ch31.overview import BESIDE_REAL, GROUPS, LLOYD, claim_figure, main_comparisons, missing_text
 from ddoq_book.ch31.quoted import quoted_gains
 from ddoq_book.ch31.table1 import table1
 from ddoq_core.methods import METHODS
@@ -24,6 +24,7 @@ def test_the_declared_differences_are_those_of_their_table_and_a_missing_one_is_
     assert [r.estimate for r in of_lloyd][:4] == declared and declared[3] is None
     assert [r.title for r in of_lloyd][:2] == ["digits, K = 10", "digits, K = 50"]
     assert [r.estimate is None for r in rows if r.group == BESIDE_REAL] == [False, False, False, True]
+    assert missing_text(rows).endswith(f"{BESIDE_REAL}: Fashion-MNIST, K = 50") and missing_text([]) == "none"
 
 
 def test_the_papers_gain_stands_beside_as_the_same_share_of_the_headroom():
