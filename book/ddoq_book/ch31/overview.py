@@ -56,12 +56,9 @@ def main_comparisons(records: Mapping[str, Records], gains: Sequence[QuotedGain]
 
 
 def missing_text(rows: Sequence[ForestRow]) -> str:
-    """The declared comparisons without records, by group."""
-    found: dict[str, list[str]] = {}
-    for row in rows:
-        if row.estimate is None:
-            found.setdefault(row.group, []).append(row.title)
-    return ". ".join(f"{group}: {'; '.join(titles)}" for group, titles in found.items()) or "none"
+    """How many of the comparisons are not recorded, and of which data and levels."""
+    titles = sorted(row.title for row in rows if row.estimate is None)
+    return f"{len(titles)} ({'; '.join(dict.fromkeys(titles))})" if titles else "none"
 
 
 def _place(dataset: str, ipc: int) -> str:
