@@ -60,11 +60,11 @@ def advice() -> str:
     """How the weights did on the original data, when to use them, and how distilled images do against real ones."""
     real = against_real([*_long_records().values()]).verdicts("soft")
     return (
-        f"{as_they_are_text()} Use them where all four hold: a class has parts of unequal size, the codebook has about "
-        "one point for each part, the network is small, and the test images come in the proportions of the training "
-        "images. Compare with random real images first: with a teacher’s labels and more than one image per class, "
-        f"{real['higher']} of {real.total()} distilled sets are above as many random real images, and {real['lower']} "
-        "below."
+        f"{as_they_are_text()} Use them where all four hold: a class has parts of unequal size, the distilled set "
+        "has about one image for each part, the network is small, and the test images come in the proportions of the "
+        "training images. Compare with random real images first: with a teacher’s labels and more than one image per "
+        f"class, {real['higher']} of {real.total()} distilled sets are above as many random real images, and "
+        f"{real['lower']} below."
     )
 
 
