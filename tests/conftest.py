@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import sys
 import tomllib
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
@@ -13,6 +14,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, DiTPipeline, DiTTransformer2
 from PIL import Image
 from xdist.scheduler import LoadScopeScheduling
 
+from ddoq_core import cli
 from ddoq_core.config.profile import Profile
 from ddoq_core.data.dataset import Dataset, Split
 from ddoq_core.foreign.folder import read_foreign
@@ -149,3 +151,21 @@ def folder(tmp_path):
 def read(store, birds, tiny):
     """`read(folder)`: the folder as a set of those eleven classes."""
     return lambda root, **knobs: read_foreign(store, root, birds, tiny.replace(**knobs))
+
+
+@pytest.fixture
+def ddoq(monkeypatch, capsys, tmp_path):
+    """Run the command in an empty folder; exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["ddoq", *words])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call

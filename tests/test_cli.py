@@ -26,24 +26,6 @@ STEPS = ["run", "pretrain", "teacher", "assess", "encode", "cluster", "synthesiz
 COMMANDS = [*STEPS, "eval", "record", "bench", "grid", "cost", "knobs"]
 
 
-@pytest.fixture
-def ddoq(monkeypatch, capsys, tmp_path):
-    """Run the command in an empty folder; exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ddoq", *words])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
-
-
 def test_no_summary_of_a_command_is_cut_at_80_columns(ddoq, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     _, out, _ = ddoq("--help")

@@ -46,11 +46,8 @@ def hero_figure(run: Run, ipc: int, records: Path | None = None) -> Figure:
     digits, weights = _cells(run, ipc, CLASSES if photographs else WITHOUT)
     columns = digits[0].shape[0]
     widths = [1] * columns + ([GAP] + [1] * COLUMNS if photographs else [])
-    height = (
-        min(WIDTH / (sum(widths) + 1.6 * (2 if photographs else 1)), LARGEST) * len(STEPS)
-        + 0.45
-        + (HEADER if photographs else 0)
-    )
+    sides = 2 if photographs else 1
+    height = min(WIDTH / (sum(widths) + 1.6 * sides), LARGEST) * len(STEPS) + 0.45 + HEADER * (sides - 1)
     shape = {"squeeze": False, "gridspec_kw": {"width_ratios": widths}}
     figure, axes = subplots(len(STEPS), len(widths), width=WIDTH, height=height, **shape)
     for ax in axes.flat:

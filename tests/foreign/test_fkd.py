@@ -1,6 +1,5 @@
 """Labels in FKD's layout: by torchvision's own transforms, what a reader shows the teacher is what it has labelled."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F
 
-from ddoq_core import cli
 from ddoq_core.errors import InputError
 from ddoq_core.foreign.fkd import FKD_SEED, write_fkd
 from ddoq_core.methods.random_real import random_real
@@ -84,8 +82,7 @@ def test_without_cutmix_nothing_is_pasted_and_two_sizes_are_refused(tmp_path, st
         write_fkd(store, made, squares, judge, profile.replace(image_size=8, teacher_size=16), tmp_path / "two")
 
 
-def test_one_command_writes_them_and_prints_where_pictures_and_labels_are(tmp_path, monkeypatch, capsys, squares):
-    monkeypatch.chdir(tmp_path)
+def test_one_command_writes_them_and_prints_where_pictures_and_labels_are(ddoq, monkeypatch, squares):
     monkeypatch.setattr(Run, "dataset", squares)
     small = {
         "image_size": 16,
@@ -97,21 +94,10 @@ def test_one_command_writes_them_and_prints_where_pictures_and_labels_are(tmp_pa
     }
     words = ["export-labels", "labels", "--ipc", "2", "--profile", "smoke"]
     words += [word for name, value in small.items() for word in ("-p", f"{name}={value}")]
-    cli_of([*words, "--method", "random_real"])
-    pictures, labels = capsys.readouterr().out.split()
-    assert len(ImageFolder(pictures)) == 6 and labels == "labels"
+    code, out, _ = ddoq(*words, "--method", "random_real")
+    pictures, labels = out.split()
+    assert code == 0 and len(ImageFolder(pictures)) == 6 and labels == "labels"
     found = sorted(path.relative_to("labels").as_posix() for path in Path("labels").rglob("*.tar"))
     assert found == [f"epoch_{epoch}/batch_{number}.tar" for epoch in range(2) for number in range(2)]
-    assert cli_of([*words, "--method", "ddoc"]) == 2
-    assert "no method 'ddoc' with a distilled set; did you mean 'ddoq'?" in capsys.readouterr().err
-
-
-def cli_of(words: list[str]) -> int:
-    """The exit code of `ddoq` with these words."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["ddoq", *words])
-        try:
-            cli.main()
-        except SystemExit as stop:
-            return stop.code or 0
-    return 0
+    code, _, err = ddoq(*words, "--method", "ddoc")
+    assert code == 2 and "no method 'ddoc' with a distilled set; did you mean 'ddoq'?" in err
