@@ -28,10 +28,11 @@ from .small import command, identity, pictures
 
 KILLS_OF_A_RUN = 5
 POLL = 0.005  # seconds between two looks at what is there
-# what an unfinished step writes once more: a summary of its chunks, a network (its training goes on from a checkpoint)
+# what an unfinished step writes once more: a summary of its chunks, a network (its training goes on from a checkpoint),
+# the rows of a run (after every student)
 WRITTEN_AGAIN = re.compile(
     r".*/(run|manifest|classes|config|metrics|check|learned|result|sizes|blank)\.json"
-    r"|.*/(metadata|clusters|classes|images|distances)\.jsonl|.*/sample_weights\.txt|.*\.pt"
+    r"|.*/(metadata|clusters|classes|images|distances|results)\.jsonl|.*/sample_weights\.txt|.*\.pt"
     r"|.*/(model|student)\.safetensors|prior/.*/(model_index\.json|(vae|transformer|scheduler)/.*)"
 )
 

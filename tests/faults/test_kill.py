@@ -37,7 +37,9 @@ def test_the_tally_tells_a_file_that_differs_is_missing_or_too_many(copy, expect
         assert not tally.survived and tally.differing[0].startswith(artifacts.name)
 
 
-@pytest.mark.parametrize("name", ["synthesize/*/*/*.png", "train/*/student.safetensors", "rded/*/metadata.jsonl"])
+@pytest.mark.parametrize(
+    "name", ["synthesize/*/*/*.png", "train/*/student.safetensors", "rded/*/metadata.jsonl", "runs/*/results.jsonl"]
+)
 def test_the_tally_tells_what_was_made_again_though_it_was_finished(killed, expected, name):
     artifacts, kill = killed
     path = sorted(artifacts.glob(name))[0]
