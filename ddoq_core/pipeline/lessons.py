@@ -2,10 +2,11 @@
 
 In: the pixels of a set, as a mapped file, and the teacher or its stored labels. Out: this process's share of every
 batch, on the device. Of the set's size, memory holds one number for each image, and the stored labels of one epoch.
+Epochs that are shown again are kept if all of them are small.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -23,6 +24,8 @@ from .relabel import PIECE, stored_logits, teacher_logits
 from .teacher import load_teacher
 from .views import VIEW_KNOBS, Views, draw_views, mixed, rebatch, views_of
 
+KEPT_BYTES = 2**29  # most that images which are shown again may take in memory
+
 LogTargets = Callable[[Int64[Tensor, " b"], Float[Tensor, "b C H W"]], Float[Tensor, "b classes"]]
 
 
@@ -37,6 +40,7 @@ class Lessons:
     label_seed: int
     log_targets: Callable[[int, Views], LogTargets]  # of an epoch; then of rows and their views
     different: int  # number of different epochs; after these the first is shown again
+    _kept: dict[int, list[tuple[Tensor, Tensor, Tensor]]] = field(default_factory=dict, init=False)  # by epoch
 
     @cached_property
     def shares(self) -> list[tuple[Int64[Tensor, " b"], float]]:
@@ -52,20 +56,28 @@ class Lessons:
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """This process's share of every batch (normalised images, target log-probabilities, weights)."""
+        epoch %= self.different
+        pieces = self._kept.get(epoch) or self._pieces(epoch)
+        if self._keeps:
+            self._kept[epoch] = pieces = list(pieces)
+        return rebatch(pieces, (len(own) for own, _ in self.shares))
+
+    @property
+    def _keeps(self) -> bool:
+        n_shown = self.different * sum(len(own) for own, _ in self.shares)
+        n_bytes = n_shown * self.pixels.shape[1] * self.dataset.image_size**2 * torch.float32.itemsize
+        return self.different < self.profile.epochs and n_bytes <= KEPT_BYTES
+
+    def _pieces(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """An epoch in its order, without regard to the batches."""
         n, size = len(self.pixels), self.pixels.shape[-1]
-        knobs, epoch = self.profile.subset(*VIEW_KNOBS), epoch % self.different
-        views = draw_views(n, size, self.label_seed, epoch, **knobs).to(self.profile.device)
-        log_targets, places = self.log_targets(epoch, views), [own for own, _ in self.shares]
-        order = views.order[torch.cat(places).to(views.order.device)]
-
-        def pieces() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-            for rows in order.split(PIECE):
-                images = views_of(self.pixels, views, rows)
-                w = mixed(self.weights, views, rows) if self.profile.cutmix_weight == "mixture" else self.weights[rows]
-                seen = self.dataset.normalise(resized(images, self.dataset.image_size))  # the teacher sees all pixels
-                yield seen, log_targets(rows, images), w
-
-        return rebatch(pieces(), map(len, places))
+        views = draw_views(n, size, self.label_seed, epoch, **self.profile.subset(*VIEW_KNOBS)).to(self.profile.device)
+        log_targets, places = self.log_targets(epoch, views), torch.cat([own for own, _ in self.shares])
+        for rows in views.order[places.to(views.order.device)].split(PIECE):
+            images = views_of(self.pixels, views, rows)
+            w = mixed(self.weights, views, rows) if self.profile.cutmix_weight == "mixture" else self.weights[rows]
+            seen = self.dataset.normalise(resized(images, self.dataset.image_size))  # the teacher sees all pixels
+            yield seen, log_targets(rows, images), w
 
 
 def soft_targets(

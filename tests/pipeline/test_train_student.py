@@ -19,6 +19,7 @@ from ddoq_core.methods.random_real import random_real
 from ddoq_core.networks.classifiers import make_network
 from ddoq_core.networks.fitting import initialised
 from ddoq_core.pipeline import fit_student
+from ddoq_core.pipeline import lessons as lesson_module
 from ddoq_core.pipeline import train_student as module
 from ddoq_core.pipeline.fit_student import rate, weighted_kl
 from ddoq_core.pipeline.lessons import Lessons
@@ -127,6 +128,19 @@ def test_labelled_epochs_are_shown_in_turn(squares, tiny):
     assert not shown[0].equal(shown[1]) and not shown[1].equal(shown[2])
     every = lessons(squares, tiny.replace(epochs=7))
     assert not torch.cat([images for images, _, _ in every.batches(3)]).equal(shown[3])
+
+
+def test_epochs_that_are_shown_again_are_made_once_if_they_are_small(squares, tiny, monkeypatch):
+    made, draw = [], lesson_module.draw_views
+    monkeypatch.setattr(lesson_module, "draw_views", lambda *key, **knobs: made.append(key[-1]) or draw(*key, **knobs))
+    profile, shown = tiny.replace(epochs=7, label_epochs=3), []
+    for most in (lesson_module.KEPT_BYTES, 0):
+        monkeypatch.setattr(lesson_module, "KEPT_BYTES", most)
+        few = lessons(squares, profile, torch.arange(9.0))
+        shown.append([batch for epoch in range(7) for batch in few.batches(epoch)])
+    assert made == [0, 1, 2] + [0, 1, 2, 0, 1, 2, 0]
+    for kept, again in zip(*shown, strict=True):
+        assert all(a.equal(b) for a, b in zip(kept, again, strict=True))
 
 
 def test_only_soft_labelled_students_are_shown_fewer_views(tiny):
