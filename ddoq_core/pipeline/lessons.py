@@ -1,8 +1,7 @@
 """What a student sees: views of the distilled images, epoch after epoch, with their targets and weights.
 
 In: the pixels of a set, as a mapped file, and the teacher or its stored labels. Out: this process's share of every
-batch, on the device. Of the set's size, memory holds one number for each image, and the stored labels of one epoch.
-Epochs that are shown again are kept if all of them are small.
+batch, on the device. Memory holds one number an image, the stored labels of one epoch, and small epochs that recur.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,9 +23,8 @@ from .relabel import PIECE, stored_logits, teacher_logits
 from .teacher import load_teacher
 from .views import VIEW_KNOBS, Views, draw_views, mixed, rebatch, views_of
 
-KEPT_BYTES = 2**29  # most that images which are shown again may take in memory
-
 LogTargets = Callable[[Int64[Tensor, " b"], Float[Tensor, "b C H W"]], Float[Tensor, "b classes"]]
+KEPT_BYTES = 2**29  # most that images which are shown again may take in memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,20 +54,14 @@ class Lessons:
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """This process's share of every batch (normalised images, target log-probabilities, weights)."""
-        epoch %= self.different
+        epoch, sizes = epoch % self.different, [len(own) for own, _ in self.shares]
         pieces = self._kept.get(epoch) or self._pieces(epoch)
-        if self._keeps:
+        n_values = self.different * sum(sizes) * self.pixels.shape[1] * self.dataset.image_size**2
+        if self.different < self.profile.epochs and n_values * torch.float32.itemsize <= KEPT_BYTES:
             self._kept[epoch] = pieces = list(pieces)
-        return rebatch(pieces, (len(own) for own, _ in self.shares))
-
-    @property
-    def _keeps(self) -> bool:
-        n_shown = self.different * sum(len(own) for own, _ in self.shares)
-        n_bytes = n_shown * self.pixels.shape[1] * self.dataset.image_size**2 * torch.float32.itemsize
-        return self.different < self.profile.epochs and n_bytes <= KEPT_BYTES
+        return rebatch(pieces, sizes)
 
     def _pieces(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """An epoch in its order, without regard to the batches."""
         n, size = len(self.pixels), self.pixels.shape[-1]
         views = draw_views(n, size, self.label_seed, epoch, **self.profile.subset(*VIEW_KNOBS)).to(self.profile.device)
         log_targets, places = self.log_targets(epoch, views), torch.cat([own for own, _ in self.shares])

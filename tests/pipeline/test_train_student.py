@@ -138,7 +138,7 @@ def test_epochs_that_are_shown_again_are_made_once_if_they_are_small(squares, ti
         monkeypatch.setattr(lesson_module, "KEPT_BYTES", most)
         few = lessons(squares, profile, torch.arange(9.0))
         shown.append([batch for epoch in range(7) for batch in few.batches(epoch)])
-    assert made == [0, 1, 2] + [0, 1, 2, 0, 1, 2, 0]
+    assert made == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]  # once each, then every time
     for kept, again in zip(*shown, strict=True):
         assert all(a.equal(b) for a, b in zip(kept, again, strict=True))
 
