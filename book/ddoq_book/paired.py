@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from ddoq_core.methods import METHODS
 from ddoq_core.results.records import LEVEL, Cell, Estimate, Records
 
-TOLD = ("higher", "lower")  # verdicts of a difference from zero
+TOLD, NO_EFFECT = ("higher", "lower"), "no effect"  # verdicts of a difference from zero
 FOUND_NOTE = (
     "Found at 80 %: the smallest true difference that this design would find with a power of 80 %, in points. "
     "Headroom: points from the second method to all real images."
@@ -37,13 +37,13 @@ def paired_difference(records: Records, cell: Cell, baseline: Cell, level: float
 
 
 def verdict(difference: Estimate, margin: float = 0.0) -> str:
-    """A difference in words: equal (the same hits), higher, lower, none or not told apart from zero.
+    """A difference in words: equal (the same hits), higher, lower, no effect or not told apart from zero.
 
     Args:
-        margin: in points; a difference is none if two one-sided tests at 5 % place it within the margin.
+        margin: in points; there is no effect if two one-sided tests at 5 % place the difference within the margin.
     """
     if difference.low <= 0 <= difference.high and difference.within(margin):
-        return "none"
+        return NO_EFFECT
     if difference.low == difference.high == 0:
         return "equal"
     if difference.low <= 0 <= difference.high:

@@ -16,11 +16,11 @@ from ddoq_core.results.records import LEVEL, Estimate, Records
 from ddoq_core.results.table import Column, Table, written
 
 from ..codebooks import DATASETS, FOLDER
-from ..paired import verdict
+from ..paired import NO_EFFECT, verdict
 from ..recorded import RESULTS
 from ..studies.weightings import BLOCKS, Block
 
-MARGINS = {  # points: an effect within the margin is called none, by data set and images per class
+MARGINS = {  # points: differences within the margin are called no effect; by data set and images per class
     "mnist5k": {5: 0.3, 10: 0.3, 50: 0.2},
     "fashion_mnist": {5: 0.9, 10: 0.9, 50: 0.2},
     "photographs": {10: 1.0, 50: 0.5},
@@ -88,7 +88,7 @@ class WeightComparison:
 
     @property
     def margin(self) -> float:
-        """Points: an effect within this margin is called none."""
+        """Points: a difference within this margin is called no effect."""
         return MARGINS[self.arm.dataset][self.arm.block.ipc]
 
     @property
@@ -98,7 +98,7 @@ class WeightComparison:
 
     @property
     def verdict(self) -> str | None:
-        """Higher, lower, not told apart, or none (within the margin by two one-sided tests)."""
+        """Higher, lower, not told apart, or no effect (within the margin by two one-sided tests)."""
         if self.estimate is None:
             return None
         return verdict(self.estimate, self.margin)
@@ -169,9 +169,11 @@ def weights_table(found: list[WeightComparison], caption: str) -> Table:
         for c in found
     ]
     columns = ("Data", "K", "Comparison", Column("Points", "+.2f"), "Distillations above 0", "It is")
-    columns += (Column("Found at 80 %", ".2f"), Column("Margin of none", ".1f"))
+    columns += (Column("Found at 80 %", ".2f"), Column("Margin", ".1f"))
     levels = {100 * c.estimate.level for c in found if c.estimate}
     notes = [f"Intervals of level {level:.4g} %; B is Table 3's optimiser, A is D⁴M's." for level in levels]
+    if any(c.verdict == NO_EFFECT for c in found):
+        notes.append("No effect: two one-sided tests at 5 % place the difference within ± the margin.")
     if any(c.estimate is None for c in found):
         notes.append("–: not recorded yet.")
     return Table.of_groups(caption, columns, rows, notes)

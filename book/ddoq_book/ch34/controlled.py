@@ -27,7 +27,7 @@ from ..studies.unequal_masses import BLOCKS, STUDENTS, SUPERCLASSES, UNEQUAL
 from ..style import CYCLE, INK, WIDTH, figure_style, subplots
 from .imbalance import exponent_of
 
-MARGIN = 0.5  # points: an effect within this margin is called none
+MARGIN = 0.5  # points: a difference within this margin is called no effect
 PAIRS = [(method, "d4m") for method in ("ddoq", "ddoq_proportional", "ddoq_permuted")]
 PAIRS += [("ddoq", "ddoq_permuted"), ("ddoq", "ddoq_proportional")]
 TITLES = {"d4m": "D⁴M", "ddoq": "DDOQ", "ddoq_proportional": "proportional", "ddoq_permuted": "permuted"}
@@ -58,7 +58,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Higher, lower, not told apart, or none (within the margin by two one-sided tests)."""
+        """Higher, lower, not told apart, or no effect (within the margin by two one-sided tests)."""
         if self.estimate is None:
             return "not recorded"
         return verdict(self.estimate, 0.0 if self.slope else MARGIN)
@@ -137,7 +137,7 @@ def comparisons_table(found: list[Comparison], caption: str) -> Table:
     known = [c.estimate for c in found if c.estimate]
     notes = [
         f"Intervals of level {100 * e.level:g} %; {e.n_test:,} test images. Found at 80 %: the smallest true effect "
-        f"found with a power of 80 %. none: two one-sided tests at 5 % place it within ±{MARGIN:g} points."
+        f"found with a power of 80 %. No effect: two one-sided tests at 5 % place it within ±{MARGIN:g} points."
         for e in known[:1]
     ]
     if len(known) < len(found):

@@ -6,7 +6,7 @@ from ddoq_core.config.profile import Profile
 from ddoq_core.results.records import Cell, Estimate, Records
 from ddoq_core.results.table import Column, Table, written
 
-from ..paired import verdict
+from ..paired import NO_EFFECT, verdict
 from ..recorded import rows_of
 from ..studies.labels import FOLDER, IPC, bytes_per_image, label_runs
 from .controlled import MARGIN
@@ -36,7 +36,7 @@ class FormResult:
 
     @property
     def verdict(self) -> str | None:
-        """Lower, higher, not told apart, or none (within the margin by two one-sided tests)."""
+        """Lower, higher, not told apart, or no effect (within the margin by two one-sided tests)."""
         return self.change and verdict(self.change, MARGIN)
 
 
@@ -75,8 +75,8 @@ def label_table(found: list[FormResult]) -> Table:
     """Bytes of an image's labels by form, and the change in accuracy."""
     missing = [r for r in found if r.accuracy is None]
     notes = ["Asking the teacher during training takes 0 bytes and gives the same students as float16, byte for byte."]
-    if any(r.verdict == "none" for r in found):
-        notes.append(f"none: two one-sided tests at 5 % place the difference within ±{MARGIN:g} points.")
+    if any(r.verdict == NO_EFFECT for r in found):
+        notes.append(f"No effect: two one-sided tests at 5 % place the difference within ±{MARGIN:g} points.")
     if missing:
         notes.append("–: not recorded yet, by ddoq record labels.")
     return Table.of_groups(

@@ -46,7 +46,7 @@ def test_what_is_not_recorded_is_no_comparison_and_a_dash(gains):
     assert {row[3] for row in table.rows} == {None}
 
 
-@pytest.mark.parametrize(("gain", "verdict"), [(0, "none"), (1.0, "higher"), (-1.0, "lower")])
+@pytest.mark.parametrize(("gain", "verdict"), [(0, "no effect"), (1.0, "higher"), (-1.0, "lower")])
 def test_none_is_an_effect_within_the_declared_margin_and_nothing_larger(gains, gain, verdict):
     gains.update({("d4m", "B"): 0, ("ddoq", "B"): gain})
     found = [c for c in secondary_weights() if (c.arm.dataset, c.arm.method) == ("mnist5k", "ddoq")]

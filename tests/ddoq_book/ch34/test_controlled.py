@@ -101,8 +101,8 @@ def test_a_comparison_of_which_a_part_is_missing_has_no_estimate():
 @pytest.mark.parametrize(
     ("mean", "error", "slope", "word"),
     [
-        (0.1, 0.1, False, "none"),
-        (-0.1, 0.1, False, "none"),
+        (0.1, 0.1, False, "no effect"),
+        (-0.1, 0.1, False, "no effect"),
         (0.1, 0.3, False, "not told apart"),  # wide: it may be larger than the margin
         (0.3, 0.05, False, "higher"),  # told apart, however little
         (-0.3, 0.05, False, "lower"),
@@ -134,7 +134,7 @@ def test_secondary_comparisons_are_of_all_weightings_in_every_block():
     found = secondary_comparisons(study_of())
     assert len(found) == 5 * len(BLOCKS) and {c.estimate.level for c in found} == {0.95}
     equal = [c for c in found if (c.method, c.baseline) == ("ddoq_permuted", "d4m")]
-    assert [(c.estimate.mean, c.verdict, c.n_positive) for c in equal] == [(0, "none", 0)] * 3
+    assert [(c.estimate.mean, c.verdict, c.n_positive) for c in equal] == [(0, "no effect", 0)] * 3
 
 
 def test_the_table_the_figure_and_the_texts_tell_every_comparison():

@@ -48,7 +48,7 @@ def test_a_form_costs_nothing_if_its_difference_is_within_half_a_point(folder):
         rows = [row(of_image[changed:] + [0] * changed, distill_seed=s, seed=s) for s in DISTILLATIONS]
         Workspace(folder).jsonl(f"mnist5k-{form}.jsonl", rows)
     found = label_results()
-    assert {r.form: r.verdict for r in found if r.data == "digits"}["int8"] == "none"
+    assert {r.form: r.verdict for r in found if r.data == "digits"}["int8"] == "no effect"
     assert "within ±0.5 points" in label_table(found).markdown()
 
 
@@ -61,7 +61,7 @@ def test_the_texts_name_the_form_with_the_fewest_bytes_that_loses_nothing(folder
     assert (texts["digits_form"], texts["digits_share"], texts["digits_verdict"]) == (
         "8 bits, all classes",
         "70 %",
-        "none",
+        "no effect",
     )
     assert (texts["digits_epochs"], texts["digits_fewer"]) == ("100", "10") and texts["digits_change"].startswith(
         "−20.0"
