@@ -24,6 +24,7 @@ LOCAL, OTHER_OPTIMISER, FIFTY, LLOYD = (
     next(b for b in PHOTOGRAPH_BLOCKS if (b.pictures, b.codebook, b.optimiser, b.ipc) == ("local", *which))
     for which in (("one pass", "B", 10), ("one pass", "A", 10), ("one pass", "B", 50), ("Lloyd", "B", 50))
 )
+PRIMARIES = ("P1", "P2", "P3", "P4")  # names in the protocol
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def main_tables() -> list[Table]:
     """The primary comparisons and the accuracies; none if no student is recorded."""
     if not (accuracies := accuracies_table()).rows:
         return []
-    return [weights_table(primary_photographs(), "Declared comparisons on photographs"), accuracies]
+    return [weights_table(primary_photographs(), "Declared comparisons on photographs", PRIMARIES), accuracies]
 
 
 def secondary_tables() -> list[Table]:
@@ -127,7 +128,7 @@ def secondary_tables() -> list[Table]:
 
 def photographs_text() -> str:
     """The primary comparisons, and eq. 33 against its permutation, in sentences: of those that are recorded."""
-    named = dict(zip(("P1", "P2", "P3", "P4"), primary_photographs(), strict=True))
+    named = dict(zip(PRIMARIES, primary_photographs(), strict=True))
     parts = [
         f"{name} is {written(c.estimate, '+.2f')} points ({c.verdict}), above 0 in {c.n_positive} of {len(c.of_each)} "
         "distillations."

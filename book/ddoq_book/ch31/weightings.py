@@ -4,6 +4,8 @@ In: rows of `ddoq record weights`. Out: the primary and the secondary comparison
 """
 
 import functools
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -153,20 +155,20 @@ def secondary_weights() -> list[WeightComparison]:
     return [one for one in (compared(*pair) for pair in found) if one.estimate]
 
 
-def weights_table(found: list[WeightComparison], caption: str) -> Table:
-    """Comparisons, with a block for each data set."""
+def weights_table(found: list[WeightComparison], caption: str, names: Iterable[str] = ()) -> Table:
+    """Comparisons, with a block for each data set; the first ones may have names."""
     rows = [
         (
             c.arm.dataset,
             c.arm.block.ipc,
-            c.title,
+            f"{name}: {c.title}" if name else c.title,
             c.estimate,
             c.n_positive if c.estimate else None,
             c.verdict,
             c.estimate and c.estimate.detectable,
             c.margin,
         )
-        for c in found
+        for c, name in itertools.zip_longest(found, names)
     ]
     columns = ("Data", "K", "Comparison", Column("Points", "+.2f"), "Distillations above 0", "It is")
     columns += (Column("Found at 80 %", ".2f"), Column("Margin", ".1f"))
