@@ -14,6 +14,7 @@ from .paired import TOLD, verdict
 from .style import BLUE, INK, MUTED, VERMILION, WIDTH, figure_style, for_text, subplots
 
 LINE, AROUND = 0.19, 0.9  # inches: height of a row, and of the axis with the legend
+FAR, TICKS = 5, (-20, -10, -5, -2, -1, 0, 1, 2, 5, 10, 20)  # an axis that goes beyond FAR is logarithmic, with TICKS
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,13 @@ def forest_figure(rows: Sequence[ForestRow], xlabel: str, beside: str = "") -> F
             ax.plot(line.beside, y, "D", color=VERMILION, markerfacecolor="none", markersize=5)
         muted = for_text(MUTED) if not line.told else INK
         ax.text(1.01, y, text, transform=to_the_right, va="center", fontsize=8, color=muted)
+    if any(max(-row.estimate.low, row.estimate.high) > FAR for row in rows if row.estimate):
+        ax.set_xscale("symlog", linthresh=1)
+        low, high = ax.get_xlim()
+        ticks = [x for x in TICKS if low <= x <= high]
+        ax.set_xticks(ticks, [written(x, "g") for x in ticks])
+        ax.minorticks_off()
+        xlabel += " (logarithmic beyond ±1)"
     ax.axvline(0, color=INK, linewidth=0.8)
     ax.set_yticks([*titles], [*titles.values()], fontsize=8, parse_math=False)
     ax.set(xlabel=xlabel, ylim=(len(lines) - 0.4, -0.8))

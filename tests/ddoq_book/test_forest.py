@@ -1,5 +1,7 @@
 """A forest plot has a line for every row, and shows which intervals exclude 0."""
 
+import pytest
+
 from ddoq_book.forest import ForestRow, forest_figure
 from ddoq_core.results.records import Estimate
 
@@ -25,6 +27,16 @@ def test_a_point_is_filled_where_its_interval_excludes_0():
     (ax,) = forest_figure(ROWS, "points").axes
     faces = {line.get_xdata()[0]: line.get_markerfacecolor() for line in ax.lines if line.get_marker() == "o"}
     assert faces[2.0] != "white" and faces[0.1] == "white"
+
+
+def test_an_axis_that_goes_far_is_logarithmic_beyond_one_point_and_says_so():
+    far = ForestRow("others", "far below", Estimate(-7.0, -9.0, -5.0, 9, 400))
+    (near,), (wide,) = (forest_figure(rows, "points").axes for rows in (ROWS, [*ROWS, far]))
+    assert (near.get_xscale(), near.get_xlabel()) == ("linear", "points")
+    assert (wide.get_xscale(), wide.get_xlabel()) == ("symlog", "points (logarithmic beyond ±1)")
+    assert [label.get_text() for label in wide.get_xticklabels()] == ["−10", "−5", "−2", "−1", "0", "1", "2"]
+    place = wide.transData.transform
+    assert place((-8, 0))[0] - place((-4, 0))[0] == pytest.approx(place((-4, 0))[0] - place((-2, 0))[0])
 
 
 def test_only_signs_that_stand_in_the_plot_are_explained():

@@ -1,6 +1,7 @@
 """The comparisons on photographs: the declared ones, at their level, from the files of the study."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -91,5 +92,14 @@ def test_accuracies_are_told_for_all_and_for_clean_images_apart(recorded):
     assert d4m.mean == pytest.approx(45, abs=1) and ddoq.mean - d4m.mean == pytest.approx(1.8, abs=0.3)
     text, (p1, *_) = photographs_text(), primary_photographs()
     assert f"P1 is {written(p1.estimate, '+.2f')} points (higher), above 0 in 12 of 12 distillations." in text
-    assert f"adds, at 95 %: {written(secondary_photographs()[-1].estimate, '+.2f')} (one pass, K = 10)." in text
-    assert "P2" not in text and "K = 50" not in text
+    *_, spread, law = (written(c.estimate, "+.2f") for c in secondary_photographs())
+    assert f"the price of their spread: {spread} (one pass, K = 10)." in text
+    assert f"the worth of its law: {law} (one pass, K = 10), all at 95 %." in text
+    assert "P2" not in text and "K = 50" not in text and "Both changes" not in text
+
+
+def test_the_papers_contrast_is_the_sum_of_the_weights_and_the_optimiser(recorded):
+    recorded(PHOTOGRAPH_BLOCKS[:2])
+    p1, _, p3, _ = primary_photographs()
+    (both,) = re.findall(r"the paper's own contrast, are ([+−][\d.]+)", photographs_text())
+    assert float(both) == pytest.approx(p1.estimate.mean + p3.estimate.mean, abs=0.006)
