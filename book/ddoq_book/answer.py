@@ -6,7 +6,7 @@ from ddoq_core.results.table import written
 
 from .ch23.comparisons import primary_photographs
 from .ch31.comparisons import against_real
-from .ch31.overview import LLOYD, ONE_PASS, main_comparisons
+from .ch31.overview import DATA, LLOYD, ONE_PASS, main_comparisons
 from .ch31.quoted import quoted_gains
 from .ch31.weightings import WeightComparison, primary_weights
 from .ch34.controlled import Comparison, Controlled, primary_comparisons
@@ -19,7 +19,6 @@ from .studies.photographs import NAME as PHOTOGRAPHS
 from .studies.unequal_masses import BLOCKS, STUDENTS
 
 FEW, MANY = BLOCKS[0], BLOCKS[2]
-NAMES = {"mnist5k": "digits", "fashion_mnist": "Fashion-MNIST", PHOTOGRAPHS: "photographs"}
 IPC = 10  # images per class in the first line
 MISSING = "not recorded yet"
 
@@ -98,10 +97,10 @@ def _as_they_are() -> str:
     for c in (*primary_weights(), *primary_photographs()):
         if c.estimate and c.arm.block.ipc == IPC:
             same = c.arm.block == c.baseline.block
-            (of_weights if same else of_optimisers)[NAMES[c.arm.dataset]] = c
+            (of_weights if same else of_optimisers)[DATA[c.arm.dataset]] = c
     return (
         f"Data as they are, {IPC} images per class, the paper’s codebook and optimiser: {_listed(of_weights)}. "
-        f"{_collapse() if NAMES[PHOTOGRAPHS] in of_weights else ''}The paper also changed the optimiser; that alone, "
+        f"{_collapse() if DATA[PHOTOGRAPHS] in of_weights else ''}The paper also changed the optimiser; that alone, "
         f"at equal weights, changes the accuracy by {_listed(of_optimisers)}. The paper’s gain is that of both changes "
         "together."
     )
@@ -110,10 +109,7 @@ def _as_they_are() -> str:
 def _collapse() -> str:
     """How few equal cells the cells of one pass are worth on photographs."""
     worth = IPC * spread_of(kept_spreads(PHOTOGRAPHS, PHOTOGRAPHS), "one pass", IPC)
-    return (
-        f"On photographs one pass of k-means collapses: its {IPC} cells are worth {worth:.1f} equal ones, so most "
-        "of the weight is on one picture. "
-    )
+    return f"On photographs one pass of k-means collapses: its {IPC} cells are worth {worth:.1f} equal ones. "
 
 
 def _listed(found: dict[str, WeightComparison]) -> str:

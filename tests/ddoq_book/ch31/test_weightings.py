@@ -47,7 +47,7 @@ def test_what_is_not_recorded_is_no_comparison_and_a_dash(gains):
 
 
 @pytest.mark.parametrize(("gain", "verdict"), [(0, "no effect"), (1.0, "higher"), (-1.0, "lower")])
-def test_none_is_an_effect_within_the_declared_margin_and_nothing_larger(gains, gain, verdict):
+def test_no_effect_is_a_difference_within_the_declared_margin_and_nothing_larger(gains, gain, verdict):
     gains.update({("d4m", "B"): 0, ("ddoq", "B"): gain})
     found = [c for c in secondary_weights() if (c.arm.dataset, c.arm.method) == ("mnist5k", "ddoq")]
     assert {c.margin for c in found} == set(MARGINS["mnist5k"].values())
