@@ -231,8 +231,8 @@ class Run(MethodRun):
         def ready() -> Iterator[list[Job]]:
             for level in self._levels:
                 if missing := [task for task in self.plan if task.ipc in level and task not in rows]:
-                    shown = " and ".join("all real images" if ipc is None else f"ipc {ipc}" for ipc in level)
-                    say(f"ddoq: making the sets and labels for {len(missing)} students of {shown}")
+                    asked = dict.fromkeys("all real images" if t.ipc is None else f"ipc {t.ipc}" for t in missing)
+                    say(f"ddoq: making sets and labels; students to train: {len(missing)} of {' and '.join(asked)}")
                 jobs = self._made_ready(level, say, told)
                 for job in jobs:
                     same[job.identity].append(job.task)
