@@ -17,7 +17,7 @@ from ddoq_core.threads import threads
 ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE: one fault a page of 4 KiB, on every machine
 
 def step():
-    blocks = [torch.ones(2_500_000) for _ in range(6)]  # 60 MB, as the activations of a small batch
+    blocks = [torch.ones(n) for n in (10_000_000, *[2_500_000] * 2)]  # 60 MB; the first is above glibc's 32 MB
     return sum(block[-1] for block in blocks)
 
 with threads(1) if sys.argv[1] == "kept" else contextlib.nullcontext():
