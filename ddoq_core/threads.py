@@ -32,8 +32,7 @@ def keep_freed_memory() -> None:
     """Let glibc keep up to 1 GB that is free, for the next step.
 
     By default glibc returns large blocks to the system at once. Then every step gets new pages for its activations,
-    which the system clears: a third of the time of a ConvNet at 64 pixels, and of an autoencoder at 128. Without glibc
-    nothing changes.
+    which the system clears: a third of the time of a ConvNet at 64 pixels. Without glibc nothing changes.
     """
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if hasattr(libc, "mallopt"):

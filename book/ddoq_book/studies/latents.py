@@ -64,7 +64,7 @@ def keep_measures(run: Run, path: Path) -> None:
         "codebooks": {str(ipc): _codebooks(run, clouds, ipc) for ipc in WEIGHED},
         "pictures": list(pictures(run, clouds, LEVEL, FRESH[0], STRENGTHS)),
     }
-    Workspace(path.parent).json(path.name, _rounded(found))
+    Workspace(path.parent).json(path.name, rounded(found))
 
 
 def latent_clouds(run: Run) -> list[Cloud]:
@@ -161,10 +161,10 @@ def nearest_distances(z: Float[Tensor, "k d"], X: Float[Tensor, "n d"]) -> Float
     return squared_distances(z, X).clamp_min(0).min(1).values.sqrt()
 
 
-def _rounded(found: object) -> object:
+def rounded(found: object) -> object:
     """The same with every number rounded to six digits."""
     if isinstance(found, dict):
-        return {name: _rounded(value) for name, value in found.items()}
+        return {name: rounded(value) for name, value in found.items()}
     if isinstance(found, list):
-        return [_rounded(value) for value in found]
+        return [rounded(value) for value in found]
     return float(f"{found:.6g}") if isinstance(found, float) else found

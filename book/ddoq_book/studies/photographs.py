@@ -39,7 +39,13 @@ STRIP_FILE, SIDE = f"{NAME}-class.json", 64  # classes and weights of the strips
 NEW = 0.5  # least distance to a training photograph, over that of a held-out one, of a picture that is shown
 LEVELS = [10, 50]  # images per class
 PAIR, MEDOIDS = ("d4m", "ddoq"), ("d4m_medoid", "ddoq_medoid", "ddoq_medoid_permuted")
-PICTURES = {"local": {}, "medoids": {}, "global": {"locality": "global"}, "decoded": {"strength": 0.0}}
+PICTURES = {
+    "local": {},
+    "medoids": {},
+    "global": {"locality": "global"},
+    "learned": {"prior": "pretrain", "diffusion_epochs": 120},  # about two hours of one core
+    "decoded": {"strength": 0.0},
+}
 FEWER = 6  # distillations of the further rows
 FURTHER = ("random_real", "random_generated", "rded")
 TEMPERATURES = (1.0, 4.0, 20.0)  # temperatures of soft labels, tried on validation images with weights 1
@@ -87,6 +93,7 @@ PHOTOGRAPH_BLOCKS = (
     PhotographBlock(PAIR, codebook="Lloyd"),
     PhotographBlock(PAIR, labels="hard"),
     PhotographBlock(PAIR, pictures="global", students=1),
+    PhotographBlock(PAIR, pictures="learned", students=1),
     PhotographBlock(PAIR, pictures="decoded", students=1),
     PhotographBlock((*PAIR, "ddoq_permuted"), ipc=50, students=1),
     PhotographBlock(PAIR, student="resnet18-small", students=1),
@@ -137,7 +144,7 @@ def _keep_pictures(run: Run, ipc: int, folder: Path) -> None:
     """Store two strips of distilled pictures, and a file with the weights of the second: the heaviest picture of every
     class, and all pictures of one class, heaviest first. A picture that is nearly a photograph is not stored."""
     distilled = run.distilled("d4m", ipc, FRESH[0])
-    newness, counts = _newness(run, distilled), distilled.counts.reshape(-1, ipc)
+    newness, counts = newness_of(run, distilled), distilled.counts.reshape(-1, ipc)
     order = counts.masked_fill(newness < NEW, -1).argsort(dim=1, descending=True, stable=True)
     n_new = (newness >= NEW).sum(1)
     label = int(n_new.argmax())
@@ -158,7 +165,7 @@ def _keep_pictures(run: Run, ipc: int, folder: Path) -> None:
     Workspace(folder).json(STRIP_FILE, found)
 
 
-def _newness(run: Run, distilled: DistilledDataset) -> Float[Tensor, "classes ipc"]:
+def newness_of(run: Run, distilled: DistilledDataset) -> Float[Tensor, "classes ipc"]:
     """Distance of every picture to the nearest training latent of its class, over the mean of held-out photographs."""
     model = load_prior(run.prior.path, **run.profile.subset(*KNOBS))
     latents = distilled.by_class(encoded_pictures(model, distilled.images()))

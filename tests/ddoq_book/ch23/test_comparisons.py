@@ -74,7 +74,7 @@ def test_secondary_ones_compare_within_blocks_and_pictures_with_those_of_the_loc
     assert {(b.name, b.methods[1], b.name, b.methods[0]) for b in others} <= found
     assert (local, "ddoq", local, "ddoq_permuted") in found
     pictures = {arm.split("-B-")[0] for arm, method, base, _ in found if base == local and arm != local}
-    assert pictures == {"one-pass-medoids", "lloyd-local", "one-pass-global", "one-pass-decoded"}
+    assert pictures == {"one-pass-medoids", "lloyd-local", "one-pass-global", "one-pass-learned", "one-pass-decoded"}
 
 
 def test_what_is_not_recorded_is_left_out_and_said(recorded):

@@ -46,7 +46,7 @@ def test_every_block_has_a_file_and_its_students(parts):
     files = [f"photographs-{block.name}.jsonl" for block in PHOTOGRAPH_BLOCKS]
     files += [f"photographs-temperature-{t}.jsonl" for t in (1, 4, 20)]
     assert [p.file for p in found] == [*files, "photographs-all.jsonl"] and len({*files}) == len(files)
-    assert [len(p.tasks) for p in found] == [96, 48, 36, 72, 48, 48, 24, 24, 36, 24, 18, 3, 3, 3, 6]
+    assert [len(p.tasks) for p in found] == [96, 48, 36, 72, 48, 48, 24, 24, 24, 36, 24, 18, 3, 3, 3, 6]
     assert {t.method for t in found[3].tasks} == {*MEDOIDS}
 
 
@@ -88,7 +88,7 @@ NEWNESS = torch.tensor([[0.9, 0.1], [0.6, 0.7], [0.2, 0.8]])  # of three classes
 
 
 def test_strips_show_no_picture_that_is_nearly_a_photograph(tmp_path, run, squares, monkeypatch):
-    monkeypatch.setattr(module, "_newness", lambda run, distilled: NEWNESS)
+    monkeypatch.setattr(module, "newness_of", lambda run, distilled: NEWNESS)
     module._keep_pictures(run, 2, tmp_path)
     (heaviest, of_class), found = module.recorded_pictures(tmp_path)
     distilled = run.distilled("d4m", 2, 100)
@@ -110,7 +110,7 @@ def test_a_training_photograph_is_not_new(run, squares):
     images = torch.cat([squares.train.images(squares.train.of_class(c)[:2]) for c in range(3)])
     by_class = lambda values: values.reshape(3, 2, *values.shape[1:])  # noqa: E731
     copies = stand_in(DistilledDataset, images=lambda: images, by_class=by_class)
-    assert module._newness(run, copies).max() < 1e-3
+    assert module.newness_of(run, copies).max() < 1e-3
 
 
 def test_strips_are_stored_before_a_student_of_the_first_block_is_trained(parts, tmp_path, monkeypatch):
