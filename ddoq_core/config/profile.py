@@ -171,7 +171,7 @@ class SharedKnobs:
     lr_schedule: str = knob(
         "cosine",
         "cosine to 0; half-cosine to a half; step: a quarter after 5/6 of the epochs; tenth: a tenth after half",
-        of=("cosine", "half-cosine", "step", "tenth"),
+        of=("cosine", "half-cosine", "step", "tenth", "constant"),
     )
     crop_scale: float = knob(0.5, "smallest area of a RandomResizedCrop", low=0.01, high=1.0)
     flip: bool = knob(False, "random mirror images; off for digits")

@@ -137,9 +137,13 @@ class Account:
             writes=weight * p.tesla_experts * (p.tesla_epochs + 1), memory=weight,
         )  # fmt: skip
 
-    def chosen(self, step: str, title: str, network: Network | None = None) -> Iterator[Cost]:
-        """Sets of copied real images; a network, if given, first sees every training image."""
-        n, seen = self.images.n, network.forward if network else 0
+    def chosen(self, step: str, title: str, network: Network | None = None, flops: float = 0) -> Iterator[Cost]:
+        """Sets of copied real images; a network, if given, first sees every training image.
+
+        Args:
+            flops: operations for an image, if they are not one forward pass.
+        """
+        n, seen = self.images.n, flops or (network.forward if network else 0)
         for ipc in self.levels:
             yield Cost(
                 step=step, stage=SYNTHESIS, title=f"{title}: choose", ipc=ipc, times=self.times(ipc), flops=n * seen,

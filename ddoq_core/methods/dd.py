@@ -4,10 +4,10 @@ min E L_real(theta_T) over images and rates, theta_(t+1) = theta_t - eta_t grad 
 image of each class are shown in order, E times, each step with its own rate, from newly drawn networks. These T = S E
 steps are the whole training of the student; with another schedule the images do badly. The gradient is the exact one of
 the unrolled training. As published: E = 3, images from N(0, 1), rates from 0.02 through a softplus, Adam with betas
-(0.5, 0.999) and a rate halved after every tenth of the steps, 1,024 real images. Different in the publication: 400
-epochs (23,600 steps on MNIST) with LeNet; see the knobs. In a step, Adam changes the logarithm of a small rate by its
-own rate. So a run of few steps needs a larger rate than the published 0.01: with 0.01 the student's rates would stay
-near their start, and it would learn nothing. With `dd_known` the network is always the same.
+(0.5, 0.999) and a rate halved after every tenth of the steps, 1,024 real images, networks by Xavier's normal law
+without biases. Different in the publication: 400 epochs (23,600 steps on MNIST) at 0.01 with LeNet; see the knobs. Adam
+moves every number by at most its rate in a step, so a run of fewer steps needs a larger rate: with 0.01 the student's
+rates would stay near their start, and it would learn nothing. With `dd_known` the network is always the same.
 """
 
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from ..config.profile import NETWORK, Profile, knob
 from ..data.dataset import Dataset
 from ..errors import InputError
-from ..networks.classifiers import make_network
 from ..pipeline.distilled import DistilledDataset
 from ..pipeline.train_student import LEARNED_LABELS
 from ..randomness import torch_rng
 from ..store.artifacts import Workspace
 from .account import NETWORK_WEIGHT, Account, Cost
 from .method import Method, MethodRun, SetSize
+from .shared.evaluation import fitting
 from .shared.learned import Learned, RealBatches, descend, floats_of, fresh_network, keyed, learned_set, pixels_of
 from .shared.trajectories import called_with
 from .shared.unroll import End, PartsLoss, unrolled
@@ -41,7 +41,7 @@ class Knobs:
 
     dd_network: str = knob("convnet-32", "network that DD trains", like=NETWORK, since="0.2")
     dd_steps: int = knob(1000, "optimisation steps for images and rates (DD)", low=1, since="0.2")
-    dd_rate: float = knob(0.01, "Adam's first rate on images and rates (DD)", low=0.0, since="0.2")
+    dd_rate: float = knob(0.1, "Adam's first rate on images and rates (DD)", low=0.0, since="0.2")
     dd_known: bool = knob(False, "start every training from one network, which is also the student's (DD)", since="0.2")
 
 
@@ -65,8 +65,21 @@ def loss_on(network: nn.Module, images: Float[Tensor, "n C H W"], labels: Tensor
 
 def _start(run: MethodRun, key: tuple, t: int) -> Float[Tensor, " P"]:
     p = run.profile
-    network = fresh_network(run, p.dd_network, *known_key(p) if p.dd_known else (*key, "network", t))
+    key = known_key(p) if p.dd_known else (*key, "network", t)
+    network = by_xavier(fresh_network(run, p.dd_network, *key), torch_rng(*key, "xavier"))
     return nn.utils.parameters_to_vector(network.parameters()).detach()
+
+
+@torch.no_grad()
+def by_xavier(network: nn.Module, rng: torch.Generator) -> nn.Module:
+    """The same network with new weights: kernels and matrices by Xavier's normal law, biases 0; norms stay."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            weight = nn.init.xavier_normal_(torch.empty(layer.weight.shape), generator=rng)
+            layer.weight.copy_(weight)
+            if layer.bias is not None:
+                layer.bias.zero_()
+    return network
 
 
 def known_key(profile: Profile) -> tuple:
@@ -111,11 +124,9 @@ def learned_steps(
 ) -> None:
     """Train a student in place with exactly the learned steps, in order."""
     kept = {name: t.to(profile.device) for name, t in floats_of(distilled).items()}
-    images, labels, ipc = dataset.normalise(kept["images"]), distilled.labels.to(profile.device), distilled.ipc
-    if profile.dd_known:
-        shape = (dataset.n_classes, dataset.channels, dataset.image_size)
-        known = make_network(profile.dd_network, *shape, torch_rng(*known_key(profile)))
-        network.load_state_dict(known.state_dict())
+    images = dataset.normalise(fitting(kept["images"], dataset.image_size))
+    labels, ipc = distilled.labels.to(profile.device), distilled.ipc
+    by_xavier(network, torch_rng(*(known_key(profile) if profile.dd_known else key), "xavier"))
     for i, rate in enumerate(kept["rates"]):
         loss = F.cross_entropy(network(images[i % ipc :: ipc]), labels[i % ipc :: ipc])
         with torch.no_grad():

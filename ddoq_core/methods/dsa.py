@@ -2,10 +2,12 @@
 
 min_S E sum_t sum_c D(grad L_c(A x; theta_t), grad L_c(A s; theta_t)), with theta moving along S. In each step of the
 images, every class has one draw of A for its real batch x and its distilled images s; D adds 1 - cosine over the rows
-of all kernels and matrices. Between two steps of the images the network is trained on them for `inner` epochs; after
-`outer` steps a new one is drawn. As published: outer and inner by images per class (LOOPS), descent with momentum 0.5
-and rate 0.1 on normalised pixels, 0.01 without momentum on the network, start from real images. Different in the
-publication: 1,000 networks for any `outer`, 256 real images, unbounded inner epochs, width 128; see the knobs.
+of all kernels and matrices. Between two steps of the images the network is trained on them for `inner` epochs, with
+parameters of A for each image; after `outer` steps a new one is drawn. A gradient has a row for each channel, so fewer
+steps of narrower networks than published need a larger rate. As published: outer and inner by images per class (LOOPS),
+descent with momentum 0.5 and rate 0.1 on normalised pixels, 0.01 without momentum on the network, start from real
+images. Different in the publication: 1,000 networks for any `outer`, 256 real images, unbounded inner epochs, width
+128; see the knobs.
 """
 
 from collections.abc import Callable, Iterator
@@ -97,7 +99,7 @@ def train_inner(
     for epoch in range(epochs):
         rng = keyed(key, epoch)
         for rows in torch.from_numpy(rng.permutation(len(images))).split(INNER_BATCH):
-            shown = augmented(images[rows], drawn(rng, families)) if families else images[rows]
+            shown = augmented(images[rows], drawn(rng, families, len(rows))) if families else images[rows]
             optimiser.zero_grad()
             F.cross_entropy(network(shown), labels[rows]).backward()
             optimiser.step()

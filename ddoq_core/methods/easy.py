@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from ..config.profile import knob
 from ..pipeline.distilled import DistilledDataset
 from .account import Account, Cost
-from .el2n import errors_of, extreme
+from .el2n import errors_of, extreme, scored
 from .method import Method, MethodRun
 
 
@@ -27,7 +27,7 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
 
 def _cost(account: Account) -> Iterator[Cost]:
     yield account.trajectories("tesla_experts")
-    yield from account.chosen("easy", "easiest", account.classifier(account.profile.tesla_network))
+    yield from scored(account, "easy", "easiest", "forward")
 
 
 METHOD = Method(

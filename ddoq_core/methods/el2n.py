@@ -77,9 +77,16 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
     return extreme(run, "el2n", ipc, distill_seed, errors_of, __name__, hardest=True)
 
 
+def scored(account: Account, step: str, title: str, what: str) -> Iterator[Cost]:
+    """Scores of all training images by half of the networks, each a `forward` pass or a `training` step."""
+    network = account.classifier(account.profile.tesla_network)
+    passes = -(-account.profile.tesla_experts // 2)
+    return account.chosen(step, title, network, passes * getattr(network, what))
+
+
 def _cost(account: Account) -> Iterator[Cost]:
     yield account.trajectories("tesla_experts")
-    yield from account.chosen("el2n", "EL2N", account.classifier(account.profile.tesla_network))
+    yield from scored(account, "el2n", "EL2N", "forward")
 
 
 METHOD = Method(

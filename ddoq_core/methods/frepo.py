@@ -5,7 +5,8 @@ images plus a margin on the learned labels, is differentiated only with respect 
 of staggered ages supplies phi: each step draws one, uses it, and trains it for one step on S; a network that is too old
 is replaced by a new one. As published: pool of 10, age below 100, lambda 1e-6, Adam at 3e-4 for the networks, labels
 (one-hot - 1/C) / sqrt(C / 10), a cosine decay of the rate to a tenth. Different in the publication: LAMB at 3e-4,
-500,000 steps, 1,024 real images, networks of 128 to 512 channels with batch norm; see the knobs.
+500,000 steps, 1,024 real images, networks of 128 to 512 channels with batch norm, students at a constant rate with
+averaged weights instead of the cosine; see the knobs.
 """
 
 import math

@@ -16,7 +16,7 @@ from torch.func import grad, vmap
 
 from ..pipeline.distilled import DistilledDataset
 from .account import Account, Cost
-from .el2n import extreme
+from .el2n import extreme, scored
 from .method import Method, MethodRun
 from .shared.trajectories import called_with
 
@@ -42,7 +42,7 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
 
 def _cost(account: Account) -> Iterator[Cost]:
     yield account.trajectories("tesla_experts")
-    yield from account.chosen("grand", "GraNd", account.classifier(account.profile.tesla_network))
+    yield from scored(account, "grand", "GraNd", "training")
 
 
 METHOD = Method(

@@ -4,9 +4,10 @@ The denoising loss of a class-conditional transformer gets two terms for each cl
 over a memory of real latents m, and d max_m cos(p, m) over a memory of earlier predictions. So a prediction p should be
 near the farthest real latent, and far from the nearest prediction. Images are then sampled from pure noise. As
 published: r = 0.002, d = 0.008, memories of 64 for each class, first in first out, AdamW at 1e-3 without decay, only on
-biases, norms and the table of classes (DiffFit, whose added factors are left out). Different in the publication:
-batches of 8, 8 epochs, moving averages of the weights. The released code compares the predicted noise with clean
-latents (`minimax_compared=noise`); the paper describes latents, which is the default here.
+biases, norms and the table of classes (DiffFit, whose added factors are left out); a tenth of the labels is left out,
+as guidance needs. The prior is tuned once for all distillations. Different in the publication: batches of 8, 8 epochs,
+moving averages of the weights. The released code compares the predicted noise with clean latents
+(`minimax_compared=noise`); the paper describes latents, which is the default here.
 """
 
 import shutil
@@ -33,6 +34,7 @@ from .shared.learned import CHECKPOINT, descend, keyed
 
 REPRESENTATIVE, DIVERSE = 0.002, 0.008
 MEMORY, BATCH, RATE = 64, 20, 1e-3
+NO_CLASS, NULL = 0.1, 1000  # share of the labels that are left out, and the id of "no class" in DiT's label table
 
 
 class Knobs:
@@ -108,7 +110,7 @@ def tuned_prior(run: MethodRun) -> Artifact:
 
 def _tune(run: MethodRun, work: Workspace, prior: GenerativePrior) -> None:
     """Tune in place and in evaluation mode, since otherwise diffusers drops labels by the global generator."""
-    p, data, network, schedule = run.profile, run.dataset, prior.transformer, noise_schedule()
+    p, data, network, schedule = run.profile, run.dataset, prior.transformer, noise_schedule(prior)
     of_class = [run.class_latents(label)[0].float() for label in range(data.n_classes)]
     latents = torch.cat(of_class)
     classes = torch.arange(data.n_classes).repeat_interleave(torch.tensor([len(z) for z in of_class]))
@@ -127,7 +129,8 @@ def _tune(run: MethodRun, work: Workspace, prior: GenerativePrior) -> None:
         noise = torch.randn(clean.shape, generator=rng)
         times = torch.randint(schedule.config.num_train_timesteps, (len(rows),), generator=rng)
         noisy, clean, noise = (x.to(p.device) for x in (schedule.add_noise(clean, noise, times), clean, noise))
-        seen = network(noisy, timestep=times.to(p.device), class_labels=conditions[labels].to(p.device))
+        shown = torch.where(torch.rand(len(rows), generator=rng) < NO_CLASS, NULL, conditions[labels].cpu())
+        seen = network(noisy, timestep=times.to(p.device), class_labels=shown.to(p.device))
         found = seen.sample[:, : clean.shape[1]]
         loss = (found - noise).square().mean()
         predicted = found
@@ -150,13 +153,11 @@ def _tune(run: MethodRun, work: Workspace, prior: GenerativePrior) -> None:
     descend(work, steps * p.minimax_epochs, "minimax", step, parts)
 
 
-def noise_schedule() -> Any:
-    """Stable Diffusion's noise schedule, which the pretrained prior and DiT share."""
+def noise_schedule(prior: GenerativePrior) -> Any:
+    """The noise schedule on which a prior was trained."""
     from diffusers import DDIMScheduler  # in the extra `pipeline`
 
-    from ..priors.latent_diffusion import SCHEDULE
-
-    return DDIMScheduler(**SCHEDULE)
+    return DDIMScheduler.from_config(prior.scheduler_config)
 
 
 def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:

@@ -66,14 +66,14 @@ class Ways:
         return way[begin], way[begin + matched]
 
     def loss(self, labels: Tensor, rng: np.random.Generator, images_of: Images | None = None) -> PartsLoss:
-        """The student's loss at every step: a batch of the images, with one augmentation for all of it.
+        """The student's loss at every step: a batch of the images, with one family and parameters for each image.
 
         Args:
             images_of: all images, from the learned parts and the step; None takes the only part.
         """
         p = self.run.profile
         rows = batches(len(labels), p.tesla_steps, rng)
-        draws = [drawn(rng, families_of(p.flip)) for _ in rows]
+        draws = [drawn(rng, families_of(p.flip), rows.shape[1]) for _ in rows]
 
         def loss(theta: Tensor, parts: tuple[Tensor, ...], i: int) -> Float[Tensor, ""]:
             images = images_of(parts, i) if images_of else parts[0]

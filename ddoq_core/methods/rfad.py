@@ -3,9 +3,10 @@
 Every step draws m new networks; phi(x) has the last features of all, divided by the root of their number, and
 K = 2 phi phi^T + 0.01. The prediction is scored by cross-entropy (Platt's) with a learned scale exp(tau). As published:
 no norms, kernels N(0, 2 / fan-in), biases N(0, 0.01), ridge 5e-3, solved in float64, real images and labels one-hot -
-1/C at the start, rates 1e-3 and 0.01 (tau). Different in the publication: m = 8 networks of 256 channels, 5,120 real
-images per step, AdaBelief instead of Adam, a learned linear map of the pixels, and early stopping on some training
-images; see the knobs.
+1/C at the start, 0.01 as the rate of tau. Different in the publication: m = 8 networks of 256 channels, 5,120 real
+images per step, AdaBelief at 1e-3 for up to 100,000 steps instead of Adam, a learned linear map of the pixels, early
+stopping on some training images, and students of width 1,024 without norms; see the knobs. `learned.json` has the share
+of the real images that are misclassified, since the loss also falls if tau alone is learned.
 """
 
 import itertools
@@ -41,7 +42,7 @@ class Knobs:
     rfad_width: int = knob(32, "channels of these networks (RFAD)", low=1, since="0.2")
     rfad_batch: int = knob(1280, "real images per step (RFAD)", low=1, since="0.2")
     rfad_steps: int = knob(600, "steps of Adam (RFAD)", low=1, since="0.2")
-    rfad_rate: float = knob(1e-3, "Adam's rate on normalised pixels (RFAD)", low=0.0, since="0.2")
+    rfad_rate: float = knob(1e-2, "Adam's rate on normalised pixels (RFAD)", low=0.0, since="0.2")
 
 
 def random_kernels(width: int, channels: int, rng: torch.Generator) -> list[tuple[Tensor, Tensor]]:
@@ -92,11 +93,11 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
                 of_real = random_features(batch, networks).double()
             own = random_features(images, networks).double()
             K_ts, K_ss = (2 * x @ own.mT + OFFSET for x in (of_real, own))
-            loss = platt_loss(ridge_prediction(K_ts, K_ss, labels, RIDGE), of_batch, tau)
+            predicted = ridge_prediction(K_ts, K_ss, labels, RIDGE)
             optimiser.zero_grad()
-            loss.backward()
+            platt_loss(predicted, of_batch, tau).backward()
             optimiser.step()
-            return loss.item()
+            return (predicted.argmax(1) != of_batch).double().mean().item()
 
         parts = {"images": images.data, "tau": tau.data, "optimiser": optimiser}
         losses = descend(work, p.rfad_steps, "rfad", step, parts)

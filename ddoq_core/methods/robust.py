@@ -3,12 +3,13 @@
 The Voronoi cells of the distilled images in the network's features divide a real batch into groups. Each group has its
 CVaR, the mean of its worst share alpha of losses; the risk is the mean over the groups plus the largest. Between two
 steps of the images the network is trained on this risk with real images. As published: alpha 0.8, two image steps per
-network and two network steps between them, batches of 256. The released code appears to differ: its risk
-goes through numpy, so it is a constant without gradient, and its tail is that of the smallest losses. This file follows
-the paper; the evaluation is DSA's.
+network, and between them two epochs of 512 augmented real images of each class in batches of 256. The released code
+appears to differ: its risk goes through numpy, so it is a constant without gradient, and its tail is that of the
+smallest losses. This file follows the paper; the evaluation is DSA's.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -17,15 +18,16 @@ from torch import Tensor, nn
 
 from ..pipeline.distilled import DistilledDataset
 from ..quantization.voronoi import assign
-from .account import Account, Cost
-from .dsa import INNER_RATE, match_gradients, matching_cost
+from .account import NETWORK_WEIGHT, Account, Cost
+from .dsa import INNER_RATE, SECOND_ORDER, match_gradients
 from .method import Method, MethodRun
 from .shared.coreset import features_and_logits
 from .shared.evaluation import dc_protocol, train_on_floats
 from .shared.learned import RealBatches, keyed, real_start
+from .shared.siamese import augmented, drawn, families_of
 
-ALPHA, BATCH = 0.8, 256
-LOOPS = (2, 2)  # image steps per network, and network steps between two of them
+ALPHA, BATCH, REAL = 0.8, 256, 512  # share of the losses; images in a batch, and of a class in an epoch
+OUTER, EPOCHS = 2, 2  # image steps per network, and the network's epochs between them
 
 
 def cvar(losses: Float[Tensor, " n"], alpha: float) -> Float[Tensor, ""]:
@@ -45,30 +47,40 @@ def group_risk(losses: Float[Tensor, " n"], groups: Int64[Tensor, " n"], alpha: 
 
 
 def train_robustly(
-    network: nn.Module, real: RealBatches, images: Float[Tensor, "n C H W"], steps: int, key: tuple
-) -> None:
-    """Steps of plain gradient descent on the risk of real batches, in place; groups are cells of the images."""
+    network: nn.Module, real: RealBatches, images: Float[Tensor, "n C H W"], epochs: int, key: tuple, *,
+    families: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Epochs of plain gradient descent on the risk of real batches, in place; groups are cells of the images."""
     optimiser = torch.optim.SGD(network.parameters(), lr=INNER_RATE)
-    for i in range(steps):
-        batch, hard = real.mixed(BATCH, keyed(key, i))
-        with torch.no_grad():
-            centres, _ = features_and_logits(network, images)
-        features, logits = features_and_logits(network, batch)
-        groups = assign(features.detach().cpu(), centres.cpu()).to(batch.device)
-        risk = group_risk(F.cross_entropy(logits, hard, reduction="none"), groups, ALPHA)
-        optimiser.zero_grad()
-        risk.backward()
-        optimiser.step()
+    for epoch in range(epochs):
+        rng = keyed(key, epoch)
+        some, hard = real.mixed(REAL * len(real.pixels), rng)
+        for rows in torch.from_numpy(rng.permutation(len(some))).split(BATCH):
+            with torch.no_grad():
+                centres, _ = features_and_logits(network, images)
+            features, logits = features_and_logits(network, augmented(some[rows], drawn(rng, families, len(rows))))
+            groups = assign(features.detach().cpu(), centres.cpu()).to(some.device)
+            risk = group_risk(F.cross_entropy(logits, hard[rows], reduction="none"), groups, ALPHA)
+            optimiser.zero_grad()
+            risk.backward()
+            optimiser.step()
 
 
 def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
+    inner = partial(train_robustly, families=families_of(run.profile.flip))
     return match_gradients(
-        run, "robust", ipc, distill_seed, __name__, siamese=True, start=real_start, inner=train_robustly, loops_of=LOOPS
-    )
+        run, "robust", ipc, distill_seed, __name__, siamese=True, start=real_start, inner=inner,
+        loops_of=(OUTER, min(EPOCHS, run.profile.dc_inner)),
+    )  # fmt: skip
 
 
 def _cost(account: Account) -> Iterator[Cost]:
-    return matching_cost(account, "robust", "group-robust")
+    """Gradients of the real and the distilled images, and the network's training on real ones."""
+    p, network, C = account.profile, account.classifier(account.profile.matching_network), account.images.n_classes
+    trained = min(EPOCHS, p.dc_inner) * min(REAL, account.images.per_class) * (OUTER - 1) / OUTER
+    for ipc in account.levels:
+        passes = C * (min(p.matching_batch, account.images.per_class) + SECOND_ORDER * ipc + trained) * network.training
+        yield account.learned("robust", "group-robust", ipc, p.dc_steps * passes, NETWORK_WEIGHT * network.parameters)
 
 
 METHOD = Method(

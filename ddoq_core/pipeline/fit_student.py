@@ -22,7 +22,7 @@ from .lessons import Lessons
 
 # schedules that drop once, after a share of the epochs to a share of the rate: the paper's Table 3 (a quarter after
 # epoch 250 of 300), and trajectory matching's
-FALLS = {"step": (5 / 6, 1 / 4), "tenth": (1 / 2, 1 / 10)}
+FALLS = {"step": (5 / 6, 1 / 4), "tenth": (1 / 2, 1 / 10), "constant": (0, 1)}
 RATE_KNOBS = ("epochs", "learning_rate", "lr_schedule")  # knobs of a profile that `rate` uses
 MOMENTUM = 0.9
 CHECKPOINT = "checkpoint.pt"

@@ -1,20 +1,28 @@
 """DM, and what all learned sets share: the loop, the floats, the field's own evaluation."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from ddoq_core.config.profile import Profile
+from ddoq_core.data.dataset import Dataset
 from ddoq_core.errors import InputError
 from ddoq_core.methods import METHODS, SMALL
 from ddoq_core.methods import dm as module
 from ddoq_core.methods.dm import dm_gradient
 from ddoq_core.methods.shared.distances import distance_of_means
+from ddoq_core.methods.shared.evaluation import fitting, train_on_floats
 from ddoq_core.methods.shared.learned import RealBatches, floats_of, pixels_of, real_start
+from ddoq_core.networks.classifiers import make_network
 from ddoq_core.pipeline.train_student import LEARNED_LABELS
 from ddoq_core.randomness import torch_rng
 from ddoq_core.runs.jobs import Student, train_student
 from ddoq_core.runs.run import Run
 from ddoq_core.store import checkpoints
+from ddoq_core.store.artifacts import Workspace
+
+from ..stand_ins import stand_in
 
 VALUES = SMALL | {"image_size": 16, "threads": 1, "ipc": [2], "targets": ["own"], "epochs": 1, "methods": ["dm"]}
 LEARN = {"dm_steps": 30, "matching_batch": 12, "matching_network": "convnet-32"}
@@ -116,3 +124,16 @@ def test_a_network_without_features_is_refused(squares, tmp_path):
     other = run_of(squares, tmp_path, matching_network="resnet18-small")
     with pytest.raises(InputError, match="matching_network = resnet18-small has no `features`"):
         other.distilled("dm", 1)
+
+
+def test_students_of_floats_see_them_at_their_own_size_and_unclamped(run, made):
+    """With teacher_size the floats are larger than what students see."""
+    floats = floats_of(made)["images"] * 3
+    assert fitting(floats, 16) is floats
+    smaller = fitting(floats, 8)
+    assert smaller.shape[-1] == 8 and smaller.max() > 1
+    torch.testing.assert_close(fitting(torch.full((1, 1, 16, 16), 1.5), 8), torch.full((1, 1, 8, 8), 1.5))
+    network = make_network("convnet-4", 3, 1, 8, torch_rng(0, "t"))
+    profile = run.profile.replace(epochs=1, optimiser="sgd", lr_schedule="tenth")
+    half = stand_in(Dataset, image_size=8, normalise=run.dataset.normalise, n_classes=3)
+    train_on_floats(stand_in(Workspace, path=Path("nowhere")), network, made, half, profile, (0, "own"))

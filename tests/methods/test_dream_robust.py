@@ -72,7 +72,7 @@ def test_the_network_learns_the_real_images_between_two_steps(run_on_squares):
     real, network = RealBatches(run.dataset, "cpu"), fresh_network(run, "convnet-8", 0, "t")
     batch, labels = real.mixed(36, numpy_rng(0, "batch"))
     before = torch.nn.functional.cross_entropy(network(batch), labels)
-    train_robustly(network, real, real_start(run, 2, 0), 30, (0, "t"))
+    train_robustly(network, real, real_start(run, 2, 0), 30, (0, "t"), families=("crop",))
     assert torch.nn.functional.cross_entropy(network(batch), labels) < 0.95 * before
 
 
@@ -80,5 +80,5 @@ def test_the_network_of_the_robust_row_is_trained_on_the_risk_and_not_on_the_ima
     calls, true = [], robust.group_risk
     monkeypatch.setattr(robust, "group_risk", lambda *arguments: calls.append(1) or true(*arguments))
     monkeypatch.setattr(dsa, "train_inner", lambda *arguments: pytest.fail("trained on the images"))
-    run_on_squares(dc_steps=3).distilled("robust", 2)
-    assert len(calls) == 4  # two steps of the network after the first and the third of the images
+    run_on_squares(dc_steps=3, dc_inner=10).distilled("robust", 2)
+    assert len(calls) == 4  # two epochs of one batch after the first and the third step of the images

@@ -11,7 +11,7 @@ from ddoq_core.methods.dm import dm_gradient
 from ddoq_core.methods.ld3m import chained, skipping
 from ddoq_core.methods.mgd3 import drawn_to
 from ddoq_core.methods.minimax import DIVERSE, REPRESENTATIVE, Memory, minimax_terms, tuned_prior
-from ddoq_core.methods.ot_guided import led_by_transport, transport_gradient
+from ddoq_core.methods.ot_guided import led_by_transport, transport_targets
 from ddoq_core.methods.shared.latent import frozen_prior, real_latents, through_decoder
 from ddoq_core.methods.shared.learned import RealBatches
 from ddoq_core.methods.wmdd import class_moments, equal_masses, free_masses, layer_inputs, statistics_gap
@@ -185,8 +185,21 @@ def test_the_statistics_of_a_class_are_those_of_one_batch_of_it_all(run):
     images = run.dataset.normalise(run.dataset.train.images(run.dataset.train.of_class(1)))
     inputs, _, _ = layer_inputs(network, images)
     moments = class_moments(network, run.dataset, 1, "cpu")
-    assert float(statistics_gap(inputs, moments)) < 1e-4
-    assert float(statistics_gap(layer_inputs(network, images + 1)[0], moments)) > 1
+    masses = torch.ones(len(images))
+    assert float(statistics_gap(inputs, moments, masses)) < 1e-4
+    assert float(statistics_gap(layer_inputs(network, images + 1)[0], moments, masses)) > 1
+
+
+def test_statistics_with_masses_are_those_of_repeated_images(run):
+    network = load_teacher(wmdd.squeeze(run)).requires_grad_(False)
+    images = run.dataset.normalise(run.dataset.train.images(torch.arange(3)))
+    moments, masses = class_moments(network, run.dataset, 1, "cpu"), torch.tensor([3.0, 1.0, 2.0])
+    repeated = images.repeat_interleave(masses.long(), 0)
+    gaps = [
+        float(statistics_gap(layer_inputs(network, x)[0], moments, m))
+        for x, m in ((images, masses), (repeated, torch.ones(6)), (images, torch.ones(3)))
+    ]
+    assert gaps[0] == pytest.approx(gaps[1], rel=1e-4) and abs(gaps[2] - gaps[1]) > 0.01 * gaps[1]
 
 
 def test_wmdd_moves_towards_its_points_and_its_masses_are_weights(run_on_squares):
@@ -199,14 +212,14 @@ def test_wmdd_moves_towards_its_points_and_its_masses_are_weights(run_on_squares
     assert longer.distilled("wmdd", 2).counts.unique().tolist() == [6]
 
 
-def test_the_transport_gradient_is_that_of_differences_of_the_exact_cost():
+def test_the_way_to_the_targets_is_the_gradient_of_half_the_squared_distance():
     x, points = normal(4, 3), normal(3, 3, name="p") * 2
     masses = torch.tensor([0.5, 0.2, 0.3], dtype=torch.float64)
 
     def cost(x):
-        return ot.emd2(np.full(4, 1 / 4), masses.numpy(), torch.cdist(x, points).numpy())
+        return ot.emd2(np.full(4, 1 / 4), masses.numpy(), torch.cdist(x, points).square().numpy()) / 2
 
-    found = transport_gradient(x, points, masses)
+    found = x - transport_targets(x, points, masses)
     step = 1e-5
     for i, j in np.ndindex(4, 3):
         move = torch.zeros_like(x)
@@ -219,9 +232,11 @@ def test_guidance_brings_the_images_nearer_to_the_weighted_codebook():
     points = torch.tensor([[0.0, 0.0], [10.0, 0.0]], dtype=torch.float64).view(2, 2, 1, 1)
     masses, x = torch.tensor([0.75, 0.25], dtype=torch.float64), normal(4, 2).view(4, 2, 1, 1)
     guide = led_by_transport(points, masses, 0.5)
-    assert guide(x, 0.9).equal(x) and led_by_transport(points, masses, 0.0)(x, 0.3).equal(x)
+    assert led_by_transport(points, masses, 0.0)(x, 0.8).equal(x)
+    steps = [1 - i / 50 for i in range(50)]
+    assert [i for i, left in enumerate(steps) if not guide(x, left).equal(x)] == [*range(4, 20)]  # times 45 to 30
     for _ in range(40):
-        x = guide(x, 0.3)
+        x = guide(x, 0.8)
     near = torch.cdist(x.flatten(1), points.flatten(1)).argmin(1)
     assert torch.bincount(near).tolist() == [3, 1]  # three quarters of the images at the heavy point
 

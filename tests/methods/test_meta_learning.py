@@ -9,11 +9,11 @@ import torch.nn.functional as F
 
 from ddoq_core.errors import InputError
 from ddoq_core.methods import METHODS, dd, haba, rtp
-from ddoq_core.methods.dd import learned_steps, step_loss
+from ddoq_core.methods.dd import by_xavier, learned_steps, step_loss
 from ddoq_core.methods.haba import hallucinated, near_identities
 from ddoq_core.methods.method import SetSize
 from ddoq_core.methods.mtt import Ways
-from ddoq_core.methods.rtp import addressed, addresses_of_class, table_loss
+from ddoq_core.methods.rtp import addressed, addresses_of_class, stretched, table_loss
 from ddoq_core.methods.shared.learned import floats_of, fresh_network
 from ddoq_core.methods.shared.trajectories import experts
 from ddoq_core.methods.shared.unroll import distance_to, unrolled
@@ -69,7 +69,7 @@ def test_one_step_of_a_linear_network_with_a_squared_loss_is_known_in_closed_for
 def test_a_students_training_is_the_learned_steps_and_nothing_else(run_on_squares):
     run = run_on_squares(dd_steps=3)
     made, network = run.distilled("dd", 2), fresh_network(run_on_squares(), "convnet-8", 0, "student")
-    kept, by_hand = floats_of(made), copy.deepcopy(network)
+    kept, by_hand = floats_of(made), by_xavier(copy.deepcopy(network), torch_rng(0, "xavier"))
     assert kept["rates"].shape == (6,) and (kept["rates"] > 0).all()
     learned_steps(stand_in(Workspace), network, made, run.dataset, run.profile, (0,))
     images = run.dataset.normalise(kept["images"])
@@ -80,6 +80,18 @@ def test_a_students_training_is_the_learned_steps_and_nothing_else(run_on_square
             parameter.data -= rate * parameter.grad
     for mine, true in zip(network.parameters(), by_hand.parameters(), strict=True):
         torch.testing.assert_close(mine, true)
+
+
+def test_xaviers_law_has_a_variance_by_both_ends_and_no_biases(run_on_squares):
+    network = fresh_network(run_on_squares(), "convnet-64", 0, "x")
+    norms = {name: p.clone() for name, p in network.named_parameters() if p.ndim == 1}
+    layers = [m for m in by_xavier(network, torch_rng(0, "x")).modules() if hasattr(m, "weight") and m.weight.ndim > 1]
+    for layer in layers[1:]:
+        fan_in, fan_out = layer.weight[0].numel(), layer.weight[:, 0].numel()
+        assert layer.weight.var().item() == pytest.approx(2 / (fan_in + fan_out), rel=0.15)
+    assert all(layer.bias is None or not layer.bias.any() for layer in layers)
+    kept = [name for name, p in network.named_parameters() if p.ndim == 1 and p.equal(norms[name])]
+    assert any("weight" in name for name in kept)  # the norms
 
 
 def test_from_a_known_network_dd_learns_to_train_that_one_whatever_the_students_own_seed(
@@ -115,7 +127,7 @@ def test_with_addresses_that_select_and_no_momentum_the_tables_are_dds_pixels():
     labels = torch.arange(3).expand(4, -1)
     selecting = torch.eye(6, dtype=torch.float64)
     plain = unrolled(step_loss(network, LABELS, 2), (images,), rates, start, end)
-    tables = unrolled(table_loss(network, labels, rows, lambda x: x, 1), (images, selecting), rates, start, end)
+    tables = unrolled(table_loss(network, labels, rows, 1), (images, selecting), rates, start, end)
     torch.testing.assert_close(tables.parts[0], plain.parts[0])
     torch.testing.assert_close(tables.end, plain.end)
     same = addressed(images, selecting[[0, 0]], 1)
@@ -143,6 +155,24 @@ def test_a_student_of_tables_sees_all_their_images_and_hallucinators_one_for_eac
     assert first.shape == (6, 1, 16, 16) and labels.tolist() == [0, 0, 1, 1, 2, 2]
     others = [haba._shown(bases, run.dataset, 2, (0, "e", i))[0] for i in range(1, 6)]
     assert any(not first.equal(other) for other in others)
+
+
+def test_pictures_of_tables_have_the_contrast_of_the_data(run_on_squares):
+    """Their floats have little: at eight bits they would be grey."""
+    run = run_on_squares()
+    made, data = run.distilled("rtp", 2), run.dataset.normalise(run.dataset.train.images(torch.arange(36)))
+    faint = addressed(*(floats_of(made)[name] for name in ("bases", "addresses")), 2)
+    assert faint.std() < 0.2 * data.std()
+    assert stretched(faint).flatten(1).std(1).tolist() == pytest.approx([1] * len(faint), abs=1e-3)
+    assert run.dataset.normalise(made.images()).std() > 0.5 * data.std()
+
+
+def test_hallucinators_stay_near_the_identity_at_the_rate_of_the_bases(run_on_squares):
+    """At one rate for both, kernels of size 1 jump by 8 in a step, and all pixels leave [0, 1]."""
+    run = run_on_squares(tesla_ipc=[2], mtt_steps=30, mtt_rate=10.0)
+    kept = floats_of(run.distilled("haba", 2))
+    start = near_identities(len(kept["conv"]), 1, 16, 0.0, torch_rng(0, "t"))
+    assert (kept["conv"] - start[0]).abs().max() < 0.5 and (kept["conv"] - start[0]).abs().max() > 0
 
 
 def test_identities_change_no_base():

@@ -30,7 +30,8 @@ FAMILIES = "families"  # folder of book/results
 ORACLES = "oracles"
 FLOAT, HARD_LABEL = 4, 1  # bytes of a number that was learned, and of a class
 UNSEEN = ("latents", "tau")  # learned values that no student needs
-REDUCED = {"dd_rate": 0.1}  # for fewer steps than published: at DD's published rate they would change nothing
+REDUCED = {"dc_rate": 1.0, "dream_rate": 1e-2}  # narrow networks and few steps: at the published rates nothing moves
+ON_PHOTOGRAPHS = {"dm_steps": 300, "matching_batch": 32}  # an image has sixteen times as many pixels
 MANY = 50  # from this number of images per class on, each distillation has one student
 
 
@@ -43,6 +44,7 @@ class Group:
     levels: tuple[int, ...] = (1, 10)
     crossed: bool = True  # three students of each of three distillations below MANY images per class, or one
     data: tuple[str, ...] = ("mnist5k",)  # its data sets; imagefolder: the photographs
+    values: dict = field(default_factory=dict)  # knobs of these rows that differ from REDUCED and the profile
 
 
 ALL = ("mnist5k", "fashion_mnist", "imagefolder")
@@ -54,9 +56,10 @@ GROUPS = (
     Group("wmdd", ("wmdd", "wmdd_masses"), data=DIGITS_AND_PHOTOGRAPHS),
     Group("kip", ("kip", "kip_labels", "label_solve"), (1, 10, 50)),
     Group("dm", ("dm",), data=ALL),
-    Group("glad", ("glad", "glad_codebook"), data=DIGITS_AND_PHOTOGRAPHS),
+    Group("glad", ("glad", "glad_codebook")),
     Group("gradients", ("dc", "dsa", "dream", "robust"), crossed=False),
-    Group("trajectories", ("mtt", "haba"), crossed=False),
+    Group("mtt", ("mtt",), crossed=False),
+    Group("haba", ("haba",), crossed=False, values={"mtt_rate": 10.0}),
     Group("features", ("rfad", "frepo"), crossed=False),
     Group("meta", ("dd", "rtp"), crossed=False),
     Group("ld3m", ("ld3m",), (1,), crossed=False),
@@ -69,10 +72,11 @@ def families_study(profile: Profile) -> Iterator[StudyPart]:
     At one image per class students of soft and hard labels take as many steps as in the study `baselines`. A method's
     own protocol has its published length.
     """
-    base = profile.replace(**REDUCED, students=profile.students[:1], n_seeds=3)
+    smaller = ON_PHOTOGRAPHS if profile.dataset == "imagefolder" else {}
     for group in GROUPS:
         if profile.dataset not in group.data:
             continue
+        base = profile.replace(**REDUCED | smaller | group.values, students=profile.students[:1], n_seeds=3)
         for ipc in (ipc for ipc in group.levels if profile.dataset != "imagefolder" or ipc == 10):
             shared = {"methods": list(group.methods), "ipc": [ipc], "hard_ipc": [ipc], "tesla_ipc": [ipc]}
             shared |= {"n_student_seeds": 3 if group.crossed and ipc < MANY else 1}
@@ -103,7 +107,10 @@ def stored_bytes(run: Run, task: Student) -> dict[str, int]:
         kept = {name: FLOAT * t.numel() for name, t in floats_of(distilled).items() if name not in UNSEEN}
         images = kept.pop("images")
         pixels = images if not {"bases", "addresses"} & set(kept) else 0  # bases and addresses make the images
-        labels = kept.pop("labels", labels)
+        classes = centred_one_hot(distilled.labels, len(distilled.classes)).float()
+        if not torch.equal(floats_of(distilled).get("labels", classes), classes):
+            labels = kept["labels"]
+        kept.pop("labels", None)
         more = sum(kept.values())
     elif task.labels == "soft" or (
         task.labels == OWN and METHODS[task.method].protocol(p, SetSize(task.ipc, classes))[0] == "soft"
@@ -114,30 +121,36 @@ def stored_bytes(run: Run, task: Student) -> dict[str, int]:
 
 # one knob of a row at a time, around the published value; the chosen value goes to REDUCED or becomes the default
 FAMILY_SEARCHES = (
-    Search("dm", "dm_rate", (0.3, 1.0, 3.0)),
-    Search("dsa", "dc_rate", (0.03, 0.1, 0.3)),
-    Search("dream", "dream_rate", (1e-4, 1e-3, 1e-2)),
-    Search("mtt", "mtt_rate", (10.0, 100.0, 1000.0)),
-    Search("dd", "dd_rate", (0.01, 0.1), ipc=1),
-    Search("rtp", "rtp_rate", (0.01, 0.1), ipc=1),
+    Search("dm", "dm_rate", (1.0, 3.0, 10.0)),
+    Search("dsa", "dc_rate", (0.3, 1.0, 3.0)),
+    Search("dream", "dream_rate", (3e-3, 1e-2, 3e-2)),
+    Search("mtt", "mtt_rate", (1.0, 10.0, 100.0)),
+    Search("haba", "mtt_rate", (1.0, 10.0, 100.0)),
+    Search("dd", "dd_rate", (0.03, 0.1, 0.3), ipc=1),
+    Search("rtp", "rtp_rate", (0.1, 1.0, 3.0), ipc=1),
     Search("kip", "kip_rate", (0.004, 0.04)),
-    Search("rfad", "rfad_rate", (1e-3, 1e-2)),
+    Search("rfad", "rfad_rate", (3e-3, 1e-2)),
     Search("frepo", "frepo_rate", (3e-4, 1e-3, 3e-3)),
     Search("glad", "glad_rate", (0.1, 1.0, 10.0)),
+    Search("glad", "glad_rate", (0.1, 1.0), ipc=1, name="ipc001"),
     Search("ld3m", "ld3m_rate", (0.1, 1.0), ipc=1),
     Search("minimax", "minimax_epochs", (2, 5, 8)),
     Search("wmdd", "wmdd_statistics", (1.0, 10.0, 100.0)),
-    Search("ot_guided", "ot_scale", (0.05, 0.5, 2.0)),
-    Search("mgd3", "mgd3_pull", (0.03, 0.1, 0.3)),
+    Search("ot_guided", "ot_scale", (0.03, 0.1, 0.3)),
+    Search("mgd3", "mgd3_pull", (0.1, 0.3, 1.0)),
     Search("easy", "easy_factor", (1, 2)),
 )
 
 
 def families_tuning(profile: Profile) -> Iterator[StudyPart]:
-    """The search of the rows' hyper-parameters on validation images, with a file for each value."""
+    """The search of the rows' hyper-parameters on validation images, with a file for each value.
+
+    A row that was published with another protocol is tuned for its own: DD's images serve no other one.
+    """
     for search in FAMILY_SEARCHES:
+        own = {"targets": [OWN]} if METHODS[search.method].protocol else {}
         for value in search.values:
-            shared = {"methods": [search.method], "ipc": [search.ipc], "hard_ipc": [search.ipc]}
+            shared = own | {"methods": [search.method], "ipc": [search.ipc], "hard_ipc": [search.ipc]}
             shared |= {"students": profile.students[:1], "tesla_ipc": [search.ipc]}
             shared |= ENOUGH if search.ipc == 1 else {}
             run = Run(profile.replace(**REDUCED | TUNED_WITH | shared | {search.knob: value}))
@@ -168,7 +181,7 @@ WIDE = {"matching_network": "convnet-128"}
 README = "README of DatasetCondensation"
 KIP_PAPER = "Nguyen et al. (NeurIPS 2021), table"
 KIP_VALUES = {"kip_steps": 1000}
-DD_KNOWN = {"dd_network": "lenet5", "dd_known": True, "dd_steps": 23_600}
+DD_KNOWN = {"dd_network": "lenet5", "dd_known": True, "dd_steps": 23_600, "dd_rate": 0.01}
 TABLE_OF_OTHERS = "AutoPalette's table"
 ORACLE_RUNS = (
     *(
@@ -197,13 +210,14 @@ ORACLE_RUNS = (
 
 
 def oracles_study(profile: Profile) -> Iterator[StudyPart]:
-    """The published settings on the profile's data set, with a file for each: three students of one distillation."""
+    """The published settings on the profile's data set, with a file for each: three students of one distillation, or
+    one if all students are the same network."""
     for oracle in (o for o in ORACLE_RUNS if o.dataset == profile.dataset):
-        labels = OWN if METHODS[oracle.method].protocol else "hard"
+        labels, n = OWN if METHODS[oracle.method].protocol else "hard", 1 if "dd_known" in oracle.values else 3
         run = Run(
             profile.replace(
                 **oracle.values, methods=[oracle.method], students=[oracle.student], ipc=[oracle.ipc],
-                hard_ipc=[oracle.ipc], targets=[labels], n_seeds=1, n_student_seeds=3,
+                hard_ipc=[oracle.ipc], targets=[labels], n_seeds=1, n_student_seeds=n,
             )
         )  # fmt: skip
         beside = kernel_beside if oracle.kernel else (lambda run, task: {})

@@ -42,6 +42,13 @@ def dc_protocol(profile: Profile, size: SetSize) -> tuple[str, dict]:
     return LEARNED_LABELS, DC_EVALUATION | {"epochs": published_epochs(1000, profile)}
 
 
+def fitting(images: Float[Tensor, "n C S S"], size: int) -> Float[Tensor, "n C {size} {size}"]:
+    """Images at the students' size, not clamped: with `teacher_size` pictures are larger than what students see."""
+    if images.shape[-1] == size:
+        return images
+    return F.interpolate(images, (size, size), mode="bicubic", antialias=True)
+
+
 def train_on_floats(
     work: Workspace, network: nn.Module, distilled: DistilledDataset, dataset: Dataset, profile: Profile, key: tuple, *,
     families: Callable[[bool], tuple[str, ...]] = families_of,
@@ -56,7 +63,7 @@ def train_on_floats(
             an epoch that returns the images of the epoch (with pixels from 0 to 1) and their classes.
     """
     kept = {name: t.to(profile.device) for name, t in floats_of(distilled).items()}
-    images, hard = kept["images"], distilled.labels.to(profile.device)
+    images, hard = fitting(kept["images"], dataset.image_size), distilled.labels.to(profile.device)
     kind = torch.optim.AdamW if profile.optimiser == "adamw" else partial(torch.optim.SGD, momentum=MOMENTUM)
     optimiser = kind(network.parameters(), lr=profile.learning_rate, weight_decay=profile.weight_decay)
     checkpoint = Checkpoint(work, CHECKPOINT, {"network": network, "optimiser": optimiser})
@@ -66,6 +73,7 @@ def train_on_floats(
         rng = numpy_rng(*key, epoch)
         if shown_of:
             images, hard = shown_of(kept, dataset, distilled.ipc, (*key, epoch))
+            images = fitting(images, dataset.image_size)
         for group in optimiser.param_groups:
             group["lr"] = rate(epoch, **profile.subset(*RATE_KNOBS))
         for rows in torch.from_numpy(rng.permutation(len(images))).split(profile.batch_size):

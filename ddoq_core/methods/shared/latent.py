@@ -66,7 +66,8 @@ def guided_set(
 ) -> DistilledDataset:  # fmt: skip
     """Images of every class from pure noise; the guide of a class changes their predicted clean latents.
 
-    All images of a class are sampled together, so that the guide sees them all.
+    The noise is that of `random_generated`, so a guide that changes nothing makes its images. All images of a class are
+    sampled together, so that the guide sees them all.
 
     Args:
         inputs: inputs of the guides, for the key.
@@ -79,7 +80,7 @@ def guided_set(
         for label in bar(world().my_share(range(dataset.n_classes)), desc=step, leave=False):
             if all((work.path / image_name(label, item)).exists() for item in range(ipc)):
                 continue
-            noise = [torch_rng(p.seed, step, distill_seed, ipc, label, item) for item in range(ipc)]
+            noise = [torch_rng(p.seed, "generate", distill_seed, ipc, label, item) for item in range(ipc)]
             latents = prior.denoise(
                 None, conditions[[label] * ipc], guidance=p.guidance_scale, steps=p.n_steps, noise=noise,
                 sampler=p.sampler, guide=guide_of(label),

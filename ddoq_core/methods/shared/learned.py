@@ -6,6 +6,7 @@ leave [0, 1], and possibly `labels`, `rates` and others. `learned.json` has the 
 last tenth of the steps, which shows whether it decreased.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ...data.dataset import Dataset
+from ...errors import InputError
 from ...finite import finite
 from ...networks.classifiers import make_network
 from ...pipeline.distilled import DistilledDataset, write_image, write_metadata
@@ -92,11 +94,15 @@ def descend(work: Workspace, steps: int, name: str, step: Callable[[int], float]
         parts: everything that a step changes: tensors, optimisers, networks.
     Returns:
         The objective of every step.
+    Raises:
+        InputError: an objective that is not finite.
     """
     checkpoint = Checkpoint(work, CHECKPOINT, parts)
     losses = checkpoint.resume([])
     for t in bar(range(len(losses), steps), desc=name, initial=len(losses), total=steps, leave=False):
         losses.append(float(step(t)))
+        if not math.isfinite(losses[-1]):
+            raise InputError(f"the objective of {name} is not finite at step {t}; lower its rate")
         checkpoint.keep(losses)
     return losses
 

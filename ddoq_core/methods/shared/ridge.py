@@ -12,7 +12,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 WEIGHT_VARIANCE, BIAS_VARIANCE = 2.0, 0.01  # of KIP's networks
-EDGE = 1e-7  # distance of cosines from 1, where the derivative of arccos is infinite
+EDGE = 1e-14  # distance of cosines from 1, where the derivative of arccos is infinite
 
 
 def centred_one_hot(labels: Int64[Tensor, " n"], n_classes: int) -> Float64[Tensor, "n C"]:
