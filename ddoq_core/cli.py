@@ -201,7 +201,7 @@ def evaluate(
 @app.command()
 def record(
     study: Annotated[str, typer.Argument(help="For example table; an unknown name lists all studies.")],
-    out: Annotated[Path, typer.Option(parser=path_of, metavar="FOLDER", help="Folder of the records; keeps old ones.")],
+    out: Annotated[Path, typer.Option(parser=path_of, metavar="FOLDER", help="Folder; keeps old records.")] = "records",
     profile: ProfileName = "table",
     parameter: Parameters = None,
     data_root: DataRoot = "",

@@ -64,5 +64,5 @@ def test_nothing_that_is_wanted_and_no_such_study_are_one_line(recorded, tmp_pat
 def test_every_study_that_is_declared_is_a_function_of_the_book(declared_studies):
     known = {"table", "tuning", "ablations", "zipf", "controlled", "weights", "baselines", "labels", "latents"}
     known |= {"exponents", "exponents_controlled", "exponents_photographs", "families", "families_tuning", "oracles"}
-    assert set(declared_studies.names) == known | {"photographs", "few_images"}
+    assert set(declared_studies.names) == known | {"photographs", "few_images", "learned"}
     assert all(callable(entry.load()) for entry in declared_studies)

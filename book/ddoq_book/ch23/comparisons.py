@@ -140,8 +140,8 @@ def photographs_text() -> str:
         parts.append(f"Both changes together, the paper's own contrast, are {written(both.estimate, '+.2f')} (95 %).")
     if law := _by_codebook("ddoq", CONTROL):
         parts.append(
-            "The same weights in another order against equal ones, the price of their spread: "
-            f"{_by_codebook(CONTROL, 'd4m')}. Eq. 33 against that order, the worth of its law: {law}, all at 95 %."
+            "The same weights in random order against equal ones, the price of uneven weights: "
+            f"{_by_codebook(CONTROL, 'd4m')}. Eq. 33 against random order, the worth of its law: {law}, all at 95 %."
         )
     return " ".join(parts) or (
         "No student of this study is recorded yet; `ddoq record photographs --profile imagenette_cpu` does it."

@@ -93,7 +93,7 @@ def test_accuracies_are_told_for_all_and_for_clean_images_apart(recorded):
     text, (p1, *_) = photographs_text(), primary_photographs()
     assert f"P1 is {written(p1.estimate, '+.2f')} points (higher), above 0 in 12 of 12 distillations." in text
     *_, spread, law = (written(c.estimate, "+.2f") for c in secondary_photographs())
-    assert f"the price of their spread: {spread} (one pass, K = 10)." in text
+    assert f"the price of uneven weights: {spread} (one pass, K = 10)." in text
     assert f"the worth of its law: {law} (one pass, K = 10), all at 95 %." in text
     assert "P2" not in text and "K = 50" not in text and "Both changes" not in text
 
