@@ -264,8 +264,8 @@ def test_the_program_is_installed_under_its_name():
 
 def test_a_study_that_is_none_and_a_choice_without_students_are_one_line(ddoq, declared_studies, tmp_path):
     code, _, err = ddoq("record", "tables", "--out", str(tmp_path))
-    known = "ablations, baselines, controlled, exponents, exponents_controlled, exponents_photographs, families"
-    known += ", families_tuning, few_images, labels, latents, learned, oracles, photographs, table, tuning, weights, zipf"
+    known = "ablations, baselines, controlled, exponents, exponents_controlled, exponents_photographs, families, "
+    known += "families_tuning, few_images, labels, latents, learned, oracles, photographs, table, tuning, weights, zipf"
     assert code == 2 and err == f"ddoq: no study 'tables'; studies: {known}\n"
     code, _, err = ddoq("record", "table", "--out", str(tmp_path), "--ipc", "7", "--method", "d4m")
     assert code == 2 and "has no student with" in err and not list(tmp_path.glob("*.jsonl"))
