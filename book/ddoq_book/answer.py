@@ -11,6 +11,7 @@ from .ch31.quoted import quoted_gains
 from .ch31.weightings import WeightComparison, compared, primary_weights
 from .ch34.controlled import Comparison, Controlled, primary_comparisons
 from .ch34.imbalance import TEST_LAWS
+from .ch34.powers import EQ33, PROBLEMS, PowerComparison, compared_powers, predicted, primary_powers
 from .codebooks import DATASETS, kept_spreads, spread_of
 from .forest import ForestRow
 from .paired import verdict
@@ -67,8 +68,18 @@ def advice() -> str:
         "one point in each part, small ones too, the network is small, and the test images come in the proportions of "
         "the training images. Compare with random real images first: with a teacher’s labels and more than one image "
         f"per class, {real['higher']} of {real.total()} sets of distilled or generated images are above as many random "
-        f"real images, and {real['lower']} below."
+        f"real images, and {real['lower']} below. Or estimate the power of the shares from the training images "
+        f"(`ddoq_adaptive`) instead of taking the square root; this changes the accuracy by {_adaptive()}."
     )
+
+
+def _adaptive() -> str:
+    """Estimated exponents against eq. 33: the declared comparisons, and photographs."""
+    photographs = PROBLEMS[-1]
+    found = [*primary_powers(), compared_powers(photographs, "images", EQ33)]
+    listed = _listed({("in the " if "study" in c.problem.title else "on ") + c.problem.title: c for c in found})
+    foretold = predicted(photographs, "images")
+    return listed + (f", where it is {foretold.together.mean():.2f}, nearly equal weights" if foretold else "")
 
 
 def as_they_are_text() -> str:
@@ -104,10 +115,11 @@ def _as_they_are() -> str:
     for c in (*primary_weights(), *primary_photographs()):
         if c.estimate and c.arm.block.ipc == IPC:
             same = c.arm.block == c.baseline.block
-            (of_weights if same else of_optimisers)[DATA[c.arm.dataset]] = c
+            (of_weights if same else of_optimisers)["on " + DATA[c.arm.dataset]] = c
+    collapse = _collapse() if "on " + DATA[PHOTOGRAPHS] in of_weights else ""
     return (
         f"Data as they are, {IPC} images per class, one pass of k-means, the paper’s optimiser: {_listed(of_weights)}. "
-        f"{_collapse() if DATA[PHOTOGRAPHS] in of_weights else ''}The paper also changed the optimiser; that alone, "
+        f"{collapse}The paper also changed the optimiser; that alone, "
         f"at equal weights, changes the accuracy by {_listed(of_optimisers)}. The paper’s gain is that of both changes "
         "together."
     )
@@ -137,21 +149,20 @@ def _worth(codebook: str, ipc: int) -> float:
     return ipc * spread_of(kept_spreads(PHOTOGRAPHS, PHOTOGRAPHS), codebook, ipc)
 
 
-def _listed(found: dict[str, WeightComparison]) -> str:
-    """Comparisons by data set, grouped by the level of their intervals."""
+def _listed(found: dict[str, WeightComparison] | dict[str, PowerComparison]) -> str:
+    """Comparisons by where they were made, grouped by the level of their intervals."""
     levels = dict.fromkeys(_level(c) for c in found.values())
     parts = (
-        ", ".join(f"{_points(c)} on {name}" for name, c in found.items() if _level(c) == level) + level
-        for level in levels
+        ", ".join(f"{_points(c)} {name}" for name, c in found.items() if _level(c) == level) + level for level in levels
     )
     return ", ".join(parts) or MISSING
 
 
-def _points(found: Comparison | WeightComparison) -> str:
+def _points(found: Comparison | WeightComparison | PowerComparison) -> str:
     """A comparison in points, with its interval."""
     return written(found.estimate, "+.2f") if found.estimate else MISSING
 
 
-def _level(found: Comparison | WeightComparison) -> str:
+def _level(found: Comparison | WeightComparison | PowerComparison) -> str:
     """The level of an interval, in brackets."""
     return f" ({100 * found.estimate.level:.4g} %)" if found.estimate else ""
