@@ -34,7 +34,6 @@ from .shared.learned import CHECKPOINT, descend, keyed
 
 REPRESENTATIVE, DIVERSE = 0.002, 0.008
 MEMORY, BATCH, RATE = 64, 20, 1e-3
-NO_CLASS, NULL = 0.1, 1000  # share of the labels that are left out, and the id of "no class" in DiT's label table
 
 
 class Knobs:
@@ -110,6 +109,9 @@ def tuned_prior(run: MethodRun) -> Artifact:
 
 def _tune(run: MethodRun, work: Workspace, prior: GenerativePrior) -> None:
     """Tune in place and in evaluation mode, since otherwise diffusers drops labels by the global generator."""
+    from ..priors.dit import NULL  # needs diffusers, in the extra `pipeline`
+    from ..priors.pretrain import NO_CLASS
+
     p, data, network, schedule = run.profile, run.dataset, prior.transformer, noise_schedule(prior)
     of_class = [run.class_latents(label)[0].float() for label in range(data.n_classes)]
     latents = torch.cat(of_class)

@@ -3,12 +3,12 @@
 Images of a class are sampled from pure noise. In an early part of the reverse process their predicted clean latents,
 with mass 1/K each, move towards their targets in the optimal plan to the codebook of the class, which has the masses
 v / n of its cells. The method follows DMGD (arXiv:2605.03877), guided by k-means' counts, and Cui et al. (2025), guided
-by real latents. As published (DMGD): the plan is between points, not images; guidance at the times 45 to 30 of 50; no
-tuning. Different here: the cost is the squared distance, as in the paper's W_2, and a latent moves by a share of the
-way to its target, which means the same in every latent space (in DMGD a distance on the unit sphere, and a step of
-fixed length); all images of a class move together (in DMGD one after another with the earlier ones fixed); the plan is
-exact instead of 5 Sinkhorn iterations, since entropy would share the points among nearby images and keep them together;
-labels are hard or the teacher's; the codebook has K points (in DMGD 10).
+by real latents. As published (DMGD): guidance at the times 45 to 30 of 50. Different here: the cost is the squared
+distance, as in the paper's W_2, and a latent moves by a share of the way to its target, which means the same in every
+latent space (in DMGD a distance on the unit sphere, and a step of fixed length); all images of a class move together
+(in DMGD one after another with the earlier ones fixed); the plan is exact instead of 5 Sinkhorn iterations, since
+entropy would share the points among nearby images and keep them together; labels are hard or the teacher's; the
+codebook has K points (in DMGD 10).
 """
 
 from collections.abc import Iterator
