@@ -77,7 +77,8 @@ def _adaptive() -> str:
     """Estimated exponents against eq. 33: the declared comparisons, and photographs."""
     photographs = PROBLEMS[-1]
     found = [*primary_powers(), compared_powers(photographs, "images", EQ33)]
-    listed = _listed({("in the " if "study" in c.problem.title else "on ") + c.problem.title: c for c in found})
+    places = ("on digits", "on Fashion-MNIST", "in the study of lines 2 to 5", "on photographs")
+    listed = _listed(dict(zip(places, found, strict=True)))
     foretold = predicted(photographs, "images")
     return listed + (f", where it is {foretold.together.mean():.2f}, nearly equal weights" if foretold else "")
 

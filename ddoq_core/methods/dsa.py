@@ -149,13 +149,20 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
     return match_gradients(run, "dsa", ipc, distill_seed, __name__, siamese=True, start=real_start)
 
 
-def matching_cost(account: Account, step: str, title: str) -> Iterator[Cost]:
-    """Gradients of the real and the distilled images, the latter differentiated, and the network's training."""
+def matching_cost(
+    account: Account, step: str, title: str, loops_of: tuple[int, int] | None = None, real: int = 0
+) -> Iterator[Cost]:
+    """Gradients of the real and the distilled images, the latter differentiated, and the network's training.
+
+    Args:
+        loops_of: as in `match_gradients`.
+        real: real images of a class on which the network is trained; 0: on the distilled images.
+    """
     p, network, C = account.profile, account.classifier(account.profile.matching_network), account.images.n_classes
     for ipc in account.levels:
-        outer, epochs = loops(p, ipc)
-        batch = min(p.matching_batch, account.images.per_class)
-        passes = C * (batch + SECOND_ORDER * ipc + ipc * epochs * (outer - 1) / outer) * network.training
+        outer, epochs = loops_of or loops(p, ipc)
+        batch, seen = min(p.matching_batch, account.images.per_class), min(real, account.images.per_class) or ipc
+        passes = C * (batch + SECOND_ORDER * ipc + seen * epochs * (outer - 1) / outer) * network.training
         yield account.learned(step, title, ipc, p.dc_steps * passes, NETWORK_WEIGHT * network.parameters)
 
 

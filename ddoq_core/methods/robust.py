@@ -16,10 +16,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from ..config.profile import Profile
 from ..pipeline.distilled import DistilledDataset
 from ..quantization.voronoi import assign
-from .account import NETWORK_WEIGHT, Account, Cost
-from .dsa import INNER_RATE, SECOND_ORDER, match_gradients
+from .account import Account, Cost
+from .dsa import INNER_RATE, match_gradients, matching_cost
 from .method import Method, MethodRun
 from .shared.coreset import features_and_logits
 from .shared.evaluation import dc_protocol, train_on_floats
@@ -70,17 +71,16 @@ def _distill(run: MethodRun, ipc: int, distill_seed: int) -> DistilledDataset:
     inner = partial(train_robustly, families=families_of(run.profile.flip))
     return match_gradients(
         run, "robust", ipc, distill_seed, __name__, siamese=True, start=real_start, inner=inner,
-        loops_of=(OUTER, min(EPOCHS, run.profile.dc_inner)),
+        loops_of=_loops(run.profile),
     )  # fmt: skip
 
 
+def _loops(profile: Profile) -> tuple[int, int]:
+    return OUTER, min(EPOCHS, profile.dc_inner)
+
+
 def _cost(account: Account) -> Iterator[Cost]:
-    """Gradients of the real and the distilled images, and the network's training on real ones."""
-    p, network, C = account.profile, account.classifier(account.profile.matching_network), account.images.n_classes
-    trained = min(EPOCHS, p.dc_inner) * min(REAL, account.images.per_class) * (OUTER - 1) / OUTER
-    for ipc in account.levels:
-        passes = C * (min(p.matching_batch, account.images.per_class) + SECOND_ORDER * ipc + trained) * network.training
-        yield account.learned("robust", "group-robust", ipc, p.dc_steps * passes, NETWORK_WEIGHT * network.parameters)
+    return matching_cost(account, "robust", "group-robust", _loops(account.profile), REAL)
 
 
 METHOD = Method(

@@ -104,13 +104,13 @@ def stored_bytes(run: Run, task: Student) -> dict[str, int]:
     n, classes = len(distilled), len(distilled.classes)
     pixels, labels, more = distilled.pixels().numel(), HARD_LABEL * n, 0
     if task.labels == OWN and (distilled.artifact.path / FLOATS).exists():
-        kept = {name: FLOAT * t.numel() for name, t in floats_of(distilled).items() if name not in UNSEEN}
+        floats = floats_of(distilled)
+        kept = {name: FLOAT * t.numel() for name, t in floats.items() if name not in UNSEEN}
         images = kept.pop("images")
         pixels = images if not {"bases", "addresses"} & set(kept) else 0  # bases and addresses make the images
-        classes = centred_one_hot(distilled.labels, len(distilled.classes)).float()
-        if not torch.equal(floats_of(distilled).get("labels", classes), classes):
-            labels = kept["labels"]
-        kept.pop("labels", None)
+        if "labels" in kept:
+            of_labels, classes = kept.pop("labels"), centred_one_hot(distilled.labels, len(distilled.classes)).float()
+            labels = labels if floats["labels"].equal(classes) else of_labels  # the classes, or learned
         more = sum(kept.values())
     elif task.labels == "soft" or (
         task.labels == OWN and METHODS[task.method].protocol(p, SetSize(task.ipc, classes))[0] == "soft"
