@@ -69,7 +69,7 @@ def advice() -> str:
         "the training images. Compare with random real images first: with a teacher’s labels and more than one image "
         f"per class, {real['higher']} of {real.total()} sets of distilled or generated images are above as many random "
         f"real images, and {real['lower']} below. Or estimate the power of the shares from the training images "
-        f"(`ddoq_adaptive`) instead of taking the square root; this changes the accuracy by {_adaptive()}."
+        f"(the row ddoq_adaptive) instead of taking the square root; this changes the accuracy by {_adaptive()}."
     )
 
 
