@@ -243,8 +243,8 @@ def powers_figure() -> Figure:
         if (made := realised(problem)) is not None:
             lower.plot(GRID, made, ":", marker="^", color=INK, label="of the pictures made")
         lower.axhline(1, color=MUTED, linewidth=0.8)
-        upper.set_title(f"{problem.title}, K = {problem.ipc}")
-        lower.set(xlabel="power of the masses", xticks=GRID)
+        upper.set_title(f"{problem.title}\nK = {problem.ipc}")
+        lower.set(xlabel="power", xticks=GRID[::2], xticklabels=[f"{a:g}" for a in GRID[::2]])
     axes[0, 0].set_ylabel("accuracy − that of\nequal weights, points")
     axes[1, 0].set_ylabel("squared error,\nequal weights = 1")
     figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
